@@ -1,0 +1,120 @@
+"""A table of named factories that is read without importing what it names.
+
+The names of cells and tasks must be known to answer a mistyped one at once, before
+JAX is imported; so an entry holds where its factory is, and imports it on demand.
+"""
+
+import importlib
+import importlib.metadata
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rnnexp.errors import UsageError, require_choice, unknown
+
+MODES = ("sequence_to_one", "synchronous")
+"""What a sequence is turned into: one output after its last step, or one at every step."""
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table.
+
+    Attributes:
+      target: the factory, or where it is: `"package.module:name"`.
+      summary: one line for `rnnexp list`.
+      modes: the sequence modes that it fits (cells) or has (tasks, exactly one).
+      defaults: configuration that experiments with it start from, by dotted key.
+    """
+
+    target: str | Callable[..., Any]
+    summary: str
+    modes: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    def factory(self) -> Callable[..., Any]:
+        """The factory itself, imported now if need be."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, name = self.target.partition(":")
+        try:
+            loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"cannot load {self.target}: {error}") from error
+        return loaded
+
+    def options(self) -> dict[str, Any]:
+        """The factory's keyword-only options with their defaults: its part of the configuration."""
+        parameters = inspect.signature(self.factory()).parameters.values()
+        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "data_dir"]
+        missing = [p.name for p in keywords if p.default is p.empty]
+        if missing:
+            raise UsageError(f"option {missing[0]!r} of {self.target} needs a default value")
+        return {p.name: p.default for p in keywords}
+
+
+class Table:
+    """Entries by name: the built-in ones, those of installed plug-ins, and the user's own."""
+
+    def __init__(self, kind: str, builtin: Mapping[str, Entry]):
+        self.kind = kind
+        self.builtin = tuple(builtin)
+        self._entries = dict(builtin)
+        self._plugins_read = False
+
+    def names(self) -> list[str]:
+        """All names, built-in first, in the order of the table."""
+        self._read_plugins()
+        return list(self._entries)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of that name; `UsageError` with the alternatives if there is none."""
+        if name not in self._entries:
+            self._read_plugins()
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def register(
+        self,
+        name: str,
+        *,
+        modes: tuple[str, ...] | None = None,
+        defaults: dict[str, Any] | None = None,
+    ) -> Callable[[Factory], Factory]:
+        """Decorator that adds a factory of the user's own under `name`.
+
+        Its keyword-only arguments become configuration keys, its docstring's first
+        line the summary. Raises `UsageError` if the name is taken or a mode unknown.
+        """
+        if name in self._entries or "/" in name:
+            raise UsageError(f"{self.kind} {name!r} exists already or has a '/'; choose another")
+        if self.kind == "task" and len(modes or ()) != 1:
+            raise UsageError(
+                f"task {name!r} must name its mode: modes=(...,) of {', '.join(MODES)}"
+            )
+        for mode in modes or ():
+            require_choice("mode", mode, MODES)
+
+        def add(factory: Factory) -> Factory:
+            summary = (inspect.getdoc(factory) or name).splitlines()[0]
+            self._entries[name] = Entry(factory, summary, modes or MODES, defaults or {})
+            return factory
+
+        return add
+
+    def _read_plugins(self) -> None:
+        """Add what installed packages offer through the entry points `rnnexp.<kind>s`."""
+        if self._plugins_read:
+            return
+        self._plugins_read = True
+        for point in importlib.metadata.entry_points(group=f"rnnexp.{self.kind}s"):
+            if point.name in self._entries:
+                raise UsageError(
+                    f"{self.kind} {point.name!r} of the plug-in {point.value} exists already"
+                )
+            summary = f"from the plug-in {point.value}"
+            self._entries[point.name] = Entry(point.value, summary, MODES)

@@ -1,0 +1,44 @@
+"""Names and norms over trees of arrays."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.types import Array, Tree
+
+
+def stable_norm(x: Array, axis: int | None = None) -> Array:
+    """Euclidean norm along `axis` (all axes if None), free of overflow and underflow.
+
+    Squaring a float32 below 1e-19 gives 0 and one above 1e19 gives inf, both well
+    inside the range that gradients through time cover; so the largest magnitude is
+    divided out first. A non-finite entry makes the norm non-finite.
+    """
+    largest = jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0.0)
+    # Compiled code may lose a NaN in a maximum; the sum below keeps every one.
+    usable = jnp.isfinite(largest) & (largest > 0)
+    scale = jnp.where(usable, largest, jnp.ones_like(largest))
+    scaled = x / jnp.broadcast_to(scale, x.shape)
+    norm = scale * jnp.sqrt(jnp.sum(scaled * scaled, axis=axis, keepdims=True))
+    return jnp.squeeze(norm, axis=axis)
+
+
+def leaf_norms(tree: Tree) -> dict[str, Array]:
+    """Norm of every leaf, by its path: `{"layer_0/w_h": ..., "readout/kernel": ...}`."""
+    return {name: stable_norm(leaf) for name, leaf in named_leaves(tree).items()}
+
+
+def tree_norm(tree: Tree) -> Array:
+    """Euclidean norm of all leaves taken as one vector, free of overflow."""
+    norms = [stable_norm(leaf) for leaf in jax.tree.leaves(tree)]
+    return stable_norm(jnp.stack(norms))
+
+
+def named_leaves(tree: Tree) -> dict[str, Array]:
+    """The leaves of a tree by their path, joined with `/`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def tree_size(tree: Tree) -> int:
+    """Number of scalars in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))

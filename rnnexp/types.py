@@ -1,0 +1,36 @@
+"""Aliases for arrays and trees, and the legend of the shape letters.
+
+A name such as `x_TxBxI` carries its shape. The letters, everywhere in the project:
+
+| letter | axis |
+| --- | --- |
+| T | time: steps of one sequence |
+| B | batch: examples side by side |
+| I | input features of a step |
+| H | hidden units of a cell |
+| O | outputs of a step: classes, or regression targets |
+| L | layers of a stack |
+| N | examples of a data set |
+| S | flattened state of a cell |
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+
+Array: TypeAlias = jax.Array
+Key: TypeAlias = jax.Array
+Tree: TypeAlias = Any
+"""Any pytree of arrays."""
+Params: TypeAlias = Mapping[str, Any]
+State: TypeAlias = Mapping[str, Array]
+"""A cell's state: its leaves by name, `{"h": h}` or `{"c": c, "h": h}`."""
+
+
+class Batch(NamedTuple):
+    """Sequences side by side. `lengths` (valid steps, int32) is None when all are full."""
+
+    inputs_TxBxI: Array
+    targets: Array
+    lengths_B: Array | None = None
