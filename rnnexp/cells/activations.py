@@ -1,0 +1,21 @@
+"""The activation functions that a configuration may name."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.errors import require_choice
+from rnnexp.types import Array
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "linear": lambda x: x,
+}
+
+
+def find_activation(name: str) -> Callable[[Array], Array]:
+    """The activation of that name; `UsageError` with the alternatives for an unknown one."""
+    require_choice("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]

@@ -1,0 +1,30 @@
+"""Initial weights, stated once: what each cell draws and from where.
+
+Frameworks draw "the same" cell differently (one orthogonal matrix split over all
+gates is not orthogonal for any of them), so the draws here are per gate and named.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.types import Array, Key
+
+orthogonal = jax.nn.initializers.orthogonal()
+glorot_uniform = jax.nn.initializers.glorot_uniform()
+
+
+def per_gate(
+    initializer: jax.nn.initializers.Initializer, key: Key, rows: int, columns: int, gates: int
+) -> Array:
+    """A (rows, gates * columns) kernel whose blocks are drawn independently, one a gate."""
+    keys = jax.random.split(key, gates)
+    return jnp.concatenate([initializer(k, (rows, columns)) for k in keys], axis=1)
+
+
+def chrono_biases(key: Key, hidden_size: int, longest_steps: int) -> Array:
+    """Forget biases ln(u), u ~ U(1, longest_steps - 1); the input gate takes their negative.
+
+    Spreads the cell's time constants up to `longest_steps`
+    (Tallec & Ollivier 2018, "Can recurrent neural networks warp time?").
+    """
+    return jnp.log(jax.random.uniform(key, (hidden_size,), minval=1.0, maxval=longest_steps - 1.0))

@@ -1,0 +1,70 @@
+"""Elman network, with the identity-initialised IRNN as an option.
+
+    h_t = f(W_x x_t + W_h h_{t-1} + b)
+
+Elman 1990, "Finding structure in time". With `start="identity"` and
+`activation="relu"` it is the IRNN of Le, Jaitly & Hinton 2015, "A simple way to
+initialize recurrent networks of rectified linear units". With `activation="linear"`
+the Jacobian of a step is W_h itself, so `recurrent_scale=c` makes the adjoint norm
+shrink by exactly c a step: the check of every gradient in this project.
+
+Parameters: I*H + H*H + H.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.cells.activations import find_activation
+from rnnexp.cells.base import Cell
+from rnnexp.cells.initializers import glorot_uniform, orthogonal
+from rnnexp.errors import require_choice
+from rnnexp.types import Array, Key, Params, State
+
+STARTS = ("orthogonal", "identity")
+IRNN_INPUT_STDDEV = 0.001  # Le, Jaitly & Hinton 2015, section 4
+
+
+def rnn(
+    input_size: int,
+    hidden_size: int,
+    *,
+    activation: str = "tanh",
+    start: str = "orthogonal",
+    recurrent_scale: float = 1.0,
+) -> Cell:
+    """An Elman cell.
+
+    Args:
+      activation: tanh, relu or linear.
+      start: W_h begins as `recurrent_scale` times an orthogonal matrix (with Glorot
+        uniform W_x) or times the identity (with Gaussian W_x of deviation 0.001).
+      recurrent_scale: that factor.
+    """
+    f = find_activation(activation)
+    require_choice("start", start, STARTS)
+
+    def init(key: Key) -> Params:
+        key_x, key_h = jax.random.split(key)
+        if start == "identity":
+            w_x = IRNN_INPUT_STDDEV * jax.random.normal(key_x, (input_size, hidden_size))
+            w_h = jnp.eye(hidden_size)
+        else:
+            w_x = glorot_uniform(key_x, (input_size, hidden_size))
+            w_h = orthogonal(key_h, (hidden_size, hidden_size))
+        return {"w_x": w_x, "w_h": recurrent_scale * w_h, "b": jnp.zeros(hidden_size)}
+
+    def init_state(params: Params) -> State:
+        return {"h": jnp.zeros_like(params["b"])}
+
+    def transition(params: Params, state: State, x_I: Array) -> State:
+        return {"h": f(x_I @ params["w_x"] + state["h"] @ params["w_h"] + params["b"])}
+
+    return Cell(
+        name="rnn",
+        input_size=input_size,
+        output_size=hidden_size,
+        init=init,
+        init_state=init_state,
+        transition=transition,
+        parameter_count=(input_size + hidden_size + 1) * hidden_size,
+    )
