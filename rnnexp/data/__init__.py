@@ -1,0 +1,1 @@
+"""Readers of real data: find or download, verify, parse. No knowledge of tasks."""

@@ -1,0 +1,113 @@
+"""Find a data file, or download it, and verify its checksum.
+
+Looked for in `--data-dir`, then `$RNNEXP_DATA`, then the cache
+(`$XDG_CACHE_HOME/rnnexp` or `~/.cache/rnnexp`), then downloaded into the cache.
+"""
+
+import hashlib
+import http.client
+import logging
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rnnexp.errors import RunError, UsageError
+
+log = logging.getLogger("rnnexp")
+DOWNLOAD_TIMEOUT_S = 30
+REFUSALS = (urllib.error.URLError, http.client.HTTPException, OSError, UsageError)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file by its path below a data directory, its checksum, and where it is published."""
+
+    path: str
+    sha256: str
+    urls: Sequence[str]
+
+
+def cache_dir() -> Path:
+    """Where downloads are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "rnnexp"
+
+
+def find(file: DataFile, data_dir: Path | None = None) -> Path:
+    """Path of a verified copy of `file`, downloaded if there is none.
+
+    Raises `UsageError` if a copy is damaged, or if there is none and no mirror answers.
+    """
+    environment = os.environ.get("RNNEXP_DATA")
+    folders = [data_dir, Path(environment) if environment else None, cache_dir()]
+    places = [folder / file.path for folder in folders if folder is not None]
+    for place in places:
+        if os.path.isfile(place):  # unlike Path.is_file, False where it may not look
+            verify(place, file.sha256)
+            return place
+    return download(file, cache_dir() / file.path, places)
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raise `UsageError`, with the remedy, unless the file has that checksum."""
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise UsageError(f"cannot read the data file {path}: {error.strerror}") from error
+    if found != sha256:
+        raise UsageError(
+            f"the data file {path} ({path.stat().st_size:,} bytes) is damaged or not the "
+            f"expected one: its SHA-256 is {found}, expected {sha256}. "
+            "Delete it, and it is fetched again, or put the right file there."
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
+    """Fetch `file` from the first mirror that answers, verify it, put it at `target`.
+
+    The target appears whole or not at all. Raises `UsageError` if no mirror has it,
+    `RunError` if it cannot be stored.
+    """
+    failures = []
+    for url in file.urls:
+        log.info("downloading %s", url)
+        try:
+            with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as response:
+                return _store(response, file, target)
+        except REFUSALS as error:
+            failures.append(f"  {url}: {error}")
+    looked = "\n".join(f"  {place}" for place in looked_in)
+    raise UsageError(
+        f"no copy of {file.path}. Looked for:\n{looked}\nand could not download it:\n"
+        + "\n".join(failures)
+        + "\nPut the file at one of these places, or name its folder with --data-dir."
+    )
+
+
+def _store(response: IO[bytes], file: DataFile, target: Path) -> Path:
+    """Write a response beside the target, verify it, rename it into place."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = part.open("wb")
+    except OSError as error:
+        raise RunError(f"cannot store {target}: {error.strerror}") from error
+    try:
+        with stream:
+            shutil.copyfileobj(response, stream)
+        if (found := _sha256(part)) != file.sha256:
+            raise UsageError(f"what came has the SHA-256 {found}, expected {file.sha256}")
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target

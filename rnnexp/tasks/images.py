@@ -1,0 +1,72 @@
+"""What tasks that read images as sequences share: batches, scores, baselines."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.tasks.base import Finite, Score, Task
+from rnnexp.tasks.scores import correct, cross_entropy, once
+from rnnexp.types import Array, Batch, Tree
+
+CLASSES = 10
+
+
+def image_sequence_task(
+    name: str, splits: dict[str, tuple[np.ndarray, np.ndarray]], *, features: int, white: float
+) -> Task:
+    """A task that classifies images read `features` pixels a step.
+
+    Args:
+      splits: flattened images (N, pixels) and labels (N,) for train, valid and test.
+      features: pixels of one step; the sequence has pixels / features steps.
+      white: the grey level that becomes 1.0.
+    """
+    take = taker(features, white)
+    sources = {
+        split: Finite((jnp.asarray(images), jnp.asarray(labels)), len(labels), take)
+        for split, (images, labels) in splits.items()
+    }
+    return Task(
+        name=name,
+        mode="sequence_to_one",
+        input_size=features,
+        output_size=CLASSES,
+        num_steps=splits["train"][0].shape[1] // features,
+        train=sources["train"],
+        valid=sources["valid"],
+        test=sources["test"],
+        scores=scores,
+        baseline=prior_baseline(splits["train"][1], splits["test"][1]),
+        headline="accuracy",
+        higher_is_better=True,
+    )
+
+
+def taker(features: int, white: float) -> Callable[[Tree, Array], Batch]:
+    """`(arrays, indices) -> Batch`, with images as (T, B, features) in [0, 1]."""
+
+    def take(arrays: Tree, indices_B: Array) -> Batch:
+        images, labels = arrays
+        picked = images[indices_B].astype(float) / white
+        x_BxTxI = picked.reshape(len(indices_B), -1, features)
+        return Batch(jnp.swapaxes(x_BxTxI, 0, 1), labels[indices_B].astype(jnp.int32))
+
+    return take
+
+
+def scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:
+    """Cross-entropy and accuracy."""
+    return {
+        "loss": once(cross_entropy(logits_BxO, batch.targets)),
+        "accuracy": once(correct(logits_BxO, batch.targets)),
+    }
+
+
+def prior_baseline(train_labels: np.ndarray, test_labels: np.ndarray) -> dict[str, float]:
+    """What the training set's class frequencies alone score on the test set."""
+    prior = np.bincount(train_labels, minlength=CLASSES) / len(train_labels)
+    return {
+        "loss": float(-np.mean(np.log(prior[test_labels]))),
+        "accuracy": float(np.mean(test_labels == np.argmax(prior))),
+    }

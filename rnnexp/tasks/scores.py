@@ -1,0 +1,33 @@
+"""Scores shared by tasks: cross-entropy, accuracy, squared error."""
+
+import jax.numpy as jnp
+import optax
+
+from rnnexp.tasks.base import Score
+from rnnexp.types import Array
+
+
+def once(total_B: Array) -> Score:
+    """A score with one term an example."""
+    return Score(total_B, jnp.ones_like(total_B))
+
+
+def over_steps(value_TxB: Array, lengths_B: Array | None = None) -> Score:
+    """A score with one term a valid step."""
+    steps = value_TxB.shape[0]
+    if lengths_B is None:
+        return Score(jnp.sum(value_TxB, 0), jnp.full_like(value_TxB[0], steps))
+    valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+    total_B = jnp.sum(jnp.where(valid_TxB, value_TxB, jnp.zeros_like(value_TxB)), 0)
+    return Score(total_B, lengths_B.astype(value_TxB.dtype))
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """-ln p(label), in nats, along the last axis of `logits`."""
+    loss: Array = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return loss
+
+
+def correct(logits: Array, labels: Array) -> Array:
+    """1 where the largest logit is the label's, else 0, in the dtype of the logits."""
+    return (jnp.argmax(logits, -1) == labels).astype(logits.dtype)
