@@ -1,0 +1,1 @@
+"""Gradient flow through time: what the project exists for."""

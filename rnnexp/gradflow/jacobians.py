@@ -1,0 +1,55 @@
+"""Explicit Jacobians of a cell's step, and adjoints as their products.
+
+The slow and obvious way: J_t = ds_t/ds_{t-1} as full matrices along a trajectory of one
+example, and a_{t-1} = J_t^T a_t + (what the loss takes from s_{t-1} directly). It
+shares no code with the probes of `adjoints`, which it is there to check.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.types import Array, Params
+
+
+def trajectory(cell: Cell, params: Params, x_TxI: Array) -> Array:
+    """Flattened states s_0 ... s_T of one example, (T + 1, S); s_0 is the initial one."""
+    start, unravel = ravel_pytree(cell.init_state(params))
+
+    def step(state_S: Array, x_I: Array) -> tuple[Array, Array]:
+        new = ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
+        return new, new
+
+    states_TxS = jax.lax.scan(step, start, x_TxI)[1]
+    return jnp.concatenate([start[None], states_TxS])
+
+
+def step_jacobians(cell: Cell, params: Params, x_TxI: Array) -> Array:
+    """J_t = ds_t/ds_{t-1} along one example's trajectory, (T, S, S), t = 1 ... T."""
+    _, unravel = ravel_pytree(cell.init_state(params))
+
+    def transition(state_S: Array, x_I: Array) -> Array:
+        return ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
+
+    states = trajectory(cell, params, x_TxI)[:-1]
+    jacobians: Array = jax.vmap(jax.jacfwd(transition))(states, x_TxI)
+    return jacobians
+
+
+def adjoints_by_products(jacobians_TxSxS: Array, direct_TxS: Array) -> Array:
+    """dL/ds_t, (T, S), t = 1 ... T, from the Jacobians and the loss's direct share.
+
+    Args:
+      direct_TxS: the derivative of the loss by s_t with all later states held fixed.
+    """
+
+    def backward(later_S: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+        jacobian_next, direct = row
+        here = jacobian_next.T @ later_S + direct
+        return here, here
+
+    # J_{t+1} carries s_{t+1}'s adjoint to s_t; after the last step there is nothing.
+    following = jnp.concatenate([jacobians_TxSxS[1:], jnp.zeros_like(jacobians_TxSxS[:1])])
+    start = jnp.zeros_like(direct_TxS[0])
+    return jax.lax.scan(backward, start, (following, direct_TxS), reverse=True)[1]

@@ -1,0 +1,44 @@
+"""Figures of a profile ||dL/dh_t||: its exponential rate over the lag and its half-life.
+
+The lag of step t is T - 1 - t: how many steps before the sequence's last one.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from rnnexp.types import Array
+
+
+class Decay(NamedTuple):
+    """How a gradient norm changes with the lag.
+
+    Attributes:
+      slope: least-squares slope of ln(norm) over the lag, in nats per step. Negative:
+        vanishing; positive: exploding. NaN with fewer than two usable lags.
+      half_life: steps after which the norm has halved, ln 2 / -slope; inf if it does
+        not decay.
+      zero_lags: lags at which the norm is exactly 0 (no gradient, or underflow). They
+        have no logarithm and are not part of the fit.
+    """
+
+    slope: Array
+    half_life: Array
+    zero_lags: Array
+
+
+def fit_decay(norms_T: Array) -> Decay:
+    """Fit ln(norm) = a + slope * lag over all lags with a finite, non-zero norm."""
+    steps = norms_T.shape[0]
+    lag_T = jnp.arange(steps - 1, -1, -1).astype(norms_T.dtype)
+    usable_T = jnp.isfinite(norms_T) & (norms_T > 0)
+    log_T = jnp.log(jnp.where(usable_T, norms_T, jnp.ones_like(norms_T)))
+    weight_T = usable_T.astype(norms_T.dtype)
+    count = jnp.maximum(jnp.sum(weight_T), 1.0)
+    lag_T = (lag_T - jnp.sum(weight_T * lag_T) / count) * weight_T
+    log_T = (log_T - jnp.sum(weight_T * log_T) / count) * weight_T
+    spread = jnp.sum(lag_T * lag_T)
+    slope = jnp.sum(lag_T * log_T) / jnp.where(spread > 0, spread, jnp.nan)
+    half_life = jnp.where(slope < 0, jnp.log(2.0) / -slope, jnp.inf)
+    half_life = jnp.where(jnp.isnan(slope), jnp.nan, half_life)
+    return Decay(slope, half_life, jnp.sum(norms_T == 0))

@@ -1,0 +1,1 @@
+"""Flax NNX modules around the cells: recurrent layer, stack, sequence model."""

@@ -1,0 +1,202 @@
+"""dL/ds_t: taps against perturbations, Jacobian products and central differences."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.cells.rnn import rnn
+from rnnexp.gradflow.adjoints import (
+    mean_norms,
+    perturb,
+    probes,
+    tap,
+    value_grads_adjoints,
+    zero_slots,
+)
+from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, trajectory
+from rnnexp.gradflow.profile import fit_decay
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.types import Array, Params, State, Tree
+from rnnexp.unroll import Probe, unroll
+from tests.variants import VARIANTS, build, variant_id
+
+T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741
+Variant = tuple[str, dict[str, Any]]
+each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+
+
+def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array, Array]:
+    """A stack of two cells, its parameters, inputs and weights of a loss on its outputs."""
+    model = SequenceModel(
+        lambda size: build(variant, size, H),
+        num_layers=2,
+        input_size=I,
+        output_size=O,
+        mode=mode,
+        key=jax.random.key(0),
+    )
+    key_x, key_w = jax.random.split(jax.random.key(1))
+    shape = (T, B, O) if mode == "synchronous" else (B, O)
+    flat, unravel = ravel_pytree(nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    # off the kinks of relu, where IRNN's small weights start
+    params = unravel(flat + 0.2 * jax.random.normal(jax.random.key(2), flat.shape))
+    return model, params, jax.random.normal(key_x, (T, B, I)), jax.random.normal(key_w, shape)
+
+
+def all_adjoints(
+    model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any
+) -> tuple[Tree, list[State], Any]:
+    """Gradients, adjoints, and the loss as a function of the slots."""
+    graphdef = nnx.graphdef(model)
+    slots = zero_slots(model.cells(), [layer.params() for layer in model.layers], T, B)
+
+    def loss(params: Tree, slots: Any) -> tuple[Array, None]:
+        outputs = nnx.merge(graphdef, params)(x, probes=probes(probe, slots))
+        return jnp.sum(weights * jnp.sin(outputs)) / B, None
+
+    _, _, grads, adjoints = jax.jit(lambda p, s: value_grads_adjoints(loss, p, s))(params, slots)
+    return grads, list(adjoints), jax.jit(lambda slots: loss(params, slots)[0])
+
+
+def close(a: Tree, b: Tree) -> None:
+    """Equal up to float64 rounding."""
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-9, atol=1e-13), a, b)
+
+
+@each_cell
+@pytest.mark.parametrize("mode", ["sequence_to_one", "synchronous"])
+def test_taps_equal_perturbations_and_leave_gradients_alone(
+    variant: Variant, mode: str, x64: None
+) -> None:
+    model, params, x, weights = two_layers(variant, mode)
+    grads, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    grads_too, adjoints_too, _ = all_adjoints(model, params, x, weights, perturb)
+    close(adjoints, adjoints_too)
+    close(grads, grads_too)
+
+    def plain(params: Tree) -> Array:
+        return jnp.sum(weights * jnp.sin(nnx.merge(nnx.graphdef(model), params)(x))) / B
+
+    close(grads, jax.jit(jax.grad(plain))(params))
+
+
+@each_cell
+def test_taps_equal_central_differences(variant: Variant, x64: None) -> None:
+    model, params, x, weights = two_layers(variant, "synchronous")
+    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    _, _, loss = all_adjoints(model, params, x, weights, perturb)
+    slots = jax.tree.map(jnp.zeros_like, adjoints)
+    step = 1e-6
+    for layer, t, b in [(0, 0, 0), (0, 4, 1), (1, 2, 2), (1, T - 1, 0)]:
+        for leaf in slots[layer]:
+            for unit in range(H):
+
+                def moved(by: float) -> Array:
+                    shifted = [dict(s) for s in slots]
+                    at = (t, b, unit)  # noqa: B023
+                    shifted[layer][leaf] = shifted[layer][leaf].at[at].add(by)  # noqa: B023
+                    return jnp.asarray(loss(shifted))
+
+                numeric = (moved(step) - moved(-step)) / (2 * step)
+                exact = adjoints[layer][leaf][t, b, unit]
+                np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
+
+
+@each_cell
+def test_taps_equal_products_of_explicit_jacobians(variant: Variant, x64: None) -> None:
+    cell = build(variant, I, H)
+    params = cell.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (T, B, I))
+    weights = jax.random.normal(jax.random.key(2), (T, B, H))
+    [slots] = zero_slots([cell], [params], T, B)
+
+    def loss(slots: State) -> Array:
+        return jnp.sum(weights * unroll(cell, params, x, probe=Probe(tap, slots)).outputs_TxBxH)
+
+    adjoints = jax.jit(jax.grad(loss))(slots)
+    leaves = sorted(adjoints)  # the order in which the state is flattened
+    for b in range(B):
+        by_products = products_of_one(cell, params, x[:, b], weights[:, b], leaves)
+        by_taps = jnp.concatenate([adjoints[leaf][:, b] for leaf in leaves], axis=-1)
+        np.testing.assert_allclose(by_taps, by_products, rtol=1e-9, atol=1e-13)
+
+
+def products_of_one(
+    cell: Cell, params: Params, x: Array, weights: Array, leaves: list[str]
+) -> Array:
+    """The adjoints of one example through `gradflow.jacobians`; the output is h itself."""
+    states = trajectory(cell, params, x)
+    assert states.shape == (T + 1, len(leaves) * H)
+    zeros = [jnp.zeros((T, H))] * (len(leaves) - 1)
+    direct = jnp.concatenate([*zeros, weights], axis=-1)  # h is the last leaf by name
+    return adjoints_by_products(step_jacobians(cell, params, x), direct)
+
+
+@pytest.mark.parametrize("c", [1.0, 0.9, 1.05])
+def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> None:
+    steps, hidden = 200, 16
+    cell = rnn(I, hidden, activation="linear", recurrent_scale=c)
+    model = SequenceModel(
+        lambda size: cell,
+        num_layers=1,
+        input_size=I,
+        output_size=O,
+        mode="sequence_to_one",
+        key=jax.random.key(0),
+    )
+    x = jax.random.normal(jax.random.key(1), (steps, B, I))
+    graphdef, params = nnx.split(model, nnx.Param)
+    slots = zero_slots(model.cells(), [model.layers[0].params()], steps, B)
+
+    def loss(params: Tree, slots: Any) -> tuple[Array, None]:
+        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots))
+        return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
+
+    adjoints = value_grads_adjoints(loss, nnx.to_pure_dict(params), slots)[3]
+    norms = mean_norms(adjoints)["h"][0]
+    decay = fit_decay(norms)
+    np.testing.assert_allclose(decay.slope, np.log(c), atol=1e-5)
+    np.testing.assert_allclose(norms, norms[-1] * c ** np.arange(steps)[::-1], rtol=1e-10)
+    if c < 1:
+        np.testing.assert_allclose(decay.half_life, np.log(0.5) / np.log(c), rtol=1e-5)
+
+
+def test_feedforward_has_no_gradient_through_time(x64: None) -> None:
+    model, params, x, weights = two_layers(("feedforward", {}), "sequence_to_one")
+    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    norms = mean_norms(adjoints)["h"]
+    assert bool(jnp.all(norms[:, :-1] == 0))
+    assert bool(jnp.all(norms[:, -1] > 0))
+
+
+def test_norms_do_not_depend_on_the_batch_size(x64: None) -> None:
+    model, params, x, weights = two_layers(("lstm", {}), "sequence_to_one")
+    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    # L is the mean over the batch; each example's own loss has no 1/B
+    own = [
+        all_adjoints_of_one(model, params, x[:, b : b + 1], weights[b : b + 1]) for b in range(B)
+    ]
+    np.testing.assert_allclose(mean_norms(adjoints)["h"], np.mean(own, axis=0), rtol=1e-10)
+
+
+def all_adjoints_of_one(model: SequenceModel, params: Tree, x: Array, weights: Array) -> np.ndarray:
+    """Norms (L, T) of one example's own gradient."""
+    slots = zero_slots(model.cells(), [layer.params() for layer in model.layers], T, 1)
+
+    def loss(slots: Any) -> Array:
+        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots))
+        return jnp.sum(weights * jnp.sin(outputs))
+
+    return np.asarray(mean_norms(jax.jit(jax.grad(loss))(slots))["h"])
+
+
+def test_the_gradient_underflows_late() -> None:
+    """float32 keeps norms down to 1e-38; squaring without care would stop at 1e-19."""
+    norms = mean_norms([{"h": jnp.full((3, 2, 4), 1e-30, jnp.float32)}])["h"]
+    np.testing.assert_allclose(norms, np.full((1, 3), 2 * 2e-30), rtol=1e-6)
