@@ -1,0 +1,111 @@
+"""Optimisers against formulas, schedules, and clipping."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnexp.errors import UsageError
+from rnnexp.optim import OPTIMIZERS, clip, make_hyper, optimizer, schedule, update_params
+from rnnexp.trees import tree_norm
+from rnnexp.types import Tree
+
+HYPER = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "clip_threshold": 1.0}
+GRADS = [jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0]), jnp.array([-1.0, 3.0])]
+
+
+def steps_of(name: str) -> np.ndarray:
+    """Parameters after three given gradients, from (1, 2)."""
+    hyper = make_hyper(**HYPER)
+    params: Tree = jnp.array([1.0, 2.0])
+    opt_state = optimizer(name, hyper, hyper["learning_rate"]).init(params)
+    for grads in GRADS:
+        params, opt_state, _ = update_params(
+            name, hyper, hyper["learning_rate"], grads, opt_state, params
+        )
+    return np.asarray(params)
+
+
+def by_formula(name: str) -> np.ndarray:
+    """The same from the papers' formulas in NumPy."""
+    p, m, v, trace = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2), np.zeros(2)
+    for n, grads in enumerate(GRADS, 1):
+        g = np.asarray(grads)
+        if name == "sgd":
+            p = p - 0.1 * g
+        elif name == "momentum":
+            trace = 0.9 * trace + g
+            p = p - 0.1 * trace
+        elif name == "rmsprop":
+            v = 0.9 * v + 0.1 * g**2
+            trace = 0.9 * trace + 0.1 * g / np.sqrt(v + 1e-8)
+            p = p - trace
+        else:
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            update = (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.999**n)) + 1e-8)
+            decay = 0.01 * p if name == "adamw" else 0
+            p = p - 0.1 * (update + decay)
+    return p
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_equal_their_formulas(name: str, x64: None) -> None:
+    np.testing.assert_allclose(steps_of(name), by_formula(name), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_swept_values_are_traced(name: str) -> None:
+    traces = []
+
+    @jax.jit
+    def step(hyper: dict, grads: Tree) -> Tree:
+        traces.append(1)
+        params = jnp.ones(2)
+        opt_state = optimizer(name, hyper, hyper["learning_rate"]).init(params)
+        clipped = clip("global_norm", grads, hyper["clip_threshold"]).grads
+        return update_params(name, hyper, hyper["learning_rate"], clipped, opt_state, params)[0]
+
+    one = step(make_hyper(**HYPER), GRADS[0])
+    two = step(make_hyper(**{k: 2 * v for k, v in HYPER.items()}), GRADS[0])
+    assert len(traces) == 1
+    assert bool(jnp.any(one != two))
+
+
+def test_schedules() -> None:
+    at = lambda f, *steps: [float(f(jnp.array(s))) for s in steps]  # noqa: E731
+    assert at(schedule("constant", warmup_steps=0, total_steps=10), 0, 9) == [1, 1]
+    linear = at(schedule("linear", warmup_steps=0, total_steps=10), 0, 5, 10)
+    np.testing.assert_allclose(linear, [1, 0.5, 0], atol=1e-6)
+    cosine = at(schedule("cosine", warmup_steps=4, total_steps=14), 0, 2, 4, 9, 14)
+    np.testing.assert_allclose(cosine, [0.2, 0.6, 1, 0.5, 0], atol=1e-6)
+    with pytest.raises(UsageError, match="warm-up of 10 steps"):
+        schedule("linear", warmup_steps=10, total_steps=10)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e30])
+def test_clipping_by_global_norm(scale: float) -> None:
+    grads = {"a": scale * jnp.array([3.0]), "b": scale * jnp.array([4.0])}
+    clipped = clip("global_norm", grads, jnp.array(2.0))
+    np.testing.assert_allclose(clipped.norm_before, 5 * scale, rtol=1e-6)
+    np.testing.assert_allclose(clipped.norm_after, 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        [clipped.grads["a"][0], clipped.grads["b"][0]], [1.2, 1.6], rtol=1e-6
+    )
+    assert bool(clipped.fired)
+
+
+def test_clipping_that_does_not_fire_changes_nothing() -> None:
+    grads = {"a": jnp.array([0.3, -0.4])}
+    for name in ("none", "global_norm", "value"):
+        clipped = clip(name, grads, jnp.array(1.0))
+        np.testing.assert_array_equal(clipped.grads["a"], grads["a"])
+        np.testing.assert_allclose([clipped.norm_before, clipped.norm_after], 0.5, rtol=1e-6)
+        assert not bool(clipped.fired)
+
+
+def test_clipping_by_value() -> None:
+    clipped = clip("value", {"a": jnp.array([3.0, -0.5, -7.0])}, jnp.array(1.0))
+    np.testing.assert_allclose(clipped.grads["a"], [1, -0.5, -1])
+    np.testing.assert_allclose(clipped.norm_after, tree_norm(clipped.grads))
+    assert bool(clipped.fired)
+    assert not bool(clip("none", {"a": jnp.array([9.0])}, jnp.array(1.0)).fired)

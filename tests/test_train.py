@@ -1,0 +1,206 @@
+"""The chunk against plain steps written out; recording; divergence; every experiment."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from ml_collections import FrozenConfigDict
+
+from rnnexp.cells import CELLS
+from rnnexp.config import experiment, finish
+from rnnexp.gradflow.divergence import find_origin
+from rnnexp.programs import Programs
+from rnnexp.registry import make_plan
+from rnnexp.tasks import TASKS
+from rnnexp.tasks.base import Finite, evaluation_batch, source_arrays, training_batch
+from rnnexp.train import TrainState
+from rnnexp.trees import named_leaves, tree_norm
+from rnnexp.types import Array, Tree
+from rnnexp.verdict import divergence_verdict
+from tests.data_dir import mnist_or_skip
+
+SMALL = {"cell.hidden_size": 6, "train.batch_size": 8, "train.duration_steps": 20}
+
+
+def configured(name: str, **changes: Any) -> FrozenConfigDict:
+    """An experiment, small, with keys changed; `__` stands for the dot."""
+    config = experiment(name)
+    for unit in ("steps", "epochs", "examples"):
+        config.train[f"duration_{unit}"] = None
+    for key, value in (SMALL | {k.replace("__", "."): v for k, v in changes.items()}).items():
+        config.update_from_flattened_dict({key: value})
+    return finish(config)
+
+
+def programs(name: str, **changes: Any) -> Programs:
+    """The compiled functions of a small experiment."""
+    data_dir = mnist_or_skip() if name.startswith("mnist") else None
+    return Programs(make_plan(configured(name, **changes), data_dir=data_dir, chunk_steps=10))
+
+
+def by_hand(program: Programs, steps: int) -> tuple[Tree, list[Array], list[Array]]:
+    """Adam with clipping by global norm, one optax step after the other."""
+    plan = program.plan
+    task, config = plan.recipe.task, plan.config
+    transform = optax.chain(
+        optax.clip_by_global_norm(config.clip.threshold), optax.adam(config.optimizer.learning_rate)
+    )
+    params = plan.params
+    opt_state = transform.init(params)
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+
+    def loss_fn(params: Tree, batch: Any) -> Array:
+        outputs = nnx.merge(plan.recipe.graphdef, params)(batch.inputs_TxBxI)
+        return task.scores(outputs, batch)["loss"].mean()
+
+    losses, norms = [], []
+    with jax.numpy_dtype_promotion("standard"):
+        for step in range(steps):
+            batch = training_batch(task.train, (), jnp.zeros(0), key, jnp.array(step, jnp.int32), 8)
+            loss, grads = jax.jit(jax.value_and_grad(loss_fn))(params, batch)
+            updates, opt_state = transform.update(grads, opt_state, params)
+            params = optax.apply_updates(params, updates)
+            losses.append(loss)
+            norms.append(tree_norm(grads))
+    return params, losses, norms
+
+
+def test_a_chunk_equals_plain_optax_steps(x64: None) -> None:
+    program = programs("adding/lstm", clip__threshold=0.3, optimizer__learning_rate=0.01)
+    state, records = program.advance(program.initial(), 7, 1)
+    params, losses, norms = by_hand(program, 7)
+    assert int(state.step) == 7
+    np.testing.assert_array_equal(records.recorded, [True] * 7 + [False] * 3)
+    np.testing.assert_allclose(records.scalars["loss"][:7], losses, rtol=1e-8)
+    np.testing.assert_allclose(records.scalars["grad_norm"][:7], norms, rtol=1e-8)
+    clipped = np.minimum(norms, 0.3)
+    np.testing.assert_allclose(records.scalars["grad_norm_clipped"][:7], clipped, rtol=1e-8)
+    assert set(records.scalars["clip_fired"][:7]) == {True, False} or min(norms) > 0.3
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7), state.params, params)
+
+
+def test_what_is_recorded_agrees_with_itself() -> None:
+    program = programs("copy_memory/lstm", model__num_layers=2, task__delay_steps=5)
+    _, records = program.advance(program.initial(), 3, 1)
+    scalars = {name: values[:3] for name, values in records.scalars.items()}
+    groups = [values for name, values in scalars.items() if name.startswith("grad_norm/")]
+    assert len(groups) == len(named_leaves(program.plan.params)) == 8
+    np.testing.assert_allclose(
+        np.sqrt(np.sum(np.square(groups), 0)), scalars["grad_norm"], rtol=1e-5
+    )
+    assert set(records.norms) == {"c", "h"}
+    assert records.norms["h"].shape == (10, 2, 25)
+    for leaf in ("c", "h"):
+        for layer in (0, 1):
+            log_norms = np.log(np.maximum(records.norms[leaf][0, layer], 1e-38))
+            keep = records.norms[leaf][0, layer] > 0
+            slope = np.polyfit(np.arange(24, -1, -1)[keep], log_norms[keep], 1)[0]
+            logged = scalars[f"slope/layer_{layer}/{leaf}"][0]
+            np.testing.assert_allclose(logged, slope, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scalars["update_ratio"] > 0, True)
+
+
+def test_the_cadence_decides_what_is_recorded_and_nothing_else() -> None:
+    program = programs("adding/gru")
+    often, records = program.advance(program.initial(), 10, 1)
+    seldom, thinned = program.advance(program.initial(), 10, 4)
+    np.testing.assert_array_equal(np.flatnonzero(thinned.recorded), [0, 4, 8])
+    np.testing.assert_allclose(thinned.norms["h"][8], records.norms["h"][8], rtol=1e-4)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        often.params,
+        seldom.params,
+    )
+
+
+def test_pieces_equal_the_whole_bit_for_bit() -> None:
+    program = programs("digits/rnn")
+    whole, _ = program.advance(program.initial(), 9, 2)
+    pieces = program.initial()
+    for stop in (1, 4, 9):
+        pieces, _ = program.advance(pieces, stop, 2)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(pieces))
+
+
+def test_two_chunks_compile_once() -> None:
+    program = programs("adding/rnn")
+    state, _ = program.advance(program.initial(), 3, 1)
+    before = program._chunk._cache_size()
+    program.advance(state, 8, 5)
+    assert program._chunk._cache_size() == before == 1
+
+
+def test_an_exploding_gradient_is_located() -> None:
+    """tanh with a recurrent scale of 8 is chaotic: the loss stays finite, dL/dh_t does not."""
+    program = programs(
+        "adding/rnn", cell__recurrent_scale=8.0, cell__hidden_size=64, task__length_steps=300
+    )
+    start = program.initial()
+    params = jax.tree.map(jnp.copy, start.params)
+    state, _ = program.advance(start, 5, 10)
+    assert bool(state.diverged)
+    step = int(state.step)
+    if step == 0:
+        jax.tree.map(np.testing.assert_array_equal, state.params, params)
+    records = program.replay(state)
+    reason, details = divergence_verdict(records)
+    norms = np.asarray(records.norms["h"][0, 0])
+    origin = find_origin({"h": norms[None]})
+    assert origin is not None
+    assert details["origin"] == origin._asdict()
+    assert np.isfinite(details["loss"])
+    assert np.isfinite(norms[origin.time + 1 :]).all()
+    assert not np.isfinite(norms[origin.time])
+    assert norms[origin.time + 1] > 1e30  # it left the range by growing
+    assert 0 < origin.lag < 299
+    assert f"step {step}" in reason
+    assert f"{origin.lag} steps before the end" in reason
+    assert bool(state.diverged)  # the replay left the state alone
+
+
+def test_a_diverged_state_stays_as_it_is() -> None:
+    program = programs("adding/rnn")
+    state: TrainState = program.initial()._replace(diverged=jnp.ones((), bool))
+    after, records = program.advance(jax.tree.map(jnp.copy, state), 10, 1)
+    assert int(after.step) == 0
+    assert not records.recorded.any()
+    jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
+
+
+def test_an_evaluation_equals_one_big_batch() -> None:
+    program = programs("digits/gru", eval__batch_size=100)
+    state = program.initial()
+    source = program.sources["test"]
+    assert isinstance(source, Finite)
+    arrays = source_arrays(source)
+    batch, _ = evaluation_batch(source, arrays, jax.random.key(0), jnp.array(0), 360, 360)
+    outputs = nnx.merge(program.plan.recipe.graphdef, state.params)(batch.inputs_TxBxI)
+    for name, score in program.plan.recipe.task.scores(outputs, batch).items():
+        np.testing.assert_allclose(program.scores("test", state)[name], score.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS.builtin)
+@pytest.mark.parametrize("task", TASKS.builtin)
+def test_every_experiment_trains(task: str, cell: str) -> None:
+    program = programs(f"{task}/{cell}")
+    state, records = program.advance(program.initial(), 3, 1)
+    assert int(state.step) == 3
+    for name, values in records.scalars.items():
+        if not name.startswith(("slope", "half_life")):
+            assert np.isfinite(values[:3]).all(), name
+    assert all((norms[:3] >= 0).all() for norms in records.norms.values())
+    assert not bool(state.diverged)
+
+
+def test_learning_lowers_the_loss() -> None:
+    program = programs("adding/lstm", optimizer__learning_rate=0.01, task__length_steps=5)
+    state = program.initial()
+    advance = partial(program.advance, every=10)
+    for stop in range(10, 401, 10):
+        state, records = advance(state, stop)
+    assert records.scalars["loss"][0] < program.plan.recipe.task.baseline["loss"] / 2
