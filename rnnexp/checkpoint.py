@@ -1,0 +1,128 @@
+"""Checkpoints through Orbax: the last two, and the best by validation.
+
+Orbax makes a checkpoint appear whole or not at all, but a bit that flips afterwards
+can be read back unnoticed; so each carries the SHA-256 of its arrays, and a damaged one
+is set aside for the one before it.
+"""
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from rnnexp.errors import RunError, first_line
+from rnnexp.trees import named_leaves
+from rnnexp.types import Tree
+
+log = logging.getLogger("rnnexp")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the host remembers between chunks.
+
+    Attributes:
+      step: updates made.
+      best_value, best_step: the best validation headline and when; None before the first.
+      stale_evaluations: evaluations since then, for early stopping.
+    """
+
+    step: int = 0
+    best_value: float | None = None
+    best_step: int | None = None
+    stale_evaluations: int = 0
+
+
+class Checkpoints:
+    """The checkpoints of one run, by the number of updates made, under `last` or `best`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._managers = {"last": _manager(path / "last", 2), "best": _manager(path / "best", 1)}
+
+    def save(self, which: str, state: Tree, progress: Progress) -> None:
+        """Save under `last` or `best`. Raises `RunError` if it cannot be stored."""
+        manager = self._managers[which]
+        if progress.step in manager.all_steps():
+            return  # runs are deterministic: it is the same
+        content = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            meta=ocp.args.JsonSave(
+                {"digest": digest(state, progress), "progress": asdict(progress)}
+            ),
+        )
+        try:
+            manager.save(progress.step, args=content)
+            manager.wait_until_finished()
+        except Exception as error:  # Orbax passes on whatever its storage layers raise
+            reason = first_line(error)
+            raise RunError(f"cannot save a checkpoint in {self.path}: {reason}") from error
+
+    def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
+        """The newest intact checkpoint in the form of `like`, or None if there is none.
+
+        A damaged one is moved to `damaged/`, with a warning, and the one before is taken.
+        """
+        manager = self._managers[which]
+        for step in sorted(manager.all_steps(), reverse=True):
+            try:
+                return self._restore_step(manager, step, like)
+            except Exception as error:  # damage shows as any kind of error
+                reason = first_line(error)[:200]
+                log.warning("checkpoint %s/%d is damaged (%s)", which, step, reason)
+                self._set_aside(which, step)
+                log.warning("going back to the checkpoint before it")
+        return None
+
+    def _restore_step(
+        self, manager: ocp.CheckpointManager, step: int, like: T
+    ) -> tuple[T, Progress]:
+        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        content = manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore()
+            ),
+        )
+        progress = Progress(**content.meta["progress"])
+        if digest(content.state, progress) != content.meta["digest"]:
+            raise ValueError("its content does not match its checksum")
+        return content.state, progress
+
+    def _set_aside(self, which: str, step: int) -> None:
+        target = self.path / "damaged" / f"{which}-{step}"
+        target.parent.mkdir(exist_ok=True)
+        number = 0
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{which}-{step}-{number}")
+        (self.path / which / str(step)).rename(target)
+        self._managers[which].reload()
+
+    def close(self) -> None:
+        """Release Orbax's threads."""
+        for manager in self._managers.values():
+            manager.close()
+
+
+def digest(tree: Tree, progress: Progress) -> str:
+    """SHA-256 over names, types, shapes and bytes of a tree's arrays, and the progress."""
+    result = hashlib.sha256(repr(progress).encode())
+    for name, leaf in named_leaves(tree).items():
+        array = np.asarray(leaf)
+        result.update(f"{name} {array.dtype} {array.shape};".encode())
+        result.update(np.ascontiguousarray(array).tobytes())
+    return result.hexdigest()
+
+
+def _manager(path: Path, keep: int) -> Any:
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, create=True, enable_async_checkpointing=False
+    )
+    return ocp.CheckpointManager(path.absolute(), options=options)

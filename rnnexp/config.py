@@ -1,0 +1,198 @@
+"""Configuration: every key declared, validated, frozen, hashed.
+
+An experiment `TASK/CELL` starts from `experiment("TASK/CELL")`; a config file returns
+one from `get_config()`; `overrides` reads the command line. From here on the values
+travel as plain keywords: nothing below this layer sees a ConfigDict.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from ml_collections import ConfigDict, FrozenConfigDict, config_dict
+
+from rnnexp.cells import CELLS
+from rnnexp.errors import UsageError, unknown
+from rnnexp.tasks import TASKS
+
+UNITS = ("steps", "epochs", "examples")
+DURATIONS = ("train.duration", "eval.every", "checkpoint.every", "record.every", "optimizer.warmup")
+"""Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set."""
+
+POSITIVE = (
+    "cell.hidden_size",
+    "model.num_layers",
+    "train.batch_size",
+    "optimizer.learning_rate",
+    "clip.threshold",
+    "eval.batch_size",
+    "eval.examples",
+)
+NOT_NEGATIVE = ("seed", "optimizer.momentum", "optimizer.weight_decay", "early_stopping.patience")
+
+
+def defaults() -> ConfigDict:
+    """Every key there is, but for the options of the task and of the cell."""
+    config = ConfigDict()
+    config.seed = 0  # initial weights, order of the data, synthetic batches
+    config.task = ConfigDict({"name": ""})
+    config.cell = ConfigDict({"name": "", "hidden_size": 128})
+    config.model = ConfigDict({"num_layers": 1})
+    config.train = ConfigDict({"batch_size": 64})
+    config.optimizer = ConfigDict(
+        {
+            "name": "adam",  # sgd, momentum, rmsprop, adam, adamw
+            "learning_rate": 1e-3,
+            "momentum": 0.9,  # of momentum and rmsprop
+            "weight_decay": 1e-4,  # of adamw
+            "schedule": "constant",  # constant, linear, cosine
+        }
+    )
+    config.clip = ConfigDict({"name": "global_norm", "threshold": 1.0})  # none, global_norm, value
+    config.record = ConfigDict()
+    config.eval = ConfigDict(
+        {"batch_size": 256, "examples": 1024}
+    )  # examples: of endless tasks; data sets are evaluated whole
+    config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
+    config.checkpoint = ConfigDict()
+    for key, steps in zip(DURATIONS, (2000, 200, 200, 10, 0), strict=True):
+        for unit in UNITS:
+            _set(config, f"{key}_{unit}", config_dict.placeholder(int))
+        _set(config, f"{key}_steps", steps)
+    return config
+
+
+def experiment(name: str) -> ConfigDict:
+    """The configuration that `rnnexp run TASK/CELL` starts from, open to changes of value.
+
+    Raises `UsageError` for an unknown task or cell, or a pair that does not fit.
+    """
+    task_name, slash, cell_name = name.partition("/")
+    if not slash:
+        raise UsageError(f"an experiment is named TASK/CELL, for example mnist/lstm; got {name!r}")
+    task, cell = TASKS.entry(task_name), CELLS.entry(cell_name)
+    if not set(task.modes) <= set(cell.modes):
+        raise UsageError(
+            f"cell {cell_name!r} does not fit task {task_name!r}: the task is "
+            f"{task.modes[0]}, the cell does {', '.join(cell.modes)}"
+        )
+    config = defaults()
+    config.task.update({"name": task_name} | task.options())
+    config.cell.update({"name": cell_name} | cell.options())
+    for key, value in (task.defaults | cell.defaults).items():
+        _set(config, key, value)
+    settle_durations(config, flat(defaults()))
+    return config.lock()
+
+
+def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection[str] = ()) -> None:
+    """Where a duration was set in one unit and `base` has it in another, drop the latter.
+
+    Set means: among the `given` keys, or different from `base`.
+    """
+    values = flat(config)
+    for key in DURATIONS:
+        names = [f"{key}_{unit}" for unit in UNITS if values[f"{key}_{unit}"] is not None]
+        changed = [name for name in names if name in given or values[name] != base[name]]
+        for name in set(names) - set(changed) if changed else ():
+            _set(config, name, None)
+
+
+def finish(config: ConfigDict) -> FrozenConfigDict:
+    """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
+    name = f"{config.task.name}/{config.cell.name}"
+    expected, found = flat(experiment(name)), flat(config)
+    for key in found:
+        require_known(key, expected)
+    for key in expected:
+        if key not in found:
+            raise UsageError(f"config.{key} is missing; start from experiment({name!r})")
+        if found[key] is None and expected[key] is not None and not key.endswith(UNITS):
+            raise UsageError(f"config.{key} must have a value, such as {expected[key]!r}")
+        if isinstance(found[key], float) and not math.isfinite(found[key]):
+            raise UsageError(f"config.{key} must be finite, not {found[key]}")
+    for key in POSITIVE:
+        if not found[key] > 0:
+            raise UsageError(f"config.{key} must be positive, not {found[key]}")
+    for key in NOT_NEGATIVE:
+        if not found[key] >= 0:
+            raise UsageError(f"config.{key} must not be negative, but is {found[key]}")
+    for key in DURATIONS:
+        duration(found, key)
+    return FrozenConfigDict(config)
+
+
+def require_known(key: str, keys: Iterable[str]) -> None:
+    """Raise `UsageError` for a key that is not declared, with those of its section."""
+    known = [f"config.{k}" for k in keys]
+    section = f"config.{key.partition('.')[0]}."
+    if f"config.{key}" not in known:
+        siblings = [k for k in known if k.startswith(section)]
+        raise unknown("configuration key", f"config.{key}", siblings or known)
+
+
+def duration(values: dict[str, Any], key: str) -> tuple[int, str]:
+    """The number and unit of a duration such as `train.duration`; exactly one is set."""
+    given = {u: values[f"{key}_{u}"] for u in UNITS if values[f"{key}_{u}"] is not None}
+    names = ", ".join(f"config.{key}_{unit}" for unit in UNITS)
+    if len(given) != 1:
+        raise UsageError(f"exactly one of {names} must be set, not {len(given)}")
+    unit, number = given.popitem()
+    if number < (0 if key == "optimizer.warmup" else 1):
+        least = "negative" if key == "optimizer.warmup" else "less than 1"
+        raise UsageError(f"config.{key}_{unit} must not be {least}, but is {number}")
+    return number, unit
+
+
+def duration_steps(
+    config: FrozenConfigDict, key: str, *, batch_size: int, epoch_steps: int | None
+) -> int:
+    """A duration in optimiser steps, at least 1 unless it is 0.
+
+    Raises `UsageError` for epochs of a task that has none (`epoch_steps` None).
+    """
+    number, unit = duration(flat(config), key)
+    if unit == "steps":
+        return number
+    if unit == "examples":
+        return -(-number // batch_size)
+    if epoch_steps is None:
+        raise UsageError(
+            f"config.{key}_epochs: {config.task.name} draws endless batches and has no epochs; "
+            f"use config.{key}_steps or config.{key}_examples"
+        )
+    return number * epoch_steps
+
+
+def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
+    """All values by dotted key."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict | FrozenConfigDict):
+            result |= {f"{key}.{inner}": v for inner, v in flat(value).items()}
+        else:
+            result[key] = value
+    return result
+
+
+def run_id(config: FrozenConfigDict) -> str:
+    """The name of the run's directory: a hash of all keys but the seed, and the seed."""
+    values = flat(config)
+    seed = values.pop("seed")
+    text = json.dumps(values, sort_keys=True)
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-seed{seed}"
+
+
+def options(config: FrozenConfigDict, part: str) -> dict[str, Any]:
+    """The keyword options of `task` or `cell`, without its name (and without hidden_size)."""
+    values: dict[str, Any] = config[part].to_dict()
+    return {k: v for k, v in values.items() if k not in ("name", "hidden_size")}
+
+
+def _set(config: ConfigDict, key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[last] = value

@@ -1,0 +1,55 @@
+"""Where a run took place: versions, device, source revision."""
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "zarr")
+
+
+def describe(imported: Sequence[Path] = ()) -> dict[str, Any]:
+    """Everything needed to set up the same run again; `imported` are the user's own files."""
+    device = jax.devices()[0]
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "source_revision": source_revision(Path(__file__).parent),
+        "imported": [
+            {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in imported
+        ],
+    }
+
+
+def source_revision(folder: Path) -> str | None:
+    """Git commit of the folder, marked `+changes` if modified; None outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    # an installed copy may lie inside some other project's checkout
+    if commit is None or _git(folder, "ls-files", "--error-unmatch", "environment.py") is None:
+        return None
+    return commit + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,88 @@
+"""The command line's part of the configuration: `--config=FILE` and `--config.KEY=VALUE`."""
+
+import re
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import ConfigDict, FrozenConfigDict, config_flags
+
+from rnnexp.config import experiment, finish, flat, require_known, settle_durations
+from rnnexp.errors import UsageError
+from rnnexp.modules import load_module
+
+
+def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> FrozenConfigDict:
+    """The final configuration of `rnnexp run`.
+
+    Args:
+      experiment_name: TASK/CELL, or None if `--config=FILE` is among the arguments.
+      arguments: `--config=FILE` and `--config.KEY=VALUE`, as typed.
+
+    Raises:
+      UsageError: for an unknown key, a value of the wrong type, a bad file.
+    """
+    file, overrides = _split(arguments)
+    if (file is None) == (experiment_name is None):
+        raise UsageError("name one experiment: either TASK/CELL or --config=FILE")
+    config = load_file(file) if file is not None else experiment(str(experiment_name))
+    keys = flat(config)
+    for key in overrides:
+        if key in ("task.name", "cell.name"):
+            raise UsageError(f"config.{key} is fixed by the experiment; choose another TASK/CELL")
+        require_known(key, keys)
+    values = flags.FlagValues()
+    argv = ["rnnexp", *(f"--config.{key}={value}" for key, value in overrides.items())]
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UsageError(f"bad value: {error}") from error
+    settle_durations(config, keys, overrides)
+    return finish(config)
+
+
+def load_file(path: str) -> ConfigDict:
+    """The result of `get_config()` in a Python file; a relative path as typed.
+
+    Raises `UsageError` if there is no such file, it fails, or it returns something else.
+    """
+    module = load_module(path, "config file")
+    if not hasattr(module, "get_config"):
+        raise UsageError(f"{path} defines no get_config()")
+    try:
+        config = module.get_config()
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the user's file raises is a fault of that file
+        text = str(error.args[0] if error.args else "").partition(" Other fields present")[0]
+        raise UsageError(f"{path}: {type(error).__name__}: {text}") from error
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
+        kind = type(config).__name__
+        raise UsageError(f"get_config() of {path} returned a {kind}; return experiment(...) itself")
+    try:
+        base = flat(experiment(f"{config.task.name}/{config.cell.name}"))
+        settle_durations(config, base)
+    except (AttributeError, KeyError) as error:
+        raise UsageError(
+            f"get_config() of {path} lacks keys; start from rnnexp.experiment('TASK/CELL')"
+        ) from error
+    return config
+
+
+def _split(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """`--config` and `--config.KEY` arguments, `--name=value` or `--name value`."""
+    file, overrides, rest = None, {}, list(arguments)
+    while rest:
+        match = re.fullmatch(r"--(config)(?:\.([^=]+))?(?:=(.*))?", rest.pop(0), re.DOTALL)
+        if match is None:
+            raise UsageError(f"unexpected arguments: {' '.join(arguments)}")
+        key, value = match[2], match[3]
+        if value is None:
+            if not rest or rest[0].startswith("--"):
+                raise UsageError(f"--config{'.' + key if key else ''} needs a value: =VALUE")
+            value = rest.pop(0)
+        if key is None:
+            file = value
+        else:
+            overrides[key] = value
+    return file, overrides
