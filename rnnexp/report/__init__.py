@@ -1,0 +1,1 @@
+"""Reading, tabulating and drawing runs."""

@@ -1,0 +1,78 @@
+"""The rows of `rnnexp list`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rnnexp.cells import CELLS
+from rnnexp.errors import UsageError
+from rnnexp.report.load import list_runs
+from rnnexp.runlog import read_json, shown_status
+from rnnexp.tables import Table
+from rnnexp.tasks import TASKS
+
+Rows = list[dict[str, Any]]
+
+
+def experiments(runs_dir: Path) -> Rows:
+    """The matrix: a row a task, a column a cell, `TASK/CELL` where they fit."""
+    del runs_dir
+    rows = []
+    for task in TASKS.names():
+        modes = TASKS.entry(task).modes
+        fits = {c: set(modes) <= set(CELLS.entry(c).modes) for c in CELLS.names()}
+        cells = {cell: f"{task}/{cell}" if fit else "-" for cell, fit in fits.items()}
+        rows.append({"task": task, "mode": ", ".join(modes), **cells})
+    return rows
+
+
+def cells(runs_dir: Path) -> Rows:
+    """Name and summary of every cell."""
+    del runs_dir
+    return _entries(CELLS)
+
+
+def tasks(runs_dir: Path) -> Rows:
+    """Name and summary of every task."""
+    del runs_dir
+    return _entries(TASKS)
+
+
+def runs(runs_dir: Path) -> Rows:
+    """Every run with its status, oldest first."""
+    rows = []
+    for path in list_runs(runs_dir):
+        try:
+            status = read_json(path / "status.json") or {}
+        except UsageError as error:  # one damaged run must not hide the others
+            status = {"status": "damaged", "reason": str(error)}
+        test = status.get("test", {})
+        scores = "  ".join(f"{name} {float(value):.4g}" for name, value in test.items())
+        rows.append(
+            {
+                "run": str(path),
+                "status": shown_status(path, str(status.get("status"))),
+                "step": status.get("step", 0),
+                "test": scores or str(status.get("reason", "")),
+            }
+        )
+    return rows
+
+
+def _entries(table: Table) -> Rows:
+    return [
+        {
+            "name": name,
+            "modes": ", ".join(table.entry(name).modes),
+            "summary": table.entry(name).summary,
+        }
+        for name in table.names()
+    ]
+
+
+ROWS: dict[str, Callable[[Path], Rows]] = {
+    "experiments": experiments,
+    "cells": cells,
+    "tasks": tasks,
+    "runs": runs,
+}

@@ -1,0 +1,97 @@
+"""Find runs and read what they have logged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnexp.errors import UsageError, unknown
+from rnnexp.runlog import read_json, read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's directory holds.
+
+    Attributes:
+      config, status: the content of the JSON files.
+      metrics: the lines of `metrics.jsonl`.
+      steps: training steps of the profiles, (steps,).
+      norms: profiles (steps, L, T) by state leaf, `{"h": ...}`, the hidden state first.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    status: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    steps: np.ndarray
+    norms: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """TASK/CELL."""
+        return f"{self.config['task']['name']}/{self.config['cell']['name']}"
+
+    def curve(self, kind: str, field: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of a field over the lines of a kind."""
+        rows = [row for row in self.metrics if row["kind"] == kind and field in row]
+        steps = np.array([row["step"] for row in rows], int)
+        return steps, np.array([float(row[field]) for row in rows], float)
+
+    def baseline(self) -> dict[str, float]:
+        """The closed-form baseline that the run logged."""
+        rows = [row for row in self.metrics if row["kind"] == "baseline"]
+        skip = ("kind", "step", "time")
+        return {k: float(v) for k, v in rows[0].items() if k not in skip} if rows else {}
+
+
+def load_run(path: Path | str) -> Run:
+    """Read a run's directory; `UsageError` if it is none or a file in it is damaged."""
+    path = Path(path)
+    config, status = read_json(path / "config.json"), read_json(path / "status.json")
+    if config is None or status is None:
+        raise UsageError(f"{path} is not a run's directory: it has no config.json and status.json")
+    steps, norms = _read_profiles(path / "gradients.zarr")
+    return Run(path, config, status, read_metrics(path), steps, norms)
+
+
+def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    if not path.exists():
+        return np.zeros(0, np.int32), {}
+    import xarray  # slow to import, and `list runs` needs no arrays
+
+    try:
+        with xarray.open_zarr(path) as data:
+            names = sorted(map(str, data.data_vars), key=lambda name: (name != "dL_dh", name))
+            leaves = {name.removeprefix("dL_d"): data[name].values for name in names}
+            return data["step"].values, leaves
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """All run directories below `runs_dir`, oldest first."""
+    found = [file.parent for file in runs_dir.glob("*/*/*/status.json")]
+    return sorted(found, key=lambda path: (path / "status.json").stat().st_mtime)
+
+
+def find_run(name: str, runs_dir: Path) -> Path:
+    """The run that `name` means: its directory, its id, or the latest of a TASK/CELL."""
+    if (Path(name) / "status.json").exists():
+        return Path(name)
+    runs = list_runs(runs_dir)
+    matching = [
+        path
+        for path in runs
+        if path.name.startswith(name) or name in (_label(path), f"{_label(path)}/{path.name}")
+    ]
+    if matching:
+        return matching[-1]
+    if not runs:
+        raise UsageError(f"no runs in {runs_dir}; start one with `rnnexp run TASK/CELL`")
+    raise unknown("run", name, sorted({_label(path) for path in runs}))
+
+
+def _label(path: Path) -> str:
+    return f"{path.parent.parent.name}/{path.parent.name}"

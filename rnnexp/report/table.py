@@ -1,0 +1,124 @@
+"""The gradient table of a run: figures and a sparkline of ||dL/dh_t|| by training step."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnexp.report.load import Run
+from rnnexp.runlog import shown_status
+
+BARS = "▁▂▃▄▅▆▇█"
+MISSING = "·"
+WIDTH = 32
+MOST_ROWS = 8
+
+
+def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -> str:
+    """Logarithms of positive values as bars from `low` to `high`; zero or non-finite: a dot.
+
+    Longer sequences are averaged (geometrically) into `width` columns.
+    """
+    columns = []
+    for part in np.array_split(values, min(width, len(values))):
+        usable = part[np.isfinite(part) & (part > 0)]
+        if len(usable) == 0:
+            columns.append(MISSING)
+            continue
+        share = (float(np.mean(np.log(usable))) - low) / (high - low) if high > low else 1.0
+        columns.append(BARS[min(len(BARS) - 1, max(0, int(share * len(BARS))))])
+    return "".join(columns)
+
+
+def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
+    """At most 8 recorded steps, first and last among them: norms, slope, half-life, bars.
+
+    All sparklines of a table share one logarithmic scale.
+    """
+    norms = run.norms[leaf][:, layer]
+    picked = sorted(set(np.linspace(0, len(run.steps) - 1, MOST_ROWS).round().astype(int)))
+    shown = norms[picked]
+    usable = shown[np.isfinite(shown) & (shown > 0)]
+    low, high = (math.log(usable.min()), math.log(usable.max())) if len(usable) else (0.0, 0.0)
+    scalars = {row["step"]: row for row in run.metrics if row["kind"] == "train"}
+    rows = []
+    for index in picked:
+        step = int(run.steps[index])
+        row = scalars.get(step, {})
+        rows.append(
+            {
+                "step": step,
+                "loss": float(row.get("loss", math.nan)),
+                "norm": {lag: float(norms[index, -1 - lag]) for lag in table_lags(norms.shape[1])},
+                "slope": float(row.get(f"slope/layer_{layer}/{leaf}", math.nan)),
+                "half_life": float(row.get(f"half_life/layer_{layer}/{leaf}", math.nan)),
+                "bars": sparkline(norms[index], low, high),
+            }
+        )
+    return rows
+
+
+def table_lags(steps: int) -> Sequence[int]:
+    """The lags that a table shows: none, half, and the whole sequence."""
+    return sorted({0, (steps - 1) // 2, steps - 1})
+
+
+def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
+    """A titled table a layer and state leaf, with flat columns for printing."""
+    tables = []
+    for leaf, norms in run.norms.items():
+        for layer in range(norms.shape[1]):
+            rows = []
+            for row in gradient_rows(run, layer, leaf):
+                columns = {f"lag {lag}": norm for lag, norm in row.pop("norm").items()}
+                bars = {f"t = 0 ... {norms.shape[2] - 1}": row.pop("bars")}
+                shown = {"step": row["step"], "loss": row["loss"], **columns}
+                rows.append(
+                    shown | {"nats/step": row["slope"], "half-life": row["half_life"]} | bars
+                )
+            tables.append((f"mean ||dL/d{leaf}_t||, layer {layer}", rows))
+    return tables
+
+
+def headlines(run: Run) -> list[str]:
+    """What a reader needs before the table: status, scores against the baseline, clipping."""
+    status = run.status
+    reason = f" ({status['reason']})" if status.get("reason") else ""
+    lines = [
+        f"{run.name}  {run.path}",
+        f"{shown_status(run.path, status['status'])} after {status['step']} steps{reason}",
+    ]
+    baseline = run.baseline()
+    for name, value in status.get("test", {}).items():
+        versus = f"  (baseline {baseline[name]:.4g})" if name in baseline else ""
+        lines.append(f"test {name} {float(value):.4g}{versus}")
+    if (share := clip_share(run)) is not None:
+        clip = run.config["clip"]
+        lines.append(
+            f"clipping by {clip['name']} at {clip['threshold']:g} changed "
+            f"{share:.0%} of the recorded steps"
+        )
+    if not run.norms:
+        lines.append("no gradients recorded yet: they are written with the first checkpoint")
+    return lines
+
+
+def clip_share(run: Run) -> float | None:
+    """Share of the recorded steps at which clipping changed the gradient; None without any."""
+    _, fired = run.curve("train", "clip_fired")
+    return float(np.mean(fired)) if len(fired) else None
+
+
+def as_data(run: Run) -> dict[str, Any]:
+    """Everything that `inspect --json` prints: status, metrics and profiles in full."""
+    profiles = {f"dL_d{leaf}": norms.tolist() for leaf, norms in run.norms.items()}
+    return {
+        "run": str(run.path),
+        "experiment": run.name,
+        "status": run.status,
+        "baseline": run.baseline(),
+        "metrics": run.metrics,
+        "gradients": {"dimensions": ["step", "layer", "time"], "step": run.steps.tolist()}
+        | profiles,
+    }

@@ -1,0 +1,40 @@
+"""What a diverged run says of itself, from the record of the step that failed."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnexp.gradflow.divergence import find_origin
+from rnnexp.train import Records
+
+
+def divergence_verdict(records: Records) -> tuple[str, dict[str, Any]]:
+    """A sentence and its facts; `records` holds the failed step in its first row."""
+    step = int(records.step[0])
+    scalars = {name: values[0].item() for name, values in records.scalars.items()}
+    norms = {leaf: np.asarray(values[0]) for leaf, values in records.norms.items()}
+    origin = find_origin(norms)
+    prefix = "grad_norm/"
+    groups = [
+        name.removeprefix(prefix)
+        for name, value in scalars.items()
+        if name.startswith(prefix) and not math.isfinite(value)
+    ]
+    details = {
+        "step": step,
+        "loss": scalars["loss"],
+        "grad_norm": scalars["grad_norm"],
+        "origin": None if origin is None else origin._asdict(),
+        "groups": groups,
+    }
+    what = "gradient" if math.isfinite(scalars["loss"]) else "loss"
+    where = "the replay of the step was finite: it diverges by rounding alone"
+    if origin is not None:
+        where = (
+            f"dL/d{origin.leaf} left the finite range in layer {origin.layer} at time step "
+            f"{origin.time}, {origin.lag} steps before the end of the sequence"
+        )
+    elif groups:
+        where = f"dL/dh is finite throughout, the gradient of {', '.join(groups)} is not"
+    return f"non-finite {what} at step {step}: {where}", details

@@ -1,0 +1,63 @@
+"""A small experiment that uses every file of a run, and how two of its runs compare."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import FrozenConfigDict
+
+from rnnexp.checkpoint import Checkpoints
+from rnnexp.config import experiment, finish
+from rnnexp.programs import Programs
+from rnnexp.registry import make_plan
+from rnnexp.report.load import load_run
+from rnnexp.trees import named_leaves
+
+
+def small_config(**changes: Any) -> FrozenConfigDict:
+    """adding/lstm, two layers, 150 steps; `train__batch_size=4` changes a key."""
+    config = experiment("adding/lstm")
+    values = {
+        "task.length_steps": 12,
+        "cell.hidden_size": 6,
+        "model.num_layers": 2,
+        "train.batch_size": 8,
+        "train.duration_steps": 150,
+        "eval.every_steps": 30,
+        "eval.examples": 64,
+        "eval.batch_size": 32,
+        "checkpoint.every_steps": 25,
+        "record.every_steps": 2,
+        "optimizer.schedule": "cosine",
+        "optimizer.warmup_steps": 10,
+    }
+    values |= {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict(values)
+    return finish(config)
+
+
+def assert_same_runs(one: Path, two: Path, config: FrozenConfigDict) -> None:
+    """Bit-identical parameters, optimiser states, gradient arrays, and metrics but for time."""
+    left, right = load_run(one), load_run(two)
+    for run in (left, right):
+        for row in [*run.metrics, run.status]:
+            row.pop("time")
+    assert left.metrics == right.metrics
+    assert left.status == right.status
+    np.testing.assert_array_equal(left.steps, right.steps)
+    assert left.norms.keys() == right.norms.keys()
+    for leaf in left.norms:
+        np.testing.assert_array_equal(left.norms[leaf], right.norms[leaf])
+    like = Programs(make_plan(config, data_dir=None, chunk_steps=2)).initial()
+    for which in ("last", "best"):
+        states = []
+        for path in (one, two):
+            checkpoints = Checkpoints(path / "checkpoints")
+            restored = checkpoints.restore(which, like)
+            checkpoints.close()
+            assert restored is not None
+            states.append(restored)
+        assert states[0][1] == states[1][1]
+        leaves = [named_leaves(state) for state, _ in states]
+        for name in leaves[0]:
+            np.testing.assert_array_equal(leaves[0][name], leaves[1][name], err_msg=name)
