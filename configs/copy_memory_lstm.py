@@ -1,0 +1,16 @@
+"""Copy memory, LSTM: ten symbols recalled after a delay short enough to be learnt.
+
+rnnexp run --config=configs/copy_memory_lstm.py
+
+"""
+
+from ml_collections import ConfigDict
+
+from rnnexp import experiment
+
+
+def get_config() -> ConfigDict:
+    """The experiment copy_memory/lstm with a delay of 10 steps."""
+    config = experiment("copy_memory/lstm")
+    config.task.delay_steps = 10
+    return config
