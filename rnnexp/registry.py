@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,18 @@ def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel
     )
 
 
+def initial_weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Tree]:
+    """The model's static part and its weights, drawn from stream 0 of the run's key.
+
+    One compilation draws all weights; drawn one by one, each would need its own.
+    """
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    build = partial(build_model, config, task)
+    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
+    draw = jax.jit(lambda key: nnx.to_pure_dict(nnx.state(build(key), nnx.Param)))
+    return graphdef, draw(key)
+
+
 def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
     """Everything a run needs, checked before anything is compiled."""
     require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
@@ -102,8 +115,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
     def steps(key: str) -> int:
         return duration_steps(config, key, batch_size=batch_size, epoch_steps=epoch_steps)
 
-    model = build_model(config, task, jax.random.fold_in(jax.random.key(config.seed), 0))
-    graphdef, params = nnx.split(model, nnx.Param)
+    graphdef, params = initial_weights(config, task)
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
@@ -126,7 +138,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
             weight_decay=config.optimizer.weight_decay,
             clip_threshold=config.clip.threshold,
         ),
-        params=nnx.to_pure_dict(params),
+        params=params,
         total_steps=steps("train.duration"),
         eval_steps=steps("eval.every"),
         checkpoint_steps=steps("checkpoint.every"),

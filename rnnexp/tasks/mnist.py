@@ -40,10 +40,10 @@ def mnist(
     if not 0 < validation_examples < 60_000:
         raise UsageError(f"validation_examples must be 1 to 59,999, not {validation_examples}")
     sets = mnist_data.load(data_dir)
-    order = np.arange(784)
+    images = {name: s.images.reshape(-1, 784) for name, s in sets.items()}
     if permuted:
         order = np.random.default_rng(permutation_seed).permutation(784)
-    images = {name: s.images.reshape(-1, 784)[:, order] for name, s in sets.items()}
+        images = {name: pixels[:, order] for name, pixels in images.items()}
     labels = {name: s.labels for name, s in sets.items()}
     cut = 60_000 - validation_examples
     splits = {
