@@ -1,7 +1,8 @@
 """Adding, LSTM: the sum of two marked numbers among 50.
 
-rnnexp run --config=configs/adding_lstm.py
+    rnnexp run --config=configs/adding_lstm.py
 
+Expected: a test loss of about 2e-4 against the baseline 1/6, in about a minute on 2 cores.
 """
 
 from ml_collections import ConfigDict

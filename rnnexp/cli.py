@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         typed = message.partition("invalid choice: '")[2].partition("'")[0]
-        near = difflib.get_close_matches(typed, ["list", "run", "inspect", *LISTS], n=1)
+        near = difflib.get_close_matches(typed, ["list", "run", "inspect", "sample", *LISTS], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"{message}.{hint} See `{self.prog} --help`.")
 
@@ -81,6 +81,16 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("experiment", nargs="?", metavar="TASK/CELL")
     run.add_argument("--data-dir", type=Path, help="where to look for data files first")
+    sample = add("sample", sample_command, "let a trained run write text, music or an answer")
+    sample.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
+    sample.add_argument("--data-dir", type=Path, help="where to look for data files first")
+    sample.add_argument("--prompt", default="", help="the text to go on from, or the question")
+    sample.add_argument("--length", type=int, default=500, help="characters or steps of music")
+    sample.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
+    sample.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
+    sample.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
+    sample.add_argument("--seed", type=int, default=0, help="of the draws")
+    sample.add_argument("-o", "--output", type=Path, metavar="FILE", help="where music goes (.mid)")
     inspect = add("inspect", inspect_command, "show a run's gradient norms through time")
     inspect.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
     inspect.add_argument("--plot", type=Path, metavar="FILE", help="draw them (png, svg, pdf)")
@@ -131,6 +141,34 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             )
         print(f"rnnexp inspect {result.path}")
     return SIGNAL_CODES[result.reason.partition(";")[0]] if result.status == "interrupted" else 0
+
+
+def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """`rnnexp sample`."""
+    from rnnexp import sampling
+    from rnnexp.report.load import find_run
+
+    trained = sampling.load_trained(find_run(known.run, known.runs_dir), known.data_dir)
+    task = trained.plan.recipe.task
+    if task.mode == "asynchronous":
+        rows = [
+            {"answer": text, "ln p": value}
+            for text, value in sampling.answer(trained, known.prompt, width=known.beam)
+        ]
+        print(to_json(rows, indent=2)) if known.json else print_table(known.prompt, rows)
+        return 0
+    draws = {"length": known.length, "temperature": known.temperature, "seed": known.seed}
+    if task.alphabet is not None:
+        text = sampling.write_text(trained, known.prompt, top_k=known.top_k, **draws)
+        print(to_json({"text": known.prompt + text}) if known.json else known.prompt + text)
+        return 0
+    if known.output is None:
+        raise UsageError("music needs a file: -o FILE.mid")
+    from rnnexp.data.midi import write_midi
+
+    write_midi(known.output, sampling.write_notes(trained, **draws))
+    print(to_json({"file": str(known.output)}) if known.json else f"written: {known.output}")
+    return 0
 
 
 def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:

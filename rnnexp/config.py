@@ -39,7 +39,7 @@ def defaults() -> ConfigDict:
     config.seed = 0  # initial weights, order of the data, synthetic batches
     config.task = ConfigDict({"name": ""})
     config.cell = ConfigDict({"name": "", "hidden_size": 128})
-    config.model = ConfigDict({"num_layers": 1})
+    config.model = ConfigDict(model_defaults())
     config.train = ConfigDict({"batch_size": 64})
     config.optimizer = ConfigDict(
         {
@@ -62,6 +62,27 @@ def defaults() -> ConfigDict:
             _set(config, f"{key}_{unit}", config_dict.placeholder(int))
         _set(config, f"{key}_steps", steps)
     return config
+
+
+def model_defaults() -> dict[str, Any]:
+    """The keys of `config.model`; `rnnexp.models.structure` says what they do."""
+    return {
+        "num_layers": 1,
+        "bidirectional": False,
+        "residual": False,
+        "layer_norm": False,
+        "dropout": 0.0,  # between layers of one time step
+        "variational_dropout": False,  # one such mask for all steps
+        "recurrent_dropout": 0.0,  # on the hidden state, one mask for all steps
+        "zoneout": 0.0,
+        "learned_state": False,
+        "pooling": "last",  # of sequence_to_one: last, mean, max
+        "attention": "none",  # of asynchronous: none, dot, additive
+        "teacher_forcing": True,  # of narx: see the true outputs in training
+        "associative": False,  # parallel path of lru, min_gru, min_lstm
+        "cut_steps": 0,  # truncated BPTT; 0: full
+        "remat_steps": 0,  # recompute all but every so-many-th state; 0: keep all
+    }
 
 
 def experiment(name: str) -> ConfigDict:
@@ -122,6 +143,19 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
     for key in DURATIONS:
         duration(found, key)
     return FrozenConfigDict(config)
+
+
+def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
+    """The configuration in a run's `config.json`; `UsageError` if it is of another version."""
+    try:
+        config = experiment(f"{values['task']['name']}/{values['cell']['name']}")
+        for key, value in flat(ConfigDict(values)).items():
+            require_known(key, flat(config))
+            if flat(config)[key] != value:
+                _set(config, key, value)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"config.json does not fit this version: {error}") from error
+    return finish(config)
 
 
 def require_known(key: str, keys: Iterable[str]) -> None:

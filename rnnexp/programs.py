@@ -5,11 +5,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.evaluate import make_evaluate
+from rnnexp.recipe import TrainState, init_state
 from rnnexp.registry import Plan
-from rnnexp.tasks.base import Finite, Source, source_arrays
-from rnnexp.train import Records, TrainState, init_state, make_chunk, make_evaluate
+from rnnexp.tasks.base import Source
+from rnnexp.tasks.batches import Keys, source_arrays, source_size
+from rnnexp.train import Records, make_chunk
 
-STREAMS = {"train": 1, "valid": 2, "test": 3}  # stream 0 draws the initial weights
+STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
+SPLITS = ("train", "valid", "test")
 
 
 class Programs:
@@ -18,7 +22,7 @@ class Programs:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.sources: dict[str, Source] = {
-            split: getattr(plan.recipe.task, split) for split in STREAMS
+            split: getattr(plan.recipe.task, split) for split in SPLITS
         }
         key = jax.random.key(plan.config.seed)
         self._keys = {split: jax.random.fold_in(key, n) for split, n in STREAMS.items()}
@@ -45,7 +49,7 @@ class Programs:
             state,
             jnp.asarray(stop, jnp.int32),
             jnp.asarray(every, jnp.int32),
-            self._keys["train"],
+            Keys(self._keys["train"], self._keys["noise"]),
             self.plan.hyper,
             self._arrays["train"],
         )
@@ -63,4 +67,4 @@ class Programs:
 
     def _examples(self, split: str) -> int:
         source = self.sources[split]
-        return source.size if isinstance(source, Finite) else self.plan.config.eval.examples
+        return source_size(source) or self.plan.config.eval.examples

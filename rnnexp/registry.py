@@ -15,12 +15,17 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config import duration_steps, options
 from rnnexp.errors import UsageError, require_choice
+from rnnexp.gradflow.divergence import Order
 from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.models.transduction import Transducer
 from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, Hyper, make_hyper, schedule
+from rnnexp.recipe import Recipe
 from rnnexp.tasks import TASKS
-from rnnexp.tasks.base import Finite, Task, epoch_length
-from rnnexp.train import Recipe
+from rnnexp.tasks.base import Stream, Task
+from rnnexp.tasks.batches import epoch_length, left_out, source_size
 from rnnexp.types import Key, Tree
+from rnnexp.unroll import Path as Path_
 
 cell: Callable[..., Any] = CELLS.register
 """Decorator: `@rnnexp.cell("name")` adds a cell factory `(input_size, hidden_size, *, ...)`."""
@@ -43,10 +48,18 @@ class Plan:
     epoch_steps: int | None
 
     @property
+    def units(self) -> list[Order]:
+        """The model's units in the order of the profiles' rows."""
+        decoder = "decoder"
+        return [
+            Order(unit.name, unit.backward, int(unit.name.startswith(decoder)))
+            for unit in self.recipe.model(self.params).units()
+        ]
+
+    @property
     def left_out_examples(self) -> int:
-        """Training examples of an epoch that do not fill a batch."""
-        source = self.recipe.task.train
-        return source.size % self.recipe.batch_size if isinstance(source, Finite) else 0
+        """Training examples of an epoch (symbols of a stream) that fill no batch."""
+        return left_out(self.recipe.task.train, self.recipe.batch_size)
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -62,29 +75,63 @@ def pairs() -> list[tuple[str, str]]:
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
     """The task of that name with its options; reads its data, if it has any."""
     factory = TASKS.entry(name).factory()
-    if "data_dir" in inspect.signature(factory).parameters:
-        keywords["data_dir"] = data_dir
-    built: Task = factory(**keywords)
+    built: Task = factory(**keywords, **_wanted(factory, data_dir=data_dir))
     return built
 
 
-def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel:
-    """The stack of cells and the readout that a configuration describes."""
-    factory = CELLS.entry(config.cell.name).factory()
-    keywords = options(config, "cell")
+def _wanted(factory: Callable[..., Any], **values: Any) -> dict[str, Any]:
+    """Those of the values that a factory has a keyword for."""
+    parameters = inspect.signature(factory).parameters
+    return {name: value for name, value in values.items() if name in parameters}
 
-    def make_cell(input_size: int) -> Cell:
-        built: Cell = factory(input_size, config.cell.hidden_size, **keywords)
+
+def build_structure(config: FrozenConfigDict) -> Structure:
+    """The structure that `config.model` describes; `UsageError` for a bad value."""
+    keywords = config.model.to_dict()
+    keywords.pop("teacher_forcing")
+    path = Path_(**{name: keywords.pop(name) for name in Path_._fields})
+    return Structure(path=path, **keywords)
+
+
+def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
+    """The stack of cells, or encoder and decoder, that a configuration describes."""
+    factory = CELLS.entry(config.cell.name).factory()
+    structure = build_structure(config)
+    keywords = options(config, "cell") | _wanted(factory, output_size=task.output_size)
+
+    def make_cell(input_size: int, layer: int) -> Cell:
+        number = _wanted(factory, layer=layer)
+        built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
         return built
 
-    return SequenceModel(
-        make_cell,
-        num_layers=config.model.num_layers,
-        input_size=task.input_size,
-        output_size=task.output_size,
-        mode=task.mode,
-        key=key,
-    )
+    sizes = {"input_size": task.input_size, "output_size": task.output_size}
+    require_fit(structure, make_cell(task.input_size, 0), task)
+    if task.mode == "asynchronous":
+        return Transducer(make_cell, structure=structure, key=key, **sizes)
+    return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
+
+
+def require_fit(structure: Structure, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` where an option means nothing for this cell or task, or cannot be."""
+    if structure.path.associative and cell.states is None:
+        raise UsageError(
+            f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
+            "lru, min_gru and min_lstm have that path"
+        )
+    if cell.delay_steps >= task.num_steps:
+        raise UsageError(
+            f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
+            f"sequences of {task.name} ({task.num_steps} steps)"
+        )
+    if structure.bidirectional and isinstance(task.train, Stream):
+        raise UsageError(
+            f"config.model.bidirectional: {task.name} reads one long stream, which has no end "
+            "to begin from"
+        )
+    if structure.pooling != "last" and task.mode != "sequence_to_one":
+        raise UsageError(f"config.model.pooling: {task.name} is {task.mode}, nothing is pooled")
+    if structure.attention != "none" and task.mode != "asynchronous":
+        raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
 
 
 def initial_weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Tree]:
@@ -107,9 +154,10 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
     task = build_task(config.task.name, data_dir, **options(config, "task"))
     batch_size = config.train.batch_size
     epoch_steps = epoch_length(task.train, batch_size)
-    if isinstance(task.train, Finite) and batch_size > task.train.size:
+    if epoch_steps == 0:
         raise UsageError(
-            f"config.train.batch_size {batch_size} exceeds the {task.train.size} training examples"
+            f"config.train.batch_size {batch_size} is too large: the training set of {task.name} "
+            f"({source_size(task.train):,} in all) does not fill one batch"
         )
 
     def steps(key: str) -> int:
@@ -128,6 +176,8 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         ),
         batch_size=batch_size,
         chunk_steps=chunk_steps,
+        teacher_forcing=config.model.teacher_forcing,
+        associative=config.model.associative,
     )
     return Plan(
         config=config,

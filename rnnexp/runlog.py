@@ -74,9 +74,10 @@ class RunLog:
     def log(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
         """Append lines to `metrics.jsonl` and hand them to the disk.
 
-        Kinds: `baseline` (closed form, once), `train` (a recorded step), `valid` (an
-        evaluation after `step` updates), `test` (of the best checkpoint). `time`, in Unix
-        seconds, is the only field that differs between two runs of a configuration.
+        Kinds: `baseline` and `reference` (closed forms, once), `train` (a recorded
+        step), `valid` (an evaluation after `step` updates), `test` (of the best
+        checkpoint). `time`, in Unix seconds, is the only field that differs between two
+        runs of a configuration.
         """
         lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
         with (self.path / "metrics.jsonl").open("a") as stream:
@@ -112,7 +113,7 @@ def _before(row: dict[str, Any], step: int) -> bool:
             return bool(row["step"] < step)
         case "valid":
             return bool(row["step"] <= step)
-    return bool(row["kind"] == "baseline")
+    return row["kind"] in ("baseline", "reference")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -69,7 +69,9 @@ class _Run:
     def __init__(self, plan: Plan, files: RunLog, observer: Observer):
         self.plan, self.files, self.observer = plan, files, observer
         self.task = plan.recipe.task
-        self.gradients = GradientLog(files.path / "gradients.zarr")
+        self.units = plan.units
+        names = [unit.name for unit in self.units]
+        self.gradients = GradientLog(files.path / "gradients.zarr", names)
         self.progress = Progress()
 
     def run(self, imported: Sequence[Path]) -> Result:
@@ -111,6 +113,8 @@ class _Run:
         if restored is None:
             self.files.write_json("environment.json", here)
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
+            if self.task.references:
+                self.files.log("reference", [{"step": 0, **self.task.references}])
         else:
             self._warn_of_changes(here)
         self.files.set_status("running", step, "")
@@ -225,7 +229,7 @@ class _Run:
         if step % self.plan.record_steps != 0:
             self._log_records(records)
         self._save_last()
-        reason, details = divergence_verdict(records)
+        reason, details = divergence_verdict(records, self.units)
         return self._finish("diverged", reason, divergence=details)
 
     def _finish(self, status: str, reason: str, **details: Any) -> Result:

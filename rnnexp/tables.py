@@ -13,8 +13,11 @@ from typing import Any, TypeVar
 
 from rnnexp.errors import UsageError, require_choice, unknown
 
-MODES = ("sequence_to_one", "synchronous")
-"""What a sequence is turned into: one output after its last step, or one at every step."""
+MODES = ("sequence_to_one", "synchronous", "asynchronous")
+"""What a sequence is turned into: one output, one at every step, or another sequence."""
+
+GIVEN = ("data_dir", "output_size", "layer")
+"""Keywords of a factory that the program fills in; they are no part of the configuration."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -49,7 +52,7 @@ class Entry:
     def options(self) -> dict[str, Any]:
         """The factory's keyword-only options with their defaults: its part of the configuration."""
         parameters = inspect.signature(self.factory()).parameters.values()
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "data_dir"]
+        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN]
         missing = [p.name for p in keywords if p.default is p.empty]
         if missing:
             raise UsageError(f"option {missing[0]!r} of {self.target} needs a default value")

@@ -1,66 +1,51 @@
-"""The jitted chunk of training steps, and evaluation. No input or output.
+"""The jitted chunk of training steps. No input or output.
 
 A run is one compiled function of (state, chunk). A chunk is a scan over steps; each is
 skipped, taken, or taken and recorded, by a branch on traced values, so one program
-serves every chunk of a run, whatever its length. The host logs and decides between.
+serves every chunk of a run, whatever its length. Sequences of many lengths come in
+buckets, each a branch of the same program. The host logs and decides between chunks.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
-from rnnexp.gradflow.adjoints import norm_recorder, probes, value_grads_adjoints
+from rnnexp.gradflow.adjoints import Profile, norm_recorder, probes, value_grads_adjoints
 from rnnexp.gradflow.profile import fit_decay
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.optim import Hyper, clip, optimizer, update_params
-from rnnexp.tasks.base import Task, epoch_order, evaluation_batch, training_batch
+from rnnexp.models.stack import Unit
+from rnnexp.models.transduction import Transducer
+from rnnexp.optim import Hyper, clip, update_params
+from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
+from rnnexp.tasks.base import Bucketed, Stream
+from rnnexp.tasks.batches import (
+    Keys,
+    bucket_batch,
+    bucket_of,
+    epoch_length,
+    epoch_order,
+    training_batch,
+)
 from rnnexp.trees import leaf_norms, tree_norm
-from rnnexp.types import Array, Batch, Key, Tree
+from rnnexp.types import Array, Batch, Key, State, Tree
 from rnnexp.unroll import Probe
-
-
-class TrainState(NamedTuple):
-    """Everything that changes from step to step.
-
-    `step` counts the updates made. At a divergence it stays at the step that failed,
-    with the parameters that the step started from.
-    """
-
-    params: Tree
-    opt_state: Tree
-    step: Array
-    diverged: Array
 
 
 class Records(NamedTuple):
     """What a chunk reports, with a leading axis over its steps.
 
     `recorded` says which rows hold figures; the others are zeros. `scalars` are by name
-    and `norms` are profiles (L, T) by state leaf.
+    and `norms` are profiles (L, T) by state leaf, one row a unit. A unit or bucket with
+    fewer steps than T has zeros in front, so that lags agree.
     """
 
     step: Array
     recorded: Array
     scalars: dict[str, Array]
     norms: dict[str, Array]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """The static choices of a training program."""
-
-    task: Task
-    graphdef: Any
-    optimizer: str
-    clip: str
-    rate_factor: Callable[[Array], Array]
-    batch_size: int
-    chunk_steps: int
 
 
 class _Stepped(NamedTuple):
@@ -71,104 +56,140 @@ class _Stepped(NamedTuple):
     norms: dict[str, Array]
 
 
-def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
-    """The state before the first step."""
-    transform = optimizer(recipe.optimizer, hyper, hyper["learning_rate"])
-    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
-
-
 def batch_loss(
-    recipe: Recipe, params: Tree, batch: Batch, layer_probes: Sequence[Probe] | None
-) -> tuple[Array, dict[str, Array]]:
-    """Mean loss of a batch and all its mean scores; `layer_probes` sit on the states."""
-    model: SequenceModel = nnx.merge(recipe.graphdef, params)
-    outputs = model(batch.inputs_TxBxI, lengths_B=batch.lengths_B, probes=layer_probes)
-    means = {name: score.mean() for name, score in recipe.task.scores(outputs, batch).items()}
-    return means["loss"], means
+    recipe: Recipe,
+    params: Tree,
+    batch: Batch,
+    carry: Sequence[State],
+    key: Key,
+    layer_probes: Sequence[Probe] | None,
+) -> tuple[Array, tuple[dict[str, Array], list[State]]]:
+    """Mean loss of a batch, all its mean scores, and the states to go on with."""
+    forced = None if recipe.teacher_forcing else 0
+    got = apply_model(
+        recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
+        forced_steps=forced,
+    )  # fmt: skip
+    means = {name: score.mean() for name, score in recipe.task.scores(got.outputs, batch).items()}
+    return means["loss"], (means, got.states if carry else [])
+
+
+class Backward(NamedTuple):
+    """Mean scores, dL/dparams, states to go on with, and the profiles if recorded."""
+
+    means: dict[str, Array]
+    grads: Tree
+    carry: list[State]
+    profiles: list[Profile]
 
 
 def backward(
-    recipe: Recipe, params: Tree, batch: Batch, *, record: bool
-) -> tuple[dict[str, Array], Tree, dict[str, Array]]:
-    """Mean scores, dL/dparams and, with `record`, the profiles of the same backward pass."""
+    recipe: Recipe, params: Tree, batch: Batch, carry: Sequence[State], key: Key, *, record: bool
+) -> Backward:
+    """One backward pass; with `record`, the profiles come from the same."""
     loss_fn = partial(batch_loss, recipe)
     if not record:
-        (_, means), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, batch, None)
-        return means, grads, {}
-    model: SequenceModel = nnx.merge(recipe.graphdef, params)
-    layer_params = [layer.params() for layer in model.layers]
-    steps, batch_size, _ = batch.inputs_TxBxI.shape
-    recorder = norm_recorder(model.cells(), layer_params, steps, batch_size)
-    _, means, grads, adjoints = value_grads_adjoints(
-        lambda params, slots: loss_fn(params, batch, probes(recorder.apply, slots)),
+        (_, extras), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+            params, batch, carry, key, None
+        )
+        return Backward(extras[0], grads, extras[1], [])
+    model = recipe.model(params)
+    units = model.units()
+    steps, lengths = _spans(model, units, batch)
+    batch_size = batch.inputs_TxBxI.shape[1]
+    recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative)
+    _, extras, grads, adjoints = value_grads_adjoints(
+        lambda params, slots: loss_fn(params, batch, carry, key, probes(recorder.apply, slots)),
         params,
         recorder.slots,
     )
-    return means, grads, recorder.mean_norms(adjoints)
+    return Backward(extras[0], grads, extras[1], recorder.norms(adjoints, lengths))
+
+
+def _spans(
+    model: SequenceModel | Transducer, units: Sequence[Unit], batch: Batch
+) -> tuple[list[int], list[Array | None]]:
+    """Steps and valid lengths of every unit's sequence: a decoder runs over the targets."""
+    steps, lengths = batch.inputs_TxBxI.shape[0], batch.lengths_B
+    if not isinstance(model, Transducer):
+        return [steps] * len(units), [lengths] * len(units)
+    encoders, decoders = len(model.encoder.layers), len(model.decoder.layers)
+    counts = [steps] * encoders + [batch.targets.shape[0]] * decoders
+    return counts, [lengths] * encoders + [None] * decoders
 
 
 def train_step(
-    recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, *, record: bool
+    recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
 ) -> _Stepped:
     """One update; with `record`, everything that is logged, from the same backward pass.
 
     A non-finite loss or gradient makes no update: the state comes back marked diverged.
     """
-    means, grads, norms = backward(recipe, state.params, batch, record=record)
+    got = backward(recipe, state.params, batch, state.carry, key, record=record)
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
-    clipped = clip(recipe.clip, grads, hyper["clip_threshold"])
+    clipped = clip(recipe.clip, got.grads, hyper["clip_threshold"])
     params, opt_state, updates = update_params(
         recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params
     )
-    finite = jnp.isfinite(means["loss"]) & jnp.isfinite(clipped.norm_before)
-    kept_params, kept_opt_state = jax.tree.map(
+    finite = jnp.isfinite(got.means["loss"]) & jnp.isfinite(clipped.norm_before)
+    kept = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),
-        (params, opt_state),
-        (state.params, state.opt_state),
+        (params, opt_state, got.carry),
+        (state.params, state.opt_state, state.carry),
     )
     step = state.step + finite.astype(jnp.int32)
-    new_state = TrainState(kept_params, kept_opt_state, step, ~finite)
+    new_state = TrainState(kept[0], kept[1], step, ~finite, kept[2])
     if not record:
         return _Stepped(new_state, {}, {})
-    scalars = means | {
+    scalars = got.means | {
         "learning_rate": rate,
         "grad_norm": clipped.norm_before,
         "grad_norm_clipped": clipped.norm_after,
         "clip_fired": clipped.fired,
         "update_ratio": tree_norm(updates) / tree_norm(state.params),
     }
-    scalars |= {f"grad_norm/{name}": norm for name, norm in leaf_norms(grads).items()}
-    return _Stepped(new_state, scalars | decay_scalars(norms), norms)
+    scalars |= {f"grad_norm/{name}": norm for name, norm in leaf_norms(got.grads).items()}
+    units = recipe.model(state.params).units()
+    scalars |= decay_scalars(units, got.profiles)
+    return _Stepped(new_state, scalars, stack_profiles(got.profiles, recipe.profile_steps))
 
 
-def decay_scalars(norms: dict[str, Array]) -> dict[str, Array]:
-    """Slope, half-life and zero lags of every profile: `slope/layer_0/h` and so on."""
+def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[str, Array]:
+    """Slope, half-life and zero lags of every profile: `slope/layer_0/h` and so on.
+
+    A backward unit ends at the sequence's first step, so its lags count from there.
+    """
     scalars = {}
-    for leaf, norms_LxT in norms.items():
-        for layer in range(norms_LxT.shape[0]):
-            for name, value in fit_decay(norms_LxT[layer])._asdict().items():
-                scalars[f"{name}/layer_{layer}/{leaf}"] = value
+    for unit, profile in zip(units, profiles, strict=True):
+        for leaf, norms_T in profile.items():
+            ordered_T = norms_T[::-1] if unit.backward else norms_T
+            for name, value in fit_decay(ordered_T)._asdict().items():
+                scalars[f"{name}/{unit.name}/{leaf}"] = value
     return scalars
 
 
+def stack_profiles(profiles: Sequence[Profile], steps: int) -> dict[str, Array]:
+    """Profiles of all units as (L, T) by leaf, shorter ones with zeros in front."""
+
+    def padded(norms_T: Array) -> Array:
+        return jnp.pad(norms_T, (steps - norms_T.shape[0], 0))
+
+    return {leaf: jnp.stack([padded(p[leaf]) for p in profiles]) for leaf in profiles[0]}
+
+
 def make_chunk(recipe: Recipe) -> Callable[..., tuple[TrainState, Records]]:
-    """The compiled chunk: `(state, stop, every, key, hyper, arrays) -> (state, records)`.
+    """The compiled chunk: `(state, stop, every, keys, hyper, arrays) -> (state, records)`.
 
     Takes steps until `stop`, `recipe.chunk_steps` or a divergence, whichever is first,
     and records those that `every` divides. The chunk must lie within one epoch. The
     state is donated.
     """
-    task = recipe.task
 
     def chunk(
-        state: TrainState, stop: Array, every: Array, key: Key, hyper: Hyper, arrays: Tree
+        state: TrainState, stop: Array, every: Array, keys: Keys, hyper: Hyper, arrays: Tree
     ) -> tuple[TrainState, Records]:
-        order_N = epoch_order(task.train, key, state.step, recipe.batch_size)
-
-        def take(state: TrainState, *, record: bool) -> _Stepped:
-            batch = training_batch(task.train, arrays, order_N, key, state.step, recipe.batch_size)
-            return train_step(recipe, state, batch, hyper, record=record)
-
+        order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
+        take = partial(_take, recipe, order, keys, hyper, arrays)
         shapes = jax.eval_shape(partial(take, record=True), state)
 
         def blank() -> tuple[dict[str, Array], dict[str, Array]]:
@@ -193,29 +214,33 @@ def make_chunk(recipe: Recipe) -> Callable[..., tuple[TrainState, Records]]:
     return jax.jit(chunk, donate_argnums=0)
 
 
-def make_evaluate(
-    recipe: Recipe, split: str, batch_size: int, examples: int
-) -> Callable[[Tree, Key, Tree], dict[str, Array]]:
-    """The compiled evaluation `(params, key, arrays) -> {name: mean}` over `examples`.
+def _take(
+    recipe: Recipe,
+    order: Tree,
+    keys: Keys,
+    hyper: Hyper,
+    arrays: Tree,
+    state: TrainState,
+    *,
+    record: bool,
+) -> _Stepped:
+    """The next step: its batch, from its bucket if there are any, and the update."""
+    source, size = recipe.task.train, recipe.batch_size
+    noise = jax.random.fold_in(keys.noise, state.step)
+    if isinstance(source, Bucketed):
+        bucket, index = bucket_of(source, order, state.step, size)
 
-    Means pool all terms of all examples; an incomplete last batch counts only what it
-    holds.
-    """
-    source = getattr(recipe.task, split)
-    batches = -(-examples // batch_size)
+        def in_bucket(number: int, state: TrainState) -> _Stepped:
+            batch = bucket_batch(source, number, arrays, order, index, size)
+            return train_step(recipe, state, batch, hyper, noise, record=record)
 
-    def evaluate(params: Tree, key: Key, arrays: Tree) -> dict[str, Array]:
-        def one(index: Array) -> dict[str, tuple[Array, Array]]:
-            batch, weight_B = evaluation_batch(source, arrays, key, index, batch_size, examples)
-            model: SequenceModel = nnx.merge(recipe.graphdef, params)
-            outputs = model(batch.inputs_TxBxI, lengths_B=batch.lengths_B)
-            scored = recipe.task.scores(outputs, batch)
-            return {
-                name: (jnp.sum(s.total_B * weight_B), jnp.sum(s.count_B * weight_B))
-                for name, s in scored.items()
-            }
-
-        sums = jax.lax.map(one, jnp.arange(batches, dtype=jnp.int32))
-        return {name: jnp.sum(total) / jnp.sum(count) for name, (total, count) in sums.items()}
-
-    return jax.jit(evaluate)
+        branches = [partial(in_bucket, number) for number in range(len(source.buckets))]
+        result: _Stepped = jax.lax.switch(bucket, branches, state)
+        return result
+    if isinstance(source, Stream):
+        begins = state.step % (epoch_length(source, size) or 1) == 0
+        fresh = start_states(recipe.model(state.params), size)
+        carry = jax.tree.map(lambda new, old: jax.lax.select(begins, new, old), fresh, state.carry)
+        state = state._replace(carry=carry)
+    batch = training_batch(source, arrays, order, keys.data, state.step, size)
+    return train_step(recipe, state, batch, hyper, noise, record=record)

@@ -12,6 +12,8 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 | L | layers of a stack |
 | N | examples of a data set |
 | S | flattened state of a cell |
+| U | time: symbols of one target sequence, where that is not T |
+| K | taps of a delay line |
 """
 
 from collections.abc import Mapping
@@ -29,8 +31,13 @@ State: TypeAlias = Mapping[str, Array]
 
 
 class Batch(NamedTuple):
-    """Sequences side by side. `lengths` (valid steps, int32) is None when all are full."""
+    """Sequences side by side. Lengths (valid steps, int32) are None when all are full.
+
+    `target_lengths_B` counts the valid symbols of `targets` where those have a time
+    axis of their own (asynchronous tasks), the stop symbol included.
+    """
 
     inputs_TxBxI: Array
     targets: Array
     lengths_B: Array | None = None
+    target_lengths_B: Array | None = None

@@ -11,19 +11,50 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
 from rnnexp.types import Array, Params, State, Tree
 
 
 class Probe(NamedTuple):
-    """Something that sits on the state after every step, between recurrence and output.
+    """Something that sits on the probed leaves after every step, before the output.
 
     Attributes:
       apply: `(state_Bx..., slot_t) -> state`, of the same structure.
       slots: a tree whose leaves have a leading time axis; `apply` gets its row t.
+      additive: `apply` adds the slot, so that paths other than the scan can do it too.
     """
 
     apply: Callable[[State, Tree], State]
     slots: Tree
+    additive: bool = False
+
+
+class Hook(NamedTuple):
+    """Something that changes a state between two steps, such as dropout or a teacher.
+
+    Attributes:
+      before: `(state, t) -> state`, what the transition of step t gets to see.
+      after: `(old, new, t) -> new`, what becomes of its result; the probe comes next.
+    """
+
+    before: Callable[[State, Array], State] | None = None
+    after: Callable[[State, State, Array], State] | None = None
+
+
+class Path(NamedTuple):
+    """How the time axis is run through; every way gives the same values.
+
+    Attributes:
+      associative: use the cell's parallel path over the whole sequence.
+      cut_steps: no gradient flows back over steps divisible by it (truncated BPTT); 0
+        or at least T: full BPTT.
+      remat_steps: keep the state of every so many steps only and compute those between
+        again in the backward pass; 0: keep all. sqrt(T) needs least memory.
+    """
+
+    associative: bool = False
+    cut_steps: int = 0
+    remat_steps: int = 0
 
 
 class Unrolled(NamedTuple):
@@ -48,6 +79,8 @@ def unroll(
     lengths_B: Array | None = None,
     state: State | None = None,
     probe: Probe | None = None,
+    hooks: tuple[Hook, ...] = (),
+    path: Path = Path(),  # noqa: B008  an immutable value
 ) -> Unrolled:
     """Run a cell over a batch of sequences.
 
@@ -57,31 +90,123 @@ def unroll(
         on the final state, and no gradient enters the steps after it. None: all T.
       state: where to start; None: the cell's initial state.
       probe: applied to the state after every step (see `Probe`).
+      hooks: applied around every transition, in their order (see `Hook`).
+      path: how the time axis is run through.
 
     Returns:
       Final states, final outputs and all outputs.
+
+    Raises:
+      UsageError: the associative path with a cell, or with hooks, that it cannot take.
     """
     steps, batch_size, _ = inputs_TxBxI.shape
+    params = cell.prepare(params)
     if state is None:
         state = initial_state(cell, params, batch_size)
+    if path.associative:
+        return _associative(cell, params, inputs_TxBxI, lengths_B, state, probe, hooks, path)
+    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps)
+    slots = None if probe is None else probe.slots
+    rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
+    final_state, outputs_TxBxH = _scan(body, state, rows, steps, path.remat_steps)
+    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
+    return Unrolled(final_state, final_BxH, outputs_TxBxH)
+
+
+Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, Array]]
+
+
+def _make_body(
+    cell: Cell,
+    params: Params,
+    lengths_B: Array | None,
+    probe: Probe | None,
+    hooks: tuple[Hook, ...],
+    cut_steps: int,
+) -> Body:
+    """One step of the whole batch: `(state, (x, t, slot)) -> (state, output)`."""
     transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
     def body(carry: State, row: tuple[Array, Array, Tree]) -> tuple[State, Array]:
         x_BxI, t, slot = row
-        new = transition(params, carry, x_BxI)
+        old = _cut(carry, t, cut_steps) if cut_steps else carry
+        seen = old
+        for hook in hooks:
+            seen = hook.before(seen, t) if hook.before else seen
+        new = transition(params, seen, x_BxI)
+        for hook in hooks:
+            new = hook.after(old, new, t) if hook.after else new
         if probe is not None:
-            new = probe.apply(new, slot)
+            new = {**new, **probe.apply({k: new[k] for k in slot}, slot)}
         if lengths_B is not None:
             valid_B = t.astype(lengths_B.dtype) < lengths_B
             new = {k: _hold(valid_B, new[k], carry[k]) for k in new}
         return new, output(params, new, x_BxI)
 
-    slots = None if probe is None else probe.slots
-    rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
-    final_state, outputs_TxBxH = jax.lax.scan(body, state, rows)
-    final_BxH = output(params, final_state, _last_valid(inputs_TxBxI, lengths_B))
+    return body
+
+
+def _scan(body: Body, state: State, rows: Tree, steps: int, remat_steps: int) -> tuple[State, Tree]:
+    """`lax.scan`, in segments that are computed again in the backward pass if so wished."""
+    if not 0 < remat_steps < steps:
+        return jax.lax.scan(body, state, rows)
+    segments, rest = divmod(steps, remat_steps)
+    whole = segments * remat_steps
+
+    def cut(x: Array) -> Array:
+        return x[:whole].reshape(segments, remat_steps, *x.shape[1:])
+
+    segment = jax.checkpoint(lambda carry, rows: jax.lax.scan(body, carry, rows))
+    state, outputs = jax.lax.scan(segment, state, jax.tree.map(cut, rows))
+    outputs = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), outputs)
+    if rest:
+        tail = jax.tree.map(lambda x: x[whole:], rows)
+        state, last = jax.lax.scan(body, state, tail)
+        outputs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), outputs, last)
+    return state, outputs
+
+
+def _associative(
+    cell: Cell,
+    params: Params,
+    inputs_TxBxI: Array,
+    lengths_B: Array | None,
+    state: State,
+    probe: Probe | None,
+    hooks: tuple[Hook, ...],
+    path: Path,
+) -> Unrolled:
+    """The cell's parallel path, with the states after a sequence's end held as in the scan."""
+    if cell.states is None:
+        raise UsageError(f"cell {cell.name!r} has no associative path: its state is not linear")
+    if hooks or path.cut_steps or path.remat_steps or (probe is not None and not probe.additive):
+        raise UsageError(
+            "the associative path takes no recurrent dropout, zoneout, truncated BPTT "
+            "or rematerialisation"
+        )
+    slots = {} if probe is None else probe.slots
+    run = jax.vmap(cell.states, in_axes=(None, 0, 1, 1), out_axes=1)
+    states = run(params, state, inputs_TxBxI, slots)
+    if lengths_B is not None:
+        steps = inputs_TxBxI.shape[0]
+        index_TxB = jnp.minimum(
+            jnp.arange(steps, dtype=lengths_B.dtype)[:, None],
+            jnp.maximum(lengths_B - 1, 0)[None, :],
+        )
+        states = {k: _take_steps(v, index_TxB) for k, v in states.items()}
+    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
+    final_state = {k: v[-1] for k, v in states.items()}
+    final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
     return Unrolled(final_state, final_BxH, outputs_TxBxH)
+
+
+def _cut(state: State, t: Array, cut_steps: int) -> State:
+    """The state; at steps that `cut_steps` divides, all but the first, without its history."""
+    at = (t % cut_steps == 0) & (t > 0)
+    return {k: jax.lax.select(at, jax.lax.stop_gradient(v), v) for k, v in state.items()}
 
 
 def _hold(valid_B: Array, new: Array, old: Array) -> Array:
@@ -89,9 +214,25 @@ def _hold(valid_B: Array, new: Array, old: Array) -> Array:
     return jnp.where(valid_B.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
 
 
-def _last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:
+def _take_steps(x_TxBx: Array, index_TxB: Array) -> Array:
+    """Rows `index` of every example."""
+    index = index_TxB.reshape(*index_TxB.shape, *(1,) * (x_TxBx.ndim - 2))
+    return jnp.take_along_axis(x_TxBx, index, axis=0)
+
+
+def last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:
     """The rows of each sequence's last valid step, (B, I)."""
     if lengths_B is None:
         return x_TxBxI[-1]
-    last_1xBx1 = jnp.maximum(lengths_B - 1, 0)[None, :, None]
-    return jnp.take_along_axis(x_TxBxI, last_1xBx1, axis=0)[0]
+    return _take_steps(x_TxBxI, jnp.maximum(lengths_B - 1, 0)[None, :])[0]
+
+
+def reverse_valid(x_TxB: Array, lengths_B: Array | None) -> Array:
+    """Every sequence backwards within its valid part; the padding stays where it is."""
+    steps = x_TxB.shape[0]
+    if lengths_B is None:
+        return x_TxB[::-1]
+    t_Tx1 = jnp.arange(steps, dtype=lengths_B.dtype)[:, None]
+    length_1xB = lengths_B[None, :]
+    index_TxB = jnp.where(t_Tx1 < length_1xB, length_1xB - 1 - t_Tx1, t_Tx1)
+    return _take_steps(x_TxB, index_TxB)

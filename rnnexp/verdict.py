@@ -1,20 +1,21 @@
 """What a diverged run says of itself, from the record of the step that failed."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rnnexp.gradflow.divergence import find_origin
+from rnnexp.gradflow.divergence import Order, find_origin
 from rnnexp.train import Records
 
 
-def divergence_verdict(records: Records) -> tuple[str, dict[str, Any]]:
+def divergence_verdict(records: Records, units: Sequence[Order]) -> tuple[str, dict[str, Any]]:
     """A sentence and its facts; `records` holds the failed step in its first row."""
     step = int(records.step[0])
     scalars = {name: values[0].item() for name, values in records.scalars.items()}
     norms = {leaf: np.asarray(values[0]) for leaf, values in records.norms.items()}
-    origin = find_origin(norms)
+    origin = find_origin(norms, units)
     prefix = "grad_norm/"
     groups = [
         name.removeprefix(prefix)
@@ -32,7 +33,7 @@ def divergence_verdict(records: Records) -> tuple[str, dict[str, Any]]:
     where = "the replay of the step was finite: it diverges by rounding alone"
     if origin is not None:
         where = (
-            f"dL/d{origin.leaf} left the finite range in layer {origin.layer} at time step "
+            f"dL/d{origin.leaf} left the finite range in {origin.unit} at time step "
             f"{origin.time}, {origin.lag} steps before the end of the sequence"
         )
     elif groups:

@@ -17,11 +17,12 @@ from rnnexp.gradflow.adjoints import (
     probes,
     tap,
     value_grads_adjoints,
-    zero_slots,
+    zero_slot,
 )
 from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, trajectory
 from rnnexp.gradflow.profile import fit_decay
 from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Params, State, Tree
 from rnnexp.unroll import Probe, unroll
 from tests.variants import VARIANTS, build, variant_id
@@ -31,11 +32,16 @@ Variant = tuple[str, dict[str, Any]]
 each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 
 
+def depth(variant: Variant) -> int:
+    """Two layers, but for a cell that is a whole network."""
+    return 1 if build(variant, I, H).is_network else 2
+
+
 def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array, Array]:
     """A stack of two cells, its parameters, inputs and weights of a loss on its outputs."""
     model = SequenceModel(
-        lambda size: build(variant, size, H),
-        num_layers=2,
+        lambda size, layer: build(variant, size, H, layer=layer, output_size=O),
+        structure=Structure(num_layers=depth(variant)),
         input_size=I,
         output_size=O,
         mode=mode,
@@ -49,15 +55,25 @@ def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array,
     return model, params, jax.random.normal(key_x, (T, B, I)), jax.random.normal(key_w, shape)
 
 
+def zero_slots(model: SequenceModel, steps: int, batch_size: int) -> list[State]:
+    """One slot a unit."""
+    return [zero_slot(u.layer.cell, u.layer.params(), steps, batch_size) for u in model.units()]
+
+
+def all_norms(adjoints: list[State]) -> np.ndarray:
+    """||dL/dh_t|| of all units, (L, T)."""
+    return np.stack([mean_norms(adjoint)["h"] for adjoint in adjoints])
+
+
 def all_adjoints(
     model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any
 ) -> tuple[Tree, list[State], Any]:
     """Gradients, adjoints, and the loss as a function of the slots."""
     graphdef = nnx.graphdef(model)
-    slots = zero_slots(model.cells(), [layer.params() for layer in model.layers], T, B)
+    slots = zero_slots(model, T, B)
 
     def loss(params: Tree, slots: Any) -> tuple[Array, None]:
-        outputs = nnx.merge(graphdef, params)(x, probes=probes(probe, slots))
+        outputs = nnx.merge(graphdef, params)(x, probes=probes(probe, slots)).outputs
         return jnp.sum(weights * jnp.sin(outputs)) / B, None
 
     _, _, grads, adjoints = jax.jit(lambda p, s: value_grads_adjoints(loss, p, s))(params, slots)
@@ -81,7 +97,7 @@ def test_taps_equal_perturbations_and_leave_gradients_alone(
     close(grads, grads_too)
 
     def plain(params: Tree) -> Array:
-        return jnp.sum(weights * jnp.sin(nnx.merge(nnx.graphdef(model), params)(x))) / B
+        return jnp.sum(weights * jnp.sin(nnx.merge(nnx.graphdef(model), params)(x).outputs)) / B
 
     close(grads, jax.jit(jax.grad(plain))(params))
 
@@ -93,18 +109,18 @@ def test_taps_equal_central_differences(variant: Variant, x64: None) -> None:
     _, _, loss = all_adjoints(model, params, x, weights, perturb)
     slots = jax.tree.map(jnp.zeros_like, adjoints)
     step = 1e-6
-    for layer, t, b in [(0, 0, 0), (0, 4, 1), (1, 2, 2), (1, T - 1, 0)]:
+    for layer, t, b in [(0, 0, 0), (0, 4, 1), (-1, 2, 2), (-1, T - 1, 0)]:
         for leaf in slots[layer]:
-            for unit in range(H):
+            for unit in np.ndindex(slots[layer][leaf].shape[2:]):
 
                 def moved(by: float) -> Array:
                     shifted = [dict(s) for s in slots]
-                    at = (t, b, unit)  # noqa: B023
+                    at = (t, b, *unit)  # noqa: B023
                     shifted[layer][leaf] = shifted[layer][leaf].at[at].add(by)  # noqa: B023
                     return jnp.asarray(loss(shifted))
 
                 numeric = (moved(step) - moved(-step)) / (2 * step)
-                exact = adjoints[layer][leaf][t, b, unit]
+                exact = adjoints[layer][leaf][(t, b, *unit)]
                 np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
 
 
@@ -113,29 +129,34 @@ def test_taps_equal_products_of_explicit_jacobians(variant: Variant, x64: None) 
     cell = build(variant, I, H)
     params = cell.init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (T, B, I))
-    weights = jax.random.normal(jax.random.key(2), (T, B, H))
-    [slots] = zero_slots([cell], [params], T, B)
+    weights = jax.random.normal(jax.random.key(2), (T, B, cell.output_size))
+    slots = zero_slot(cell, params, T, B)
 
     def loss(slots: State) -> Array:
         return jnp.sum(weights * unroll(cell, params, x, probe=Probe(tap, slots)).outputs_TxBxH)
 
     adjoints = jax.jit(jax.grad(loss))(slots)
-    leaves = sorted(adjoints)  # the order in which the state is flattened
     for b in range(B):
-        by_products = products_of_one(cell, params, x[:, b], weights[:, b], leaves)
-        by_taps = jnp.concatenate([adjoints[leaf][:, b] for leaf in leaves], axis=-1)
-        np.testing.assert_allclose(by_taps, by_products, rtol=1e-9, atol=1e-13)
+        by_products = products_of_one(cell, params, x[:, b], weights[:, b])
+        for leaf in cell.probed:
+            np.testing.assert_allclose(
+                adjoints[leaf][:, b], by_products[leaf], rtol=1e-9, atol=1e-13
+            )
 
 
-def products_of_one(
-    cell: Cell, params: Params, x: Array, weights: Array, leaves: list[str]
-) -> Array:
-    """The adjoints of one example through `gradflow.jacobians`; the output is h itself."""
+def products_of_one(cell: Cell, params: Params, x: Array, weights: Array) -> State:
+    """The adjoints of one example through `gradflow.jacobians`, by leaf."""
     states = trajectory(cell, params, x)
-    assert states.shape == (T + 1, len(leaves) * H)
-    zeros = [jnp.zeros((T, H))] * (len(leaves) - 1)
-    direct = jnp.concatenate([*zeros, weights], axis=-1)  # h is the last leaf by name
-    return adjoints_by_products(step_jacobians(cell, params, x), direct)
+    start, unravel = ravel_pytree(cell.init_state(params))
+    assert states.shape == (T + 1, len(start))
+
+    def read(state_S: Array, x_I: Array, weight: Array) -> Array:
+        return jnp.sum(weight * cell.output(params, unravel(state_S), x_I))
+
+    direct = jax.vmap(jax.grad(read))(states[1:], x, weights)
+    flat = adjoints_by_products(step_jacobians(cell, params, x), direct)
+    adjoints: State = jax.vmap(unravel)(flat)
+    return adjoints
 
 
 @pytest.mark.parametrize("c", [1.0, 0.9, 1.05])
@@ -143,8 +164,8 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
     steps, hidden = 200, 16
     cell = rnn(I, hidden, activation="linear", recurrent_scale=c)
     model = SequenceModel(
-        lambda size: cell,
-        num_layers=1,
+        lambda size, layer: cell,
+        structure=Structure(),
         input_size=I,
         output_size=O,
         mode="sequence_to_one",
@@ -152,14 +173,14 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
     )
     x = jax.random.normal(jax.random.key(1), (steps, B, I))
     graphdef, params = nnx.split(model, nnx.Param)
-    slots = zero_slots(model.cells(), [model.layers[0].params()], steps, B)
+    slots = zero_slots(model, steps, B)
 
     def loss(params: Tree, slots: Any) -> tuple[Array, None]:
-        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots))
+        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots)).outputs
         return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
 
     adjoints = value_grads_adjoints(loss, nnx.to_pure_dict(params), slots)[3]
-    norms = mean_norms(adjoints)["h"][0]
+    norms = all_norms(list(adjoints))[0]
     decay = fit_decay(norms)
     np.testing.assert_allclose(decay.slope, np.log(c), atol=1e-5)
     np.testing.assert_allclose(norms, norms[-1] * c ** np.arange(steps)[::-1], rtol=1e-10)
@@ -170,7 +191,7 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
 def test_feedforward_has_no_gradient_through_time(x64: None) -> None:
     model, params, x, weights = two_layers(("feedforward", {}), "sequence_to_one")
     _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
-    norms = mean_norms(adjoints)["h"]
+    norms = all_norms(adjoints)
     assert bool(jnp.all(norms[:, :-1] == 0))
     assert bool(jnp.all(norms[:, -1] > 0))
 
@@ -182,21 +203,21 @@ def test_norms_do_not_depend_on_the_batch_size(x64: None) -> None:
     own = [
         all_adjoints_of_one(model, params, x[:, b : b + 1], weights[b : b + 1]) for b in range(B)
     ]
-    np.testing.assert_allclose(mean_norms(adjoints)["h"], np.mean(own, axis=0), rtol=1e-10)
+    np.testing.assert_allclose(all_norms(adjoints), np.mean(own, axis=0), rtol=1e-10)
 
 
 def all_adjoints_of_one(model: SequenceModel, params: Tree, x: Array, weights: Array) -> np.ndarray:
     """Norms (L, T) of one example's own gradient."""
-    slots = zero_slots(model.cells(), [layer.params() for layer in model.layers], T, 1)
+    slots = zero_slots(model, T, 1)
 
     def loss(slots: Any) -> Array:
-        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots))
+        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots)).outputs
         return jnp.sum(weights * jnp.sin(outputs))
 
-    return np.asarray(mean_norms(jax.jit(jax.grad(loss))(slots))["h"])
+    return all_norms(jax.jit(jax.grad(loss))(slots))
 
 
 def test_the_gradient_underflows_late() -> None:
     """float32 keeps norms down to 1e-38; squaring without care would stop at 1e-19."""
-    norms = mean_norms([{"h": jnp.full((3, 2, 4), 1e-30, jnp.float32)}])["h"]
-    np.testing.assert_allclose(norms, np.full((1, 3), 2 * 2e-30), rtol=1e-6)
+    norms = mean_norms({"h": jnp.full((3, 2, 4), 1e-30, jnp.float32)})["h"]
+    np.testing.assert_allclose(norms, np.full(3, 2 * 2e-30), rtol=1e-6)

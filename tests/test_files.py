@@ -115,7 +115,7 @@ def test_a_damaged_line_in_the_middle_is_named(run_log: RunLog, damage: bytes) -
 
 def write(path: Path, steps: Iterable[int], *, resume_at: int | None = None) -> None:
     """Log made-up profiles of these steps, as a process does that begins or resumes."""
-    log = GradientLog(path)
+    log = GradientLog(path, ["a", "b"])
     if resume_at is not None:
         log.truncate(resume_at)
     for step in steps:
@@ -144,6 +144,7 @@ def test_profiles_are_labelled(whole: Any) -> None:
         for step in range(0, 1000, 10):
             draw = np.random.default_rng(step).random((2, 2, 5), np.float32)
             np.testing.assert_array_equal(whole[name].sel(step=step), draw[index])
+    assert whole["dL_dh"].attrs["unit_names"] == ["a", "b"]
     labels = {name: values.values.tolist() for name, values in whole.coords.items()}
     assert labels == {"step": [*range(0, 1000, 10)], "layer": [0, 1], "time": [0, 1, 2, 3, 4]}
 

@@ -11,9 +11,9 @@ LAYERS = [
     ["cells", "data", "tasks"],
     ["unroll", "models"],
     ["gradflow", "optim"],
-    ["train"],
+    ["recipe", "train", "evaluate"],
     ["config", "overrides", "runlog", "arraylog", "checkpoint", "environment"],
-    ["registry", "programs", "outcome", "verdict", "runner"],
+    ["registry", "programs", "outcome", "verdict", "runner", "sampling"],
     ["report"],
     ["progress", "cli", "__main__"],
 ]

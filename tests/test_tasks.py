@@ -11,18 +11,21 @@ import pytest
 from rnnexp.errors import UsageError
 from rnnexp.registry import build_task
 from rnnexp.tasks import TASKS
-from rnnexp.tasks.base import (
-    Finite,
-    Score,
-    Task,
+from rnnexp.tasks.base import Bucket, Bucketed, Finite, Score, Stream, Task
+from rnnexp.tasks.batches import (
+    bucket_batch,
+    bucket_of,
+    epoch_length,
     epoch_order,
     evaluation_batch,
     source_arrays,
+    stream_batch,
+    stream_windows,
     training_batch,
 )
 from rnnexp.tasks.copy_memory import BLANK, MARKER
 from rnnexp.types import Array, Batch
-from tests.data_dir import mnist_or_skip
+from tests.data_files import DATA, data_or_skip
 
 B = 6
 KEY = jax.random.key(0)
@@ -30,13 +33,22 @@ KEY = jax.random.key(0)
 
 def task_named(name: str, **options: object) -> Task:
     """A task with its data, or a skip that says which file is missing."""
-    return build_task(name, mnist_or_skip() if name == "mnist" else None, **options)
+    file = DATA.get(name)
+    return build_task(name, None if file is None else data_or_skip(file), **options)
 
 
 def batch_of(task: Task, split: str = "train", size: int = B) -> Batch:
-    """A first batch."""
+    """A first batch; of a task with buckets, from the longest one."""
     source = getattr(task, split)
-    return evaluation_batch(source, source_arrays(source), KEY, jnp.array(0), size, size)[0]
+    arrays = source_arrays(source)
+    match source:
+        case Bucketed():
+            order = epoch_order(source, KEY, jnp.array(0), size)
+            last = len(source.buckets) - 1
+            return bucket_batch(source, last, arrays, order, jnp.array(0), size)
+        case Stream():
+            return stream_batch(source, arrays, jnp.array(0), size)
+    return evaluation_batch(source, arrays, KEY, jnp.array(0), size, size)[0]
 
 
 def mean_scores(task: Task, outputs: Array, batch: Batch) -> dict[str, float]:
@@ -51,13 +63,14 @@ def test_the_contract(name: str) -> None:
     assert task.name == name
     for split in ("train", "valid", "test"):
         batch = batch_of(task, split)
-        assert batch.inputs_TxBxI.shape == (task.num_steps, B, task.input_size)
+        longest = task.num_steps if split == "train" else batch.inputs_TxBxI.shape[0]
+        assert batch.inputs_TxBxI.shape == (longest, B, task.input_size)
         assert batch.inputs_TxBxI.dtype == jnp.float32
-        shape = (B, task.output_size)
-        outputs = jnp.zeros((task.num_steps, *shape) if task.mode == "synchronous" else shape)
+        steps = {"synchronous": (longest,), "asynchronous": (task.target_steps,)}
+        outputs = jnp.zeros((*steps.get(task.mode, ()), B, task.output_size))
         scores = task.scores(outputs, batch)
-        assert set(task.baseline) <= set(scores)
-        assert {"loss", task.headline} <= set(scores)
+        assert set(task.baseline) <= set(scores) | {"exact"}
+        assert {"loss", task.headline} <= set(scores) | {"exact"}
         for score in scores.values():
             assert score.total_B.shape == score.count_B.shape == (B,)
             assert math.isfinite(float(score.mean()))
@@ -66,17 +79,59 @@ def test_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS.builtin)
 def test_the_batch_of_a_step_is_a_function_of_key_and_step(name: str) -> None:
     task = task_named(name)
-    arrays = source_arrays(task.train)
+    arrays, source = source_arrays(task.train), task.train
 
     @jax.jit
     def draw(key: Array, step: Array) -> Batch:
-        order = epoch_order(task.train, key, step, B)
-        return training_batch(task.train, arrays, order, key, step, B)
+        order = epoch_order(source, key, step, B)
+        if isinstance(source, Bucketed):
+            return bucket_batch(source, 0, arrays, order, step, B)
+        return training_batch(source, arrays, order, key, step, B)
 
-    one, again = draw(KEY, jnp.array(5)), draw(KEY, jnp.array(5))
+    one, again = draw(KEY, jnp.array(1)), draw(KEY, jnp.array(1))
     np.testing.assert_array_equal(one.inputs_TxBxI, again.inputs_TxBxI)
-    for other in (draw(KEY, jnp.array(6)), draw(jax.random.key(1), jnp.array(5))):
+    others = [draw(KEY, jnp.array(2))]
+    if not isinstance(source, Stream):  # a text is always read from its beginning
+        others.append(draw(jax.random.key(1), jnp.array(1)))
+    for other in others:
         assert bool(jnp.any(one.inputs_TxBxI != other.inputs_TxBxI))
+
+
+def test_buckets_are_visited_evenly() -> None:
+    """In an epoch every bucket's every batch comes once, and all examples are seen."""
+    sizes = (7, 4, 1)
+    buckets = tuple(Bucket(jnp.arange(n) + 10 * i, n, 5 + i) for i, n in enumerate(sizes))
+    source = Bucketed(buckets, lambda values, index: Batch(values[index], values[index]))
+    assert epoch_length(source, 3) == 3 + 2 + 1
+    order = epoch_order(source, KEY, jnp.array(6), 3)
+    seen: list[int] = []
+    for step in range(6, 12):
+        bucket, index = bucket_of(source, order, jnp.array(step), 3)
+        batch = bucket_batch(source, int(bucket), source_arrays(source), order, index, 3)
+        seen += np.asarray(batch.targets).tolist()
+    assert sorted(set(seen)) == [*range(7), *range(10, 14), 20]
+    assert len(seen) == 18
+    first = [bucket_of(source, order, jnp.array(step), 3) for step in range(6)]
+    assert sorted((int(b), int(i)) for b, i in first) == [
+        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(100, 3), (101, 3), (64, 4), (5, 5)])
+def test_an_evaluation_reads_a_stream_once(size: int, batch_size: int) -> None:
+    source = Stream(
+        jnp.arange(size + 1),
+        size,
+        8,
+        lambda codes, positions: Batch(codes[positions], codes[positions + 1]),
+    )
+    read: list[int] = []
+    for window in range(stream_windows(source, batch_size)):
+        batch = stream_batch(source, source.arrays, jnp.array(window), batch_size)
+        assert batch.lengths_B is not None
+        for b, length in enumerate(batch.lengths_B.tolist()):
+            read += np.asarray(batch.inputs_TxBxI)[:length, b].tolist()
+    assert sorted(read) == list(range(size))
 
 
 def test_an_epoch_visits_every_example_once_in_a_new_order() -> None:
@@ -92,6 +147,7 @@ def test_an_epoch_visits_every_example_once_in_a_new_order() -> None:
 
 def test_an_evaluation_counts_every_example_once() -> None:
     task = build_task("digits")
+    assert isinstance(task.test, Finite)
     arrays = source_arrays(task.test)
     parts = [evaluation_batch(task.test, arrays, KEY, jnp.array(i), 100, 360) for i in range(4)]
     kept = [np.asarray(b.targets)[np.asarray(w) == 1] for b, w in parts]
@@ -154,7 +210,7 @@ def test_image_baselines_are_what_the_class_frequencies_score() -> None:
 
 
 def test_mnist_reading_orders() -> None:
-    data_dir = mnist_or_skip()
+    data_dir = data_or_skip(DATA["mnist"])
     rows = batch_of(build_task("mnist", data_dir)).inputs_TxBxI
     pixels = batch_of(build_task("mnist", data_dir, by="pixel")).inputs_TxBxI
     permuted = batch_of(build_task("mnist", data_dir, by="pixel", permuted=True)).inputs_TxBxI

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.gradflow.adjoints import probes, tap, zero_slots
+from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
 from rnnexp.tasks.scores import over_steps
 from rnnexp.types import Array, Tree
 from rnnexp.unroll import initial_state, unroll
@@ -20,8 +21,8 @@ LENGTHS = (9, 4, 1)
 def model_of(mode: str) -> tuple[SequenceModel, Tree, Array]:
     """A two-layer LSTM and a padded batch with rubbish in the padding."""
     model = SequenceModel(
-        lambda size: build(("lstm", {}), size, H),
-        num_layers=2,
+        lambda size, layer: build(("lstm", {}), size, H),
+        structure=Structure(num_layers=2),
         input_size=I,
         output_size=2,
         mode=mode,
@@ -37,7 +38,7 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(mode: str, x64: None) ->
     graphdef = nnx.graphdef(model)
 
     def total(params: Tree, x: Array, lengths: Array | None) -> Array:
-        outputs = jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths))
+        outputs = jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths).outputs)
         if mode == "sequence_to_one":
             return jnp.sum(outputs)
         return jnp.sum(over_steps(jnp.sum(outputs, -1), lengths).total_B)
@@ -53,11 +54,12 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(mode: str, x64: None) ->
 
 def test_no_gradient_enters_the_padding(x64: None) -> None:
     model, params, x = model_of("sequence_to_one")
-    slots = zero_slots(model.cells(), [layer.params() for layer in model.layers], T, B)
+    slots = [zero_slot(u.layer.cell, u.layer.params(), T, B) for u in model.units()]
 
     def loss(slots: list, x: Array) -> Array:
         net = nnx.merge(nnx.graphdef(model), params)
-        return jnp.sum(net(x, lengths_B=jnp.array(LENGTHS), probes=probes(tap, slots)))
+        got = net(x, lengths_B=jnp.array(LENGTHS), probes=probes(tap, slots))
+        return jnp.sum(got.outputs)
 
     adjoints, by_input = jax.grad(loss, argnums=(0, 1))(slots, x)
     for b, n in enumerate(LENGTHS):

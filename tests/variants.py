@@ -1,5 +1,6 @@
 """The table of cells with their options that the generic tests run over."""
 
+import inspect
 from typing import Any
 
 from rnnexp.cells import CELLS
@@ -13,7 +14,14 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("lstm", {"peepholes": True}),
     ("lstm", {"forget_bias": 0.0}),
     ("lstm", {"chrono_steps": 20}),
+    ("lstm", {"coupled": True}),
+    ("lstm", {"coupled": True, "peepholes": True}),
+    ("lstm", {"coupled": True, "chrono_steps": 20}),
     ("gru", {"reset": "before"}),
+    ("antisymmetric", {"gated": True}),
+    ("indrnn", {"longest_steps": 50}),
+    ("tdnn", {"delay_steps": 2}),
+    ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 
 
@@ -23,8 +31,13 @@ def variant_id(variant: tuple[str, dict[str, Any]]) -> str:
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
-def build(variant: tuple[str, dict[str, Any]], input_size: int, hidden_size: int) -> Cell:
-    """The variant's cell."""
+def build(
+    variant: tuple[str, dict[str, Any]], input_size: int, hidden_size: int, **given: Any
+) -> Cell:
+    """The variant's cell; what is given goes to factories that have a keyword for it."""
     name, options = variant
-    cell: Cell = CELLS.entry(name).factory()(input_size, hidden_size, **options)
+    factory = CELLS.entry(name).factory()
+    known = inspect.signature(factory).parameters
+    given = {key: value for key, value in given.items() if key in known}
+    cell: Cell = factory(input_size, hidden_size, **options, **given)
     return cell

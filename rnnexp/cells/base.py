@@ -24,6 +24,14 @@ def hidden_output(params: Params, state: State, x_I: Array) -> Array:
     return state["h"]
 
 
+def as_they_are(params: Params) -> Params:
+    """The usual preparation: none."""
+    return params
+
+
+States = Callable[[Params, State, Array, State], State]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """A recurrent cell with its sizes closed over.
@@ -37,8 +45,21 @@ class Cell:
       output: `(params, new_state, x) -> y`.
       gates: `(params, state, x) -> {name: activation}` of the step that would follow,
         each in [0, 1]; empty for cells without gates.
+      prepare: `params -> params` with what depends on them alone (a matrix exponential,
+        say) added; called once a sequence. Every other function takes either kind.
       parameter_count: number of trainable scalars, from the closed formula.
       hidden: the name of the state's leaf that is the hidden state.
+      probed: the leaves whose adjoints are recorded, the hidden one among them. Leave
+        out copies of earlier values (delay lines) and counters: they are memory, not
+        something computed at step t.
+      states: a faster path over a whole sequence of one example,
+        `(params, state, x_TxI, slots) -> states`, every leaf with a leading time axis:
+        the same as the scan of `transition` with `slots[leaf][t]` added to every probed
+        leaf after step t. None: there is only the scan.
+      delay_steps: how far back its delay lines remember; 0 without such lines.
+      feedback: the leaf, (O + 1,), into which a teacher may put the true output of the
+        step before, followed by a 1. None: the network does not read its own output.
+      is_network: the output is the network's own, and no readout is put on top.
     """
 
     name: str
@@ -49,8 +70,14 @@ class Cell:
     transition: Callable[[Params, State, Array], State]
     output: Callable[[Params, State, Array], Array] = hidden_output
     gates: Callable[[Params, State, Array], dict[str, Array]] = no_gates
+    prepare: Callable[[Params], Params] = as_they_are
     parameter_count: int
     hidden: str = "h"
+    probed: tuple[str, ...] = ("h",)
+    states: States | None = None
+    delay_steps: int = 0
+    feedback: str | None = None
+    is_network: bool = False
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

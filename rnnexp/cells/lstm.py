@@ -1,4 +1,4 @@
-"""Long short-term memory, with peepholes and chrono initialisation as options.
+"""Long short-term memory, with peepholes, coupled gates and chrono initialisation as options.
 
     i_t = s(W_i x_t + U_i h_{t-1} + p_i * c_{t-1} + b_i)
     f_t = s(W_f x_t + U_f h_{t-1} + p_f * c_{t-1} + b_f)
@@ -8,12 +8,16 @@
     h_t = o_t * tanh(c_t)
 
 s is the logistic function, * element by element; the p terms only with `peepholes`.
+With `coupled` there is no input block: i_t = 1 - f_t.
 Hochreiter & Schmidhuber 1997, "Long short-term memory"; forget gate: Gers,
 Schmidhuber & Cummins 2000, "Learning to forget"; peepholes: Gers, Schraudolph &
 Schmidhuber 2002, "Learning precise timing with LSTM recurrent networks"; forget bias
-1: Jozefowicz, Zaremba & Sutskever 2015; chrono: Tallec & Ollivier 2018.
+1: Jozefowicz, Zaremba & Sutskever 2015; chrono: Tallec & Ollivier 2018; coupled gates
+(CIFG): Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2017, "LSTM: a search
+space odyssey".
 
-Parameters: 4*(I*H + H*H + H), and 3*H more with peepholes.
+Parameters: 4*(I*H + H*H + H), and 3*H more with peepholes; coupled 3*(I*H + H*H + H),
+and 2*H more with peepholes.
 """
 
 import jax
@@ -25,7 +29,7 @@ from rnnexp.errors import UsageError
 from rnnexp.types import Array, Key, Params, State
 
 GATES = ("i", "f", "g", "o")
-"""The order of the blocks in every kernel and bias."""
+"""The order of the blocks in every kernel and bias (coupled: without i)."""
 
 
 def lstm(
@@ -34,6 +38,7 @@ def lstm(
     *,
     forget_bias: float = 1.0,
     peepholes: bool = False,
+    coupled: bool = False,
     chrono_steps: int = 0,
 ) -> Cell:
     """An LSTM cell.
@@ -44,45 +49,53 @@ def lstm(
     Args:
       forget_bias: where the forget gate's bias starts.
       peepholes: let the gates see the cell state.
+      coupled: the input gate is 1 - f_t, so a cell writes just what it forgets.
       chrono_steps: longest time constant of the chrono initialisation, in steps (3 or
-        more); it then sets the forget and input biases. 0: off.
+        more); it then sets the forget and input biases. 0: off. It starts i at 1 - f,
+        so coupled gates begin at the same values without a bias of their own.
     """
     if chrono_steps != 0 and chrono_steps < 3:
         raise UsageError(f"chrono_steps must be 0 (off) or at least 3, not {chrono_steps}")
 
+    H = hidden_size
+    blocks = GATES[1:] if coupled else GATES
+    peeking = [block for block in blocks if block != "g"]
+
     def init(key: Key) -> Params:
         key_x, key_h, key_b = jax.random.split(key, 3)
-        b = jnp.zeros((4, hidden_size))
+        b = {block: jnp.zeros(H) for block in blocks}
+        b["f"] = b["f"] + forget_bias
         if chrono_steps:
-            b_f = chrono_biases(key_b, hidden_size, chrono_steps)
-            b = b.at[0].set(-b_f).at[1].set(b_f)
-        else:
-            b = b.at[1].set(forget_bias)
+            b["f"] = chrono_biases(key_b, H, chrono_steps)
+        if chrono_steps and not coupled:
+            b["i"] = -b["f"]
         params = {
-            "w_x": per_gate(glorot_uniform, key_x, input_size, hidden_size, 4),
-            "w_h": per_gate(orthogonal, key_h, hidden_size, hidden_size, 4),
-            "b": b.reshape(4 * hidden_size),
+            "w_x": per_gate(glorot_uniform, key_x, input_size, H, len(blocks)),
+            "w_h": per_gate(orthogonal, key_h, H, H, len(blocks)),
+            "b": jnp.concatenate([b[block] for block in blocks]),
         }
         if peepholes:
-            params["p"] = jnp.zeros((3, hidden_size))
+            params["p"] = jnp.zeros((len(peeking), H))
         return params
 
     def init_state(params: Params) -> State:
-        zeros = jnp.zeros(hidden_size, params["b"].dtype)
+        zeros = jnp.zeros(H, params["b"].dtype)
         return {"c": zeros, "h": zeros}
 
     def activations(params: Params, state: State, x_I: Array) -> dict[str, Array]:
         """All six quantities of a step, by the names of the equations above."""
         z = x_I @ params["w_x"] + state["h"] @ params["w_h"] + params["b"]
-        z_i, z_f, z_g, z_o = jnp.split(z, 4)
-        if peepholes:
-            z_i = z_i + params["p"][0] * state["c"]
-            z_f = z_f + params["p"][1] * state["c"]
-        i, f, g = jax.nn.sigmoid(z_i), jax.nn.sigmoid(z_f), jnp.tanh(z_g)
+        z_of = dict(zip(blocks, jnp.split(z, len(blocks)), strict=True))
+
+        def gate(block: str, c: Array) -> Array:
+            if not peepholes:
+                return jax.nn.sigmoid(z_of[block])
+            return jax.nn.sigmoid(z_of[block] + params["p"][peeking.index(block)] * c)
+
+        f, g = gate("f", state["c"]), jnp.tanh(z_of["g"])
+        i = 1.0 - f if coupled else gate("i", state["c"])
         c = f * state["c"] + i * g
-        if peepholes:
-            z_o = z_o + params["p"][2] * c
-        o = jax.nn.sigmoid(z_o)
+        o = gate("o", c)
         return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * jnp.tanh(c)}
 
     def transition(params: Params, state: State, x_I: Array) -> State:
@@ -96,10 +109,11 @@ def lstm(
     return Cell(
         name="lstm",
         input_size=input_size,
-        output_size=hidden_size,
+        output_size=H,
         init=init,
         init_state=init_state,
         transition=transition,
         gates=gates,
-        parameter_count=(4 * (input_size + hidden_size + 1) + 3 * peepholes) * hidden_size,
+        probed=("h", "c"),
+        parameter_count=(len(blocks) * (input_size + H + 1) + len(peeking) * peepholes) * H,
     )

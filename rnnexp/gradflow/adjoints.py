@@ -1,18 +1,20 @@
-"""dL/ds_t for every layer and every step at once, without a line in any cell.
+"""dL/ds_t for every unit and every step at once, without a line in any cell.
 
-A probe sits on the state after each step. All probes give the same adjoints:
+A probe sits on the probed leaves of the state after each step. All probes give the same
+adjoints:
 
 * `tap` is the identity whose backward pass hands the cotangent that flows through it
   to its slot. It adds nothing to the forward pass.
 * `norm_tap` hands over only the cotangent's norm, example by example.
 * `perturb` adds the slot, a zero, to the state. The derivative by the slot is the
-  adjoint by definition; it is the independent check.
+  adjoint by definition; it is the independent check, and the way on parallel paths.
 
-Training records norms through `norm_recorder`, which takes the cheaper of the first two.
+Training records norms through `norm_recorder`, which takes the cheapest that fits.
 
 L is the loss averaged over the batch, so example b's adjoint dL/ds_t^b is 1/B of the
 gradient of its own loss. Norms are *summed* over the batch, which makes them the mean
-over examples of the norm of each example's own gradient, whatever the batch size.
+over examples of the norm of each example's own gradient, whatever the batch size. (Where
+L pools steps of sequences of many lengths, an example counts by its share of the steps.)
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +24,15 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.models.stack import Unit
 from rnnexp.trees import stable_norm
 from rnnexp.types import Array, Params, State, Tree
-from rnnexp.unroll import Probe
+from rnnexp.unroll import Probe, reverse_valid
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch
+
+Profile = dict[str, Array]
+"""Of one unit: ||dL/ds_t||, (T,), by the name of the state's leaf."""
 
 
 @jax.custom_vjp
@@ -71,23 +77,18 @@ def perturb(state: State, slot: State) -> State:
     return {name: leaf + slot[name] for name, leaf in state.items()}
 
 
-def zero_slots(
-    cells: Sequence[Cell], params: Sequence[Params], steps: int, batch_size: int
-) -> list[State]:
-    """Zeros for every layer's probe: its state's leaves with leading (T, B) axes."""
-
-    def zeros(leaf: Array) -> Array:
-        return jnp.zeros((steps, batch_size, *leaf.shape), leaf.dtype)
-
-    return [
-        {name: zeros(leaf) for name, leaf in cell.init_state(p).items()}
-        for cell, p in zip(cells, params, strict=True)
-    ]
+def zero_slot(cell: Cell, params: Params, steps: int, batch_size: int) -> State:
+    """Zeros for a probe: the state's probed leaves with leading (T, B) axes."""
+    state = cell.init_state(params)
+    return {
+        name: jnp.zeros((steps, batch_size, *state[name].shape), state[name].dtype)
+        for name in cell.probed
+    }
 
 
 def probes(apply: Callable[[State, State], State], slots: Sequence[State]) -> list[Probe]:
-    """One probe a layer, of `tap` or `perturb`."""
-    return [Probe(apply, slot) for slot in slots]
+    """One probe a unit, of `tap`, `norm_tap` or `perturb`."""
+    return [Probe(apply, slot, additive=apply is perturb) for slot in slots]
 
 
 def value_grads_adjoints(
@@ -105,41 +106,56 @@ def value_grads_adjoints(
 
 
 class NormRecorder(NamedTuple):
-    """Zero slots, the probe that they belong to, and how their derivatives become norms."""
+    """Zero slots, the probe that they belong to, and how their derivatives become norms.
+
+    `norms`: `(derivatives by the slots, lengths of every unit) -> profiles`, one a unit.
+    """
 
     slots: Sequence[State]
     apply: Callable[[State, State], State]
-    mean_norms: Callable[[Sequence[State]], dict[str, Array]]
+    norms: Callable[[Sequence[State], Sequence[Array | None]], list[Profile]]
 
 
 def norm_recorder(
-    cells: Sequence[Cell], params: Sequence[Params], steps: int, batch_size: int
+    units: Sequence[Unit], steps: Sequence[int], batch_size: int, *, additive: bool = False
 ) -> NormRecorder:
-    """What records `mean_norms` at the least cost; `experiments/recording_cost.py` measures it.
+    """What records norms at the least cost; `experiments/recording_cost.py` measures it.
 
     Norms taken inside the backward scan find the cotangent in the processor's cache and
     store almost nothing; but each step then runs a few more kernels, which small states
     feel, so those store their cotangents and take all norms at once afterwards.
+
+    Args:
+      steps: steps of each unit's sequence.
+      additive: on a parallel path, where nothing but an addition can be put in.
     """
-    slots = zero_slots(cells, params, steps, batch_size)
-    largest = max(leaf[0].size for layer in slots for leaf in layer.values())
-    if largest < LARGE_STATE:
-        return NormRecorder(slots, tap, mean_norms)
     slots = [
-        {name: jnp.zeros(leaf.shape[:2], leaf.dtype) for name, leaf in s.items()} for s in slots
+        zero_slot(unit.layer.cell, unit.layer.params(), count, batch_size)
+        for unit, count in zip(units, steps, strict=True)
     ]
-    return NormRecorder(slots, norm_tap, lambda norms: _by_leaf(norms, lambda x: jnp.sum(x, 1)))
+    largest = max(leaf[0].size for slot in slots for leaf in slot.values())
+    whole = additive or largest < LARGE_STATE
+    apply: Callable[[State, State], State] = perturb if additive else tap
+    if not whole:
+        apply = norm_tap
+        slots = [{k: jnp.zeros(v.shape[:2], v.dtype) for k, v in s.items()} for s in slots]
+    to_norms = jax.vmap(_example_norms) if whole else jnp.asarray
+
+    def norms(adjoints: Sequence[State], lengths: Sequence[Array | None]) -> list[Profile]:
+        return [
+            {leaf: _profile(to_norms(value), unit.backward, ends) for leaf, value in slot.items()}
+            for unit, slot, ends in zip(units, adjoints, lengths, strict=True)
+        ]
+
+    return NormRecorder(slots, apply, norms)
 
 
-def mean_norms(adjoints: Sequence[State]) -> dict[str, Array]:
-    """Mean over the batch of ||dL/ds_t||, (L, T), by the name of the state's leaf.
-
-    Every layer's state must have the same leaves. See the module's text on scale.
-    """
-
-    return _by_leaf(adjoints, lambda leaf_TxBxH: jnp.sum(jax.vmap(_example_norms)(leaf_TxBxH), 1))
+def mean_norms(adjoint: State) -> Profile:
+    """||dL/ds_t||, (T,), of a forward unit's adjoints; see the module's text on scale."""
+    return {leaf: _profile(jax.vmap(_example_norms)(v), False, None) for leaf, v in adjoint.items()}
 
 
-def _by_leaf(layers: Sequence[State], reduce: Callable[[Array], Array]) -> dict[str, Array]:
-    """`reduce` applied to every leaf of every layer; layers become the first axis."""
-    return {name: jnp.stack([reduce(layer[name]) for layer in layers]) for name in layers[0]}
+def _profile(norms_TxB: Array, backward: bool, lengths_B: Array | None) -> Array:
+    """Norms summed over the batch, in the sequence's own order of time."""
+    ordered = reverse_valid(norms_TxB, lengths_B) if backward else norms_TxB
+    return jnp.sum(ordered, 1)

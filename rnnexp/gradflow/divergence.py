@@ -1,32 +1,47 @@
 """Where a gradient first left the finite range, in the order of the backward pass.
 
-The backward pass runs from the last step to the first and from the top layer down, so
-the first non-finite adjoint is the one at the latest step; at that step, the topmost.
+The backward pass runs from the last step to the first and from the top unit down, so
+the first non-finite adjoint is the one at the latest step; at that step, the topmost. A
+unit that reads backwards ends at the sequence's first step, and a decoder comes, as a
+whole, after its encoder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 
+class Order(NamedTuple):
+    """What the order of the backward pass takes of a unit: its direction, its part.
+
+    `part`: 0, or 1 for a decoder's unit.
+    """
+
+    name: str
+    backward: bool = False
+    part: int = 0
+
+
 class Origin(NamedTuple):
-    """The first non-finite adjoint: state leaf, layer (0 is the bottom), step, lag."""
+    """The first non-finite adjoint: state leaf, unit, step, and steps before the unit's end."""
 
     leaf: str
-    layer: int
+    unit: str
     time: int
     lag: int
 
 
-def find_origin(norms: Mapping[str, np.ndarray]) -> Origin | None:
-    """The origin in profiles (L, T) by state leaf; None if all of them are finite."""
+def find_origin(norms: Mapping[str, np.ndarray], units: Sequence[Order]) -> Origin | None:
+    """The origin in profiles (L, T) by state leaf, a row a unit; None if all are finite."""
     found = []
     for leaf, norms_LxT in norms.items():
-        for layer, time in np.argwhere(~np.isfinite(norms_LxT)):
-            found.append((int(time), int(layer), leaf))
+        last = norms_LxT.shape[1] - 1
+        for row, time in np.argwhere(~np.isfinite(norms_LxT)):
+            unit = units[row]
+            passed = last - time if unit.backward else time
+            found.append(((unit.part, int(passed), int(row), leaf), int(time), last))
     if not found:
         return None
-    time, layer, leaf = max(found)
-    steps = next(iter(norms.values())).shape[1]
-    return Origin(leaf, layer, time, steps - 1 - time)
+    (_, passed, row, leaf), time, last = max(found)
+    return Origin(leaf, units[row].name, time, last - passed)

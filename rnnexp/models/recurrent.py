@@ -1,34 +1,62 @@
 """A recurrent layer: a cell and its parameters as a Flax NNX module."""
 
+import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.types import Array, Key, Params
-from rnnexp.unroll import Probe, Unrolled, unroll
+from rnnexp.types import Array, Key, Params, State
+from rnnexp.unroll import Hook, Path, Probe, Unrolled, initial_state, unroll
+
+START = "start_"
 
 
 class Recurrent(nnx.Module):
     """Holds a cell's parameters, one `nnx.Param` a name, and unrolls it over time.
 
     The module owns parameters only; states and randomness are passed in per call.
+
+    Args:
+      learned_state: the initial values of the cell's probed leaves are parameters too;
+        they begin where the cell would.
     """
 
-    def __init__(self, cell: Cell, key: Key):
+    def __init__(self, cell: Cell, key: Key, *, learned_state: bool = False):
         self.cell = cell
-        for name, value in cell.init(key).items():
+        params = cell.init(key)
+        for name, value in params.items():
             setattr(self, name, nnx.Param(value))
+        self.learned = cell.probed if learned_state else ()
+        start = cell.init_state(params)
+        for leaf in self.learned:
+            setattr(self, START + leaf, nnx.Param(start[leaf]))
 
     def params(self) -> Params:
         """The cell's parameters as a plain dict."""
-        params: Params = nnx.to_pure_dict(nnx.state(self, nnx.Param))
-        return params
+        held = nnx.to_pure_dict(nnx.state(self, nnx.Param))
+        return {name: value for name, value in held.items() if not name.startswith(START)}
+
+    def start(self, batch_size: int) -> State:
+        """The initial state of a batch."""
+        state = dict(initial_state(self.cell, self.params(), batch_size))
+        for leaf in self.learned:
+            value: Array = getattr(self, START + leaf)[...]
+            state[leaf] = jnp.broadcast_to(value, (batch_size, *value.shape))
+        return state
 
     def __call__(
         self,
         x_TxBxI: Array,
         *,
         lengths_B: Array | None = None,
+        state: State | None = None,
         probe: Probe | None = None,
+        hooks: tuple[Hook, ...] = (),
+        path: Path = Path(),  # noqa: B008  an immutable value
     ) -> Unrolled:
         """Run the layer over a batch of sequences; see `unroll`."""
-        return unroll(self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, probe=probe)
+        if state is None:
+            state = self.start(x_TxBxI.shape[1])
+        return unroll(
+            self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, state=state, probe=probe,
+            hooks=hooks, path=path,
+        )  # fmt: skip

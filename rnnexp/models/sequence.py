@@ -1,73 +1,119 @@
-"""A stack of recurrent layers with a linear readout, in the sequence modes.
+"""A stack of recurrent layers with a linear readout, in two of the sequence modes.
 
-`sequence_to_one` reads the top layer's output at each sequence's last valid step;
-`synchronous` reads it at every step.
+`sequence_to_one` reads the top layer at each sequence's last valid step, or its mean or
+maximum over the valid steps; `synchronous` reads it at every step. The third mode is
+`rnnexp.models.transduction`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
-from rnnexp.cells.base import Cell
-from rnnexp.errors import require_choice
-from rnnexp.models.recurrent import Recurrent
-from rnnexp.tables import MODES
-from rnnexp.types import Array, Key
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.models.stack import MakeCell, Stack, Unit
+from rnnexp.models.structure import Structure
+from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Probe
+
+MODES = ("sequence_to_one", "synchronous")
+
+
+class Modelled(NamedTuple):
+    """What a model gives for a batch: its outputs, and the final states, one a unit."""
+
+    outputs: Array
+    states: list[State]
 
 
 class SequenceModel(nnx.Module):
     """Stack of recurrent layers and a linear readout.
 
     Args:
-      make_cell: `input_size -> Cell`, called once a layer.
-      num_layers: depth of the stack, at least 1.
+      make_cell: `(input_size, layer) -> Cell`, called once a unit.
       mode: `sequence_to_one` or `synchronous`.
     """
 
     def __init__(
         self,
-        make_cell: Callable[[int], Cell],
+        make_cell: MakeCell,
         *,
-        num_layers: int,
+        structure: Structure,
         input_size: int,
         output_size: int,
         mode: str,
         key: Key,
     ):
         require_choice("mode", mode, MODES)
-        key_readout, *keys = jax.random.split(key, num_layers + 1)
-        layers, size = [], input_size
-        for layer_key in keys:
-            layers.append(Recurrent(make_cell(size), layer_key))
-            size = layers[-1].cell.output_size
-        self.layers = nnx.List(layers)
-        self.readout = nnx.Linear(
-            size,
-            output_size,
-            param_dtype=jax.dtypes.canonicalize_dtype(float),
-            kernel_init=nnx.initializers.glorot_uniform(),
-            rngs=nnx.Rngs(params=key_readout),
-        )
+        key_readout, key_stack = jax.random.split(key)
+        self.stack = Stack(make_cell, structure=structure, input_size=input_size, key=key_stack)
+        cell = self.stack.layers[-1].cell
+        self.reads = not cell.is_network
+        if self.reads:
+            self.readout = linear(self.stack.output_size, output_size, key_readout)
+        elif len(self.stack.layers) > 1 or structure.pooling != "last":
+            raise UsageError(
+                f"cell {cell.name!r} is a whole network: it takes config.model.num_layers=1, "
+                "no second direction and config.model.pooling='last'"
+            )
         self.mode = mode
+        self.pooling = structure.pooling
 
-    def cells(self) -> list[Cell]:
-        """The layers' cells, bottom first."""
-        return [layer.cell for layer in self.layers]
+    def units(self) -> list[Unit]:
+        """The stack's cells with their names."""
+        return self.stack.units()
 
     def __call__(
         self,
         inputs_TxBxI: Array,
         *,
         lengths_B: Array | None = None,
+        states: Sequence[State] | None = None,
         probes: Sequence[Probe | None] | None = None,
-    ) -> Array:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O); `probes` is one a layer."""
-        x_TxBxH = inputs_TxBxI
-        for layer, probe in zip(self.layers, probes or [None] * len(self.layers), strict=True):
-            unrolled = layer(x_TxBxH, lengths_B=lengths_B, probe=probe)
-            x_TxBxH = unrolled.outputs_TxBxH
-        top = unrolled.final_BxH if self.mode == "sequence_to_one" else x_TxBxH
-        outputs: Array = self.readout(top)
-        return outputs
+        key: Key | None = None,
+        taught_TxBxO: Array | None = None,
+        forced_steps: int = 0,
+    ) -> Modelled:
+        """Outputs (B, O) or, in synchronous mode, (T, B, O); arguments as in `Stack`."""
+        top = self.stack(
+            inputs_TxBxI,
+            lengths_B=lengths_B,
+            states=states,
+            probes=probes,
+            key=key,
+            taught_TxBxO=taught_TxBxO,
+            forced_steps=forced_steps,
+        )
+        read = top.outputs_TxBxH
+        if self.mode == "sequence_to_one":
+            read = pool(self.pooling, read, top.final_BxH, lengths_B)
+        outputs = self.readout(read) if self.reads else read
+        return Modelled(outputs, top.states)
+
+
+def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:
+    """One vector a sequence: its last valid output, or the mean or maximum of all of them."""
+    if name == "last":
+        return final_BxH
+    if lengths_B is None:
+        return jnp.mean(x_TxBxH, 0) if name == "mean" else jnp.max(x_TxBxH, 0)
+    steps = x_TxBxH.shape[0]
+    valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+    valid_TxBx1 = valid_TxB[:, :, None]
+    if name == "max":
+        return jnp.max(jnp.where(valid_TxBx1, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf)), 0)
+    total_BxH = jnp.sum(jnp.where(valid_TxBx1, x_TxBxH, jnp.zeros_like(x_TxBxH)), 0)
+    return total_BxH / lengths_B.astype(x_TxBxH.dtype)[:, None]
+
+
+def linear(input_size: int, output_size: int, key: Key) -> nnx.Linear:
+    """A linear layer in the default float type: Glorot uniform kernel, bias 0."""
+    return nnx.Linear(
+        input_size,
+        output_size,
+        param_dtype=jax.dtypes.canonicalize_dtype(float),
+        kernel_init=nnx.initializers.glorot_uniform(),
+        rngs=nnx.Rngs(params=key),
+    )

@@ -33,7 +33,7 @@ def draw_run(run: Run, file: Path) -> None:
     _draw_norm(axes[0, 1], run)
     for row, (leaf, layer) in enumerate(panels, 1):
         _draw_heat_map(figure, axes[row, 0], run, leaf, layer)
-        title = f"last profile, layer {layer}, step {run.steps[-1]}"
+        title = f"last profile, {run.units[layer]}, step {run.steps[-1]}"
         draw_profiles(axes[row, 1], [run], leaf, layer, labels=[run.name])
         axes[row, 1].set_title(title)
     save(figure, file)
@@ -62,7 +62,7 @@ def draw_profiles(
         norms_T = run.norms[leaf][-1, layer]
         lags = np.arange(len(norms_T))[::-1]
         shown = np.where(norms_T > FLOOR, norms_T, np.nan)
-        _, slopes = run.curve("train", f"slope/layer_{layer}/{leaf}")
+        _, slopes = run.curve("train", f"slope/{run.units[layer]}/{leaf}")
         text = f"{label}: {slopes[-1]:+.3g} nats/step" if len(slopes) else label
         axes.plot(lags, shown, color=COLOURS[index % len(COLOURS)], label=text)
     axes.set(xlabel="lag: steps before the last one", ylabel=f"||dL/d{leaf}_t||", yscale="log")
@@ -82,7 +82,7 @@ def _draw_heat_map(figure: Figure, axes: Axes, run: Run, leaf: str, layer: int) 
     norms = run.norms[leaf][:, layer]
     usable = np.isfinite(norms) & (norms > FLOOR)
     axes.set(xlabel="time step t", ylabel="training step")
-    axes.set_title(f"||dL/d{leaf}_t||, layer {layer} (grey: zero or not finite)")
+    axes.set_title(f"||dL/d{leaf}_t||, {run.units[layer]} (grey: zero or not finite)")
     axes.set_facecolor("0.7")
     if not usable.any():
         return

@@ -19,6 +19,7 @@ class Run:
       metrics: the lines of `metrics.jsonl`.
       steps: training steps of the profiles, (steps,).
       norms: profiles (steps, L, T) by state leaf, `{"h": ...}`, the hidden state first.
+      units: names of the rows of the profiles, `layer_0` and so on.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Run:
     metrics: list[dict[str, Any]]
     steps: np.ndarray
     norms: dict[str, np.ndarray]
+    units: list[str]
 
     @property
     def name(self) -> str:
@@ -39,9 +41,9 @@ class Run:
         steps = np.array([row["step"] for row in rows], int)
         return steps, np.array([float(row[field]) for row in rows], float)
 
-    def baseline(self) -> dict[str, float]:
-        """The closed-form baseline that the run logged."""
-        rows = [row for row in self.metrics if row["kind"] == "baseline"]
+    def baseline(self, kind: str = "baseline") -> dict[str, float]:
+        """The closed-form figures that the run logged, of kind `baseline` or `reference`."""
+        rows = [row for row in self.metrics if row["kind"] == kind]
         skip = ("kind", "step", "time")
         return {k: float(v) for k, v in rows[0].items() if k not in skip} if rows else {}
 
@@ -52,20 +54,20 @@ def load_run(path: Path | str) -> Run:
     config, status = read_json(path / "config.json"), read_json(path / "status.json")
     if config is None or status is None:
         raise UsageError(f"{path} is not a run's directory: it has no config.json and status.json")
-    steps, norms = _read_profiles(path / "gradients.zarr")
-    return Run(path, config, status, read_metrics(path), steps, norms)
+    steps, norms, units = _read_profiles(path / "gradients.zarr")
+    return Run(path, config, status, read_metrics(path), steps, norms, units)
 
 
-def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
     if not path.exists():
-        return np.zeros(0, np.int32), {}
+        return np.zeros(0, np.int32), {}, []
     import xarray  # slow to import, and `list runs` needs no arrays
 
     try:
         with xarray.open_zarr(path) as data:
             names = sorted(map(str, data.data_vars), key=lambda name: (name != "dL_dh", name))
             leaves = {name.removeprefix("dL_d"): data[name].values for name in names}
-            return data["step"].values, leaves
+            return data["step"].values, leaves, list(data[names[0]].attrs["unit_names"])
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
 

@@ -36,7 +36,7 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
 
     All sparklines of a table share one logarithmic scale.
     """
-    norms = run.norms[leaf][:, layer]
+    norms, unit = run.norms[leaf][:, layer], run.units[layer]
     picked = sorted(set(np.linspace(0, len(run.steps) - 1, MOST_ROWS).round().astype(int)))
     shown = norms[picked]
     usable = shown[np.isfinite(shown) & (shown > 0)]
@@ -51,8 +51,8 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
                 "step": step,
                 "loss": float(row.get("loss", math.nan)),
                 "norm": {lag: float(norms[index, -1 - lag]) for lag in table_lags(norms.shape[1])},
-                "slope": float(row.get(f"slope/layer_{layer}/{leaf}", math.nan)),
-                "half_life": float(row.get(f"half_life/layer_{layer}/{leaf}", math.nan)),
+                "slope": float(row.get(f"slope/{unit}/{leaf}", math.nan)),
+                "half_life": float(row.get(f"half_life/{unit}/{leaf}", math.nan)),
                 "bars": sparkline(norms[index], low, high),
             }
         )
@@ -77,7 +77,7 @@ def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
                 rows.append(
                     shown | {"nats/step": row["slope"], "half-life": row["half_life"]} | bars
                 )
-            tables.append((f"mean ||dL/d{leaf}_t||, layer {layer}", rows))
+            tables.append((f"mean ||dL/d{leaf}_t||, {run.units[layer]}", rows))
     return tables
 
 
@@ -93,6 +93,8 @@ def headlines(run: Run) -> list[str]:
     for name, value in status.get("test", {}).items():
         versus = f"  (baseline {baseline[name]:.4g})" if name in baseline else ""
         lines.append(f"test {name} {float(value):.4g}{versus}")
+    for name, value in run.baseline("reference").items():
+        lines.append(f"for comparison: {name} {value:.4g}")
     if (share := clip_share(run)) is not None:
         clip = run.config["clip"]
         lines.append(

@@ -5,10 +5,9 @@ pool valid steps and never count padding: mean = sum(totals) / sum(counts).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 
 from rnnexp.types import Array, Batch, Key, Tree
@@ -41,7 +40,41 @@ class Finite:
     take: Callable[[Tree, Array], Batch]
 
 
-Source: TypeAlias = Endless | Finite
+@dataclass(frozen=True)
+class Bucket:
+    """Sequences of like length, padded to `steps`: `size` of them, in `arrays`."""
+
+    arrays: Tree
+    size: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Bucketed:
+    """A data set of sequences of many lengths, in buckets, so that little is padding.
+
+    `take`: `(bucket.arrays, indices_B) -> Batch`, inside jit; the batch has `lengths_B`.
+    """
+
+    buckets: tuple[Bucket, ...]
+    take: Callable[[Tree, Array], Batch]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One long sequence, read in windows side by side, the state carried from one to the next.
+
+    `take`: `(arrays, positions_TxB) -> Batch`, inside jit, where `positions` are those of
+    the inputs, 0 to `size` - 1; targets may come from one position further.
+    """
+
+    arrays: Tree
+    size: int
+    window_steps: int
+    take: Callable[[Tree, Array], Batch]
+
+
+Source: TypeAlias = Endless | Finite | Bucketed | Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +85,24 @@ class Task:
       name: what the table calls it.
       mode: one of `rnnexp.tables.MODES`.
       input_size, output_size: features of a step, and outputs.
-      num_steps: T, the number of steps of every (padded) sequence.
+      num_steps: T, the number of steps of the longest (padded) sequence.
       train, valid, test: where batches come from.
       scores: `(outputs, batch) -> {name: Score}`; "loss" (nats, or squared error) is
         what is trained, the rest is reported.
       baseline: what the best predictor without memory scores, by the names of `scores`.
       headline: the score that says how good a model is; best checkpoints go by it.
       higher_is_better: which way the headline points.
+      references: further closed-form figures that are logged and printed, by what they
+        are, such as {"loss of 3-grams": 2.046}.
+      teacher: `batch -> (T, B, O)`, the true outputs that a network with output feedback
+        is shown in training; None: the task has none at every step.
+      forced_steps: how many steps of an evaluation have a teacher; the rest run free.
+      target_steps: U, the longest target of an asynchronous task; 0 otherwise. Its
+        targets are (U, B) symbols, of which 0 is the stop symbol: every target ends with
+        one, and is padded with them.
+      alphabet: the symbols of a task that writes text, in the order of its classes; None
+        where there are no symbols to show.
+      input_alphabet: the symbols that it reads, where those are others.
     """
 
     name: str
@@ -73,43 +117,9 @@ class Task:
     baseline: Mapping[str, float]
     headline: str
     higher_is_better: bool
-
-
-def source_arrays(source: Source) -> Tree:
-    """What a source keeps on the device: passed to compiled functions, never closed over."""
-    return source.arrays if isinstance(source, Finite) else ()
-
-
-def epoch_length(source: Source, batch_size: int) -> int | None:
-    """Steps of one epoch, the incomplete last batch left out; None for endless sources."""
-    return source.size // batch_size if isinstance(source, Finite) else None
-
-
-def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Array:
-    """The shuffled order of the epoch that `step` is in, a function of (key, step) alone."""
-    length = epoch_length(source, batch_size)
-    if not isinstance(source, Finite) or length is None:
-        return jnp.zeros(0, jnp.int32)
-    epoch_key = jax.random.fold_in(key, step // length)
-    return jax.random.permutation(epoch_key, jnp.arange(source.size, dtype=jnp.int32))
-
-
-def training_batch(
-    source: Source, arrays: Tree, order_N: Array, key: Key, step: Array, batch_size: int
-) -> Batch:
-    """The batch of a step: drawn from the step's key, or the next of the epoch's order."""
-    if isinstance(source, Endless):
-        return source.draw(jax.random.fold_in(key, step), batch_size)
-    start = (step % (source.size // batch_size)) * batch_size
-    return source.take(arrays, jax.lax.dynamic_slice(order_N, (start,), (batch_size,)))
-
-
-def evaluation_batch(
-    source: Source, arrays: Tree, key: Key, index: Array, batch_size: int, examples: int
-) -> tuple[Batch, Array]:
-    """Batch `index` of an evaluation over `examples`, and 1 for its examples, 0 for fill."""
-    position_B = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
-    weight_B = (position_B < examples).astype(float)
-    if isinstance(source, Endless):
-        return source.draw(jax.random.fold_in(key, index), batch_size), weight_B
-    return source.take(arrays, jnp.minimum(position_B, source.size - 1)), weight_B
+    references: Mapping[str, float] = field(default_factory=dict)
+    teacher: Callable[[Batch], Array] | None = None
+    forced_steps: int = 0
+    target_steps: int = 0
+    alphabet: str | None = None
+    input_alphabet: str | None = None

@@ -22,6 +22,12 @@ def over_steps(value_TxB: Array, lengths_B: Array | None = None) -> Score:
     return Score(total_B, lengths_B.astype(value_TxB.dtype))
 
 
+def per_sequence(value_TxB: Array, lengths_B: Array | None = None) -> Score:
+    """A score with one term a sequence, the mean over its valid steps."""
+    pooled = over_steps(value_TxB, lengths_B)
+    return once(pooled.total_B / pooled.count_B)
+
+
 def cross_entropy(logits: Array, labels: Array) -> Array:
     """-ln p(label), in nats, along the last axis of `logits`."""
     loss: Array = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
@@ -30,4 +36,4 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 
 def correct(logits: Array, labels: Array) -> Array:
     """1 where the largest logit is the label's, else 0, in the dtype of the logits."""
-    return (jnp.argmax(logits, -1) == labels).astype(logits.dtype)
+    return (jnp.argmax(logits, -1).astype(labels.dtype) == labels).astype(logits.dtype)

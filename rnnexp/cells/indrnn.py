@@ -1,0 +1,81 @@
+"""Independently recurrent network (IndRNN): every unit reads only its own past.
+
+    h_t = relu(W_x x_t + u * h_{t-1} + b),   |u_i| <= gamma^(1/T)
+
+* is element by element: the Jacobian of a step is diagonal, so after T steps of an
+active unit its gradient has grown by at most gamma. Li, Li, Cook, Zhu & Gao 2018,
+"Independently recurrent neural network (IndRNN): building a longer and deeper RNN".
+Units mix only across layers, so stack two or more.
+
+The bound holds in the forward pass, where u is clipped to it. (The authors overwrite u
+after every update instead. Here a weight that an update has carried past the bound acts
+at the bound and has gradient 0 from there on.)
+
+Parameters: I*H + 2*H.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.types import Array, Key, Params, State
+
+STARTS = ("uniform", "long")
+INPUT_STDDEV = 0.001  # the authors' code for the adding problem
+
+
+def indrnn(
+    input_size: int,
+    hidden_size: int,
+    *,
+    longest_steps: int = 0,
+    gamma: float = 2.0,
+    start: str = "uniform",
+) -> Cell:
+    """An IndRNN cell.
+
+    Weights, from the paper and its code: u uniform as `start` says, W_x Gaussian of
+    deviation 0.001, b 0.
+
+    Args:
+      longest_steps: T of the bound, the longest time span in steps. 0: no end, bound 1.
+      gamma: how much a gradient may grow over that span, at least 1.
+      start: "uniform", u from (0, gamma^(1/T)), units of every time scale; or "long",
+        from (gamma^(-1/T), gamma^(1/T)), all of them long, which the paper takes for
+        the last layer where only the last output counts (needs `longest_steps`).
+    """
+    require_choice("start", start, STARTS)
+    if longest_steps < 0:
+        raise UsageError(f"longest_steps must be 0 (no end) or positive, not {longest_steps}")
+    if gamma < 1:
+        raise UsageError(f"gamma must be at least 1, not {gamma}")
+    if start == "long" and longest_steps == 0:
+        raise UsageError("start 'long' needs longest_steps, the time span in steps")
+    bound = gamma ** (1 / longest_steps) if longest_steps else 1.0
+    lowest = 1 / bound if start == "long" else 0.0
+
+    def init(key: Key) -> Params:
+        key_x, key_u = jax.random.split(key)
+        return {
+            "w_x": INPUT_STDDEV * jax.random.normal(key_x, (input_size, hidden_size)),
+            "u": jax.random.uniform(key_u, (hidden_size,), minval=lowest, maxval=bound),
+            "b": jnp.zeros(hidden_size),
+        }
+
+    def init_state(params: Params) -> State:
+        return {"h": jnp.zeros_like(params["b"])}
+
+    def transition(params: Params, state: State, x_I: Array) -> State:
+        u = jnp.clip(params["u"], -bound, bound)
+        return {"h": jax.nn.relu(x_I @ params["w_x"] + u * state["h"] + params["b"])}
+
+    return Cell(
+        name="indrnn",
+        input_size=input_size,
+        output_size=hidden_size,
+        init=init,
+        init_state=init_state,
+        transition=transition,
+        parameter_count=(input_size + 2) * hidden_size,
+    )

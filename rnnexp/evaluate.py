@@ -1,0 +1,130 @@
+"""Evaluation: every example of a split counted once, whatever its length. No input or output."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.models.decode import greedy
+from rnnexp.models.transduction import Transducer
+from rnnexp.recipe import Recipe, apply_model, start_states
+from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
+from rnnexp.tasks.batches import (
+    evaluation_batch,
+    stream_batch,
+    stream_windows,
+)
+from rnnexp.tasks.transduction import exact_match
+from rnnexp.types import Array, Batch, Key, State, Tree
+
+Sums = dict[str, tuple[Array, Array]]
+"""Totals and counts by the name of the score."""
+
+
+def make_evaluate(
+    recipe: Recipe, split: str, batch_size: int, examples: int
+) -> Callable[[Tree, Key, Tree], dict[str, Array]]:
+    """The compiled evaluation `(params, key, arrays) -> {name: mean}` over `examples`.
+
+    Means pool all terms of all examples; an incomplete last batch counts only what it
+    holds. Noise is off; a network with output feedback is shown the true outputs for the
+    task's `forced_steps` and then runs free.
+    """
+    source = getattr(recipe.task, split)
+
+    def evaluate(params: Tree, key: Key, arrays: Tree) -> dict[str, Array]:
+        match source:
+            case Bucketed():
+                sums = _add_up(
+                    [
+                        _over_batches(recipe, params, _bucket_source(source, n), arrays[n], key,
+                                      batch_size, bucket.size)
+                        for n, bucket in enumerate(source.buckets)
+                    ]
+                )  # fmt: skip
+            case Stream():
+                sums = _over_stream(recipe, params, source, arrays, batch_size)
+            case _:
+                sums = _over_batches(recipe, params, source, arrays, key, batch_size, examples)
+        return {name: total / count for name, (total, count) in sums.items()}
+
+    return jax.jit(evaluate)
+
+
+def _bucket_source(source: Bucketed, number: int) -> Finite:
+    """One bucket as a data set of its own."""
+    bucket = source.buckets[number]
+    return Finite(bucket.arrays, bucket.size, source.take)
+
+
+def _over_batches(
+    recipe: Recipe,
+    params: Tree,
+    source: Endless | Finite,
+    arrays: Tree,
+    key: Key,
+    batch_size: int,
+    examples: int,
+) -> Sums:
+    """Totals and counts over all batches of a source."""
+
+    def one(index: Array) -> Sums:
+        batch, weight_B = evaluation_batch(source, arrays, key, index, batch_size, examples)
+        return _weighted(batch_scores(recipe, params, batch)[0], weight_B)
+
+    return _summed(jax.lax.map(one, jnp.arange(-(-examples // batch_size), dtype=jnp.int32)))
+
+
+def _over_stream(
+    recipe: Recipe, params: Tree, source: Stream, arrays: Tree, batch_size: int
+) -> Sums:
+    """Totals and counts over a stream in parallel stretches, states carried on."""
+    size = min(batch_size, source.size)
+
+    def one(carry: list[State], window: Array) -> tuple[list[State], Sums]:
+        batch = stream_batch(source, arrays, window, size)
+        scored, carry = batch_scores(recipe, params, batch, carry)
+        return carry, _weighted(scored, jnp.ones(size))
+
+    windows = jnp.arange(stream_windows(source, size), dtype=jnp.int32)
+    starts = start_states(recipe.model(params), size)
+    return _summed(jax.lax.scan(one, starts, windows)[1])
+
+
+def batch_scores(
+    recipe: Recipe, params: Tree, batch: Batch, states: list[State] | None = None
+) -> tuple[Mapping[str, Score], list[State]]:
+    """All scores of a batch without noise, and the final states.
+
+    Of an asynchronous task also `exact`: whether what the model writes by itself, symbol
+    by symbol, is the target.
+    """
+    task = recipe.task
+    got = apply_model(recipe, params, batch, states=states, forced_steps=task.forced_steps)
+    scored = dict(task.scores(got.outputs, batch))
+    model = recipe.model(params)
+    if isinstance(model, Transducer):
+        written = greedy(model, batch.inputs_TxBxI, batch.lengths_B, steps=task.target_steps)
+        scored["exact"] = exact_match(written, batch)
+    return scored, got.states
+
+
+def _weighted(scored: Mapping[str, Score], weight_B: Array) -> Sums:
+    """Totals and counts of a batch; what has weight 0 is left out, even if not finite."""
+
+    def total(x_B: Array) -> Array:
+        return jnp.sum(jnp.where(weight_B > 0, x_B, jnp.zeros_like(x_B)))
+
+    return {name: (total(score.total_B), total(score.count_B)) for name, score in scored.items()}
+
+
+def _summed(stacked: Any) -> Sums:
+    """Sums over the leading axis."""
+    sums: Sums = jax.tree.map(lambda x: jnp.sum(x, 0), stacked)
+    return sums
+
+
+def _add_up(parts: list[Sums]) -> Sums:
+    """Sums of several parts together."""
+    return _summed(jax.tree.map(lambda *values: jnp.stack(values), *parts))

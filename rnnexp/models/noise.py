@@ -1,0 +1,65 @@
+"""What may change a state between two steps: recurrent dropout, zoneout, a teacher.
+
+All of them are off unless asked for. `key` is None in evaluation.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.cells.base import Cell
+from rnnexp.types import Array, Key, State
+from rnnexp.unroll import Hook
+
+
+def recurrent_dropout(cell: Cell, rate: float, key: Key | None) -> Hook:
+    """Hide a share of the hidden state from every transition, one mask for all steps.
+
+    Gal & Ghahramani 2016, "A theoretically grounded application of dropout in recurrent
+    neural networks". What is left is scaled up, so evaluation does nothing.
+    """
+    if key is None:
+        return Hook()
+
+    def before(state: State, t: Array) -> State:
+        del t
+        h = state[cell.hidden]
+        kept = jax.random.bernoulli(key, 1 - rate, h.shape)
+        return {**state, cell.hidden: jnp.where(kept, h / (1 - rate), jnp.zeros_like(h))}
+
+    return Hook(before=before)
+
+
+def zoneout(cell: Cell, rate: float, key: Key | None) -> Hook:
+    """Keep a share of the state's units at their old value, another share at every step.
+
+    Krueger et al. 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
+    activations". Evaluation takes the expectation.
+    """
+
+    def after(old: State, new: State, t: Array) -> State:
+        mixed = dict(new)
+        for number, leaf in enumerate(cell.probed):
+            if key is None:
+                mixed[leaf] = rate * old[leaf] + (1 - rate) * new[leaf]
+            else:
+                step_key = jax.random.fold_in(jax.random.fold_in(key, number), t)
+                stays = jax.random.bernoulli(step_key, rate, new[leaf].shape)
+                mixed[leaf] = jnp.where(stays, old[leaf], new[leaf])
+        return mixed
+
+    return Hook(after=after)
+
+
+def teacher(leaf: str, values_TxBxO: Array, forced_steps: int) -> Hook:
+    """Show a network with output feedback the true outputs of the first `forced_steps`.
+
+    At step t it sees the true output of step t - 1 (nothing at t = 0).
+    """
+
+    def before(state: State, t: Array) -> State:
+        true_BxO = values_TxBxO[jnp.maximum(t - 1, 0)]
+        speaks = ((t > 0) & (t <= forced_steps)).astype(true_BxO.dtype)
+        flag_Bx1 = jnp.full_like(true_BxO[:, :1], speaks)
+        return {**state, leaf: jnp.concatenate([true_BxO, flag_Bx1], -1)}
+
+    return Hook(before=before)

@@ -1,0 +1,185 @@
+"""A stack of recurrent layers, each in one direction or two, and what stands between them.
+
+Every cell of the stack is a *unit* with a name, `layer_0` or `layer_0_backward`; probes,
+states and diagnostics come one a unit, bottom first, forward before backward.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rnnexp.cells.base import Cell
+from rnnexp.models.noise import recurrent_dropout, teacher, zoneout
+from rnnexp.models.recurrent import Recurrent
+from rnnexp.models.structure import Structure
+from rnnexp.types import Array, Key, State
+from rnnexp.unroll import Hook, Probe, Unrolled, last_valid, reverse_valid
+
+MakeCell = Callable[[int, int], Cell]
+"""`(input_size, layer) -> Cell`."""
+
+
+class Unit(NamedTuple):
+    """One cell of a stack: its name, its layer module, whether it reads backwards."""
+
+    name: str
+    layer: Recurrent
+    backward: bool
+
+
+class Stacked(NamedTuple):
+    """What a stack gives: top outputs, the top's output after each sequence's last valid
+    step (for a backward direction its first), and the final states, one a unit."""
+
+    outputs_TxBxH: Array
+    final_BxH: Array
+    states: list[State]
+
+
+class Stack(nnx.Module):
+    """Recurrent layers on top of each other; see `Structure` for the options."""
+
+    def __init__(self, make_cell: MakeCell, *, structure: Structure, input_size: int, key: Key):
+        directions = 2 if structure.bidirectional else 1
+        layers, norms, size = [], [], input_size
+        for number in range(structure.num_layers):
+            for direction in range(directions):
+                unit_key = jax.random.fold_in(key, number * directions + direction)
+                cell = make_cell(size, number)
+                layers.append(Recurrent(cell, unit_key, learned_state=structure.learned_state))
+            size = directions * layers[-1].cell.output_size
+            if structure.layer_norm:
+                norms.append(nnx.LayerNorm(size, param_dtype=_float(), rngs=nnx.Rngs(0)))
+        self.layers = nnx.List(layers)
+        self.norms = nnx.List(norms)
+        self.structure = structure
+        self.output_size = size
+
+    def units(self) -> list[Unit]:
+        """All cells, bottom first, forward before backward."""
+        if not self.structure.bidirectional:
+            return [Unit(f"layer_{n}", layer, False) for n, layer in enumerate(self.layers)]
+        ends = ("forward", "backward")
+        return [
+            Unit(f"layer_{n // 2}_{ends[n % 2]}", layer, n % 2 == 1)
+            for n, layer in enumerate(self.layers)
+        ]
+
+    def __call__(
+        self,
+        x_TxBxI: Array,
+        *,
+        lengths_B: Array | None = None,
+        states: Sequence[State] | None = None,
+        probes: Sequence[Probe | None] | None = None,
+        key: Key | None = None,
+        taught_TxBxO: Array | None = None,
+        forced_steps: int = 0,
+    ) -> Stacked:
+        """Run the stack over a batch of sequences.
+
+        Args:
+          states: where each unit starts; None: its own initial state.
+          probes: one a unit.
+          key: for dropout and zoneout; None: evaluation.
+          taught_TxBxO, forced_steps: for a cell that reads the network's output, the true
+            outputs, and at how many steps they are shown.
+        """
+        units = self.units()
+        starts: Sequence[State | None] = states or [None] * len(units)
+        sits: Sequence[Probe | None] = probes or [None] * len(units)
+        directions = 2 if self.structure.bidirectional else 1
+        final_states: list[State] = []
+        for first in range(0, len(units), directions):
+            results = []
+            for index in range(first, first + directions):
+                hooks = self._hooks(units[index].layer.cell, key, index)
+                if taught_TxBxO is not None:
+                    hooks += _teaching(units[index].layer.cell, taught_TxBxO, forced_steps)
+                results.append(
+                    self._direction(
+                        units[index], x_TxBxI, lengths_B, starts[index], sits[index], hooks
+                    )
+                )
+                final_states.append(results[-1].final_state)
+            x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first)
+        return Stacked(x_TxBxI, final_BxH, final_states)
+
+    def _hooks(self, cell: Cell, key: Key | None, index: int) -> tuple[Hook, ...]:
+        """The noise on one unit's states."""
+        structure, hooks = self.structure, []
+        unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
+        if structure.recurrent_dropout:
+            hooks.append(recurrent_dropout(cell, structure.recurrent_dropout, unit_key))
+        if structure.zoneout:
+            hooks.append(zoneout(cell, structure.zoneout, unit_key))
+        return tuple(hooks)
+
+    def _direction(
+        self,
+        unit: Unit,
+        x_TxBxI: Array,
+        lengths_B: Array | None,
+        state: State | None,
+        probe: Probe | None,
+        hooks: tuple[Hook, ...],
+    ) -> Unrolled:
+        """One unit over the sequence, outputs in the sequence's own order of time."""
+        x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
+        path = self.structure.path
+        got = unit.layer(x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks, path=path)
+        if not unit.backward:
+            return got
+        return got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
+
+    def _join(
+        self,
+        results: Sequence[Unrolled],
+        x_TxBxI: Array,
+        lengths_B: Array | None,
+        key: Key | None,
+        first: int,
+    ) -> tuple[Array, Array]:
+        """What the layer above sees of the directions: all steps, and the end alone."""
+        outputs = jnp.concatenate([r.outputs_TxBxH for r in results], -1)
+        final = jnp.concatenate([r.final_BxH for r in results], -1)
+        structure = self.structure
+        if structure.layer_norm:
+            norm = self.norms[first // len(results)]
+            with jax.numpy_dtype_promotion("standard"):  # Flax mixes float types in float64
+                outputs, final = norm(outputs), norm(final)
+        if structure.dropout and key is not None:
+            drop = nnx.Dropout(
+                structure.dropout, broadcast_dims=(0,) if structure.variational_dropout else ()
+            )
+            drop_key = jax.random.fold_in(key, 2 * first + 1)
+            outputs = drop(outputs, deterministic=False, rngs=drop_key)
+            final = drop(final[None], deterministic=False, rngs=jax.random.fold_in(drop_key, 0))[0]
+        if structure.residual and outputs.shape == x_TxBxI.shape:
+            final = final + _ends(x_TxBxI, lengths_B, len(results))
+            outputs = outputs + x_TxBxI
+        return outputs, final
+
+
+def _ends(x_TxBxH: Array, lengths_B: Array | None, directions: int) -> Array:
+    """Features at the end of their direction: the last valid step, or the first for the
+    half that a backward cell made."""
+    last_BxH = last_valid(x_TxBxH, lengths_B)
+    if directions == 1:
+        return last_BxH
+    half = x_TxBxH.shape[-1] // 2
+    return jnp.concatenate([last_BxH[:, :half], x_TxBxH[0, :, half:]], -1)
+
+
+def _teaching(cell: Cell, taught_TxBxO: Array, forced_steps: int) -> tuple[Hook, ...]:
+    if cell.feedback is None:
+        return ()
+    return (teacher(cell.feedback, taught_TxBxO, forced_steps),)
+
+
+def _float() -> jnp.dtype:
+    """The default float type, as the cells' parameters have it."""
+    return jax.dtypes.canonicalize_dtype(float)

@@ -1,0 +1,59 @@
+"""How a model is put together around its cells: plain values, no arrays."""
+
+from dataclasses import dataclass, field
+
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.unroll import Path
+
+POOLINGS = ("last", "mean", "max")
+ATTENTIONS = ("none", "dot", "additive")
+SHARES = ("dropout", "recurrent_dropout", "zoneout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """The options of a model that are not its cell's.
+
+    Attributes:
+      num_layers: depth of the stack.
+      bidirectional: every layer has a second cell that reads the sequence backwards
+        within its valid part; outputs are concatenated, states never meet.
+      residual: add a layer's input to its output, where both have the same size.
+      layer_norm: normalise every layer's output over its features.
+      dropout: share of a layer's outputs that the layer above does not see. It never
+        touches a state, so nothing is lost between t - 1 and t.
+      variational_dropout: one dropout mask for all steps instead of one a step.
+      recurrent_dropout: share of the hidden state that the next step does not see, one
+        mask for all steps (Gal & Ghahramani 2016).
+      zoneout: share of every state that keeps its old value (Krueger et al. 2017).
+      learned_state: the initial state is a parameter.
+      pooling: what a sequence_to_one readout sees: the last valid step, or the mean or
+        the maximum over all valid steps.
+      attention: what an asynchronous decoder sees of the encoder: none, dot, additive.
+      path: how time is run through.
+    """
+
+    num_layers: int = 1
+    bidirectional: bool = False
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: float = 0.0
+    variational_dropout: bool = False
+    recurrent_dropout: float = 0.0
+    zoneout: float = 0.0
+    learned_state: bool = False
+    pooling: str = "last"
+    attention: str = "none"
+    path: Path = field(default_factory=Path)
+
+    def __post_init__(self) -> None:
+        require_choice("config.model.pooling", self.pooling, POOLINGS)
+        require_choice("config.model.attention", self.attention, ATTENTIONS)
+        for name in SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(
+                    f"config.model.{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                )
+        for name in ("cut_steps", "remat_steps"):
+            if getattr(self.path, name) < 0:
+                raise UsageError(f"config.model.{name} must not be negative")

@@ -1,0 +1,166 @@
+"""Encoder and decoder: one sequence in, another out (the asynchronous mode).
+
+The encoder is a stack over the inputs. The decoder is a stack over target symbols, each
+step seeing the symbol before it, and begins in the state in which the encoder ended (of
+a bidirectional one, the mean of both directions). With attention the readout sees
+
+    a_us = softmax_s(score(d_u, e_s))      c_u = sum_s a_us e_s
+    out_u = W_o tanh(W_c [c_u, d_u])
+
+over the valid encoder outputs e_s, where score is d_u . W e_s (dot; Luong, Pham &
+Manning 2015, "general") or v . tanh(W d_u + U e_s) (additive; Bahdanau, Cho & Bengio
+2015). Sutskever, Vinyals & Le 2014 without attention.
+
+Symbol 0 is the stop symbol. There is no start symbol: the first step sees zeros.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rnnexp.models.sequence import Modelled, linear
+from rnnexp.models.stack import MakeCell, Stack, Unit
+from rnnexp.models.structure import Structure
+from rnnexp.types import Array, Key, State
+from rnnexp.unroll import Probe
+
+
+class Encoded(NamedTuple):
+    """What the decoder needs of the encoder."""
+
+    outputs_TxBxH: Array
+    lengths_B: Array | None
+    states: Sequence[State]
+
+
+class Transducer(nnx.Module):
+    """Encoder, decoder, optional attention and readout.
+
+    Args:
+      make_cell: `(input_size, layer) -> Cell` of both stacks.
+      output_size: target symbols, the stop symbol included.
+    """
+
+    def __init__(
+        self,
+        make_cell: MakeCell,
+        *,
+        structure: Structure,
+        input_size: int,
+        output_size: int,
+        key: Key,
+    ):
+        key_enc, key_dec, key_read, key_att = jax.random.split(key, 4)
+        self.encoder = Stack(make_cell, structure=structure, input_size=input_size, key=key_enc)
+        self.decoder = Stack(
+            make_cell,
+            structure=one_way(structure),
+            input_size=output_size,
+            key=key_dec,
+        )
+        self.attention = structure.attention
+        size_e, size_d = self.encoder.output_size, self.decoder.output_size
+        if self.attention != "none":
+            key_query, key_memory, key_score, key_mix = jax.random.split(key_att, 4)
+            if self.attention == "additive":
+                self.query = linear(size_d, size_d, key_query)
+                self.score = linear(size_d, 1, key_score)
+            self.memory = linear(size_e, size_d, key_memory)
+            self.mix = linear(size_e + size_d, size_d, key_mix)
+        self.readout = linear(size_d, output_size, key_read)
+        self.output_size = output_size
+
+    def units(self) -> list[Unit]:
+        """All cells: `encoder_layer_0`, ..., then `decoder_layer_0`, ..."""
+        named = [("encoder", self.encoder), ("decoder", self.decoder)]
+        return [
+            unit._replace(name=f"{part}_{unit.name}")
+            for part, stack in named
+            for unit in stack.units()
+        ]
+
+    def __call__(
+        self,
+        inputs_TxBxI: Array,
+        targets_UxB: Array,
+        *,
+        lengths_B: Array | None = None,
+        probes: Sequence[Probe | None] | None = None,
+        key: Key | None = None,
+    ) -> Modelled:
+        """Logits (U, B, O) of every target symbol, given the true ones before it."""
+        count = len(self.encoder.layers)
+        sits = probes or [None] * (count + len(self.decoder.layers))
+        key_enc, key_dec = (None, None) if key is None else jax.random.split(key)
+        encoded = self.encode(inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc)
+        shown_UxBxO = jnp.concatenate(
+            [
+                jnp.zeros((1, targets_UxB.shape[1], self.output_size), inputs_TxBxI.dtype),
+                jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=inputs_TxBxI.dtype),
+            ]
+        )
+        got = self.decoder(shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec)
+        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states)
+
+    def encode(
+        self,
+        inputs_TxBxI: Array,
+        lengths_B: Array | None,
+        *,
+        probes: Sequence[Probe | None] | None = None,
+        key: Key | None = None,
+    ) -> Encoded:
+        """Run the encoder; the states in which the decoder begins."""
+        got = self.encoder(inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key)
+        directions = len(self.encoder.layers) // len(self.decoder.layers)
+        starts = []
+        for number, layer in enumerate(self.decoder.layers):
+            ends = got.states[number * directions : (number + 1) * directions]
+            state = dict(layer.start(inputs_TxBxI.shape[1]))
+            for leaf in layer.cell.probed:
+                state[leaf] = jnp.mean(jnp.stack([end[leaf] for end in ends]), 0)
+            starts.append(state)
+        return Encoded(got.outputs_TxBxH, lengths_B, starts)
+
+    def step(
+        self, states: Sequence[State], shown_BxO: Array, encoded: Encoded
+    ) -> tuple[list[State], Array]:
+        """One step of the decoder: states and logits (B, O) after seeing `shown`."""
+        got = self.decoder(shown_BxO[None], states=states)
+        return got.states, self.read(got.outputs_TxBxH, encoded)[0]
+
+    def read(self, d_UxBxH: Array, encoded: Encoded) -> Array:
+        """Logits from decoder outputs, through attention where there is any."""
+        if self.attention == "none":
+            return jnp.asarray(self.readout(d_UxBxH))
+        weights_UxBxT = self.weights(d_UxBxH, encoded)
+        context_UxBxH = jnp.einsum("ubt,tbh->ubh", weights_UxBxT, encoded.outputs_TxBxH)
+        mixed = jnp.tanh(self.mix(jnp.concatenate([context_UxBxH, d_UxBxH], -1)))
+        return jnp.asarray(self.readout(mixed))
+
+    def weights(self, d_UxBxH: Array, encoded: Encoded) -> Array:
+        """Attention (U, B, T) over the valid encoder outputs; sums to 1."""
+        memory_TxBxH = self.memory(encoded.outputs_TxBxH)
+        if self.attention == "dot":
+            scores_UxBxT = jnp.einsum("ubh,tbh->ubt", d_UxBxH, memory_TxBxH)
+        else:
+            query = self.query(d_UxBxH)
+            both_UxTxBxH = jnp.tanh(query[:, None] + memory_TxBxH[None])
+            scores_UxBxT = jnp.swapaxes(self.score(both_UxTxBxH)[..., 0], 1, 2)
+        if encoded.lengths_B is not None:
+            steps = encoded.outputs_TxBxH.shape[0]
+            t_1xT = jnp.arange(steps, dtype=encoded.lengths_B.dtype)[None, :]
+            valid_1xBxT = (t_1xT < encoded.lengths_B[:, None])[None]
+            scores_UxBxT = jnp.where(
+                valid_1xBxT, scores_UxBxT, jnp.full_like(scores_UxBxT, -jnp.inf)
+            )
+        return jax.nn.softmax(scores_UxBxT, -1)
+
+
+def one_way(structure: Structure) -> Structure:
+    """The decoder's structure: the same, forward only."""
+    values = vars(structure) | {"bidirectional": False}
+    return Structure(**values)

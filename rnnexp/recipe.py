@@ -1,0 +1,101 @@
+"""The static choices of a training program, and the model that they make of parameters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+
+from rnnexp.models.sequence import Modelled, SequenceModel
+from rnnexp.models.transduction import Transducer
+from rnnexp.optim import Hyper, optimizer
+from rnnexp.tasks.base import Stream, Task
+from rnnexp.types import Array, Batch, Key, State, Tree
+from rnnexp.unroll import Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The static choices of a training program.
+
+    `teacher_forcing`: show networks with output feedback the true outputs in training.
+    `associative`: the model's cells run on their parallel path.
+    """
+
+    task: Task
+    graphdef: Any
+    optimizer: str
+    clip: str
+    rate_factor: Callable[[Array], Array]
+    batch_size: int
+    chunk_steps: int
+    teacher_forcing: bool = True
+    associative: bool = False
+
+    def model(self, params: Tree) -> SequenceModel | Transducer:
+        """The model with these parameters."""
+        merged: SequenceModel | Transducer = nnx.merge(self.graphdef, params)
+        return merged
+
+    @property
+    def profile_steps(self) -> int:
+        """T of the recorded profiles."""
+        return max(self.task.num_steps, self.task.target_steps)
+
+
+class TrainState(NamedTuple):
+    """Everything that changes from step to step.
+
+    `step` counts the updates made. At a divergence it stays at the step that failed,
+    with the parameters that the step started from. `carry` holds the units' states
+    where a task's sequence goes on from batch to batch, and is empty otherwise.
+    """
+
+    params: Tree
+    opt_state: Tree
+    step: Array
+    diverged: Array
+    carry: list[State]
+
+
+def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
+    """The state before the first step."""
+    transform = optimizer(recipe.optimizer, hyper, hyper["learning_rate"])
+    carry = []
+    if isinstance(recipe.task.train, Stream):
+        carry = start_states(recipe.model(params), recipe.batch_size)
+    return TrainState(
+        params, transform.init(params), jnp.zeros((), jnp.int32), jnp.zeros((), bool), carry
+    )
+
+
+def start_states(model: SequenceModel | Transducer, batch_size: int) -> list[State]:
+    """The initial states of a model's units, in arrays of their own."""
+    starts = [unit.layer.start(batch_size) for unit in model.units()]
+    return [{k: jnp.array(v) for k, v in start.items()} for start in starts]
+
+
+def apply_model(
+    recipe: Recipe,
+    params: Tree,
+    batch: Batch,
+    *,
+    states: Sequence[State] | None = None,
+    layer_probes: Sequence[Probe] | None = None,
+    key: Key | None = None,
+    forced_steps: int | None = None,
+) -> Modelled:
+    """The model's outputs for a batch. `forced_steps` None: as many as there are, if any."""
+    model, task = recipe.model(params), recipe.task
+    if isinstance(model, Transducer):
+        return model(
+            batch.inputs_TxBxI, batch.targets, lengths_B=batch.lengths_B, probes=layer_probes,
+            key=key,
+        )  # fmt: skip
+    taught = None if task.teacher is None else task.teacher(batch)
+    steps = batch.inputs_TxBxI.shape[0] if forced_steps is None else forced_steps
+    return model(
+        batch.inputs_TxBxI, lengths_B=batch.lengths_B, states=states or None,
+        probes=layer_probes, key=key, taught_TxBxO=taught if steps else None, forced_steps=steps,
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""What a trained run writes: text, music, or the answer to a question."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.checkpoint import Checkpoints
+from rnnexp.config import from_saved
+from rnnexp.errors import UsageError
+from rnnexp.models.decode import beam
+from rnnexp.models.generate import generate, notes_draw, symbol_draw
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.transduction import Transducer
+from rnnexp.programs import Programs
+from rnnexp.recipe import TrainState
+from rnnexp.registry import Plan, make_plan
+from rnnexp.runlog import read_json
+from rnnexp.tasks.transduction import decode, encode
+
+NOTES = 88
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's plan and the state of its best checkpoint (its last if there is no best)."""
+
+    plan: Plan
+    state: TrainState
+
+    @property
+    def model(self) -> SequenceModel | Transducer:
+        """The trained model."""
+        return self.plan.recipe.model(self.state.params)
+
+
+def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
+    """The model of a run's directory; `UsageError` if it holds no checkpoint."""
+    saved = read_json(path / "config.json")
+    if saved is None:
+        raise UsageError(f"{path} is not a run's directory: it has no config.json")
+    plan = make_plan(from_saved(saved), data_dir=data_dir, chunk_steps=1)
+    like = Programs(plan).initial()
+    checkpoints = Checkpoints(path / "checkpoints")
+    restored = checkpoints.restore("best", like) or checkpoints.restore("last", like)
+    checkpoints.close()
+    if restored is None:
+        raise UsageError(f"{path} has no checkpoint yet")
+    return Trained(plan, restored[0])
+
+
+def write_text(
+    trained: Trained,
+    prompt: str,
+    *,
+    length: int = 500,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    seed: int = 0,
+) -> str:
+    """Characters that follow a prompt (a line end if it is empty).
+
+    Raises `UsageError` for a symbol that the model does not know, or another kind of task.
+    """
+    task, model = trained.plan.recipe.task, trained.model
+    if task.alphabet is None or not isinstance(model, SequenceModel):
+        raise UsageError(f"{task.name} has no text to go on with")
+    require_range(length=length, temperature=temperature, top_k=top_k)
+    codes = encode(prompt or "\n", task.alphabet)
+    prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), len(task.alphabet), dtype=float)[:, None]
+    drawn = generate(
+        model, prompt_TxBxI, symbol_draw(temperature, top_k), steps=length,
+        key=jax.random.key(seed),
+    )  # fmt: skip
+    return "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
+
+
+def write_notes(
+    trained: Trained, *, length: int = 100, temperature: float = 1.0, seed: int = 0
+) -> np.ndarray:
+    """A piano roll (length, 88) of 0 and 1, from silence. `UsageError` for other tasks."""
+    task, model = trained.plan.recipe.task, trained.model
+    if task.output_size != NOTES or not isinstance(model, SequenceModel):
+        raise UsageError(f"{task.name} makes no music")
+    require_range(length=length, temperature=temperature)
+    silence = jnp.zeros((1, 1, NOTES))
+    drawn = generate(
+        model, silence, notes_draw(temperature), steps=length, key=jax.random.key(seed)
+    )
+    return np.asarray(drawn[:, 0]).astype(np.uint8)
+
+
+def answer(trained: Trained, question: str, *, width: int = 1) -> list[tuple[str, float]]:
+    """What an encoder-decoder writes for a question: `width` answers and their ln p, best first.
+
+    Raises `UsageError` for a symbol that the task does not know, or another kind of task.
+    """
+    task, model = trained.plan.recipe.task, trained.model
+    if not isinstance(model, Transducer) or task.alphabet is None or task.input_alphabet is None:
+        raise UsageError(f"{task.name} answers no questions")
+    if not 1 <= len(question) <= task.num_steps:
+        raise UsageError(f"a question has 1 to {task.num_steps} symbols, not {len(question)}")
+    require_range(width=width - 1)
+    codes = encode(question, task.input_alphabet)
+    x_TxBxI = jax.nn.one_hot(jnp.asarray(codes), task.input_size, dtype=float)[:, None]
+    found = beam(model, x_TxBxI, None, steps=task.target_steps, width=width)
+    return [
+        (
+            decode(found.symbols_UxBxW[:, 0, n].tolist(), task.alphabet),
+            float(found.log_likelihood_BxW[0, n]),
+        )
+        for n in range(width)
+    ]
+
+
+def require_range(**values: Any) -> None:
+    """Raise `UsageError` for a negative number."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise UsageError(f"{name} must not be negative, but is {value}")

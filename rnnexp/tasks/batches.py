@@ -1,0 +1,168 @@
+"""Which examples a step sees: a function of the key and the step alone.
+
+| source | an epoch is | a batch of step n |
+| --- | --- | --- |
+| `Endless` | not defined | drawn from the key of step n |
+| `Finite` | the whole batches of one shuffle | the next of this epoch's order |
+| `Bucketed` | every bucket's batches, all shuffled | one bucket's, filled up from that bucket |
+| `Stream` | the windows of one reading | the next window of B parallel stretches |
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream
+from rnnexp.types import Array, Batch, Key, Tree
+
+
+class Keys(NamedTuple):
+    """The streams of randomness of training: data and their order, noise in the model."""
+
+    data: Key
+    noise: Key
+
+
+def source_arrays(source: Source) -> Tree:
+    """What a source keeps on the device: passed to compiled functions, never closed over."""
+    match source:
+        case Finite() | Stream():
+            return source.arrays
+        case Bucketed():
+            return tuple(bucket.arrays for bucket in source.buckets)
+    return ()
+
+
+def source_size(source: Source) -> int | None:
+    """Examples of a source (symbols of a stream); None for endless ones."""
+    match source:
+        case Finite() | Stream():
+            return source.size
+        case Bucketed():
+            return sum(bucket.size for bucket in source.buckets)
+    return None
+
+
+def epoch_length(source: Source, batch_size: int) -> int | None:
+    """Steps of one epoch; None for endless sources."""
+    match source:
+        case Finite():
+            return source.size // batch_size
+        case Bucketed():
+            return sum(bucket_batches(source, batch_size))
+        case Stream():
+            return source.size // batch_size // source.window_steps
+    return None
+
+
+def bucket_batches(source: Bucketed, batch_size: int) -> list[int]:
+    """Batches of every bucket in an epoch; the last of each may be filled up."""
+    return [-(-bucket.size // batch_size) for bucket in source.buckets]
+
+
+def left_out(source: Source, batch_size: int) -> int:
+    """Examples (symbols of a stream) that no step of an epoch sees."""
+    match source:
+        case Finite():
+            return source.size % batch_size
+        case Stream():
+            epoch = epoch_length(source, batch_size) or 0
+            return source.size - epoch * batch_size * source.window_steps
+    return 0
+
+
+def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
+    """The shuffled order of the epoch that `step` is in, a function of (key, step) alone.
+
+    Of a `Finite` source the indices, of a `Bucketed` one the numbers of its batches and
+    then the indices within each bucket; nothing otherwise.
+    """
+    if not isinstance(source, Finite | Bucketed):
+        return ()
+    epoch_key = jax.random.fold_in(key, step // (epoch_length(source, batch_size) or 1))
+
+    def shuffled(key: Key, size: int) -> Array:
+        return jax.random.permutation(key, jnp.arange(size, dtype=jnp.int32))
+
+    if isinstance(source, Finite):
+        return shuffled(epoch_key, source.size)
+    keys = jax.random.split(epoch_key, len(source.buckets) + 1)
+    batches = shuffled(keys[0], epoch_length(source, batch_size) or 0)
+    return batches, tuple(
+        shuffled(key, bucket.size) for key, bucket in zip(keys[1:], source.buckets, strict=True)
+    )
+
+
+def training_batch(
+    source: Endless | Finite | Stream,
+    arrays: Tree,
+    order: Tree,
+    key: Key,
+    step: Array,
+    batch_size: int,
+) -> Batch:
+    """The batch of a step: drawn from the step's key, the next of the order, or a window."""
+    match source:
+        case Endless():
+            return source.draw(jax.random.fold_in(key, step), batch_size)
+        case Stream():
+            window = step % (epoch_length(source, batch_size) or 1)
+            stretch = source.size // batch_size
+            return source.take(arrays, _positions(source, window, stretch, batch_size))
+    start = (step % (source.size // batch_size)) * batch_size
+    return source.take(arrays, jax.lax.dynamic_slice(order, (start,), (batch_size,)))
+
+
+def bucket_of(source: Bucketed, order: Tree, step: Array, batch_size: int) -> tuple[Array, Array]:
+    """The bucket of a step's batch, and the batch's number within that bucket."""
+    counts = bucket_batches(source, batch_size)
+    number = order[0][step % sum(counts)]
+    firsts = jnp.asarray(np.cumsum([0, *counts[:-1]]), jnp.int32)
+    bucket = jnp.sum((number >= firsts).astype(jnp.int32)) - 1
+    return bucket, number - firsts[bucket]
+
+
+def bucket_batch(
+    source: Bucketed, bucket: int, arrays: Tree, order: Tree, index: Array, batch_size: int
+) -> Batch:
+    """Batch `index` of a bucket. A last one that is not full begins again at the front."""
+    position_B = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+    return source.take(arrays[bucket], order[1][bucket][position_B % source.buckets[bucket].size])
+
+
+def evaluation_batch(
+    source: Endless | Finite, arrays: Tree, key: Key, index: Array, batch_size: int, examples: int
+) -> tuple[Batch, Array]:
+    """Batch `index` of an evaluation over `examples`, and 1 for its examples, 0 for fill."""
+    position_B = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+    weight_B = (position_B < examples).astype(float)
+    if isinstance(source, Endless):
+        return source.draw(jax.random.fold_in(key, index), batch_size), weight_B
+    return source.take(arrays, jnp.minimum(position_B, source.size - 1)), weight_B
+
+
+def stream_windows(source: Stream, batch_size: int) -> int:
+    """Windows in which `batch_size` parallel stretches cover the whole stream."""
+    stretch = -(-source.size // batch_size)
+    return -(-stretch // source.window_steps)
+
+
+def stream_batch(source: Stream, arrays: Tree, window: Array, batch_size: int) -> Batch:
+    """Window `window` of an evaluation; `lengths_B` ends where the stretch or stream does."""
+    stretch = -(-source.size // batch_size)
+    positions_TxB = _positions(source, window, stretch, batch_size)
+    batch = source.take(arrays, jnp.minimum(positions_TxB, source.size - 1))
+    begin_B = positions_TxB[0]
+    stretch_end_B = (jnp.arange(batch_size, dtype=jnp.int32) + 1) * stretch
+    end_B = jnp.minimum(stretch_end_B, source.size)
+    return batch._replace(lengths_B=jnp.clip(end_B - begin_B, 0, source.window_steps))
+
+
+def _positions(source: Stream, window: Array, stretch: int, batch_size: int) -> Array:
+    """Positions (T, B) of a window in stretches that begin every `stretch` symbols."""
+    t_Tx1 = jnp.arange(source.window_steps, dtype=jnp.int32)[:, None]
+    begin_1xB = jnp.arange(batch_size, dtype=jnp.int32)[None, :] * stretch
+    result: Any = begin_1xB + t_Tx1 + window * source.window_steps
+    return jnp.asarray(result)

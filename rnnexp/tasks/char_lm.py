@@ -1,0 +1,110 @@
+"""Character-level language model: the next character of a text, read in one long stream.
+
+Karpathy 2015, "The unreasonable effectiveness of recurrent neural networks". The text
+is cut in order: training, validation, test. The vocabulary is that of the training part.
+"""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.data.files import find
+from rnnexp.data.ngrams import ngram_losses
+from rnnexp.data.text import TINY_SHAKESPEARE, encode, read_text, split_ends, vocabulary
+from rnnexp.errors import UsageError
+from rnnexp.tasks.base import Score, Stream, Task
+from rnnexp.tasks.scores import correct, cross_entropy, over_steps
+from rnnexp.types import Array, Batch, Tree
+
+MOST_GRAM = 4
+
+
+def char_lm(
+    *,
+    file: str = "",
+    valid_fraction: float = 0.1,
+    test_fraction: float = 0.0,
+    window_steps: int = 64,
+    data_dir: Path | None = None,
+) -> Task:
+    """Predict the next character of a text file.
+
+    Without a test part (test_fraction 0) the test source is the validation source, so a
+    test score is then no independent one.
+
+    The baseline is the 4-gram model with 0.1 added to every count, fitted on the training
+    part and scored on the test source; shorter n-grams are references.
+
+    Args:
+      file: any UTF-8 text file; "" is tiny Shakespeare.
+      valid_fraction, test_fraction: shares of the text that follow the training part.
+      window_steps: characters between two cuts of back-propagation.
+      data_dir: where to look for tiny Shakespeare first.
+
+    Raises `UsageError` if the file or the fractions will not do.
+    """
+    if window_steps < 1:
+        raise UsageError(f"window_steps must be at least 1, not {window_steps}")
+    path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
+    text = read_text(path)
+    train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
+    require_room(path, np.diff([0, train_end, valid_end, len(text)]), window_steps)
+    alphabet = vocabulary(text[:train_end])
+    train, valid, test = np.split(encode(text, alphabet, path), [train_end, valid_end])
+    if len(test) == 0:
+        test = valid
+    valid_stream = stream(valid, len(alphabet), window_steps)
+    losses = ngram_losses(train, test, len(alphabet), most=MOST_GRAM)
+    return Task(
+        name="char_lm",
+        mode="synchronous",
+        input_size=len(alphabet),
+        output_size=len(alphabet),
+        num_steps=window_steps,
+        train=stream(train, len(alphabet), window_steps),
+        valid=valid_stream,
+        test=valid_stream if test is valid else stream(test, len(alphabet), window_steps),
+        scores=scores,
+        baseline={"loss": losses[-1], "bits_per_character": losses[-1] / math.log(2)},
+        headline="loss",
+        higher_is_better=False,
+        references={f"loss of {n}-grams": loss for n, loss in enumerate(losses[:-1], 1)},
+        alphabet=alphabet,
+    )
+
+
+def require_room(path: Path, lengths: np.ndarray, window_steps: int) -> None:
+    """Raise `UsageError` if a part is too short for a window, or for the longest n-gram.
+
+    `lengths` are those of the training, validation and test part; the last may be 0.
+    """
+    least = max(window_steps, MOST_GRAM) + 1
+    for name, length in zip(("training", "validation", "test"), lengths.tolist(), strict=True):
+        if length < least and not (name == "test" and length == 0):
+            raise UsageError(
+                f"the {name} part of {path} has {length} of its {lengths.sum():,} characters; "
+                f"with window_steps {window_steps} it needs at least {least}"
+            )
+
+
+def stream(codes_N: np.ndarray, symbols: int, window_steps: int) -> Stream:
+    """The source of a part of the text: every symbol but the last is an input."""
+
+    def take(codes: Tree, positions_TxB: Array) -> Batch:
+        inputs = jax.nn.one_hot(codes[positions_TxB], symbols, dtype=float)
+        return Batch(inputs, codes[positions_TxB + 1])
+
+    return Stream(jnp.asarray(codes_N), len(codes_N) - 1, window_steps, take)
+
+
+def scores(logits_TxBxO: Array, batch: Batch) -> dict[str, Score]:
+    """Cross-entropy in nats and in bits, and accuracy, over all valid steps."""
+    loss_TxB = cross_entropy(logits_TxBxO, batch.targets)
+    return {
+        "loss": over_steps(loss_TxB, batch.lengths_B),
+        "bits_per_character": over_steps(loss_TxB / math.log(2), batch.lengths_B),
+        "accuracy": over_steps(correct(logits_TxBxO, batch.targets), batch.lengths_B),
+    }

@@ -1,0 +1,51 @@
+"""Parity: whether a sequence of bits has an odd number of ones.
+
+Each step is one bit, -1 for 0 and +1 for 1; the answer comes after the last one. Two
+states solve it at every length, but every single bit decides the answer and no shorter
+sum of bits tells anything about it. For recurrent networks: Bengio, Simard & Frasconi
+1994, "Learning long-term dependencies with gradient descent is difficult".
+
+From two steps on the last bit says nothing about the answer, so without memory chance
+is the best: ln(2) nats, an accuracy of 1/2.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.errors import UsageError
+from rnnexp.tasks.base import Endless, Task
+from rnnexp.tasks.images import scores
+from rnnexp.types import Batch, Key
+
+
+def parity(*, length_steps: int = 8) -> Task:
+    """Parity of `length_steps` bits; class 1 is an odd number of ones.
+
+    Raises `UsageError` below 2 steps, where no memory is needed.
+    """
+    if length_steps < 2:
+        raise UsageError(f"length_steps must be at least 2, not {length_steps}")
+    source = Endless(lambda key, batch_size: draw(key, batch_size, length_steps))
+    return Task(
+        name="parity",
+        mode="sequence_to_one",
+        input_size=1,
+        output_size=2,
+        num_steps=length_steps,
+        train=source,
+        valid=source,
+        test=source,
+        scores=scores,
+        baseline={"loss": math.log(2), "accuracy": 1 / 2},
+        headline="accuracy",
+        higher_is_better=True,
+    )
+
+
+def draw(key: Key, batch_size: int, length_steps: int) -> Batch:
+    """Bits as -1 and +1, (T, B, 1); targets are the parities, (B,)."""
+    bits_TxB = jax.random.bernoulli(key, shape=(length_steps, batch_size)).astype(jnp.int32)
+    inputs_TxB = (2 * bits_TxB - 1).astype(float)
+    return Batch(inputs_TxB[..., None], jnp.sum(bits_TxB, 0, dtype=jnp.int32) % 2)
