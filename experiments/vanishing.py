@@ -2,9 +2,9 @@
 
     python experiments/vanishing.py --data-dir DATA
 
-Trains each cell for 100 steps of 784 time steps, prints ||dL/dh_t|| by lag (geometric
-mean over the records of the last half of the run) and draws experiments/pictures/vanishing.png.
-A second call draws from the finished runs.
+Trains each cell for 100 steps of 784 time steps, prints ||dL/dh_t|| by lag before the
+first update and after 50 to 100 of them (geometric mean over the records), and draws
+both in experiments/pictures/vanishing.png. A second call draws from the finished runs.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from rnnexp import experiment, finish, load_run, run
 from rnnexp.report.figures import COLOURS, save
@@ -25,11 +26,12 @@ CELLS: dict[str, tuple[str, dict[str, float]]] = {
     "lstm, chrono 784": ("lstm", {"chrono_steps": 784}),
 }
 LAGS = (0, 50, 100, 250, 500, 783)
+MOMENTS = {"before the first update": slice(0, 1), "updates 50 to 95": slice(10, None)}
 PICTURE = Path(__file__).parent / "pictures" / "vanishing.png"
 
 
 def train(name: str, options: dict[str, float], data_dir: Path | None, runs_dir: Path) -> Run:
-    """A short run of mnist/NAME by pixel."""
+    """A short run of mnist/NAME by pixel, recorded every five steps."""
     config = experiment(f"mnist/{name}")
     config.task.by = "pixel"
     config.cell.update(options)
@@ -40,34 +42,45 @@ def train(name: str, options: dict[str, float], data_dir: Path | None, runs_dir:
     return trained
 
 
-def profile(run: Run) -> np.ndarray:
-    """Geometric mean of ||dL/dh_t||, (T,), over the records of the last half; 0 where one is."""
-    norms = run.norms["h"][len(run.steps) // 2 :, 0].astype(float)
+def profile(run: Run, records: slice) -> np.ndarray:
+    """Geometric mean of ||dL/dh_t||, (T,), over some records; 0 where one of them is."""
+    norms = run.norms["h"][records, 0].astype(float)
     with np.errstate(divide="ignore"):
         mean: np.ndarray = np.exp(np.mean(np.log(norms), axis=0))
     return mean
 
 
+def draw(axes: Axes, runs: dict[str, Run], moment: str) -> None:
+    """One panel, and its table on the console."""
+    print(f"\n||dL/dh_t|| at lag, {moment:26}" + "".join(f"{lag:>9}" for lag in LAGS))
+    for index, (label, trained) in enumerate(runs.items()):
+        norms = profile(trained, MOMENTS[moment])
+        print(f"{label:46}" + "".join(f"{norms[-1 - lag]:9.1e}" for lag in LAGS))
+        shown = np.where(norms > 0, norms, np.nan)
+        axes.plot(np.arange(len(norms))[::-1], shown, color=COLOURS[index], label=label)
+    axes.set(xlabel="lag: steps before the last one", ylabel="||dL/dh_t||", yscale="log")
+    axes.set_title(moment)
+    axes.invert_xaxis()
+
+
 def main() -> None:
-    """Train what is missing, print the table, draw the picture."""
+    """Train what is missing, print the tables, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--runs-dir", type=Path, default=Path("runs/vanishing"))
     known = parser.parse_args()
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    print(f"{'mean ||dL/dh_t|| at lag':28}" + "".join(f"{lag:>10}" for lag in LAGS))
-    for index, (label, (name, options)) in enumerate(CELLS.items()):
-        norms = profile(train(name, options, known.data_dir, known.runs_dir))
-        print(f"{label:28}" + "".join(f"{norms[-1 - lag]:10.1e}" for lag in LAGS))
-        shown = np.where(norms > 0, norms, np.nan)
-        axes.plot(np.arange(len(norms))[::-1], shown, color=COLOURS[index], label=label)
-    axes.set(xlabel="lag: steps before the last one", ylabel="||dL/dh_t||", yscale="log")
-    axes.set_title("MNIST pixel by pixel, training steps 50 to 100")
-    axes.invert_xaxis()
-    axes.legend(fontsize="small")
+    runs = {
+        label: train(name, options, known.data_dir, known.runs_dir)
+        for label, (name, options) in CELLS.items()
+    }
+    figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained", sharey=True)
+    for axes, moment in zip(panels, MOMENTS, strict=True):
+        draw(axes, runs, moment)
+    panels[0].legend(fontsize="small")
+    figure.suptitle("MNIST pixel by pixel, 784 steps")
     PICTURE.parent.mkdir(exist_ok=True)
     save(figure, PICTURE)
-    print(f"drawn: {PICTURE}")
+    print(f"\ndrawn: {PICTURE}")
 
 
 if __name__ == "__main__":

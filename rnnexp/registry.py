@@ -101,7 +101,9 @@ def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel
 
     def make_cell(input_size: int, layer: int) -> Cell:
         number = _wanted(factory, layer=layer)
-        built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
+        # Models are built inside jit; the arrays that a cell closes over must outlive it.
+        with jax.ensure_compile_time_eval():
+            built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
         return built
 
     sizes = {"input_size": task.input_size, "output_size": task.output_size}

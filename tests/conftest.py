@@ -1,7 +1,19 @@
-"""Strict numerics for every test, and float64 where a test asks for it."""
+"""Strict numerics for every test, and float64 where a test asks for it.
 
+Programs that several tests compile, most of them in processes of their own, are compiled
+once: all share a cache that lasts as long as the test run.
+"""
+
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# Set before JAX is imported, and inherited by workers and by the processes of tests.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="rnnexp-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import jax
 import pytest

@@ -119,7 +119,7 @@ def test_inspect_prints_a_table(user_run: UserRun, capsys: pytest.CaptureFixture
         assert main(["inspect", name, "--runs-dir", str(user_run.runs_dir)]) == 0
         out = capsys.readouterr().out
         assert out.startswith(f"mytask/mycell  {user_run.path}\ncompleted after 3 steps\n")
-        for words in ("mean ||dL/dh_t||, layer 0", "lag 6", "(baseline 1)", "nats/step"):
+        for words in ("mean ||dL/dh_t||, layer_0", "lag 6", "(baseline 1)", "nats/step"):
             assert words in out
         assert len([line for line in out.splitlines() if line.startswith("│")]) == 3
 
@@ -162,7 +162,11 @@ def test_runs_are_listed(user_run: UserRun, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     ("what", "names"),
-    [("experiments", ["adding/rnn"]), ("cells", CELLS.builtin), ("tasks", TASKS.builtin)],
+    [
+        ("experiments", ["adding", "all but narx", "all cells"]),
+        ("cells", CELLS.builtin),
+        ("tasks", TASKS.builtin),
+    ],
 )
 def test_lists(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", what]) == 0
@@ -209,6 +213,16 @@ def test_brackets_in_a_summary_are_text(
         ("run adding/rnn --config.train.duration_epochs=1", "config.train.duration_epochs"),
         ("run digits/rnn --config.train.batch_size=5000", "config.train.batch_size 5000"),
         ("run adding/rnn --import missing.py", "no imported file 'missing.py'"),
+        ("run adding/tdnn --config.cell.delay_steps=50", "delay line of tdnn (50 steps)"),
+        ("run adding/narx --config.model.num_layers=2", "narx' is a whole network"),
+        ("run adding/gru --config.model.associative=true", "not linear in its state"),
+        ("run adding/gru --config.model.pooling=sum", "unknown config.model.pooling 'sum'"),
+        ("run adding/gru --config.model.dropout=1.5", "config.model.dropout must be"),
+        ("run adding/gru --config.model.attention=dot", "it has no decoder"),
+        ("run copy_memory/gru --config.model.pooling=max", "nothing is pooled"),
+        ("run reverse/narx", "does not fit task 'reverse'"),
+        ("run char_lm/gru --config.task.file=missing.txt", "missing.txt"),
+        ("sample nothing", "no runs in runs"),
         ("run --config=missing.py", "no config file 'missing.py'"),
         ("inspect", "RUN"),
         ("inspect nothing", "no runs in runs"),

@@ -100,7 +100,7 @@ def test_a_divergence_is_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert status["status"] == "diverged"
     origin = status["divergence"]["origin"]
     assert origin["leaf"] == "h"
-    assert origin["layer"] == 0
+    assert origin["unit"] == "layer_0"
     assert 0 < origin["lag"] == 299 - origin["time"]
     assert f"{origin['lag']} steps before the end of the sequence" in capsys.readouterr().out
     logged = load_run(path)

@@ -13,11 +13,33 @@ from rnnexp.tasks import TASKS
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 
 
+def python_blocks(root: Path) -> list[str]:
+    """The Python in the README: a user's own cell, and Flax's."""
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    return blocks
+
+
+def test_its_flax_example_runs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
+    file = tmp_path / "flax_example.py"
+    file.write_text(python_blocks(root)[1])
+    command = ["run", "adding/linen_gru", "--import", str(file), "--runs-dir", str(tmp_path)]
+    assert main([*command, *SMALL]) == 0
+    printed = capsys.readouterr().out
+    norms = [float(x) for x in printed.partition("[")[2].partition("]")[0].split()]
+    assert len(norms) == 50
+    assert norms[0] < norms[-1]
+    assert "completed after 3 steps" in printed
+
+
 def test_its_own_cell_trains(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
-    [block] = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    block = python_blocks(root)[0]
     file = tmp_path / "mine.py"
     file.write_text(block)
     command = ["run", "adding/leaky", "--import", str(file), "--runs-dir", str(tmp_path)]
@@ -29,7 +51,7 @@ def test_its_tables_name_every_cell_and_task_with_their_options(root: Path) -> N
     text = (root / "README.md").read_text()
     for table in (CELLS, TASKS):
         for name in table.builtin:
-            [row] = re.findall(rf"^\| `{name}` \|.*$", text, re.MULTILINE)
+            [row] = re.findall(rf"^\| [^|]*`{name}`[^|]* \|.*$", text, re.MULTILINE)
             for option in table.entry(name).options():
                 assert f"`{option}`" in row, f"{name}: {option}"
 
@@ -42,9 +64,15 @@ def test_it_names_every_experiment_and_its_files_exist(root: Path) -> None:
         assert (root / path).is_file(), path
 
 
-@pytest.mark.parametrize(
-    "name", ["copy_memory_lstm", "adding_lstm", "mnist_lstm", "permuted_mnist_lstm", "digits_lstm"]
-)
+CONFIGS = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("*.py"))
+
+
+def test_there_is_a_config_for_each_of_the_first_tasks() -> None:
+    names = ("copy_memory", "adding", "mnist", "permuted_mnist", "digits")
+    assert {f"{name}_lstm" for name in names} <= set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_configs_load_and_say_what_they_show(root: Path, name: str) -> None:
     file = root / "configs" / f"{name}.py"
     load_file(str(file))

@@ -101,7 +101,7 @@ def test_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data_dir = data_or_skip(DATA["jsb_chorales"])
     run = ["run", "jsb_chorales/rnn", *SMALL, "--config.train.duration_steps=2"]
-    run += ["--config.train.duration_epochs=None", "--data-dir", str(data_dir)]
+    run += ["--data-dir", str(data_dir)]
     assert main([*run, "--runs-dir", str(tmp_path)]) == 0
     sample = ["sample", "jsb_chorales/rnn", "--runs-dir", str(tmp_path), "--length", "20"]
     sample += ["--data-dir", str(data_dir)]

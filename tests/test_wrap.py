@@ -80,9 +80,21 @@ def test_adjoints_of_a_wrapped_cell(name: str) -> None:
     assert bool(jnp.all(norms > 0))
 
 
+class Three(nn.RNNCellBase):
+    """A cell whose carry is three vectors."""
+
+    @nn.nowrap
+    def initialize_carry(self, rng: Array, input_shape: tuple[int, ...]) -> Any:
+        return (jnp.zeros(H),) * 3
+
+    @property
+    def num_feature_axes(self) -> int:
+        return 1
+
+
 def test_what_cannot_be_wrapped_is_refused() -> None:
-    with pytest.raises(UsageError, match="ConvLSTMCell"):
-        from_linen(nn.ConvLSTMCell(4, (3,)), I)
+    with pytest.raises(UsageError, match="cannot wrap Three: its carry"):
+        from_linen(Three(), I)
 
 
 class Mine(nnx.Module):

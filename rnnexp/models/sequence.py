@@ -97,13 +97,17 @@ def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -
     """One vector a sequence: its last valid output, or the mean or maximum of all of them."""
     if name == "last":
         return final_BxH
+    steps, batch_size, _ = x_TxBxH.shape
     if lengths_B is None:
-        return jnp.mean(x_TxBxH, 0) if name == "mean" else jnp.max(x_TxBxH, 0)
-    steps = x_TxBxH.shape[0]
+        lengths_B = jnp.full(batch_size, steps, jnp.int32)
     valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
     valid_TxBx1 = valid_TxB[:, :, None]
     if name == "max":
-        return jnp.max(jnp.where(valid_TxBx1, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf)), 0)
+        # The gradient of jnp.max compares values again, and compiled code may have computed
+        # them in another order by then; an index is the same in both passes.
+        masked = jnp.where(valid_TxBx1, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf))
+        index_1xBxH = jnp.argmax(masked, axis=0, keepdims=True)
+        return jnp.take_along_axis(x_TxBxH, index_1xBxH, axis=0)[0]
     total_BxH = jnp.sum(jnp.where(valid_TxBx1, x_TxBxH, jnp.zeros_like(x_TxBxH)), 0)
     return total_BxH / lengths_B.astype(x_TxBxH.dtype)[:, None]
 

@@ -15,15 +15,22 @@ Rows = list[dict[str, Any]]
 
 
 def experiments(runs_dir: Path) -> Rows:
-    """The matrix: a row a task, a column a cell, `TASK/CELL` where they fit."""
+    """The matrix of TASK/CELL: a row a task, and which cells fit it."""
     del runs_dir
     rows = []
     for task in TASKS.names():
         modes = TASKS.entry(task).modes
-        fits = {c: set(modes) <= set(CELLS.entry(c).modes) for c in CELLS.names()}
-        cells = {cell: f"{task}/{cell}" if fit else "-" for cell, fit in fits.items()}
-        rows.append({"task": task, "mode": ", ".join(modes), **cells})
+        fits = {cell: set(modes) <= set(CELLS.entry(cell).modes) for cell in CELLS.names()}
+        rows.append({"task": task, "mode": ", ".join(modes), "cells": _which(fits)})
     return rows
+
+
+def _which(fits: dict[str, bool]) -> str:
+    """`all cells`, `all but narx`, or the few that fit."""
+    yes, no = ([name for name, fit in fits.items() if fit == wanted] for wanted in (True, False))
+    if not no:
+        return "all cells"
+    return f"all but {', '.join(no)}" if len(no) < len(yes) else ", ".join(yes)
 
 
 def cells(runs_dir: Path) -> Rows:

@@ -1,0 +1,23 @@
+"""Tiny Shakespeare, character by character: a GRU of 256 units, truncated BPTT over 64.
+
+    rnnexp run --config=configs/char_lm_gru.py
+    rnnexp sample char_lm/gru --prompt "ROMEO:" --temperature 0.8
+
+Expected: @@CHAR@@
+"""
+
+from ml_collections import ConfigDict
+
+from rnnexp import experiment
+
+
+def get_config() -> ConfigDict:
+    """The experiment char_lm/gru, 5,000 windows of 64 x 64 characters."""
+    config = experiment("char_lm/gru")
+    config.cell.hidden_size = 256
+    config.train.batch_size = 64
+    config.model.dropout = 0.2
+    config.train.duration_steps = 5000
+    config.eval.every_steps = 500
+    config.checkpoint.every_steps = 500
+    return config
