@@ -2,8 +2,8 @@
 
     python experiments/cells_by_tasks.py --data-dir DATA
 
-Each run has 64 hidden units, batches of 32, Adam at the task's default rate and 1,000 updates
-(300 on JSB). Prints a Markdown table with the final test score of every pair and, in
+Each run has 64 hidden units, batches of 32, Adam at the task's default rate and 500 updates
+(150 on JSB). Prints a Markdown table with the final test score of every pair and, in
 brackets, the slope of ln ||dL/dh_t|| over the lag in nats per step: the median over the
 recorded steps of the last half. A second call prints from the finished runs.
 """
@@ -26,7 +26,7 @@ TASKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "digits, pixels": ("digits", {}, "accuracy"),
     "JSB, nats a step": ("jsb_chorales", {}, "loss"),
 }
-HIDDEN, BATCH, STEPS, JSB_STEPS = 64, 32, 1000, 300
+HIDDEN, BATCH, STEPS, JSB_STEPS = 64, 32, 500, 150
 
 
 def train(task: str, cell: str, options: dict[str, Any], known: argparse.Namespace) -> Run | None:

@@ -12,14 +12,12 @@ The query alone says nothing about the value, so without memory chance is the be
 ln(symbols) nats, an accuracy of 1 / symbols.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from rnnexp.errors import UsageError
-from rnnexp.tasks.base import Endless, Task
-from rnnexp.tasks.images import scores
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.classification import drawn_classes
 from rnnexp.types import Batch, Key
 
 
@@ -32,20 +30,12 @@ def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
         raise UsageError(f"symbols must be at least 2, not {symbols}")
     if not 1 <= pairs <= symbols:
         raise UsageError(f"pairs must be 1 to {symbols} (symbols), for keys differ; not {pairs}")
-    source = Endless(lambda key, batch_size: draw(key, batch_size, pairs, symbols))
-    return Task(
-        name="associative_recall",
-        mode="sequence_to_one",
+    return drawn_classes(
+        "associative_recall",
+        lambda key, batch_size: draw(key, batch_size, pairs, symbols),
         input_size=2 * symbols,
-        output_size=symbols,
+        classes=symbols,
         num_steps=2 * pairs + 1,
-        train=source,
-        valid=source,
-        test=source,
-        scores=scores,
-        baseline={"loss": math.log(symbols), "accuracy": 1 / symbols},
-        headline="accuracy",
-        higher_is_better=True,
     )
 
 

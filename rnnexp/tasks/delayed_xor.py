@@ -13,14 +13,12 @@ Each bit alone says nothing about the answer, so without memory chance is the be
 where the last step is the second bit: ln(2) nats, an accuracy of 1/2.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from rnnexp.errors import UsageError
-from rnnexp.tasks.base import Endless, Task
-from rnnexp.tasks.images import scores
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.classification import drawn_classes
 from rnnexp.types import Batch, Key
 
 FIRST_STEPS = 5
@@ -33,20 +31,12 @@ def delayed_xor(*, delay_steps: int = 10) -> Task:
     """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
-    source = Endless(lambda key, batch_size: draw(key, batch_size, delay_steps))
-    return Task(
-        name="delayed_xor",
-        mode="sequence_to_one",
+    return drawn_classes(
+        "delayed_xor",
+        lambda key, batch_size: draw(key, batch_size, delay_steps),
         input_size=2,
-        output_size=2,
+        classes=2,
         num_steps=delay_steps + FIRST_STEPS,
-        train=source,
-        valid=source,
-        test=source,
-        scores=scores,
-        baseline={"loss": math.log(2), "accuracy": 1 / 2},
-        headline="accuracy",
-        higher_is_better=True,
     )
 
 

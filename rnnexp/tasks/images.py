@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.tasks.base import Finite, Score, Task
-from rnnexp.tasks.scores import correct, cross_entropy, once
+from rnnexp.tasks.base import Finite, Task
+from rnnexp.tasks.classification import classification_scores
 from rnnexp.types import Array, Batch, Tree
 
 CLASSES = 10
@@ -36,7 +36,7 @@ def image_sequence_task(
         train=sources["train"],
         valid=sources["valid"],
         test=sources["test"],
-        scores=scores,
+        scores=classification_scores,
         baseline=prior_baseline(splits["train"][1], splits["test"][1]),
         headline="accuracy",
         higher_is_better=True,
@@ -53,14 +53,6 @@ def taker(features: int, white: float) -> Callable[[Tree, Array], Batch]:
         return Batch(jnp.swapaxes(x_BxTxI, 0, 1), labels[indices_B].astype(jnp.int32))
 
     return take
-
-
-def scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:
-    """Cross-entropy and accuracy."""
-    return {
-        "loss": once(cross_entropy(logits_BxO, batch.targets)),
-        "accuracy": once(correct(logits_BxO, batch.targets)),
-    }
 
 
 def prior_baseline(train_labels: np.ndarray, test_labels: np.ndarray) -> dict[str, float]:

@@ -9,14 +9,12 @@ From two steps on the last bit says nothing about the answer, so without memory 
 is the best: ln(2) nats, an accuracy of 1/2.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from rnnexp.errors import UsageError
-from rnnexp.tasks.base import Endless, Task
-from rnnexp.tasks.images import scores
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.classification import drawn_classes
 from rnnexp.types import Batch, Key
 
 
@@ -27,20 +25,12 @@ def parity(*, length_steps: int = 8) -> Task:
     """
     if length_steps < 2:
         raise UsageError(f"length_steps must be at least 2, not {length_steps}")
-    source = Endless(lambda key, batch_size: draw(key, batch_size, length_steps))
-    return Task(
-        name="parity",
-        mode="sequence_to_one",
+    return drawn_classes(
+        "parity",
+        lambda key, batch_size: draw(key, batch_size, length_steps),
         input_size=1,
-        output_size=2,
+        classes=2,
         num_steps=length_steps,
-        train=source,
-        valid=source,
-        test=source,
-        scores=scores,
-        baseline={"loss": math.log(2), "accuracy": 1 / 2},
-        headline="accuracy",
-        higher_is_better=True,
     )
 
 

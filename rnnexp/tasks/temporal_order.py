@@ -13,14 +13,12 @@ Symbols are drawn evenly and the last step is a distractor, so without memory ch
 the best: ln(classes) nats, an accuracy of 1 / classes.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from rnnexp.errors import UsageError
-from rnnexp.tasks.base import Endless, Task
-from rnnexp.tasks.images import scores
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.classification import drawn_classes
 from rnnexp.types import Array, Batch, Key
 
 DISTRACTORS = 4
@@ -38,21 +36,12 @@ def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
         raise UsageError(f"symbols must be 2 or 3, not {symbols}")
     if length_steps < 10:
         raise UsageError(f"length_steps must be at least 10, not {length_steps}")
-    source = Endless(lambda key, batch_size: draw(key, batch_size, length_steps, symbols))
-    classes = 2**symbols
-    return Task(
-        name="temporal_order",
-        mode="sequence_to_one",
+    return drawn_classes(
+        "temporal_order",
+        lambda key, batch_size: draw(key, batch_size, length_steps, symbols),
         input_size=DISTRACTORS + 2,
-        output_size=classes,
+        classes=2**symbols,
         num_steps=length_steps,
-        train=source,
-        valid=source,
-        test=source,
-        scores=scores,
-        baseline={"loss": math.log(classes), "accuracy": 1 / classes},
-        headline="accuracy",
-        higher_is_better=True,
     )
 
 
