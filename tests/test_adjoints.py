@@ -85,8 +85,11 @@ def close(a: Tree, b: Tree) -> None:
     jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-9, atol=1e-13), a, b)
 
 
-@each_cell
-@pytest.mark.parametrize("mode", ["sequence_to_one", "synchronous"])
+@pytest.mark.parametrize(
+    ("variant", "mode"),
+    [*((variant, "synchronous") for variant in VARIANTS), (("lstm", {}), "sequence_to_one")],
+    ids=[*map(variant_id, VARIANTS), "lstm-sequence_to_one"],
+)
 def test_taps_equal_perturbations_and_leave_gradients_alone(
     variant: Variant, mode: str, x64: None
 ) -> None:
