@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.config import experiment, finish
 from rnnexp.outcome import Observer, run_path
 from rnnexp.report.load import load_run
 from rnnexp.runlog import RunLog, read_json, read_metrics, shown_status
@@ -117,6 +118,31 @@ def test_interrupted_then_resumed_equals_undisturbed(
     assert_same_runs(result.path, undisturbed[0], CONFIG)
     again = run(CONFIG, runs_dir=tmp_path)
     assert (again.status, again.details) == (result.status, result.details)
+
+
+def test_a_stream_resumes_with_the_states_that_it_carried(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(chr(97 + n * n % 11) for n in range(800)))
+    config = experiment("char_lm/lstm")
+    config.update_from_flattened_dict(
+        {
+            "task.file": str(text),
+            "task.window_steps": 8,
+            "cell.hidden_size": 6,
+            "model.dropout": 0.2,
+            "train.batch_size": 4,
+            "train.duration_steps": 60,
+            "eval.every_steps": 20,
+            "checkpoint.every_steps": 10,
+            "record.every_steps": 3,
+        }
+    )
+    frozen = finish(config)
+    whole = run(frozen, runs_dir=tmp_path / "whole")
+    for step in (5, 30, 60):
+        pieces = run(frozen, runs_dir=tmp_path / "pieces", observer=StopAt(step))
+    assert pieces.status == "completed"
+    assert_same_runs(pieces.path, whole.path, frozen)
 
 
 def test_a_damaged_checkpoint_costs_nothing_but_time(
