@@ -3,7 +3,8 @@
     rnnexp run --config=configs/char_lm_gru.py
     rnnexp sample char_lm/gru --prompt "ROMEO:" --temperature 0.8
 
-Expected: @@CHAR@@
+Expected: 1.59 nats per character (2.29 bits) on the last tenth of the text, where 4-grams
+have 1.78; a quarter of an hour on 2 cores.
 """
 
 from ml_collections import ConfigDict

@@ -16,7 +16,7 @@ def scores_text(scores: Mapping[str, float]) -> str:
 
 
 class PlainProgress(Observer):
-    """One line at the start and one an evaluation."""
+    """Two lines at the start and one an evaluation."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -25,6 +25,10 @@ class PlainProgress(Observer):
         """Where the run is kept, and from which step it goes."""
         begin = "starting" if first_step == 0 else f"resuming at step {first_step}"
         self._say(f"{path}: {begin}, {total_steps} steps in all")
+
+    def compared(self, baselines: Mapping[str, float]) -> None:
+        """The closed-form figures on one line."""
+        self._say(f"for comparison: {scores_text(baselines)}")
 
     def evaluated(self, split: str, step: int, scores: Mapping[str, float]) -> None:
         """The scores on one line."""

@@ -22,8 +22,8 @@ from rnnexp.models.transduction import Transducer
 from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, Hyper, make_hyper, schedule
 from rnnexp.recipe import Recipe
 from rnnexp.tasks import TASKS
-from rnnexp.tasks.base import Stream, Task
-from rnnexp.tasks.batches import epoch_length, left_out, source_size
+from rnnexp.tasks.base import Bucketed, Stream, Task
+from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
 from rnnexp.types import Key, Tree
 from rnnexp.unroll import Path as Path_
 
@@ -60,6 +60,18 @@ class Plan:
     def left_out_examples(self) -> int:
         """Training examples of an epoch (symbols of a stream) that fill no batch."""
         return left_out(self.recipe.task.train, self.recipe.batch_size)
+
+    @property
+    def buckets_text(self) -> str:
+        """How the training set's lengths are grouped; empty without buckets."""
+        source = self.recipe.task.train
+        if not isinstance(source, Bucketed):
+            return ""
+        steps = ", ".join(str(bucket.steps) for bucket in source.buckets)
+        return (
+            f"{len(source.buckets)} buckets of up to {steps} steps, {padding(source):.0%} padding; "
+            "one compilation for all"
+        )
 
 
 def pairs() -> list[tuple[str, str]]:

@@ -98,11 +98,18 @@ def test_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert words in capsys.readouterr().err
 
 
-def test_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_music(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     data_dir = data_or_skip(DATA["jsb_chorales"])
     run = ["run", "jsb_chorales/rnn", *SMALL, "--config.train.duration_steps=2"]
     run += ["--data-dir", str(data_dir)]
     assert main([*run, "--runs-dir", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "loss 10.49  loss_per_sequence 10.49" in printed  # numbers of the Markov chain
+    assert " 61" in printed  # 88 ln 2
+    assert "3 buckets of up to" in caplog.text
+    assert "one compilation for all" in caplog.text
     sample = ["sample", "jsb_chorales/rnn", "--runs-dir", str(tmp_path), "--length", "20"]
     sample += ["--data-dir", str(data_dir)]
     assert main(sample) == 2

@@ -18,6 +18,7 @@ from rnnexp.tasks.batches import (
     epoch_length,
     epoch_order,
     evaluation_batch,
+    padding,
     source_arrays,
     stream_batch,
     stream_windows,
@@ -118,6 +119,13 @@ def test_buckets_are_visited_evenly() -> None:
     assert sorted((int(b), int(i)) for b, i in first) == [
         (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)
     ]  # fmt: skip
+
+
+def test_padding_is_counted() -> None:
+    arrays = (jnp.zeros((2, 6, 1)), jnp.array([6, 3]))
+    take = lambda a, index: Batch(jnp.swapaxes(a[0][index], 0, 1), a[0][index], a[1][index])  # noqa: E731
+    buckets = (Bucket(arrays, 2, 6), Bucket((jnp.zeros((1, 8, 1)), jnp.array([8])), 1, 8))
+    assert padding(Bucketed(buckets, take)) == pytest.approx(3 / 20)
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(100, 3), (101, 3), (64, 4), (5, 5)])

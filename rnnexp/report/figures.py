@@ -59,8 +59,8 @@ def draw_profiles(
 ) -> None:
     """The last recorded profile of each run over the lag, with its logarithmic slope."""
     for index, (run, label) in enumerate(zip(runs, labels, strict=True)):
-        norms_T = run.norms[leaf][-1, layer]
-        lags = np.arange(len(norms_T))[::-1]
+        norms_T = run.by_lag(leaf, layer)[-1]
+        lags = np.arange(len(norms_T))
         shown = np.where(norms_T > FLOOR, norms_T, np.nan)
         _, slopes = run.curve("train", f"slope/{run.units[layer]}/{leaf}")
         text = f"{label}: {slopes[-1]:+.3g} nats/step" if len(slopes) else label

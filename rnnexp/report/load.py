@@ -35,6 +35,11 @@ class Run:
         """TASK/CELL."""
         return f"{self.config['task']['name']}/{self.config['cell']['name']}"
 
+    def by_lag(self, leaf: str, layer: int) -> np.ndarray:
+        """A unit's profiles (steps, T) over the lag: steps before the unit's own last one."""
+        norms = self.norms[leaf][:, layer]
+        return norms if self.units[layer].endswith("_backward") else norms[:, ::-1]
+
     def curve(self, kind: str, field: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of a field over the lines of a kind."""
         rows = [row for row in self.metrics if row["kind"] == kind and field in row]

@@ -37,6 +37,7 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
     All sparklines of a table share one logarithmic scale.
     """
     norms, unit = run.norms[leaf][:, layer], run.units[layer]
+    lagged = run.by_lag(leaf, layer)
     picked = sorted(set(np.linspace(0, len(run.steps) - 1, MOST_ROWS).round().astype(int)))
     shown = norms[picked]
     usable = shown[np.isfinite(shown) & (shown > 0)]
@@ -50,7 +51,7 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
             {
                 "step": step,
                 "loss": float(row.get("loss", math.nan)),
-                "norm": {lag: float(norms[index, -1 - lag]) for lag in table_lags(norms.shape[1])},
+                "norm": {lag: float(lagged[index, lag]) for lag in table_lags(norms.shape[1])},
                 "slope": float(row.get(f"slope/{unit}/{leaf}", math.nan)),
                 "half_life": float(row.get(f"half_life/{unit}/{leaf}", math.nan)),
                 "bars": sparkline(norms[index], low, high),

@@ -115,6 +115,16 @@ def training_batch(
     return source.take(arrays, jax.lax.dynamic_slice(order, (start,), (batch_size,)))
 
 
+def padding(source: Bucketed) -> float:
+    """The share of all steps of all buckets that lie after the end of their sequence."""
+    steps = valid = 0
+    for bucket in source.buckets:
+        lengths_B = source.take(bucket.arrays, jnp.arange(bucket.size)).lengths_B
+        steps += bucket.size * bucket.steps
+        valid += bucket.size * bucket.steps if lengths_B is None else int(jnp.sum(lengths_B))
+    return 1 - valid / steps
+
+
 def bucket_of(source: Bucketed, order: Tree, step: Array, batch_size: int) -> tuple[Array, Array]:
     """The bucket of a step's batch, and the batch's number within that bucket."""
     counts = bucket_batches(source, batch_size)
