@@ -50,9 +50,8 @@ class Plan:
     @property
     def units(self) -> list[Order]:
         """The model's units in the order of the profiles' rows."""
-        decoder = "decoder"
         return [
-            Order(unit.name, unit.backward, int(unit.name.startswith(decoder)))
+            Order(unit.name, unit.backward, int(unit.name.startswith("decoder")))
             for unit in self.recipe.model(self.params).units()
         ]
 

@@ -121,8 +121,8 @@ class _Run:
         log.info("%s parameters", f"{tree_size(self.plan.params):,}")
         if (left_out := self.plan.left_out_examples) > 0:
             log.info("%d examples do not fill a batch and are left out of each epoch", left_out)
-        if self.plan.buckets_text:
-            log.info("%s", self.plan.buckets_text)
+        if text := self.plan.buckets_text:
+            log.info("%s", text)
         self.observer.started(self.files.path, step, self.plan.total_steps)
         self.observer.compared({**self.task.baseline, **self.task.references})
 
