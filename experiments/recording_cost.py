@@ -75,7 +75,7 @@ def compile_seconds(program: Programs) -> float:
     state = program.initial()
     steps = jnp.zeros((), jnp.int32)
     began = time.perf_counter()
-    program._chunk.lower(state, steps, steps, jax.random.key(0), program.plan.hyper, ()).compile()
+    program.chunk.lower(state, steps, steps, jax.random.key(0), program.plan.hyper, ()).compile()
     return time.perf_counter() - began
 
 

@@ -22,10 +22,12 @@ Sums = dict[str, tuple[Array, Array]]
 """Totals and counts by the name of the score."""
 
 
-def make_evaluate(
-    recipe: Recipe, split: str, batch_size: int, examples: int
-) -> Callable[[Tree, Key, Tree], dict[str, Array]]:
-    """The compiled evaluation `(params, key, arrays) -> {name: mean}` over `examples`.
+Evaluate = Callable[[Tree, Key, Tree], dict[str, Array]]
+"""`(params, key, arrays) -> {name: mean}`."""
+
+
+def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int) -> Evaluate:
+    """The evaluation `(params, key, arrays) -> {name: mean}` over `examples`.
 
     Means pool all terms of all examples; an incomplete last batch counts only what it
     holds. Noise is off; a network with output feedback is shown the true outputs for the
@@ -49,7 +51,7 @@ def make_evaluate(
                 sums = _over_batches(recipe, params, source, arrays, key, batch_size, examples)
         return {name: total / count for name, (total, count) in sums.items()}
 
-    return jax.jit(evaluate)
+    return evaluate
 
 
 def _bucket_source(source: Bucketed, number: int) -> Finite:

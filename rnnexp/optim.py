@@ -1,7 +1,8 @@
 """Optimisers, schedules and clipping from plain keywords.
 
-What a sweep varies (learning rate, momentum, weight decay, clipping threshold) is
-passed as traced scalars, so another value needs no other program. Names are static.
+What a sweep varies (learning rate, momentum, weight decay, clipping threshold, shares of
+dropout) is passed as traced scalars, so another value needs no other program. Names are
+static, and so is whether there is dropout at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,16 @@ SCHEDULES = ("constant", "linear", "cosine")
 CLIPS = ("none", "global_norm", "value")
 
 Hyper = Mapping[str, Array]
-"""Traced scalars: learning_rate, momentum, weight_decay, clip_threshold."""
+"""Traced scalars: those of `TRACED`."""
+TRACED = {
+    "optimizer.learning_rate": "learning_rate",
+    "optimizer.momentum": "momentum",
+    "optimizer.weight_decay": "weight_decay",
+    "clip.threshold": "clip_threshold",
+    "model.dropout": "dropout",
+    "model.recurrent_dropout": "recurrent_dropout",
+}
+"""Configuration keys whose value is no part of a program, by their name in `Hyper`."""
 
 
 class Clipped(NamedTuple):
@@ -33,14 +43,22 @@ class Clipped(NamedTuple):
 
 
 def make_hyper(
-    *, learning_rate: float, momentum: float, weight_decay: float, clip_threshold: float
+    *,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    clip_threshold: float,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
 ) -> Hyper:
-    """The traced scalars of an optimiser, in the default float type."""
+    """The traced scalars of a training program, in the default float type."""
     values = {
         "learning_rate": learning_rate,
         "momentum": momentum,
         "weight_decay": weight_decay,
         "clip_threshold": clip_threshold,
+        "dropout": dropout,
+        "recurrent_dropout": recurrent_dropout,
     }
     return {name: jnp.asarray(value, float) for name, value in values.items()}
 

@@ -17,6 +17,9 @@ class Observer:
     def started(self, path: Path, first_step: int, total_steps: int) -> None:
         """The run begins, or goes on, in `path`."""
 
+    def noted(self, text: str) -> None:
+        """Something about the run that is worth a line."""
+
     def compared(self, baselines: Mapping[str, float]) -> None:
         """Closed-form figures that the run's scores are to be held against, by their names."""
 

@@ -1,70 +1,200 @@
-"""The compiled functions of one run, with what they take from step to step alike."""
+"""The compiled functions of a program, and the lanes that stand on the devices."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from rnnexp.evaluate import make_evaluate
+from rnnexp.evaluate import evaluate_function
 from rnnexp.recipe import TrainState, init_state
 from rnnexp.registry import Plan
+from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, source_arrays, source_size
-from rnnexp.train import Records, make_chunk
+from rnnexp.train import Records
+from rnnexp.types import Key
 
 STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
 SPLITS = ("train", "valid", "test")
 
 
 class Programs:
-    """Training and evaluation of a plan; the data sets live on the device in here."""
+    """Training and evaluation of a plan; the data sets live on the devices in here."""
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
-        self.sources: dict[str, Source] = {
-            split: getattr(plan.recipe.task, split) for split in SPLITS
-        }
-        key = jax.random.key(plan.config.seed)
-        self._keys = {split: jax.random.fold_in(key, n) for split, n in STREAMS.items()}
-        self._arrays = {split: source_arrays(source) for split, source in self.sources.items()}
-        self._chunk: Any = make_chunk(plan.recipe)
-        self._evaluate = {
-            split: make_evaluate(
-                plan.recipe, split, plan.config.eval.batch_size, self._examples(split)
+    def __init__(self, plan: Plan, layout: Layout = Layout()):  # noqa: B008  an immutable value
+        self.plan, self.layout = plan, layout
+        task, size = plan.recipe.task, plan.config.eval.batch_size
+        self.sources: dict[str, Source] = {split: getattr(task, split) for split in SPLITS}
+        arrays = {split: source_arrays(source) for split, source in self.sources.items()}
+        place = everywhere(layout)
+        self.arrays = arrays if place is None else jax.device_put(arrays, place)
+        self.chunk: Any = spread_chunk(plan.recipe, layout)
+        self.evaluate: dict[str, Any] = {
+            split: spread_evaluate(
+                evaluate_function(plan.recipe, split, size, self._examples(split)), layout
             )
             for split in ("valid", "test")
         }
 
+    def _examples(self, split: str) -> int:
+        return source_size(self.sources[split]) or int(self.plan.config.eval.examples)
+
+    @property
+    def compilations(self) -> int:
+        """How many times the training program was compiled."""
+        return int(self.chunk._cache_size())
+
     def initial(self) -> TrainState:
-        """The state before the first step, in arrays of its own (see `advance`)."""
-        params = jax.tree.map(jnp.copy, self.plan.params)
-        return init_state(self.plan.recipe, params, self.plan.hyper)
+        """The plan's own state before the first step."""
+        return initial_state(self.plan)
 
     def advance(self, state: TrainState, stop: int, every: int) -> tuple[TrainState, Records]:
-        """Steps up to `stop`, the chunk's size, or a divergence; records on the host.
+        """The plan's own run up to `stop`, the chunk's size, or a divergence.
 
-        The state that goes in is given up to the device (donated).
+        Records come to the host. The state that goes in is given up to the device (donated).
         """
-        state, records = self._chunk(
-            state,
-            jnp.asarray(stop, jnp.int32),
-            jnp.asarray(every, jnp.int32),
-            Keys(self._keys["train"], self._keys["noise"]),
-            self.plan.hyper,
-            self._arrays["train"],
-        )
-        return state, jax.device_get(records)
+        slots = Slots(self)
+        slots.put(0, self.plan, state)
+        slots.launch([stop], [every])
+        return slots.state, slots.records()[0]
+
+    def scores(self, split: str, state: TrainState) -> dict[str, float]:
+        """Mean scores of the plan's own run over the validation or test set."""
+        slots = Slots(self)
+        slots.put(0, self.plan, state)
+        return slots.scores(split, [True])[0]
 
     def replay(self, state: TrainState) -> Records:
         """The step that diverged once more, recorded; the state is left alone."""
         again = jax.tree.map(jnp.copy, state._replace(diverged=jnp.zeros((), bool)))
         return self.advance(again, int(state.step) + 1, 1)[1]
 
-    def scores(self, split: str, state: TrainState) -> dict[str, float]:
-        """Mean scores over the validation or test set."""
-        means = self._evaluate[split](state.params, self._keys[split], self._arrays[split])
-        return {name: float(value) for name, value in means.items()}
 
-    def _examples(self, split: str) -> int:
-        source = self.sources[split]
-        return source_size(source) or self.plan.config.eval.examples
+def initial_state(plan: Plan) -> TrainState:
+    """The state before the first step, in arrays of its own: a chunk takes them (donation)."""
+    return init_state(plan.recipe, jax.tree.map(jnp.copy, plan.params), plan.hyper)
+
+
+def stream_keys(seed: int) -> dict[str, Key]:
+    """The keys of a run's streams of randomness."""
+    key = jax.random.key(seed)
+    return {name: jax.random.fold_in(key, number) for name, number in STREAMS.items()}
+
+
+class Slots:
+    """The states of as many runs as a layout has lanes, and the values that they differ in.
+
+    With one lane nothing has an axis of lanes; `state` is the run's own.
+    """
+
+    def __init__(self, programs: Programs):
+        self.programs = programs
+        self._place = over_lanes(programs.layout)
+        self._coming: dict[int, tuple[Plan, TrainState]] = {}
+        self._plans: list[Plan | None] = [None] * programs.layout.lanes
+        self.state: Any = None
+
+    def put(self, slot: int, plan: Plan, state: TrainState) -> None:
+        """Let a run take a slot, in place of the one that was there."""
+        self._coming[slot] = (plan, state)
+
+    def launch(self, stops: Sequence[int], everys: Sequence[int]) -> None:
+        """Start a chunk, up to each lane's stop; what comes back is there when asked for."""
+        self.settle()
+        self.state, self._records = self.programs.chunk(
+            self.state,
+            self._stacked([np.asarray(stop, np.int32) for stop in stops]),
+            self._stacked([np.asarray(every, np.int32) for every in everys]),
+            Keys(self._keys["train"], self._keys["noise"]),
+            self._hyper,
+            self.programs.arrays["train"],
+        )
+
+    def records(self) -> list[Records]:
+        """What the last chunk reported, lane by lane, on the host."""
+        return self._apart(jax.device_get(self._records))
+
+    def steps(self) -> list[int]:
+        """Updates made by every lane."""
+        return [int(step) for step in np.atleast_1d(jax.device_get(self.state.step))]
+
+    def diverged(self) -> list[bool]:
+        """Whether the last step that a lane tried was not finite."""
+        return [bool(flag) for flag in np.atleast_1d(jax.device_get(self.state.diverged))]
+
+    def states(self) -> list[TrainState]:
+        """All lanes' states on the host."""
+        self.settle()
+        return self._apart(jax.device_get(self.state))
+
+    def scores(self, split: str, due: Sequence[bool]) -> list[dict[str, float]]:
+        """Mean scores of the lanes that are due over a set; of the others they mean nothing."""
+        self.settle()
+        means = self.programs.evaluate[split](
+            self.state.params,
+            self._keys[split],
+            self._stacked([np.asarray(flag) for flag in due]),
+            self.programs.arrays[split],
+        )
+        rows = self._apart(jax.device_get(means))
+        return [{name: float(value) for name, value in row.items()} for row in rows]
+
+    def replay(self, slot: int) -> Records:
+        """The step at which a lane diverged once more, recorded; other lanes stand still."""
+        lanes, plan = self.states(), self._plans[slot]
+        assert plan is not None
+        again = lanes[slot]._replace(diverged=jnp.zeros((), bool))
+        stops = self.steps()
+        self.put(slot, plan, again)
+        stops[slot] += 1
+        self.launch(stops, [1] * len(stops))
+        return self.records()[slot]
+
+    def settle(self) -> None:
+        """Move the runs that were put into slots onto the devices."""
+        if not self._coming:
+            return
+        anyone = next(iter(self._coming.values()))  # stands in slots that nobody has had yet
+        old = (
+            [None] * len(self._plans)
+            if self.state is None
+            else self._apart(jax.device_get(self.state))
+        )
+        plans: list[Plan] = []
+        states = []
+        for slot, before in enumerate(old):
+            plan, state = self._coming.get(slot, (self._plans[slot], before))
+            if plan is None:
+                plan, state = anyone
+            plans.append(plan)
+            states.append(state)
+        self._coming, self._plans = {}, list(plans)
+        self.state = self._stacked(states)
+        self._keys = self._stacked([stream_keys(plan.config.seed) for plan in plans])
+        self._hyper = self._stacked([dict(plan.hyper) for plan in plans])
+
+    def _stacked(self, trees: Sequence[Any]) -> Any:
+        """One tree with a leading axis of lanes, on the devices; with one lane that lane's."""
+        if self._place is None:
+            return jax.tree.map(_on_device, trees[0])
+        return jax.device_put(jax.tree.map(_stack, *trees), self._place)
+
+    def _apart(self, tree: Any) -> list[Any]:
+        """The lanes of a tree on the host."""
+        if self._place is None:
+            return [tree]
+        lanes = range(self.programs.layout.lanes)
+        return [jax.tree.map(lambda x, n=lane: x[n], tree) for lane in lanes]
+
+
+def _on_device(x: Any) -> jax.Array:
+    return x if isinstance(x, jax.Array) else jnp.array(x)
+
+
+def _stack(*leaves: Any) -> Any:
+    """Leaves of all lanes together; on the host, but for keys."""
+    if isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return np.stack([np.asarray(leaf) for leaf in leaves])

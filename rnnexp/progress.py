@@ -1,5 +1,6 @@
 """A run's progress on the console: a live line on a terminal, a few plain lines elsewhere."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rnnexp.outcome import Observer
+
+log = logging.getLogger("rnnexp")
 
 
 def scores_text(scores: Mapping[str, float]) -> str:
@@ -25,6 +28,10 @@ class PlainProgress(Observer):
         """Where the run is kept, and from which step it goes."""
         begin = "starting" if first_step == 0 else f"resuming at step {first_step}"
         self._say(f"{path}: {begin}, {total_steps} steps in all")
+
+    def noted(self, text: str) -> None:
+        """A line of the log."""
+        log.info("%s", text)
 
     def compared(self, baselines: Mapping[str, float]) -> None:
         """The closed-form figures on one line."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.optim import Hyper, optimizer
@@ -84,6 +85,7 @@ def apply_model(
     states: Sequence[State] | None = None,
     layer_probes: Sequence[Probe] | None = None,
     key: Key | None = None,
+    rates: Rates | None = None,
     forced_steps: int | None = None,
 ) -> Modelled:
     """The model's outputs for a batch. `forced_steps` None: as many as there are, if any."""
@@ -91,11 +93,17 @@ def apply_model(
     if isinstance(model, Transducer):
         return model(
             batch.inputs_TxBxI, batch.targets, lengths_B=batch.lengths_B, probes=layer_probes,
-            key=key,
+            key=key, rates=rates,
         )  # fmt: skip
     taught = None if task.teacher is None else task.teacher(batch)
     steps = batch.inputs_TxBxI.shape[0] if forced_steps is None else forced_steps
     return model(
-        batch.inputs_TxBxI, lengths_B=batch.lengths_B, states=states or None,
-        probes=layer_probes, key=key, taught_TxBxO=taught if steps else None, forced_steps=steps,
-    )  # fmt: skip
+        batch.inputs_TxBxI,
+        lengths_B=batch.lengths_B,
+        states=states or None,
+        probes=layer_probes,
+        key=key,
+        rates=rates,
+        taught_TxBxO=taught if steps else None,
+        forced_steps=steps,
+    )

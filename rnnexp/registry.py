@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,21 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from rnnexp.config import duration_steps, options
+from rnnexp.config import duration_steps, flat, options
 from rnnexp.errors import UsageError, require_choice
 from rnnexp.gradflow.divergence import Order
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, Hyper, make_hyper, schedule
+from rnnexp.optim import (
+    CLIPS,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRACED,
+    Hyper,
+    make_hyper,
+    schedule,
+)
 from rnnexp.recipe import Recipe
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Stream, Task
@@ -35,11 +43,15 @@ task: Callable[..., Any] = TASKS.register
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A configuration turned into functions and numbers of steps."""
+    """A configuration turned into functions and numbers of steps.
+
+    `draw` makes initial weights from a key; `params` are those of the run's seed.
+    """
 
     config: FrozenConfigDict
     recipe: Recipe
     hyper: Hyper
+    draw: Callable[[Key], Tree]
     params: Tree
     total_steps: int
     eval_steps: int
@@ -147,16 +159,38 @@ def require_fit(structure: Structure, cell: Cell, task: Task) -> None:
         raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
 
 
-def initial_weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Tree]:
-    """The model's static part and its weights, drawn from stream 0 of the run's key.
+def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], Tree]]:
+    """The model's static part, and the function that draws its weights from a key.
 
     One compilation draws all weights; drawn one by one, each would need its own.
     """
-    key = jax.random.fold_in(jax.random.key(config.seed), 0)
     build = partial(build_model, config, task)
-    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
-    draw = jax.jit(lambda key: nnx.to_pure_dict(nnx.state(build(key), nnx.Param)))
-    return graphdef, draw(key)
+    graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
+    return graphdef, jax.jit(lambda key: nnx.to_pure_dict(nnx.state(build(key), nnx.Param)))
+
+
+def weights_key(seed: int) -> Key:
+    """The key of the initial weights: stream 0 of the run's."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def make_lane(plan: Plan, config: FrozenConfigDict) -> Plan:
+    """The plan of a run that differs from `plan` only in what its program takes as values.
+
+    It has the same task and recipe, so that both run in one compiled program.
+    """
+    if options(config, "cell") == options(plan.config, "cell"):
+        draw = plan.draw
+    else:
+        draw = weights(config, plan.recipe.task)[1]
+    params = draw(weights_key(config.seed))
+    return replace(plan, config=config, hyper=hyper_of(config), draw=draw, params=params)
+
+
+def hyper_of(config: FrozenConfigDict) -> Hyper:
+    """The traced values of a configuration."""
+    values = flat(config)
+    return make_hyper(**{name: values[key] for key, name in TRACED.items()})
 
 
 def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
@@ -176,7 +210,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
     def steps(key: str) -> int:
         return duration_steps(config, key, batch_size=batch_size, epoch_steps=epoch_steps)
 
-    graphdef, params = initial_weights(config, task)
+    graphdef, draw = weights(config, task)
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
@@ -195,13 +229,9 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
     return Plan(
         config=config,
         recipe=recipe,
-        hyper=make_hyper(
-            learning_rate=config.optimizer.learning_rate,
-            momentum=config.optimizer.momentum,
-            weight_decay=config.optimizer.weight_decay,
-            clip_threshold=config.clip.threshold,
-        ),
-        params=params,
+        hyper=hyper_of(config),
+        draw=draw,
+        params=draw(weights_key(config.seed)),
         total_steps=steps("train.duration"),
         eval_steps=steps("eval.every"),
         checkpoint_steps=steps("checkpoint.every"),

@@ -4,7 +4,7 @@
 | --- | --- |
 | `config.json` | every configuration key |
 | `environment.json` | versions, device and source revision of the run's start |
-| `status.json` | `running`, `completed`, `diverged`, `interrupted` or `failed`, and why |
+| `status.json` | one of `STATUSES`, and why |
 | `metrics.jsonl` | one line per logged step or evaluation; see `RunLog.log` |
 | `gradients.zarr` | see `rnnexp.arraylog` |
 | `checkpoints/` | see `rnnexp.checkpoint` |
@@ -21,8 +21,8 @@ from typing import Any
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text, to_json
 
-STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
-ENDED = ("completed", "diverged")
+STATUSES = ("running", "completed", "diverged", "pruned", "interrupted", "failed")
+ENDED = ("completed", "diverged", "pruned")
 
 
 class RunLog:

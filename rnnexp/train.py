@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.gradflow.adjoints import Profile, norm_recorder, probes, value_grads_adjoints
-from rnnexp.gradflow.profile import fit_decay
+from rnnexp.gradflow.profile import decay_scalars, stack_profiles
+from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.stack import Unit
 from rnnexp.models.transduction import Transducer
@@ -48,7 +49,7 @@ class Records(NamedTuple):
     norms: dict[str, Array]
 
 
-class _Stepped(NamedTuple):
+class Stepped(NamedTuple):
     """A step's new state and what it measured."""
 
     state: TrainState
@@ -63,12 +64,13 @@ def batch_loss(
     carry: Sequence[State],
     key: Key,
     layer_probes: Sequence[Probe] | None,
+    rates: Rates | None = None,
 ) -> tuple[Array, tuple[dict[str, Array], list[State]]]:
     """Mean loss of a batch, all its mean scores, and the states to go on with."""
     forced = None if recipe.teacher_forcing else 0
     got = apply_model(
         recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
-        forced_steps=forced,
+        rates=rates, forced_steps=forced,
     )  # fmt: skip
     means = {name: score.mean() for name, score in recipe.task.scores(got.outputs, batch).items()}
     return means["loss"], (means, got.states if carry else [])
@@ -84,13 +86,20 @@ class Backward(NamedTuple):
 
 
 def backward(
-    recipe: Recipe, params: Tree, batch: Batch, carry: Sequence[State], key: Key, *, record: bool
+    recipe: Recipe,
+    params: Tree,
+    batch: Batch,
+    carry: Sequence[State],
+    key: Key,
+    rates: Rates | None = None,
+    *,
+    record: bool,
 ) -> Backward:
     """One backward pass; with `record`, the profiles come from the same."""
     loss_fn = partial(batch_loss, recipe)
     if not record:
         (_, extras), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-            params, batch, carry, key, None
+            params, batch, carry, key, None, rates
         )
         return Backward(extras[0], grads, extras[1], [])
     model = recipe.model(params)
@@ -99,7 +108,9 @@ def backward(
     batch_size = batch.inputs_TxBxI.shape[1]
     recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative)
     _, extras, grads, adjoints = value_grads_adjoints(
-        lambda params, slots: loss_fn(params, batch, carry, key, probes(recorder.apply, slots)),
+        lambda params, slots: loss_fn(
+            params, batch, carry, key, probes(recorder.apply, slots), rates
+        ),
         params,
         recorder.slots,
     )
@@ -120,12 +131,12 @@ def _spans(
 
 def train_step(
     recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
-) -> _Stepped:
+) -> Stepped:
     """One update; with `record`, everything that is logged, from the same backward pass.
 
     A non-finite loss or gradient makes no update: the state comes back marked diverged.
     """
-    got = backward(recipe, state.params, batch, state.carry, key, record=record)
+    got = backward(recipe, state.params, batch, state.carry, key, hyper, record=record)
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
     clipped = clip(recipe.clip, got.grads, hyper["clip_threshold"])
     params, opt_state, updates = update_params(
@@ -140,7 +151,7 @@ def train_step(
     step = state.step + finite.astype(jnp.int32)
     new_state = TrainState(kept[0], kept[1], step, ~finite, kept[2])
     if not record:
-        return _Stepped(new_state, {}, {})
+        return Stepped(new_state, {}, {})
     scalars = got.means | {
         "learning_rate": rate,
         "grad_norm": clipped.norm_before,
@@ -151,54 +162,34 @@ def train_step(
     scalars |= {f"grad_norm/{name}": norm for name, norm in leaf_norms(got.grads).items()}
     units = recipe.model(state.params).units()
     scalars |= decay_scalars(units, got.profiles)
-    return _Stepped(new_state, scalars, stack_profiles(got.profiles, recipe.profile_steps))
+    return Stepped(new_state, scalars, stack_profiles(got.profiles, recipe.profile_steps))
 
 
-def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[str, Array]:
-    """Slope, half-life and zero lags of every profile: `slope/layer_0/h` and so on.
-
-    A backward unit ends at the sequence's first step, so its lags count from there.
-    """
-    scalars = {}
-    for unit, profile in zip(units, profiles, strict=True):
-        for leaf, norms_T in profile.items():
-            ordered_T = norms_T[::-1] if unit.backward else norms_T
-            for name, value in fit_decay(ordered_T)._asdict().items():
-                scalars[f"{name}/{unit.name}/{leaf}"] = value
-    return scalars
+Chunk = Callable[[TrainState, Array, Array, Keys, Hyper, Tree], tuple[TrainState, Records]]
+"""`(state, stop, every, keys, hyper, arrays) -> (state, records)`."""
 
 
-def stack_profiles(profiles: Sequence[Profile], steps: int) -> dict[str, Array]:
-    """Profiles of all units as (L, T) by leaf, shorter ones with zeros in front."""
-
-    def padded(norms_T: Array) -> Array:
-        return jnp.pad(norms_T, (steps - norms_T.shape[0], 0))
-
-    return {leaf: jnp.stack([padded(p[leaf]) for p in profiles]) for leaf in profiles[0]}
-
-
-def make_chunk(recipe: Recipe) -> Callable[..., tuple[TrainState, Records]]:
-    """The compiled chunk: `(state, stop, every, keys, hyper, arrays) -> (state, records)`.
+def chunk_function(recipe: Recipe) -> Chunk:
+    """The chunk: `(state, stop, every, keys, hyper, arrays) -> (state, records)`.
 
     Takes steps until `stop`, `recipe.chunk_steps` or a divergence, whichever is first,
-    and records those that `every` divides. The chunk must lie within one epoch. The
-    state is donated.
+    and records those that `every` divides. The chunk must lie within one epoch.
     """
 
     def chunk(
         state: TrainState, stop: Array, every: Array, keys: Keys, hyper: Hyper, arrays: Tree
     ) -> tuple[TrainState, Records]:
         order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
-        take = partial(_take, recipe, order, keys, hyper, arrays)
+        take = partial(take_step, recipe, order, keys, hyper, arrays)
         shapes = jax.eval_shape(partial(take, record=True), state)
 
         def blank() -> tuple[dict[str, Array], dict[str, Array]]:
             zeros: Any = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1:])
             return tuple(zeros)
 
-        branches: list[Callable[[TrainState], _Stepped]] = [
-            lambda s: _Stepped(s, *blank()),
-            lambda s: _Stepped(take(s, record=False).state, *blank()),
+        branches: list[Callable[[TrainState], Stepped]] = [
+            lambda s: Stepped(s, *blank()),
+            lambda s: Stepped(take(s, record=False).state, *blank()),
             partial(take, record=True),
         ]
 
@@ -211,10 +202,10 @@ def make_chunk(recipe: Recipe) -> Callable[..., tuple[TrainState, Records]]:
 
         return jax.lax.scan(body, state, length=recipe.chunk_steps)
 
-    return jax.jit(chunk, donate_argnums=0)
+    return chunk
 
 
-def _take(
+def take_step(
     recipe: Recipe,
     order: Tree,
     keys: Keys,
@@ -223,19 +214,19 @@ def _take(
     state: TrainState,
     *,
     record: bool,
-) -> _Stepped:
+) -> Stepped:
     """The next step: its batch, from its bucket if there are any, and the update."""
     source, size = recipe.task.train, recipe.batch_size
     noise = jax.random.fold_in(keys.noise, state.step)
     if isinstance(source, Bucketed):
         bucket, index = bucket_of(source, order, state.step, size)
 
-        def in_bucket(number: int, state: TrainState) -> _Stepped:
+        def in_bucket(number: int, state: TrainState) -> Stepped:
             batch = bucket_batch(source, number, arrays, order, index, size)
             return train_step(recipe, state, batch, hyper, noise, record=record)
 
         branches = [partial(in_bucket, number) for number in range(len(source.buckets))]
-        result: _Stepped = jax.lax.switch(bucket, branches, state)
+        result: Stepped = jax.lax.switch(bucket, branches, state)
         return result
     if isinstance(source, Stream):
         begins = state.step % (epoch_length(source, size) or 1) == 0

@@ -11,10 +11,10 @@ LAYERS = [
     ["cells", "data", "tasks"],
     ["unroll", "models"],
     ["gradflow", "optim"],
-    ["recipe", "train", "evaluate"],
+    ["recipe", "train", "evaluate", "spread"],
     ["config", "overrides", "runlog", "arraylog", "checkpoint", "environment"],
-    ["registry", "programs", "outcome", "verdict", "runner", "sampling"],
-    ["report"],
+    ["registry", "programs", "outcome", "verdict", "journal", "crew", "runner", "sampling"],
+    ["sweep", "report"],
     ["progress", "cli", "__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.evaluate import make_evaluate
+from rnnexp.evaluate import evaluate_function
 from rnnexp.programs import Programs
 from rnnexp.recipe import apply_model, init_state
-from rnnexp.registry import initial_weights, make_plan
+from rnnexp.registry import make_plan, weights, weights_key
+from rnnexp.spread import Layout, spread_chunk
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Stream
 from rnnexp.tasks.batches import Keys, epoch_length, source_arrays
 from rnnexp.tasks.scores import over_steps
-from rnnexp.train import make_chunk
 from rnnexp.types import Array, Batch, Tree
 from tests.test_train import configured, programs
 
@@ -63,7 +63,7 @@ def test_an_evaluation_of_a_stream_reads_it_whole(tmp_path: Path) -> None:
     batch = source.take(source.arrays, jnp.arange(source.size)[:, None])
     outputs = apply_model(recipe, state.params, batch).outputs
     expected = recipe.task.scores(outputs, batch)["loss"].mean()
-    evaluate = make_evaluate(recipe, "valid", 1, source.size)
+    evaluate = jax.jit(evaluate_function(recipe, "valid", 1, source.size))
     got = evaluate(state.params, jax.random.key(0), source.arrays)["loss"]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
@@ -93,11 +93,12 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
         plan.recipe.task, input_size=2, output_size=2, num_steps=9, train=source, valid=source,
         test=source, scores=scores,
     )  # fmt: skip
-    graphdef, params = initial_weights(plan.config, task)
+    graphdef, draw = weights(plan.config, task)
+    params = draw(weights_key(0))
     recipe = replace(plan.recipe, task=task, graphdef=graphdef, batch_size=2)
     state = init_state(recipe, params, plan.hyper)
     arrays, run_keys = source_arrays(source), Keys(jax.random.key(1), jax.random.key(2))
-    evaluate = make_evaluate(recipe, "valid", 2, 12)
+    evaluate = jax.jit(evaluate_function(recipe, "valid", 2, 12))
     before = evaluate(params, jax.random.key(0), arrays)["loss"]
     total, count = jnp.zeros(()), jnp.zeros(())
     for bucket in buckets:
@@ -106,7 +107,7 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
         score = scores(outputs, batch)["loss"]
         total, count = total + jnp.sum(score.total_B), count + jnp.sum(score.count_B)
     np.testing.assert_allclose(before, total / count, rtol=1e-5)
-    chunk = make_chunk(recipe)
+    chunk = spread_chunk(recipe, Layout())
     stop, every = jnp.asarray(7, jnp.int32), jnp.asarray(1, jnp.int32)
     state, records = chunk(state, stop, every, run_keys, plan.hyper, arrays)
     assert int(state.step) == 7  # 3 + 2 + 2 batches: every bucket was there

@@ -131,9 +131,9 @@ def test_pieces_equal_the_whole_bit_for_bit() -> None:
 def test_two_chunks_compile_once() -> None:
     program = programs("adding/rnn")
     state, _ = program.advance(program.initial(), 3, 1)
-    before = program._chunk._cache_size()
+    before = program.chunk._cache_size()
     program.advance(state, 8, 5)
-    assert program._chunk._cache_size() == before == 1
+    assert program.chunk._cache_size() == before == 1
 
 
 def test_an_exploding_gradient_is_located() -> None:

@@ -3,10 +3,13 @@
 The lag of step t is T - 1 - t: how many steps before the sequence's last one.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from rnnexp.gradflow.adjoints import Profile
+from rnnexp.models.stack import Unit
 from rnnexp.types import Array
 
 
@@ -42,3 +45,26 @@ def fit_decay(norms_T: Array) -> Decay:
     half_life = jnp.where(slope < 0, jnp.log(2.0) / -slope, jnp.inf)
     half_life = jnp.where(jnp.isnan(slope), jnp.nan, half_life)
     return Decay(slope, half_life, jnp.sum(norms_T == 0))
+
+
+def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[str, Array]:
+    """Slope, half-life and zero lags of every profile: `slope/layer_0/h` and so on.
+
+    A backward unit ends at the sequence's first step, so its lags count from there.
+    """
+    scalars = {}
+    for unit, profile in zip(units, profiles, strict=True):
+        for leaf, norms_T in profile.items():
+            ordered_T = norms_T[::-1] if unit.backward else norms_T
+            for name, value in fit_decay(ordered_T)._asdict().items():
+                scalars[f"{name}/{unit.name}/{leaf}"] = value
+    return scalars
+
+
+def stack_profiles(profiles: Sequence[Profile], steps: int) -> dict[str, Array]:
+    """Profiles of all units as (L, T) by leaf, shorter ones with zeros in front."""
+
+    def padded(norms_T: Array) -> Array:
+        return jnp.pad(norms_T, (steps - norms_T.shape[0], 0))
+
+    return {leaf: jnp.stack([padded(p[leaf]) for p in profiles]) for leaf in profiles[0]}

@@ -1,7 +1,10 @@
-"""What may change a state between two steps: recurrent dropout, zoneout, a teacher.
+"""Noise in a model, and what may change a state between two steps.
 
-All of them are off unless asked for. `key` is None in evaluation.
+All of it is off unless asked for. `key` is None in evaluation. The shares of dropout may be
+traced, so that runs that differ in them share a program.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +13,22 @@ from rnnexp.cells.base import Cell
 from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Hook
 
+Rates = Mapping[str, Array]
+"""Traced shares of `dropout` and `recurrent_dropout`, in place of the structure's own."""
 
-def recurrent_dropout(cell: Cell, rate: float, key: Key | None) -> Hook:
+
+def dropout(x_TxBxH: Array, rate: float | Array, key: Key, *, one_mask: bool) -> Array:
+    """Hide a share of the features and scale up the rest; `one_mask` for all steps.
+
+    Srivastava et al. 2014, "Dropout"; one mask: Gal & Ghahramani 2016. (`nnx.Dropout` does
+    the same for a share that is known when the program is compiled.)
+    """
+    shape = (1, *x_TxBxH.shape[1:]) if one_mask else x_TxBxH.shape
+    kept = jnp.broadcast_to(jax.random.bernoulli(key, 1 - rate, shape), x_TxBxH.shape)
+    return jnp.where(kept, x_TxBxH / (1 - rate), jnp.zeros_like(x_TxBxH))
+
+
+def recurrent_dropout(cell: Cell, rate: float | Array, key: Key | None) -> Hook:
     """Hide a share of the hidden state from every transition, one mask for all steps.
 
     Gal & Ghahramani 2016, "A theoretically grounded application of dropout in recurrent

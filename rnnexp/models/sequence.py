@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.errors import UsageError, require_choice
+from rnnexp.models.noise import Rates
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Key, State
@@ -73,6 +74,7 @@ class SequenceModel(nnx.Module):
         states: Sequence[State] | None = None,
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
+        rates: Rates | None = None,
         taught_TxBxO: Array | None = None,
         forced_steps: int = 0,
     ) -> Modelled:
@@ -83,6 +85,7 @@ class SequenceModel(nnx.Module):
             states=states,
             probes=probes,
             key=key,
+            rates=rates,
             taught_TxBxO=taught_TxBxO,
             forced_steps=forced_steps,
         )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.models.noise import recurrent_dropout, teacher, zoneout
+from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Key, State
@@ -76,6 +76,7 @@ class Stack(nnx.Module):
         states: Sequence[State] | None = None,
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
+        rates: Rates | None = None,
         taught_TxBxO: Array | None = None,
         forced_steps: int = 0,
     ) -> Stacked:
@@ -85,6 +86,7 @@ class Stack(nnx.Module):
           states: where each unit starts; None: its own initial state.
           probes: one a unit.
           key: for dropout and zoneout; None: evaluation.
+          rates: shares of dropout in place of the structure's, where that has any.
           taught_TxBxO, forced_steps: for a cell that reads the network's output, the true
             outputs, and at how many steps they are shown.
         """
@@ -96,7 +98,7 @@ class Stack(nnx.Module):
         for first in range(0, len(units), directions):
             results = []
             for index in range(first, first + directions):
-                hooks = self._hooks(units[index].layer.cell, key, index)
+                hooks = self._hooks(units[index].layer.cell, key, index, rates)
                 if taught_TxBxO is not None:
                     hooks += _teaching(units[index].layer.cell, taught_TxBxO, forced_steps)
                 results.append(
@@ -105,15 +107,23 @@ class Stack(nnx.Module):
                     )
                 )
                 final_states.append(results[-1].final_state)
-            x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first)
+            x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first, rates)
         return Stacked(x_TxBxI, final_BxH, final_states)
 
-    def _hooks(self, cell: Cell, key: Key | None, index: int) -> tuple[Hook, ...]:
+    def _rate(self, name: str, rates: Rates | None) -> float | Array:
+        """The share of that kind of dropout."""
+        own: float = getattr(self.structure, name)
+        return own if rates is None else rates[name]
+
+    def _hooks(
+        self, cell: Cell, key: Key | None, index: int, rates: Rates | None
+    ) -> tuple[Hook, ...]:
         """The noise on one unit's states."""
         structure, hooks = self.structure, []
         unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
         if structure.recurrent_dropout:
-            hooks.append(recurrent_dropout(cell, structure.recurrent_dropout, unit_key))
+            rate = self._rate("recurrent_dropout", rates)
+            hooks.append(recurrent_dropout(cell, rate, unit_key))
         if structure.zoneout:
             hooks.append(zoneout(cell, structure.zoneout, unit_key))
         return tuple(hooks)
@@ -142,6 +152,7 @@ class Stack(nnx.Module):
         lengths_B: Array | None,
         key: Key | None,
         first: int,
+        rates: Rates | None,
     ) -> tuple[Array, Array]:
         """What the layer above sees of the directions: all steps, and the end alone."""
         outputs = jnp.concatenate([r.outputs_TxBxH for r in results], -1)
@@ -152,12 +163,11 @@ class Stack(nnx.Module):
             with jax.numpy_dtype_promotion("standard"):  # Flax mixes float types in float64
                 outputs, final = norm(outputs), norm(final)
         if structure.dropout and key is not None:
-            drop = nnx.Dropout(
-                structure.dropout, broadcast_dims=(0,) if structure.variational_dropout else ()
-            )
+            rate, one_mask = self._rate("dropout", rates), structure.variational_dropout
             drop_key = jax.random.fold_in(key, 2 * first + 1)
-            outputs = drop(outputs, deterministic=False, rngs=drop_key)
-            final = drop(final[None], deterministic=False, rngs=jax.random.fold_in(drop_key, 0))[0]
+            outputs = dropout(outputs, rate, drop_key, one_mask=one_mask)
+            final_key = jax.random.fold_in(drop_key, 0)
+            final = dropout(final[None], rate, final_key, one_mask=one_mask)[0]
         if structure.residual and outputs.shape == x_TxBxI.shape:
             final = final + _ends(x_TxBxI, lengths_B, len(results))
             outputs = outputs + x_TxBxI

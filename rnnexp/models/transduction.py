@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
@@ -90,19 +91,24 @@ class Transducer(nnx.Module):
         lengths_B: Array | None = None,
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
+        rates: Rates | None = None,
     ) -> Modelled:
         """Logits (U, B, O) of every target symbol, given the true ones before it."""
         count = len(self.encoder.layers)
         sits = probes or [None] * (count + len(self.decoder.layers))
         key_enc, key_dec = (None, None) if key is None else jax.random.split(key)
-        encoded = self.encode(inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc)
+        encoded = self.encode(
+            inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc, rates=rates
+        )
         shown_UxBxO = jnp.concatenate(
             [
                 jnp.zeros((1, targets_UxB.shape[1], self.output_size), inputs_TxBxI.dtype),
                 jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=inputs_TxBxI.dtype),
             ]
         )
-        got = self.decoder(shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec)
+        got = self.decoder(
+            shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec, rates=rates
+        )
         return Modelled(self.read(got.outputs_TxBxH, encoded), got.states)
 
     def encode(
@@ -112,9 +118,10 @@ class Transducer(nnx.Module):
         *,
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
+        rates: Rates | None = None,
     ) -> Encoded:
         """Run the encoder; the states in which the decoder begins."""
-        got = self.encoder(inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key)
+        got = self.encoder(inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key, rates=rates)
         directions = len(self.encoder.layers) // len(self.decoder.layers)
         starts = []
         for number, layer in enumerate(self.decoder.layers):

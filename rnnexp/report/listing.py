@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.cells import CELLS
-from rnnexp.errors import UsageError
-from rnnexp.report.load import list_runs
-from rnnexp.runlog import read_json, shown_status
+from rnnexp.report.index import read_index
 from rnnexp.tables import Table
 from rnnexp.tasks import TASKS
 
@@ -47,23 +45,16 @@ def tasks(runs_dir: Path) -> Rows:
 
 def runs(runs_dir: Path) -> Rows:
     """Every run with its status, oldest first."""
-    rows = []
-    for path in list_runs(runs_dir):
-        try:
-            status = read_json(path / "status.json") or {}
-        except UsageError as error:  # one damaged run must not hide the others
-            status = {"status": "damaged", "reason": str(error)}
-        test = status.get("test", {})
-        scores = "  ".join(f"{name} {float(value):.4g}" for name, value in test.items())
-        rows.append(
-            {
-                "run": str(path),
-                "status": shown_status(path, str(status.get("status"))),
-                "step": status.get("step", 0),
-                "test": scores or str(status.get("reason", "")),
-            }
-        )
-    return rows
+    return [
+        {
+            "run": record.path,
+            "status": record.status,
+            "step": record.step,
+            "test": "  ".join(f"{name} {value:.4g}" for name, value in record.test.items())
+            or record.reason,
+        }
+        for record in read_index(runs_dir)
+    ]
 
 
 def _entries(table: Table) -> Rows:

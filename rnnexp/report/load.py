@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnexp.errors import UsageError, unknown
+from rnnexp.report.index import scan
 from rnnexp.runlog import read_json, read_metrics
 
 
@@ -79,26 +80,21 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
 
 def list_runs(runs_dir: Path) -> list[Path]:
     """All run directories below `runs_dir`, oldest first."""
-    found = [file.parent for file in runs_dir.glob("*/*/*/status.json")]
-    return sorted(found, key=lambda path: (path / "status.json").stat().st_mtime)
+    return [runs_dir / run for run, _ in scan(runs_dir)]
 
 
 def find_run(name: str, runs_dir: Path) -> Path:
     """The run that `name` means: its directory, its id, or the latest of a TASK/CELL."""
     if (Path(name) / "status.json").exists():
         return Path(name)
-    runs = list_runs(runs_dir)
+    runs = [run for run, _ in scan(runs_dir)]
     matching = [
-        path
-        for path in runs
-        if path.name.startswith(name) or name in (_label(path), f"{_label(path)}/{path.name}")
+        run
+        for run in runs
+        if run.rpartition("/")[2].startswith(name) or name in (run, run.rpartition("/")[0])
     ]
     if matching:
-        return matching[-1]
+        return runs_dir / matching[-1]
     if not runs:
         raise UsageError(f"no runs in {runs_dir}; start one with `rnnexp run TASK/CELL`")
-    raise unknown("run", name, sorted({_label(path) for path in runs}))
-
-
-def _label(path: Path) -> str:
-    return f"{path.parent.parent.name}/{path.parent.name}"
+    raise unknown("run", name, sorted({run.rpartition("/")[0] for run in runs}))

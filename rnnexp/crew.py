@@ -1,0 +1,189 @@
+"""Runs on the lanes of one program, from the first step of each to its end.
+
+The host's loop: it gives every free slot a run that waits, launches a chunk for all of
+them, writes down what each lane reports, evaluates and checkpoints those that are due, and
+concludes those that ended. A run that diverged or failed leaves its slot to the next.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import jax
+
+from rnnexp.errors import RunError, first_line
+from rnnexp.journal import Journal
+from rnnexp.outcome import Result
+from rnnexp.programs import Programs, Slots
+from rnnexp.recipe import TrainState
+from rnnexp.signals import StopRequest
+
+VISIT_S = 0.5  # how long a chunk may take before the host looks again
+FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
+"""What ends a run, or all runs of a program, without being a fault of this code."""
+
+Recruit = Callable[[], tuple[Journal, TrainState] | None]
+"""The next run that waits, begun, and the state to go on from; None: nobody waits."""
+Judge = Callable[[Journal], str | None]
+"""Asked after a validation: why the run is to be stopped now; None: it goes on."""
+
+
+def nobody_stops(journal: Journal) -> str | None:
+    """The judge of runs that are no part of a search."""
+    del journal
+    return None
+
+
+class Crew:
+    """The runs that stand in one set of slots.
+
+    Args:
+      report: told the result of each run that ends, and the error if it failed.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        recruit: Recruit,
+        report: Callable[[Result, BaseException | None], None],
+        *,
+        judge: Judge = nobody_stops,
+    ):
+        self.slots = Slots(programs)
+        self.chunk_steps = programs.plan.recipe.chunk_steps
+        self.lanes: list[Journal | None] = [None] * programs.layout.lanes
+        self.recruit, self.report, self.judge = recruit, report, judge
+        self.pace, self.visits = 1, 0
+
+    def rounds(self, stop: StopRequest) -> Iterator[None]:
+        """Work until nobody waits, or a stop is asked for; yields while the devices compute.
+
+        Stopped runs are checkpointed and end as `interrupted`.
+        """
+        try:
+            while stop.name is None and self._fill():
+                self._conclude()
+                if self._standing():
+                    began, first = time.monotonic(), self._launch()
+                    yield
+                    self._collect(began, first)
+            self._conclude()
+            self._interrupt(stop)
+        except FAILURES as error:
+            self._lose_all(error)
+        except BaseException as error:
+            for journal in filter(None, self.lanes):
+                journal.fail(f"{type(error).__name__}: {error}")
+            raise
+
+    def _standing(self) -> list[tuple[int, Journal]]:
+        return [(slot, lane) for slot, lane in enumerate(self.lanes) if lane is not None]
+
+    def _fill(self) -> bool:
+        """Put waiting runs into free slots; whether anybody stands in one."""
+        for slot, lane in enumerate(self.lanes):
+            if lane is None and (recruit := self.recruit()) is not None:
+                journal, state = recruit
+                self.lanes[slot] = journal
+                self.slots.put(slot, journal.plan, state)
+        return bool(self._standing())
+
+    def _launch(self) -> int:
+        """Start a chunk; returns how many steps its longest lane takes."""
+        stops, everys = [0] * len(self.lanes), [1] * len(self.lanes)
+        longest = 1
+        for slot, lane in self._standing():
+            stops[slot] = min(lane.next_boundary(), lane.step + self.pace)
+            everys[slot] = lane.plan.record_steps
+            longest = max(longest, stops[slot] - lane.step)
+        self.slots.launch(stops, everys)
+        return longest
+
+    def _collect(self, began: float, steps: int) -> None:
+        """Write down what the chunk brought, and see to what is due."""
+        records, now = self.slots.records(), self.slots.steps()
+        diverged = self.slots.diverged()
+        seconds_a_step = (time.monotonic() - began) / steps
+        if self.visits > 0:  # the first visit compiled
+            self.pace = min(self.chunk_steps, max(1, int(VISIT_S / seconds_a_step)))
+        self.visits += 1
+        for slot, lane in self._standing():
+            with self._losing(slot):
+                lane.advanced(now[slot], records[slot])
+        sound = [(slot, lane) for slot, lane in self._standing() if not diverged[slot]]
+        due = {slot: lane.evaluation_due for slot, lane in sound}
+        saves = {slot for slot, lane in sound if lane.checkpoint_due}
+        if not any(due.values()) and not saves:
+            return
+        flags = [due.get(slot, False) for slot in range(len(self.lanes))]
+        scores = self.slots.scores("valid", flags) if any(flags) else []
+        states = self.slots.states()
+        for slot, lane in sound:
+            with self._losing(slot):
+                if flags[slot]:
+                    lane.evaluated(scores[slot], states[slot])
+                if slot in saves:
+                    lane.save_last(states[slot])
+                if flags[slot] and (reason := self.judge(lane)) and not lane.ended:
+                    lane.save_last(states[slot])
+                    self._free(slot, lane.finish("pruned", reason))
+
+    def _conclude(self) -> None:
+        """Free the slots of runs that diverged or are through."""
+        standing = self._standing()
+        ends = [(slot, lane) for slot, lane in standing if lane.ended]
+        self.slots.settle()
+        diverged = self.slots.diverged() if standing else []
+        bad = [(slot, lane) for slot, lane in standing if diverged[slot]]
+        if not ends and not bad:
+            return
+        states = self.slots.states()
+        for slot, lane in bad:
+            with self._losing(slot):
+                self._free(slot, lane.diverge(states[slot], self.slots.replay(slot)))
+        ends = [(slot, lane) for slot, lane in ends if not diverged[slot]]
+        tested = {}
+        for slot, lane in ends:
+            with self._losing(slot):
+                lane.save_last(states[slot])
+                tested[slot] = lane.tested_state(states[slot])
+                self.slots.put(slot, lane.plan, tested[slot][0])
+        if not tested:
+            return
+        scores = self.slots.scores("test", [slot in tested for slot in range(len(self.lanes))])
+        for slot, lane in ends:
+            if slot in tested:
+                with self._losing(slot):
+                    self._free(slot, lane.complete(scores[slot], tested[slot][1]))
+
+    def _interrupt(self, stop: StopRequest) -> None:
+        """Checkpoint whoever still stands, to go on another time."""
+        if not (standing := self._standing()):
+            return
+        states = self.slots.states()
+        for slot, lane in standing:
+            with self._losing(slot):
+                lane.save_last(states[slot])
+                reason = f"{stop.name}; the same command resumes"
+                self._free(slot, lane.finish("interrupted", reason))
+
+    def _free(self, slot: int, result: Result, error: BaseException | None = None) -> None:
+        self.lanes[slot] = None
+        self.report(result, error)
+
+    @contextmanager
+    def _losing(self, slot: int) -> Iterator[None]:
+        """Here a failure ends the run of one slot and leaves the others alone."""
+        try:
+            yield
+        except FAILURES as error:
+            self._lose(slot, error)
+
+    def _lose(self, slot: int, error: BaseException) -> None:
+        """The run in a slot cannot go on, for a reason of its own, such as its files."""
+        if (lane := self.lanes[slot]) is not None:
+            self._free(slot, lane.fail(first_line(error)), error)
+
+    def _lose_all(self, error: BaseException) -> None:
+        for slot, _ in self._standing():
+            self._lose(slot, error)

@@ -1,0 +1,200 @@
+"""Every run of a runs directory in one pass, and a cache that makes the next pass quick.
+
+A pass looks at the time and size of each run's `status.json` and `config.json` and
+reads only the runs that are new or changed since `.index.json` was written there. That
+file is a cache and nothing else: it may be deleted at any time, a damaged one is built
+again, and where it cannot be written every pass reads every run.
+
+Its first line holds the format and the CRC-32 of the rest; the rest is one JSON object
+with the configurations that others are told from (`bases`) and a row a run (`runs`).
+"""
+
+import fcntl
+import functools
+import json
+import logging
+import os
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnnexp.files import replace_text
+from rnnexp.report.records import Best, Record, as_shown, read_record
+
+log = logging.getLogger("rnnexp")
+INDEX = ".index.json"
+FORMAT = 1
+WORTHWHILE = 100
+"""A cache is written once so many runs had to be read; fewer are read again in no time."""
+SETTLED_NS = 2_000_000_000
+"""A file so young may change again within the resolution of its time: it is not cached."""
+
+Stamp = tuple[int, int, int, int]
+"""Time (ns) and size (bytes) of a run's `status.json`, then of its `config.json`."""
+
+
+@dataclass
+class _Cache:
+    """The content of `.index.json`: rows `[stamp, status fields, base, difference]` by run."""
+
+    bases: list[dict[str, Any]] = field(default_factory=list)
+    runs: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def scan(runs_dir: Path) -> list[tuple[str, Stamp]]:
+    """`TASK/CELL/RUN_ID` of all runs below `runs_dir` with their stamps, oldest first.
+
+    A run is a directory three levels down with a `status.json`. Runs of equal age are
+    in the order of their names.
+    """
+    root = os.fspath(runs_dir)
+    found = []
+    for task in _folders(root):
+        for cell in _folders(f"{root}/{task}"):
+            for name in _folders(f"{root}/{task}/{cell}"):
+                run = f"{task}/{cell}/{name}"
+                if (stamp := _stamp(f"{root}/{run}")) is not None:
+                    found.append((run, stamp))
+    return sorted(found, key=lambda item: (item[1][0], item[0]))
+
+
+def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record]:
+    """The records of all runs below `runs_dir`, oldest first, or of those named in `only`.
+
+    Args:
+      only: `TASK/CELL/RUN_ID` of the wanted runs, whose order is kept; those without a
+        `status.json` are left out. The others are not looked at, whatever their number.
+    """
+    root = os.fspath(runs_dir)
+    if only is None:
+        found = scan(runs_dir)
+    else:
+        stamps = ((run, _stamp(f"{root}/{run}")) for run in only)
+        found = [(run, stamp) for run, stamp in stamps if stamp is not None]
+    cache = _load(runs_dir)
+    settled = time.time_ns() - SETTLED_NS
+    records, fresh = [], []
+    for run, stamp in found:
+        row = cache.runs.get(run)
+        if row is not None and row[0] == list(stamp):
+            record: Record | None = _decode(cache, root, run, row)
+        else:
+            record = read_record(root, run, stamp[0])
+            if record is not None and record.status != "damaged" and stamp[0] < settled:
+                fresh.append((record, stamp))
+        if record is not None:
+            records.append(as_shown(record))
+    if len(fresh) >= WORTHWHILE:
+        if only is None:
+            there = dict(found)
+            cache.runs = {run: row for run, row in cache.runs.items() if run in there}
+        _encode(cache, fresh)
+        _save(runs_dir, cache)
+    return records
+
+
+def _folders(path: str) -> list[str]:
+    """Names of the directories in a directory; none if there is no such directory."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        say_once(f"cannot look into {path}: {error.strerror}; its runs are left out")
+        return []
+
+
+def _stamp(path: str) -> Stamp | None:
+    """The stamp of a run's directory, or None if it has no `status.json`."""
+    try:
+        status = os.stat(f"{path}/status.json")
+    except OSError:
+        return None
+    try:
+        config = os.stat(f"{path}/config.json")
+    except OSError:
+        return status.st_mtime_ns, status.st_size, 0, 0
+    return status.st_mtime_ns, status.st_size, config.st_mtime_ns, config.st_size
+
+
+def _load(runs_dir: Path) -> _Cache:
+    """The cache as it was written, or an empty one."""
+    file = runs_dir / INDEX
+    try:
+        header, _, body = file.read_bytes().partition(b"\n")
+        if json.loads(header) != {"format": FORMAT, "crc32": zlib.crc32(body)}:
+            raise ValueError("its checksum or its format is another")
+        return _Cache(**json.loads(body))
+    except (FileNotFoundError, NotADirectoryError):
+        return _Cache()
+    except (OSError, ValueError) as error:
+        say_once(f"cannot use {file} ({error}): every run is read anew")
+        return _Cache()
+
+
+def _save(runs_dir: Path, cache: _Cache) -> None:
+    """Replace the file, unless another process does so just now: its file is as good."""
+    file = runs_dir / INDEX
+    try:
+        with _alone(runs_dir) as alone:
+            if alone:
+                body = json.dumps(vars(cache), separators=(",", ":"))
+                header = {"format": FORMAT, "crc32": zlib.crc32(body.encode())}
+                replace_text(file, f"{json.dumps(header)}\n{body}")
+    except OSError as error:
+        say_once(f"cannot write {file} ({error.strerror}): listing runs stays slow")
+
+
+@contextmanager
+def _alone(runs_dir: Path) -> Iterator[bool]:
+    """Hold the lock of the directory itself; whether this process got it."""
+    handle = os.open(runs_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
+
+
+def _decode(cache: _Cache, root: str, run: str, row: list[Any]) -> Record:
+    stamp, status, step, reason, test, best, base, difference = row
+    return Record(
+        run, f"{root}/{run}", status, step, reason, test, None if best is None else Best(*best),
+        cache.bases[base] | difference, stamp[0],
+    )  # fmt: skip
+
+
+def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
+    """Add rows. Configurations of the same keys are told by their difference from the first."""
+    bases = {tuple(base): number for number, base in enumerate(cache.bases)}
+    for record, stamp in fresh:
+        config, keys = record.config, tuple(record.config)
+        if keys not in bases:
+            bases[keys] = len(cache.bases)
+            cache.bases.append(config)
+        base = cache.bases[bases[keys]]
+        difference = {key: value for key, value in config.items() if not _same(value, base[key])}
+        cache.runs[record.run] = [
+            stamp, record.status, record.step, record.reason, record.test, record.best,
+            bases[keys], difference,
+        ]  # fmt: skip
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether two values are written alike; 1, 1.0 and True are not."""
+    return one is two or (type(one) is type(two) and not isinstance(one, list) and one == two)
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Warn, but not again with each pass of a program that looks often."""
+    log.warning("%s", text)

@@ -1,0 +1,164 @@
+"""The programs of one run, for many runs side by side. No input or output.
+
+Runs that differ only in traced values are *lanes* of one program. A layout says how many
+devices lanes are spread over and how many stand side by side (vmapped) on each. With one
+lane on a device the device runs the solo program as it is; several give the same numbers
+within rounding, as other kernels multiply stacked matrices. No lane's values enter
+another's, so a lane that diverged or waits changes nothing for its neighbours.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rnnexp.evaluate import Evaluate
+from rnnexp.optim import Hyper
+from rnnexp.recipe import Recipe, TrainState
+from rnnexp.tasks.batches import Keys, epoch_order
+from rnnexp.train import Chunk, Records, Stepped, chunk_function, take_step
+from rnnexp.types import Array, Tree
+
+AXIS = "lanes"
+
+
+class Layout(NamedTuple):
+    """Where lanes stand: on so many devices, so many side by side on each."""
+
+    devices: int = 1
+    width: int = 1
+
+    @property
+    def lanes(self) -> int:
+        """How many runs train at a time."""
+        return self.devices * self.width
+
+    def __str__(self) -> str:
+        plural = "s" * (self.devices > 1)
+        return f"{self.devices} device{plural}, {self.width} side by side on each"
+
+
+def over_lanes(layout: Layout) -> NamedSharding | None:
+    """How an array with a leading axis of lanes lies on the devices; None: there is one lane."""
+    return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec(AXIS))
+
+
+def everywhere(layout: Layout) -> NamedSharding | None:
+    """How an array that all lanes read lies on the devices; None: there is one lane."""
+    return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec())
+
+
+def spread_chunk(recipe: Recipe, layout: Layout) -> Callable[..., tuple[TrainState, Records]]:
+    """The compiled chunk of all lanes; every argument but `arrays` has a leading axis of them.
+
+    The state is donated. With one lane there is no such axis.
+    """
+    chunk = chunk_function(recipe)
+    if layout.lanes == 1:
+        return jax.jit(chunk, donate_argnums=0)
+    body = partial(_alone, chunk) if layout.width == 1 else wide_chunk(recipe)
+    return jax.jit(_mapped(body, layout, 5), donate_argnums=0)
+
+
+def spread_evaluate(evaluate: Evaluate, layout: Layout) -> Callable[..., dict[str, Array]]:
+    """The compiled evaluation `(params, key, due, arrays) -> {name: mean}` of all lanes.
+
+    A device none of whose lanes is `due` gives zeros at once.
+    """
+
+    def alone(params: Tree, key: Array, due: Array, arrays: Tree) -> dict[str, Array]:
+        del due
+        return evaluate(params, key, arrays)
+
+    def wide(params: Tree, key: Array, due: Array, arrays: Tree) -> Any:
+        one = partial(_alone, evaluate) if layout.width == 1 else jax.vmap(evaluate, (0, 0, None))
+        shapes = jax.eval_shape(one, params, key, arrays)
+        return jax.lax.cond(
+            jnp.any(due), lambda: one(params, key, arrays), lambda: _zeros(shapes)
+        )  # fmt: skip
+
+    return jax.jit(alone if layout.lanes == 1 else _mapped(wide, layout, 3))
+
+
+def wide_chunk(recipe: Recipe) -> Chunk:
+    """The chunk of `chunk_function` for lanes side by side, each at a step of its own.
+
+    A branch that differs between lanes would compute all branches for all of them. So each
+    step asks whether any lane takes it plainly, and whether any takes it recorded, and every
+    lane picks its own result: a neighbour may cost it time, but never changes its numbers.
+    """
+
+    def chunk(
+        state: TrainState, stop: Array, every: Array, keys: Keys, hyper: Hyper, arrays: Tree
+    ) -> tuple[TrainState, Records]:
+        def order_of(key: Array, step: Array) -> Tree:
+            return epoch_order(recipe.task.train, key, step, recipe.batch_size)
+
+        orders = jax.vmap(order_of)(keys.data, state.step)
+
+        def take(state: TrainState, *, record: bool) -> Stepped:
+            def one(order: Tree, keys: Keys, hyper: Hyper, state: TrainState) -> Stepped:
+                return take_step(recipe, order, keys, hyper, arrays, state, record=record)
+
+            return jax.vmap(one)(orders, keys, hyper, state)
+
+        shapes = jax.eval_shape(partial(take, record=True), state)
+
+        def body(state: TrainState, _: None) -> tuple[TrainState, Records]:
+            active = (state.step < stop) & ~state.diverged
+            recorded = active & (state.step % every == 0)
+            plainly = jax.lax.cond(
+                jnp.any(active & ~recorded),
+                lambda s: take(s, record=False).state,
+                lambda s: s,
+                state,
+            )
+            fully = jax.lax.cond(
+                jnp.any(recorded),
+                partial(take, record=True),
+                lambda s: Stepped(s, *_zeros(shapes[1:])),
+                state,
+            )
+            new = _pick(recorded, fully.state, _pick(active, plainly, state))
+            return new, Records(state.step, recorded, fully.scalars, fully.norms)
+
+        state, records = jax.lax.scan(body, state, length=recipe.chunk_steps)
+        return state, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), records)
+
+    return chunk
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A function of one lane on arguments with an axis of one lane; the last has none."""
+    lane = jax.tree.map(lambda x: x[0], arguments[:-1])
+    return jax.tree.map(lambda x: x[None], function(*lane, arguments[-1]))
+
+
+def _mapped(function: Callable[..., Any], layout: Layout, lane_arguments: int) -> Any:
+    """The function on every device, each with its own lanes and all of the last argument."""
+    lanes, whole = PartitionSpec(AXIS), PartitionSpec()
+    specs = (*(lanes,) * lane_arguments, whole)
+    return jax.shard_map(
+        function, mesh=_mesh(layout), in_specs=specs, out_specs=lanes, check_vma=False
+    )
+
+
+def _mesh(layout: Layout) -> Mesh:
+    return Mesh(np.array(jax.devices()[: layout.devices]), (AXIS,))
+
+
+def _pick(which_L: Array, yes: Tree, no: Tree) -> Tree:
+    """Each lane's leaves from one tree or the other."""
+
+    def pick(a: Array, b: Array) -> Array:
+        return jnp.where(which_L.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, yes, no)
+
+
+def _zeros(shapes: Any) -> Any:
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
