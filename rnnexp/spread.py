@@ -70,18 +70,29 @@ def spread_evaluate(evaluate: Evaluate, layout: Layout) -> Callable[..., dict[st
     A device none of whose lanes is `due` gives zeros at once.
     """
 
-    def alone(params: Tree, key: Array, due: Array, arrays: Tree) -> dict[str, Array]:
+    def solo(params: Tree, key: Array, due: Array, arrays: Tree) -> dict[str, Array]:
         del due
         return evaluate(params, key, arrays)
 
     def wide(params: Tree, key: Array, due: Array, arrays: Tree) -> Any:
-        one = partial(_alone, evaluate) if layout.width == 1 else jax.vmap(evaluate, (0, 0, None))
+        alone = layout.width == 1
+        one = partial(_alone, evaluate) if alone else jax.vmap(evaluate, (0, 0, None))
         shapes = jax.eval_shape(one, params, key, arrays)
         return jax.lax.cond(
             jnp.any(due), lambda: one(params, key, arrays), lambda: _zeros(shapes)
         )  # fmt: skip
 
-    return jax.jit(alone if layout.lanes == 1 else _mapped(wide, layout, 3))
+    return jax.jit(solo if layout.lanes == 1 else _mapped(wide, layout, 3))
+
+
+def run_on_lanes(function: Callable[..., Any], layout: Layout, lane_arguments: int) -> Any:
+    """A compiled function of one lane for all lanes; its last argument is the same for all.
+
+    Every other argument, and what comes back, has a leading axis of lanes.
+    """
+    axes = (*(0,) * lane_arguments, None)
+    body = partial(_alone, function) if layout.width == 1 else jax.vmap(function, axes)
+    return jax.jit(_mapped(body, layout, lane_arguments))
 
 
 def wide_chunk(recipe: Recipe) -> Chunk:

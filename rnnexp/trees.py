@@ -39,6 +39,11 @@ def named_leaves(tree: Tree) -> dict[str, Array]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
+def tree_bytes(tree: Tree) -> int:
+    """Bytes of all leaves."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 def tree_size(tree: Tree) -> int:
     """Number of scalars in a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,94 @@
+"""Which runs share a compiled program.
+
+Runs that differ only in values that a program takes as arguments belong together: the
+seed, and the keys of `rnnexp.optim.TRACED`. Whether a share of dropout is zero is a branch,
+so it opens another group. An option of a cell may matter to the initial weights alone (a
+scale, a bias) or to the program as well; that is not declared but found out: both programs
+are traced, and their texts compared.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import FrozenConfigDict
+
+from rnnexp.config import flat
+from rnnexp.optim import TRACED
+from rnnexp.programs import initial_state
+from rnnexp.registry import Plan, make_plan
+from rnnexp.runner import CHUNK_STEPS
+from rnnexp.spread import Layout, spread_chunk
+from rnnexp.tasks.batches import Keys, source_arrays
+
+log = logging.getLogger("rnnexp")
+BRANCHES = ("model.dropout", "model.recurrent_dropout")
+"""Traced values that, where they are 0, leave a part of the program out."""
+SIZES = ("cell.name", "cell.hidden_size")
+
+
+def group_runs(configs: Sequence[FrozenConfigDict], *, data_dir: Path | None = None) -> list[int]:
+    """The number of every run's group, counted from 0 in the order of first appearance."""
+    signatures = [signature(config) for config in configs]
+    first = dict(reversed(list(zip(signatures, configs, strict=True))))
+    programs = merge(first, data_dir)
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(programs[name], len(numbers)) for name in signatures]
+
+
+def signature(config: FrozenConfigDict) -> str:
+    """A text that is the same for runs that certainly share a program."""
+    return json.dumps(_static(config), sort_keys=True)
+
+
+def _static(config: FrozenConfigDict) -> dict[str, Any]:
+    values = flat(config)
+    values.pop("seed")
+    for key in TRACED:
+        value = values.pop(key)
+        if key in BRANCHES:
+            values[key] = value > 0
+    return values
+
+
+def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str, str]:
+    """The program of every signature, given one configuration of each.
+
+    Only signatures that differ in nothing but options of their cell are compared further.
+    """
+    families: dict[str, list[str]] = {}
+    for name, config in first.items():
+        static = _static(config)
+        shared = {k: v for k, v in static.items() if not k.startswith("cell.") or k in SIZES}
+        families.setdefault(json.dumps(shared, sort_keys=True), []).append(name)
+    programs = {}
+    for names in families.values():
+        for name in names:
+            alone = len(names) == 1
+            programs[name] = name if alone else program_digest(first[name], data_dir)
+    return programs
+
+
+def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
+    """SHA-256 of the text of a configuration's training program, constants included."""
+    plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
+    program: Any = spread_chunk(plan.recipe, Layout())
+    text = program.lower(*chunk_arguments(plan)).as_text()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def chunk_arguments(plan: Plan) -> tuple[Any, ...]:
+    """The shapes and types of a chunk's arguments."""
+    key = jax.random.key(0)
+    step = jnp.zeros((), jnp.int32)
+    arguments = (
+        initial_state(plan), step, step, Keys(key, key), dict(plan.hyper),
+        source_arrays(plan.recipe.task.train),
+    )  # fmt: skip
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+    return tuple(shapes)

@@ -1,0 +1,187 @@
+"""What a run costs: time measured on this machine, memory counted from shapes.
+
+How many lanes are best side by side is not guessed: small matrices stacked on a CPU go
+through other, slower kernels, while a GPU needs many to be busy. So a few plain steps are
+timed at growing widths until that brings nothing, and the times are remembered in the cache
+folder by device and workload.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.config import DURATIONS, flat
+from rnnexp.data.files import cache_dir
+from rnnexp.errors import UsageError
+from rnnexp.files import replace_text
+from rnnexp.optim import TRACED, Hyper
+from rnnexp.programs import initial_state, stream_keys
+from rnnexp.recipe import Recipe, TrainState
+from rnnexp.registry import Plan
+from rnnexp.runlog import read_json
+from rnnexp.spread import Layout, run_on_lanes
+from rnnexp.tasks.base import Bucketed
+from rnnexp.tasks.batches import (
+    Keys,
+    bucket_batch,
+    epoch_order,
+    source_arrays,
+    training_batch,
+)
+from rnnexp.train import batch_loss, take_step
+from rnnexp.trees import tree_bytes
+from rnnexp.types import Array, Key, Tree
+
+log = logging.getLogger("rnnexp")
+STEPS = 8
+"""Steps that a measurement times."""
+GROWTH = 4
+"""A width is tried against the next one this many times as wide."""
+WORTH = 0.95
+"""A wider layout must bring the time of a lane's step below this share of the best so far."""
+PATIENCE = 10
+"""Widths beyond 1 are measured only if the runs take this many times as long as that."""
+
+
+def choose_width(plan: Plan, *, devices: int, runs: int) -> int:
+    """How many runs of a plan side by side on each of `devices` give the most steps a second."""
+    most = -(-runs // devices)
+    if most == 1:
+        return 1
+    best, times = 1, Times(plan, devices)
+    began = time.monotonic()
+    best_seconds = times.lane_step(1)
+    spent = time.monotonic() - began
+    total = best_seconds * plan.total_steps * runs
+    if not times.known(GROWTH) and total < PATIENCE * spent:
+        log.info("lanes: about %.0f s in all, not worth measuring wider layouts", total)
+        return 1
+    width = GROWTH
+    while width <= max(most, GROWTH):
+        try:
+            seconds = times.lane_step(width)
+        except jax.errors.JaxRuntimeError as error:  # out of memory, most likely
+            log.info("lanes: %d side by side cannot run (%s)", width, str(error).split("\n")[0])
+            break
+        log.info(
+            "lanes: %d side by side on a device take %.3f ms a step and lane, %d take %.3f ms",
+            width, seconds * 1e3, best, best_seconds * 1e3,
+        )  # fmt: skip
+        if seconds > WORTH * best_seconds:
+            break
+        best, best_seconds, width = width, seconds, width * GROWTH
+    return min(best, most)
+
+
+class Times:
+    """Seconds that a step of one lane takes, by the width of the layout; kept in a file."""
+
+    def __init__(self, plan: Plan, devices: int):
+        self.plan, self.devices = plan, devices
+        self.file = cache_dir() / "lanes" / f"{workload(plan, devices)}.json"
+        try:
+            self.seconds: dict[str, float] = read_json(self.file) or {}
+        except UsageError as error:
+            log.info("lanes: %s; measuring again", error)
+            self.seconds = {}
+
+    def known(self, width: int) -> bool:
+        """Whether that width was measured before."""
+        return str(width) in self.seconds
+
+    def lane_step(self, width: int) -> float:
+        """Seconds a step and lane, measured now if need be."""
+        if not self.known(width):
+            self.seconds[str(width)] = time_lane_step(self.plan, Layout(self.devices, width))
+            try:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                replace_text(self.file, json.dumps(self.seconds) + "\n")
+            except OSError as error:
+                log.info("lanes: cannot remember the measurement in %s: %s", self.file, error)
+        return self.seconds[str(width)]
+
+
+def workload(plan: Plan, devices: int) -> str:
+    """A name for what decides the time of a step: the device, JAX, and the static keys."""
+    skipped = ("seed", *TRACED)
+    values = {
+        key: value
+        for key, value in flat(plan.config).items()
+        if key not in skipped and not key.startswith((*DURATIONS, "eval", "early_stopping"))
+    }
+    device = jax.devices()[0]
+    facts = [device.platform, device.device_kind, devices, jax.__version__, values]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def time_lane_step(plan: Plan, layout: Layout) -> float:
+    """Seconds that one plain step of one lane takes with all lanes of a layout at work."""
+    state = initial_state(plan)
+    keys = stream_keys(plan.config.seed)
+    lanes = layout.lanes
+    arguments = jax.tree.map(
+        lambda x: jnp.stack([x] * lanes),
+        (state, Keys(keys["train"], keys["noise"]), dict(plan.hyper)),
+    )
+    arrays = source_arrays(plan.recipe.task.train)
+    run = run_on_lanes(partial(plain_steps, plan.recipe), layout, len(arguments))
+    seconds = []
+    for _ in range(3):  # the first compiles
+        began = time.monotonic()
+        jax.block_until_ready(run(*arguments, arrays))
+        seconds.append(time.monotonic() - began)
+    return min(seconds[1:]) / STEPS / lanes
+
+
+def plain_steps(
+    recipe: Recipe, state: TrainState, keys: Keys, hyper: Hyper, arrays: Tree
+) -> TrainState:
+    """`STEPS` updates of one lane without any record."""
+    order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
+
+    def body(state: TrainState, _: None) -> tuple[TrainState, None]:
+        return take_step(recipe, order, keys, hyper, arrays, state, record=False).state, None
+
+    return jax.lax.scan(body, state, length=STEPS)[0]
+
+
+def lane_bytes(plan: Plan) -> int:
+    """Bytes that training one run takes on a device, without the data set.
+
+    Weights, optimiser state and gradients, and all that the forward pass keeps for the
+    backward pass; counted from shapes, before anything is compiled.
+    """
+    state = jax.eval_shape(partial(initial_state, plan))
+    keys = jax.eval_shape(lambda: jax.random.key(0))
+    arrays = source_arrays(plan.recipe.task.train)
+    kept = jax.eval_shape(partial(_kept_for_backward, plan.recipe), state, keys, arrays)
+    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept)
+
+
+def data_bytes(plan: Plan) -> int:
+    """Bytes of the data sets, which every device holds once."""
+    task = plan.recipe.task
+    return sum(tree_bytes(source_arrays(part)) for part in (task.train, task.valid, task.test))
+
+
+def _kept_for_backward(recipe: Recipe, state: TrainState, key: Key, arrays: Tree) -> Any:
+    """The pullback of the loss: its leaves are what it keeps."""
+    source, size = recipe.task.train, recipe.batch_size
+    order = epoch_order(source, key, state.step, size)
+    if isinstance(source, Bucketed):  # the last bucket has the longest sequences
+        batch = bucket_batch(
+            source, len(source.buckets) - 1, arrays, order, jnp.zeros((), jnp.int32), size
+        )
+    else:
+        batch = training_batch(source, arrays, order, key, state.step, size)
+
+    def loss(params: Tree) -> Array:
+        return batch_loss(recipe, params, batch, state.carry, key, None)[0]
+
+    return jax.vjp(loss, state.params)[1]
