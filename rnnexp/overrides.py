@@ -1,7 +1,9 @@
 """The command line's part of the configuration: `--config=FILE` and `--config.KEY=VALUE`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
@@ -21,10 +23,22 @@ def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> 
     Raises:
       UsageError: for an unknown key, a value of the wrong type, a bad file.
     """
-    file, overrides = _split(arguments)
+    file, overrides = read_arguments(arguments)
     if (file is None) == (experiment_name is None):
         raise UsageError("name one experiment: either TASK/CELL or --config=FILE")
     config = load_file(file) if file is not None else experiment(str(experiment_name))
+    override(config, overrides)
+    return finish(config)
+
+
+def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
+    """Give keys of an unfinished configuration the values typed for them, in place.
+
+    A duration that is given in one unit is unset in the others.
+
+    Raises:
+      UsageError: for an unknown key, the names of task and cell, a value of the wrong type.
+    """
     keys = flat(config)
     for key in overrides:
         if key in ("task.name", "cell.name"):
@@ -38,7 +52,6 @@ def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> 
     except (flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"bad value: {error}") from error
     settle_durations(config, keys, overrides)
-    return finish(config)
 
 
 def load_file(path: str) -> ConfigDict:
@@ -46,16 +59,12 @@ def load_file(path: str) -> ConfigDict:
 
     Raises `UsageError` if there is no such file, it fails, or it returns something else.
     """
-    module = load_module(path, "config file")
-    if not hasattr(module, "get_config"):
-        raise UsageError(f"{path} defines no get_config()")
-    try:
-        config = module.get_config()
-    except UsageError:
-        raise
-    except Exception as error:  # whatever the user's file raises is a fault of that file
-        text = str(error.args[0] if error.args else "").partition(" Other fields present")[0]
-        raise UsageError(f"{path}: {type(error).__name__}: {text}") from error
+    return module_config(load_module(path, "config file"), path)
+
+
+def module_config(module: ModuleType, path: str) -> ConfigDict:
+    """The result of `get_config()` of a module that was loaded from `path`; see `load_file`."""
+    config = call(module, "get_config", path)
     if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
         kind = type(config).__name__
         raise UsageError(f"get_config() of {path} returned a {kind}; return experiment(...) itself")
@@ -69,8 +78,24 @@ def load_file(path: str) -> ConfigDict:
     return config
 
 
-def _split(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """`--config` and `--config.KEY` arguments, `--name=value` or `--name value`."""
+def call(module: ModuleType, name: str, path: str) -> Any:
+    """What the function of that name in the user's file returns; `UsageError` if it fails."""
+    if not hasattr(module, name):
+        raise UsageError(f"{path} defines no {name}()")
+    try:
+        return getattr(module, name)()
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the user's file raises is a fault of that file
+        text = str(error.args[0] if error.args else "").partition(" Other fields present")[0]
+        raise UsageError(f"{path}: {type(error).__name__}: {text}") from error
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """FILE of `--config=FILE` and the text of every `--config.KEY=VALUE`, by key.
+
+    `--name value` is the same as `--name=value`. Raises `UsageError` for anything else.
+    """
     file, overrides, rest = None, {}, list(arguments)
     while rest:
         match = re.fullmatch(r"--(config)(?:\.([^=]+))?(?:=(.*))?", rest.pop(0), re.DOTALL)

@@ -55,8 +55,10 @@ def assert_same_runs(one: Path, two: Path, config: FrozenConfigDict) -> None:
             checkpoints = Checkpoints(path / "checkpoints")
             restored = checkpoints.restore(which, like)
             checkpoints.close()
-            assert restored is not None
             states.append(restored)
+        if states[0] is None or states[1] is None:  # none before the first validation
+            assert states[0] is states[1]
+            continue
         assert states[0][1] == states[1][1]
         leaves = [named_leaves(state) for state, _ in states]
         for name in leaves[0]:

@@ -18,12 +18,14 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
-from rnnexp.report.records import Best, Record, as_shown, read_record
+from rnnexp.report.records import Best, Record, as_shown, flatten, read_record
+from rnnexp.runlog import read_json
 
 log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
@@ -94,6 +96,48 @@ def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record
             cache.runs = {run: row for run, row in cache.runs.items() if run in there}
         _encode(cache, fresh)
         _save(runs_dir, cache)
+    return records
+
+
+def load_records(directory: Path) -> list[Record]:
+    """The runs of a sweep, in the order of its plan, or of a runs directory, oldest first.
+
+    A sweep's directory has a `plan.jsonl`; its runs that have not begun are `waiting`, and
+    all carry the keys that it sweeps. Raises `UsageError` if the directory is neither, or
+    its files are damaged.
+    """
+    if (directory / "plan.jsonl").exists():
+        return _sweep_records(directory)
+    if records := read_index(directory):
+        return records
+    raise UsageError(
+        f"{directory} holds no runs; expected a runs directory, or that of a sweep with its "
+        "plan.jsonl"
+    )
+
+
+def _sweep_records(directory: Path) -> list[Record]:
+    sweep = read_json(directory / "sweep.json")
+    if sweep is None or not isinstance(sweep.get("runs_dir"), str):
+        raise UsageError(f"{directory}/sweep.json does not say where the runs are (runs_dir)")
+    root = directory / sweep["runs_dir"]
+    planned: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
+    with (directory / "plan.jsonl").open() as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                entry = json.loads(line)
+                run, swept = str(entry["run"]), tuple(entry["changes"])
+                if run in planned:
+                    log.warning("%s line %d: %s is planned twice", stream.name, number, run)
+                planned[run] = flatten(entry["config"]), swept
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise UsageError(f"{stream.name} line {number} is damaged: {error!r}") from error
+    begun = {record.run: record for record in read_index(root, only=planned)}
+    records = []
+    for run, (config, swept) in planned.items():
+        record = begun.get(run) or Record(run, f"{root}/{run}", "waiting")
+        known = config if record.status in ("waiting", "damaged") else record.config
+        records.append(replace(record, config=known, swept=swept))
     return records
 
 

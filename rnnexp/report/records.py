@@ -111,3 +111,15 @@ def _best(content: dict[str, Any] | None) -> Best | None:
         return None
     value, higher = float(content["value"]), bool(content["higher_is_better"])
     return Best(str(content["metric"]), value, int(content["step"]), higher)
+
+
+def baseline(path: str) -> dict[str, float]:
+    """The closed-form figures that a run logged when it began; none if there is no such line."""
+    try:
+        with open(f"{path}/metrics.jsonl", encoding="utf-8") as stream:
+            row = json.loads(stream.readline())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(row, dict) or row.get("kind") != "baseline":
+        return {}
+    return {k: float(v) for k, v in row.items() if k not in ("kind", "step", "time")}

@@ -20,7 +20,7 @@ class Summary(NamedTuple):
 
 
 def summarise(values_N: np.ndarray) -> Summary:
-    """Mean, median and `bootstrap_interval` of the mean; the order of the values does not matter."""
+    """Mean, median and `bootstrap_interval` of the mean, whatever the order of the values."""
     if len(values_N) == 0:
         return Summary(0, None, None, None, None)
     values_N = np.sort(np.asarray(values_N, np.float64))

@@ -1,9 +1,13 @@
-"""Many runs on the lanes of one program, in this process."""
+"""Many runs on the lanes of one program, in this process.
+
+The runs come from a list, or one by one from a search that makes them up as it goes on.
+"""
 
 import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import jax
 from ml_collections import FrozenConfigDict
@@ -28,6 +32,50 @@ CREWS = 2
 """Sets of lanes in turn: while the devices work for one, the host writes for the other."""
 
 
+class Supply(Protocol):
+    """Where runs of one program come from, and who is told what becomes of them."""
+
+    runs: list[PlannedRun]
+    """Those that wait already, in order."""
+
+    def take(self) -> PlannedRun | None:
+        """The next run, which waits no longer; None: there is none now, if perhaps later."""
+
+    def judge(self, run: PlannedRun, step: int, value: float, *, last: bool) -> str | None:
+        """Told the validation headline after `step` updates; why the run is to be stopped now.
+
+        None: it goes on. After the `last` validation of a run there is nothing to stop.
+        """
+
+    def ended(self, run: PlannedRun, result: Result) -> None:
+        """A run that was taken, or could not be begun, has ended; told once of each."""
+
+    def occupied(self, run: PlannedRun, reason: str) -> None:
+        """Instead of `ended`: another process holds the run's directory."""
+
+
+class Listed:
+    """A supply that is known beforehand: nothing is judged, nothing comes later."""
+
+    def __init__(self, runs: Sequence[PlannedRun], told: Callable[[str], None]):
+        self.runs, self.told = list(runs), told
+
+    def take(self) -> PlannedRun | None:
+        """See `Supply`."""
+        return self.runs.pop(0) if self.runs else None
+
+    def judge(self, run: PlannedRun, step: int, value: float, *, last: bool) -> str | None:
+        """See `Supply`."""
+        return None
+
+    def ended(self, run: PlannedRun, result: Result) -> None:
+        """See `Supply`."""
+        self.told(result.status)
+
+    def occupied(self, run: PlannedRun, reason: str) -> None:
+        """See `Supply`."""
+
+
 def train_lanes(
     runs: Sequence[PlannedRun],
     *,
@@ -45,8 +93,9 @@ def train_lanes(
       stopped: asked between chunks whether to checkpoint and stop.
       told: the status of every run that ends.
     """
-    _start_devices(len(runs))
-    waiting = _Waiting(runs, runs_dir, data_dir, imported, told)
+    start_devices(len(runs))
+    supply = Listed(runs, told)
+    waiting = Recruits(supply, runs_dir, data_dir, imported)
     if (plan := waiting.first_plan()) is None:
         return
     devices = min(len(jax.devices()), len(runs))
@@ -54,26 +103,34 @@ def train_lanes(
     layout = Layout(devices, min(best, -(-len(runs) // devices)))
     programs = Programs(plan, layout)
     with StopRequest() as stop:
-        while waiting.runs and stop.name is None:
-            drive(programs, waiting, stop, stopped)
+        while supply.runs and stop.name is None:
+            crews = CREWS if len(supply.runs) > layout.lanes else 1
+            drive(programs, waiting, stop, stopped, crews=crews)
     log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
 
 
 def drive(
-    programs: Programs, waiting: "_Waiting", stop: StopRequest, stopped: Callable[[], bool]
+    programs: Programs,
+    waiting: "Recruits",
+    stop: StopRequest,
+    stopped: Callable[[], bool],
+    *,
+    crews: int,
 ) -> None:
     """Crews in turn until all runs have ended, or lost their devices, or a stop is asked for."""
-    count = CREWS if len(waiting.runs) > programs.layout.lanes else 1
-    crews = [Crew(programs, waiting.recruit, waiting.report).rounds(stop) for _ in range(count)]
-    while crews:
-        for crew in list(crews):
+    working = [
+        Crew(programs, waiting.recruit, waiting.report, judge=waiting.judge).rounds(stop)
+        for _ in range(crews)
+    ]
+    while working:
+        for crew in list(working):
             if next(crew, "ended") == "ended":
-                crews.remove(crew)
+                working.remove(crew)
             if stop.name is None and stopped():
                 stop.name = "cancelled"
 
 
-def _start_devices(runs: int) -> None:
+def start_devices(runs: int) -> None:
     """On a CPU, one XLA device a core, as far as there are runs; nothing if JAX has begun."""
     cores = len(os.sched_getaffinity(0))
     try:
@@ -82,31 +139,38 @@ def _start_devices(runs: int) -> None:
         log.info("JAX has begun already: lanes stand on its %d device(s)", len(jax.devices()))
 
 
-class _Waiting:
-    """The runs that wait, and the plans that they are made from."""
+class _Latest(Observer):
+    """Remembers the latest validation."""
+
+    def __init__(self) -> None:
+        self.scores: dict[str, float] = {}
+
+    def evaluated(self, split: str, step: int, scores: object) -> None:
+        del step
+        if split == "valid" and isinstance(scores, dict):
+            self.scores = scores
+
+
+class Recruits:
+    """Makes the runs of a supply ready for lanes, from plans that share a program."""
 
     def __init__(
-        self,
-        runs: Sequence[PlannedRun],
-        runs_dir: Path,
-        data_dir: Path | None,
-        imported: Sequence[Path],
-        told: Callable[[str], None],
+        self, supply: Supply, runs_dir: Path, data_dir: Path | None, imported: Sequence[Path]
     ):
-        self.runs = list(runs)
+        self.supply = supply
         self.runs_dir, self.data_dir, self.imported = runs_dir, data_dir, imported
-        self.told = told
         self.plans: dict[str, Plan] = {}
         """One for every set of options of the cell: it has the function that draws weights."""
+        self.standing: dict[Path, tuple[PlannedRun, _Latest]] = {}
 
     def first_plan(self) -> Plan | None:
         """The plan that the program is made from; runs without one are recorded as failed."""
-        while self.runs:
+        while self.supply.runs:
             try:
-                config = self.runs[0].frozen()
+                config = self.supply.runs[0].frozen()
                 plan = make_plan(config, data_dir=self.data_dir, chunk_steps=CHUNK_STEPS)
             except (UsageError, *FAILURES) as error:
-                self._cannot_begin(self.runs.pop(0), error)
+                self._cannot_begin(self.supply.runs.pop(0), error)
                 continue
             self.plans[str(options(config, "cell"))] = plan
             return plan
@@ -114,12 +178,12 @@ class _Waiting:
 
     def recruit(self) -> tuple[Journal, TrainState] | None:
         """The next run, begun or resumed."""
-        while self.runs:
-            run = self.runs.pop(0)
-            journal = None
+        while (run := self.supply.take()) is not None:
+            journal, latest = None, _Latest()
             try:
                 config = run.frozen()
-                journal = Journal(self._plan(config), RunLog(self.runs_dir / run.run), Observer())
+                journal = Journal(self._plan(config), RunLog(self.runs_dir / run.run), latest)
+                self.standing[journal.files.path] = run, latest
                 return journal, journal.begin(self.imported)
             except (UsageError, *FAILURES) as error:
                 if journal is None:
@@ -135,13 +199,20 @@ class _Waiting:
         self.plans.setdefault(name, lane)
         return lane
 
+    def judge(self, journal: Journal) -> str | None:
+        """Why a run that was just validated is to be stopped; None: it goes on."""
+        run, latest = self.standing[journal.files.path]
+        value = latest.scores[journal.task.headline]
+        return self.supply.judge(run, journal.step, value, last=journal.ended)
+
     def report(self, result: Result, error: BaseException | None) -> None:
         """A run has ended."""
         if result.status == "failed":
             log.warning("%s failed after step %d: %s", result.path, result.step, result.reason)
         elif result.status == "diverged":
             log.info("%s diverged: %s", result.path, result.reason)
-        self.told(result.status)
+        run, _ = self.standing.pop(result.path)
+        self.supply.ended(run, result)
 
     def _cannot_begin(self, run: PlannedRun, error: BaseException) -> None:
         """Record why a run has not begun, unless another process is at work on it."""
@@ -150,10 +221,12 @@ class _Waiting:
             files = RunLog(path)
         except UsageError as locked:
             log.warning("%s is left to others: %s", path, locked)
+            self.supply.occupied(run, first_line(locked))
             return
         files.write_json("config.json", run.config)
         before = read_result(path)
-        files.set_status("failed", before.step if before else 0, reason)
+        step = before.step if before else 0
+        files.set_status("failed", step, reason)
         files.close()
         log.warning("%s failed: %s", path, reason)
-        self.told("failed")
+        self.supply.ended(run, Result(path, "failed", step, reason))

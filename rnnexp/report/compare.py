@@ -1,0 +1,216 @@
+"""Groups of runs side by side: what they reach, how surely, and which setting is chosen.
+
+Nothing is chosen by its test score. Within a group the setting (everything but the
+seed) is chosen by its mean validation headline over seeds, and the single best run by
+its own; the test scores of what was chosen are then told.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnexp.report.groups import (
+    Setting,
+    full_key,
+    grouped,
+    settings,
+    short_key,
+    status_kind,
+    with_tasks,
+)
+from rnnexp.report.metrics import direction, headline_direction, metric_value, require_metric
+from rnnexp.report.records import Record
+from rnnexp.report.statistics import mean_ranks, summarise
+
+Rows = list[dict[str, Any]]
+
+
+def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
+    """A row a group of runs that agree on the keys `by`.
+
+    Args:
+      by: `cell`, `task`, or dotted configuration keys. What keeps different tasks apart is
+        added, with a line in the log.
+      metric: `test_NAME` or `valid_NAME`; see `rnnexp.report.metrics`.
+
+    Returns:
+      Rows with `group`: the values of the keys; `runs`, of which `completed` (with a value
+      of the metric), `diverged`, `failed` and `other`, counts by status; `mean`, `median`,
+      `low` and `high`: over all completed runs, with the bootstrap 95 % interval of the
+      mean; `best_setting`, see `best_setting`; `best_by_validation`, see `best_run`.
+
+    Raises:
+      UsageError: no run has such a key or metric.
+    """
+    require_metric(records, metric)
+    groups = grouped(records, with_tasks(records, by))
+    return [_row(group, members, metric) for group, members in groups]
+
+
+def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
+    """The setting with the best mean validation headline, and the metric over its seeds.
+
+    A setting that diverged with any seed comes after all others. One with a pruned run comes
+    before those and after the rest, since the runs that are left of it are a selection. A
+    setting without a completed run that was evaluated cannot be chosen.
+
+    Returns:
+      `setting`: its values of the keys that tell the settings of the group apart, chosen
+      among `settings`; `runs` and the mean `validation` of the completed ones; `seeds`,
+      `mean`, `median`, `low`, `high`: as of `compare`, over its completed runs. None if no
+      setting can be chosen.
+    """
+    all_settings = settings(members)
+    sign = -1 if headline_direction(members) else 1
+    order = {}
+    for number, setting in enumerate(all_settings):
+        scores = _validation(setting.records)
+        if scores:
+            mean = float(np.mean(scores))
+            order[number] = (_handicap(setting), math.isnan(mean), sign * mean, number), mean
+    if not order:
+        return None
+    chosen = min(order, key=lambda number: order[number][0])
+    setting = all_settings[chosen]
+    result = summarise(_values(setting.records, metric))
+    return {
+        "setting": setting.values,
+        "settings": len(all_settings),
+        "runs": len(setting.records),
+        "validation": order[chosen][1],
+        "seeds": result.n,
+    } | {name: getattr(result, name) for name in ("mean", "median", "low", "high")}
+
+
+def best_run(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
+    """The completed run with the best validation headline: its `run`, `validation`, `value`.
+
+    `value` is its value of the metric. Of equal runs it is the first by name. None if no
+    completed run was evaluated.
+    """
+    sign = -1 if headline_direction(members) else 1
+    scored = [
+        (math.isnan(record.best.value), sign * record.best.value, record.run, record)
+        for record in members
+        if record.status == "completed" and record.best is not None
+    ]
+    if not scored:
+        return None
+    record = min(scored)[-1]
+    validation = record.best.value if record.best is not None else math.nan
+    value = metric_value(record, metric)
+    return {"run": record.run, "validation": validation, "value": value}
+
+
+def rank(
+    records: Sequence[Record],
+    *,
+    metric: str,
+    over: str = "task",
+    by: str = "cell",
+    higher_is_better: bool | None = None,
+) -> Rows:
+    """The mean rank over tasks of each value of the key `by`, 1 the best.
+
+    In a task alternatives are ranked by the mean of the metric of their `best_setting`;
+    equal ones share the mean of their ranks. An alternative that has no value for a task
+    gets no rank there, and the others are ranked among themselves.
+
+    Args:
+      over: the key whose values are the tasks; options of tasks that differ are added.
+      higher_is_better: which way the metric points; None: `rnnexp.report.metrics.direction`.
+
+    Returns:
+      Rows, best first: the alternative under the name `by`, its mean `rank` over so many
+      `tasks`, its `ranks` by task, and what is `missing`: the tasks without a value, with
+      the counts of their runs by status. `rank` is None for one without any value.
+    """
+    if higher_is_better is None:
+        higher_is_better = direction(records, metric)
+    over, by = (short_key(full_key(name)) for name in (over, by))
+    rows = compare(records, [over, by], metric)
+    cells = {(_task_text(row["group"], over, by), str(row["group"][by])): row for row in rows}
+    tasks, alternatives = ([*dict.fromkeys(key[place] for key in cells)] for place in (0, 1))
+    scores_TxA = np.array([[_score(cells.get((t, a))) for a in alternatives] for t in tasks])
+    ranks_TxA, means_A = mean_ranks(scores_TxA, higher_is_better=higher_is_better)
+    result = []
+    for place, alternative in enumerate(alternatives):
+        there = {t: float(r) for t, r in zip(tasks, ranks_TxA[:, place], strict=True)}
+        found = {task: value for task, value in there.items() if not math.isnan(value)}
+        result.append(
+            {
+                by: alternative,
+                "rank": float(means_A[place]) if found else None,
+                "tasks": len(found),
+                "ranks": found,
+                "missing": {
+                    task: left_out(cells.get((task, alternative)))
+                    for task in tasks
+                    if task not in found
+                },
+            }
+        )
+    return sorted(result, key=lambda row: (row["rank"] is None, row["rank"] or 0.0, row[by]))
+
+
+def left_out(row: dict[str, Any] | None) -> str:
+    """Why runs of a group are in no mean: `3 diverged, 1 failed, 2 waiting`."""
+    if row is None:
+        return "no runs"
+    counts = {"diverged": row["diverged"], "failed": row["failed"], **row["other"]}
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def as_data(rows: Rows, metric: str, ranking: Rows | None = None) -> dict[str, Any]:
+    """What `compare --json` prints; the same for the same runs, byte for byte."""
+    return {"metric": metric, "groups": rows} | ({} if ranking is None else {"rank": ranking})
+
+
+def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str, Any]:
+    values = _values(members, metric)
+    counts = Counter(status_kind(record) for record in members)
+    without = counts.pop("completed", 0) - len(values)
+    other = {kind: counts[kind] for kind in sorted(counts) if kind not in ("diverged", "failed")}
+    result = summarise(values)
+    return {
+        "group": group,
+        "runs": len(members),
+        "completed": result.n,
+        "diverged": counts["diverged"],
+        "failed": counts["failed"],
+        "other": other | ({f"without {metric}": without} if without else {}),
+        **{name: getattr(result, name) for name in ("mean", "median", "low", "high")},
+        "best_setting": best_setting(members, metric),
+        "best_by_validation": best_run(members, metric),
+    }
+
+
+def _values(members: Sequence[Record], metric: str) -> np.ndarray:
+    found = [metric_value(record, metric) for record in members]
+    return np.array([value for value in found if value is not None], np.float64)
+
+
+def _validation(members: Sequence[Record]) -> list[float]:
+    done = [record.best for record in members if record.status == "completed"]
+    return [best.value for best in done if best is not None]
+
+
+def _handicap(setting: Setting) -> int:
+    """0, but 1 if a run was pruned and 2 if one diverged."""
+    kinds = {status_kind(record) for record in setting.records}
+    return 2 if "diverged" in kinds else int("pruned" in kinds)
+
+
+def _task_text(group: dict[str, Any], over: str, by: str) -> str:
+    """`copy_memory`, or `copy_memory delay_steps=50` where options tell tasks apart."""
+    options = {key: value for key, value in group.items() if key not in (over, by)}
+    texts = [f"{key.removeprefix('task.')}={v}" for key, v in options.items() if v is not None]
+    return " ".join([str(group[over]), *texts])
+
+
+def _score(row: dict[str, Any] | None) -> float:
+    best = None if row is None else row["best_setting"]
+    return math.nan if best is None or best["mean"] is None else best["mean"]

@@ -1,0 +1,182 @@
+"""Runs in groups of like configuration, and the settings within a group.
+
+A setting is everything in the configuration but the seed.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rnnexp.errors import UsageError, unknown
+from rnnexp.report.records import Record
+
+log = logging.getLogger("rnnexp")
+NOTHING = "-"
+ALIASES = {"cell": "cell.name", "task": "task.name"}
+
+
+class Setting(NamedTuple):
+    """The runs that differ in their seeds only, and what tells them from the other settings."""
+
+    values: dict[str, Any]
+    records: list[Record]
+
+
+def full_key(name: str) -> str:
+    """The dotted key that a column's name means: `cell` is `cell.name`."""
+    return ALIASES.get(name, name)
+
+
+def short_key(key: str) -> str:
+    """The name of the column of a dotted key: `cell` for `cell.name`."""
+    return next((name for name, full in ALIASES.items() if full == key), key)
+
+
+def grouped(
+    records: Sequence[Record], by: Sequence[str]
+) -> list[tuple[dict[str, Any], list[Record]]]:
+    """Groups of runs that agree on the keys `by`, in the order of their values.
+
+    A run that does not have a key, because its cell or task has no such option, has the
+    value None. Runs within a group are in the order of their names. Raises `UsageError`
+    for a key that no run has.
+    """
+    known = {key for record in records for key in record.config}
+    for name in by:
+        if full_key(name) not in known:
+            section = name.partition(".")[0] + "."
+            siblings = [key for key in known if key.startswith(section)]
+            raise unknown("configuration key", name, siblings or {*known, *ALIASES})
+    groups: dict[tuple, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.run):
+        places = tuple(_place(record.config.get(full_key(name))) for name in by)
+        groups.setdefault(places, []).append(record)
+    return [
+        ({name: members[0].config.get(full_key(name)) for name in by}, members)
+        for _, members in sorted(groups.items())
+    ]
+
+
+def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
+    """`by`, and with it whatever keeps runs of different tasks apart, the task first.
+
+    A task is its name and its options: copy memory with delays 50 and 200 are two. What
+    has to be added to `by` is logged.
+    """
+    by = list(dict.fromkeys(short_key(full_key(name)) for name in by))
+    added: list[str] = []
+    if "task" not in by and _mixed(records, by, ["task.name"]):
+        added.append("task")
+    options = sorted({key for record in records for key in record.config if _is_option(key)})
+    added += [key for key in _mixed(records, [*added, *by], options) if key not in by]
+    if added:
+        log.warning(
+            "runs of different tasks are not averaged: grouped by %s as well", ", ".join(added)
+        )
+    after = by.index("task") + 1 if "task" in by else 0
+    return [*by[:after], *added, *by[after:]]
+
+
+def varying(records: Sequence[Record]) -> list[str]:
+    """The keys but the seed on which runs differ; those that are swept first, then names."""
+    whole = [record for record in records if _is_whole(record)]
+    if not whole:
+        return []
+    first = whole[0].config
+    keys = {key for record in whole for key in record.config} - {"seed"}
+    found = [key for key in keys if any(r.config.get(key) != first.get(key) for r in whole)]
+    swept = {key for record in whole for key in record.swept}
+    return sorted(found, key=lambda key: (key not in swept, not key.endswith(".name"), key))
+
+
+def settings(records: Sequence[Record]) -> list[Setting]:
+    """The settings among the runs; a run whose configuration cannot be read belongs to none.
+
+    Of keys that vary together, such as those of the cells' own options, as few are told
+    as tell the settings apart; keys that a sweep changes are all told.
+    """
+    keys = varying(records)
+    swept = {key for record in records for key in record.swept}
+    parts: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        if _is_whole(record):
+            values = tuple(json.dumps(record.config.get(key)) for key in keys)
+            parts.setdefault(values, []).append(record)
+    shown = list(range(len(keys)))
+    for place in reversed(range(len(keys))):
+        fewer = [other for other in shown if other != place]
+        distinct = {tuple(values[other] for other in fewer) for values in parts}
+        if keys[place] not in swept and len(distinct) == len(parts):
+            shown = fewer
+    return [
+        Setting({keys[place]: members[0].config.get(keys[place]) for place in shown}, members)
+        for _, members in sorted(parts.items())
+    ]
+
+
+def telling_keys(records: Sequence[Record]) -> list[str]:
+    """The keys that tell the settings among the runs apart; none of a single setting."""
+    found = settings(records)
+    return list(found[0].values) if len(found) > 1 else []
+
+
+def with_numbers(records: Sequence[Record], key: str) -> list[Record]:
+    """The runs that have a value of the key, at least one; how many have none is logged.
+
+    Raises `UsageError` if no run has one, or a value is not a number.
+    """
+    grouped(records, [key])  # raises the error that tells the keys there are
+    found = [record for record in records if record.config.get(key) is not None]
+    if not found:
+        raise UsageError(f"{key} has no value in any of the runs")
+    for record in found:
+        value = record.config[key]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{key} must be a number, not {value!r} as of {record.run}")
+    if len(found) < len(records):
+        log.warning("%d runs have no %s and are left out", len(records) - len(found), key)
+    return found
+
+
+def value_text(value: Any) -> str:
+    """A configuration value for a table or a legend, floats with six digits."""
+    if value is None:
+        return NOTHING
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def status_kind(record: Record) -> str:
+    """The first word of a run's status: `killed` of `killed (the same command resumes)`."""
+    return record.status.partition(" ")[0]
+
+
+def _mixed(records: Sequence[Record], by: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Which of the keys differ within a group."""
+    whole = [record for record in records if _is_whole(record)]
+    groups = [members for _, members in grouped(whole, by)] if whole else []
+    return [
+        key
+        for key in keys
+        if any(
+            r.config.get(key) != members[0].config.get(key) for members in groups for r in members
+        )
+    ]
+
+
+def _is_whole(record: Record) -> bool:
+    """Whether the configuration is known, and not only the task and the cell."""
+    return "seed" in record.config
+
+
+def _is_option(key: str) -> bool:
+    return key.startswith("task.") and key != "task.name"
+
+
+def _place(value: Any) -> tuple[int, float, str]:
+    """Where a value stands in a column: missing, then numbers, then texts."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, int | float):
+        return 1, float(value), json.dumps(value) if isinstance(value, bool) else ""
+    return 2, 0.0, value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,100 @@
+"""Figures of runs by their names: `test_NAME` of the best checkpoint, `valid_NAME` of the headline.
+
+Which way a score points: the headline's way as the run says it; otherwise lower for
+losses and errors (`LOWER`), higher for `HIGHER`; any other must be said.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from rnnexp.errors import UsageError, unknown
+from rnnexp.report.records import Record
+
+log = logging.getLogger("rnnexp")
+PREFIXES = ("test_", "valid_")
+LOWER = frozenset({"loss", "nll", "error", "mse", "nmse", "rmse", "mae", "bits", "perplexity"})
+HIGHER = frozenset({"accuracy", "exact", "f1", "precision", "recall"})
+
+
+def metric_value(record: Record, metric: str) -> float | None:
+    """The metric of a completed run; None if it has none, or was not completed."""
+    if record.status != "completed":
+        return None
+    prefix, _, name = metric.partition("_")
+    if prefix == "test":
+        return record.test.get(name)
+    best = record.best
+    return best.value if best is not None and best.metric == name else None
+
+
+def known_metrics(records: Sequence[Record]) -> list[str]:
+    """The metrics that at least one of the completed runs has."""
+    done = [record for record in records if record.status == "completed"]
+    test = {f"test_{name}" for record in done for name in record.test}
+    valid = {f"valid_{record.best.metric}" for record in done if record.best is not None}
+    return sorted(test | valid)
+
+
+def require_metric(records: Sequence[Record], metric: str) -> None:
+    """Raise `UsageError` for a metric that no completed run has, with those that there are.
+
+    Where no run is completed any name of the right form will do.
+    """
+    known = known_metrics(records)
+    if not known and metric.startswith(PREFIXES):
+        log.warning("no run is completed yet: there is no %s", metric)
+        return
+    if metric not in known:
+        error = unknown("metric", metric, known or ("test_NAME", "valid_NAME"))
+        hint = " Of validation only the headline is kept." if metric.startswith("valid_") else ""
+        raise UsageError(f"{error}{hint}")
+
+
+def default_metric(records: Sequence[Record]) -> str:
+    """The test score of the headline, if all runs that were evaluated have the same one.
+
+    Raises `UsageError` if they differ, or none was evaluated.
+    """
+    names = {record.best.metric for record in records if record.best is not None}
+    if len(names) == 1:
+        return f"test_{names.pop()}"
+    why = f"these runs have the headlines {', '.join(sorted(names))}"
+    raise UsageError(
+        f"choose a metric: {why if names else 'no run has been evaluated'}. "
+        f"Known: {', '.join(known_metrics(records)) or 'none'}."
+    )
+
+
+def headline_direction(records: Sequence[Record]) -> bool:
+    """Whether more is better of the validation headline of runs of one task.
+
+    Raises `UsageError` if the runs do not agree on it. False where none was evaluated.
+    """
+    kinds = {(r.best.metric, r.best.higher_is_better) for r in records if r.best is not None}
+    if len(kinds) > 1:
+        texts = ", ".join(f"{name} ({'higher' if up else 'lower'})" for name, up in sorted(kinds))
+        raise UsageError(
+            f"runs of one group are judged by different validation scores: {texts}; "
+            "compare them apart"
+        )
+    return kinds.pop()[1] if kinds else False
+
+
+def direction(records: Sequence[Record], metric: str) -> bool:
+    """Whether more is better of `metric`; `UsageError` if nothing says so."""
+    name = metric.partition("_")[2]
+    ways = {
+        record.best.higher_is_better
+        for record in records
+        if record.best is not None and record.best.metric == name
+    }
+    if len(ways) == 1:
+        return ways.pop()
+    words = set(name.split("_"))
+    lower, higher = bool(words & LOWER), bool(words & HIGHER)
+    if ways or lower == higher:
+        raise UsageError(
+            f"cannot tell whether a higher {metric} is better: the runs "
+            f"{'do not agree' if ways else 'do not say'}; say it (higher_is_better)"
+        )
+    return higher

@@ -1,0 +1,234 @@
+"""How a metric depends on a swept number, such as the learning rate: a picture."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnexp.report.figures import COLOURS, save
+from rnnexp.report.groups import (
+    full_key,
+    grouped,
+    short_key,
+    status_kind,
+    telling_keys,
+    value_text,
+    with_numbers,
+    with_tasks,
+)
+from rnnexp.report.metrics import metric_value, require_metric
+from rnnexp.report.records import Record, baseline
+from rnnexp.report.statistics import summarise
+
+log = logging.getLogger("rnnexp")
+MARKERS = ("o", "s", "^")
+DASHES = ("-", "--", ":")
+PANELS_A_ROW = 3
+PANEL_IN = (4.2, 3.1)
+STRIP_ROW_IN = 0.17
+SHIFT, SPREAD = 0.1, 0.4  # of the way to the next place: from group to group, and all at most
+MOST_COUNTS = 12  # with more places than this there is no room for figures beside the crosses
+
+Line = tuple[str, list[Record]]  # the text of a group, and its runs in one panel
+
+
+class _Style(NamedTuple):
+    colour: str
+    marker: str
+    dash: str
+    shift: float  # of its marks, as a share of the way to the next place
+
+
+def draw_sensitivity(
+    records: Sequence[Record],
+    file: Path,
+    *,
+    metric: str,
+    x: str = "optimizer.learning_rate",
+    by: str = "cell",
+) -> None:
+    """Draw the metric over the key `x`, a panel a task and a line a value of the key `by`.
+
+    Lines are means over the completed runs, bands their bootstrap 95 % intervals, marks
+    the runs, side by side where groups share a place. A cross above a panel says that runs
+    diverged at that place, and how many of those that were begun there. The grey line is
+    the task's closed-form baseline, if it has one of this score. What is left out is logged.
+
+    Raises:
+      UsageError: no run has such a key or metric, `x` is not a number, or `file` has an
+        ending that cannot be drawn.
+    """
+    require_metric(records, metric)
+    x, by = full_key(x), short_key(full_key(by))
+    drawn = with_numbers(records, x)
+    _log_what_is_left_out(drawn, metric)
+    keys = [key for key in with_tasks(drawn, ["task"]) if full_key(key) not in (x, full_key(by))]
+    panels = grouped(drawn, keys)
+    groups = [(value_text(group[by]), members) for group, members in grouped(drawn, [by])]
+    styles = {text: _style(place, len(groups)) for place, (text, _) in enumerate(groups)}
+    lost = [text for text, members in groups if _count(members, "diverged")]
+    figure, pairs = _frame(len(panels), len(lost))
+    for (axes, strip), (group, members) in zip(pairs, panels, strict=True):
+        lines = [(value_text(part[by]), runs) for part, runs in grouped(members, [by])]
+        _panel(axes, lines, styles, metric, x)
+        _strip(strip, lines, styles, lost, x)
+        title = "  ".join(
+            value_text(v) if k == "task" else f"{k}={value_text(v)}" for k, v in group.items()
+        )
+        (strip if lost else axes).set_title(title, fontsize="medium")
+    _note_mixtures(figure, grouped(drawn, [*keys, by, x]))
+    _legend(figure, [axes for axes, _ in pairs], by)
+    save(figure, file)
+
+
+def _log_what_is_left_out(records: Sequence[Record], metric: str) -> None:
+    kinds = Counter(
+        status_kind(record) if record.status != "completed" else f"completed without a {metric}"
+        for record in records
+        if record.status != "diverged" and not np.isfinite(_value(record, metric))
+    )
+    if kinds:
+        log.warning("not drawn: %s", ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())))
+
+
+def _frame(panels: int, lost: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """A figure of panels, each with a strip above it of a row a group that diverged."""
+    rows = -(-panels // PANELS_A_ROW)
+    columns, strip = -(-panels // rows), STRIP_ROW_IN * max(lost, 0.1)
+    size = (PANEL_IN[0] * columns + 1.2, (PANEL_IN[1] + strip + 0.25) * rows)
+    figure = plt.figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[strip, PANEL_IN[1]] * rows)
+    pairs = []
+    for number in range(panels):
+        row, column = divmod(number, columns)
+        axes = figure.add_subplot(grid[2 * row + 1, column])
+        pairs.append((axes, figure.add_subplot(grid[2 * row, column], sharex=axes)))
+    return figure, pairs
+
+
+def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str, x: str) -> None:
+    """A task's lines, bands, marks and baseline."""
+    everything = [record for _, members in lines for record in members]
+    places = sorted({float(record.config[x]) for record in everything})
+    if logarithmic := _spans_decades(places):
+        axes.set_xscale("log")
+    gap = _smallest_gap(places, logarithmic)
+    values = []
+    for text, members in lines:
+        style = styles[text]
+        for place, runs in _by_place(members, x):
+            found = [value for value in (_value(run, metric) for run in runs) if np.isfinite(value)]
+            shift = style.shift * gap
+            mark = place * 10**shift if logarithmic else place + shift
+            axes.scatter(
+                [mark] * len(found), found, s=11, color=style.colour, marker=style.marker,
+                alpha=0.55, linewidths=0, zorder=2,
+            )  # fmt: skip
+            values += found
+        _line(axes, text, members, style, metric, x)
+    if _spans_decades(values):
+        axes.set_yscale("log")
+    levels = (baseline(record.path).get(metric.partition("_")[2]) for record in everything)
+    if (level := next((level for level in levels if level is not None), None)) is not None:
+        axes.axhline(level, color="0.45", linestyle=(0, (6, 3)), linewidth=1, label="baseline")
+    axes.set(xlabel=short_key(x), ylabel=metric)
+
+
+def _line(axes: Axes, text: str, members: list[Record], style: _Style, metric: str, x: str) -> None:
+    """A group's means over the places, and the band of their intervals."""
+    points = []
+    for place, runs in _by_place(members, x):
+        values = np.array([_value(record, metric) for record in runs])
+        point = summarise(values[np.isfinite(values)])
+        if point.mean is not None:
+            points.append([place, point.mean, point.low, point.high])  # None becomes NaN
+    place_P, mean_P, low_P, high_P = np.array(points, np.float64).reshape(-1, 4).T
+    axes.plot(
+        place_P, mean_P, style.dash, color=style.colour, marker=style.marker, markersize=4,
+        label=text, zorder=3,
+    )  # fmt: skip
+    axes.fill_between(place_P, low_P, high_P, color=style.colour, alpha=0.15, linewidth=0)
+
+
+def _strip(
+    strip: Axes, lines: list[Line], styles: dict[str, _Style], lost: list[str], x: str
+) -> None:
+    """A row a group: a cross where runs diverged, and how many of how many."""
+    if not lost:
+        strip.set_axis_off()
+        return
+    strip.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
+    strip.spines[:].set_visible(False)
+    strip.tick_params(axis="y", length=0, labelsize=7)
+    strip.set_ylim(len(lost) - 0.5, -0.5)
+    strip.set_yticks(range(len(lost)), [f"{text} diverged" for text in lost])
+    places = {record.config[x] for _, members in lines for record in members}
+    for text, members in lines:
+        for place, runs in _by_place(members, x):
+            if count := _count(runs, "diverged"):
+                row, colour = lost.index(text), styles[text].colour
+                strip.plot([place], [row], "x", color=colour, markersize=5, clip_on=False)
+                begun = len(runs) - _count(runs, "waiting")
+                if begun > 1 and len(places) <= MOST_COUNTS:
+                    strip.annotate(
+                        f"{count}/{begun}", (place, row), (4, 0), textcoords="offset points",
+                        fontsize=6, va="center", annotation_clip=False,
+                    )  # fmt: skip
+
+
+def _note_mixtures(figure: Figure, points: list[tuple[dict[str, Any], list[Record]]]) -> None:
+    """Say so, in the log and in the picture, if points are means of several settings."""
+    mixed = {key for _, runs in points for key in telling_keys(runs)}
+    if mixed:
+        text = f"points are means of runs that differ in {', '.join(sorted(mixed))}"
+        log.warning(text)
+        figure.supxlabel(text, fontsize="small", color="0.35")
+
+
+def _legend(figure: Figure, panels: list[Axes], by: str) -> None:
+    handles: dict[Any, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if "baseline" in handles:  # last, whatever the first panel has
+        handles["baseline"] = handles.pop("baseline")
+    figure.legend(
+        list(handles.values()), list(handles), title=by, loc="outside right upper",
+        frameon=False, fontsize="small",
+    )  # fmt: skip
+
+
+def _style(place: int, count: int) -> _Style:
+    """Of the group at a place among so many; colours first, then marks and dashes."""
+    turn, colour = divmod(place, len(COLOURS))
+    shift = (place - (count - 1) / 2) * min(SHIFT, SPREAD / max(1, count - 1))
+    return _Style(COLOURS[colour], MARKERS[turn % len(MARKERS)], DASHES[turn % len(DASHES)], shift)
+
+
+def _by_place(members: Sequence[Record], x: str) -> list[tuple[float, list[Record]]]:
+    return [(float(group[x]), runs) for group, runs in grouped(members, [x])]
+
+
+def _count(members: Sequence[Record], kind: str) -> int:
+    return sum(status_kind(record) == kind for record in members)
+
+
+def _value(record: Record, metric: str) -> float:
+    value = metric_value(record, metric)
+    return float("nan") if value is None else value
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    return len(values) > 0 and min(values) > 0 and max(values) > 10 * min(values)
+
+
+def _smallest_gap(places: Sequence[float], logarithmic: bool) -> float:
+    """The least distance of neighbours on the axis as it is drawn, or an eighth of its length."""
+    scaled = np.log10(places) if logarithmic else np.array(places)
+    return float(min(np.diff(scaled).min(), np.ptp(scaled) / 8)) if len(scaled) > 1 else 0.0

@@ -1,0 +1,50 @@
+"""What a sweep will take, group by group: memory from shapes, time from a short measurement."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rnnexp.errors import UsageError
+from rnnexp.registry import make_plan
+from rnnexp.runner import CHUNK_STEPS
+from rnnexp.sweep.devices import start_devices
+from rnnexp.sweep.launch import Proposal
+from rnnexp.sweep.measure import Times, data_bytes, lane_bytes
+from rnnexp.trees import tree_size
+
+log = logging.getLogger("rnnexp")
+MIB = 2**20
+
+
+def estimate(
+    proposal: Proposal, *, data_dir: Path | None, measure: bool
+) -> dict[int, Mapping[str, Any]]:
+    """By group: parameters, MiB of a run and of the data sets, and time.
+
+    The time, in seconds for the whole group on this machine, counts training steps alone.
+    It is known where a width was measured before, or else measured now if `measure`.
+    """
+    costs: dict[int, Mapping[str, Any]] = {}
+    start_devices(max(len(runs) for runs in proposal.groups.values()))
+    for group, runs in proposal.groups.items():
+        config = runs[0].frozen()
+        try:
+            plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
+        except UsageError as error:
+            log.warning("group %d cannot be made: %s", group, error)
+            continue
+        devices = min(len(jax.devices()), len(runs))
+        times = Times(plan, devices)
+        seconds = None
+        if measure or times.known(1):
+            seconds = times.fastest() * plan.total_steps * len(runs)
+        costs[group] = {
+            "parameters": tree_size(plan.params),
+            "MiB a run": lane_bytes(plan) / MIB,
+            "MiB of data": data_bytes(plan) / MIB,
+            "seconds": seconds,
+        }
+    return costs

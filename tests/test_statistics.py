@@ -1,0 +1,105 @@
+"""Intervals and ranks against SciPy's and against the normal distribution."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats  # type: ignore[import-untyped]
+
+from rnnexp.report.statistics import bootstrap_interval, mean_ranks, ranks, summarise
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_the_interval_is_scipy_s_percentile_bootstrap(n: int) -> None:
+    values = np.random.default_rng(n).lognormal(size=n)
+    got = bootstrap_interval(values)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=200_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    # A quantile q of B draws has the standard error sqrt(q (1 - q) / B) / density; with the
+    # density of a normal at its 2.5 % point that is 0.027 standard errors of the mean.
+    error = values.std() / math.sqrt(n) * math.sqrt(0.025 * 0.975 / 10_000) / 0.058
+    assert got is not None
+    np.testing.assert_allclose(got, expected, atol=5 * error, rtol=0)
+
+
+def test_the_interval_of_many_values_is_the_normal_one() -> None:
+    values = np.random.default_rng(0).exponential(size=4000)
+    got = bootstrap_interval(values)
+    half = 1.959964 * values.std() / math.sqrt(4000)
+    assert got is not None
+    np.testing.assert_allclose(
+        got, [values.mean() - half, values.mean() + half], atol=0.1 * half, rtol=0
+    )
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        low, high = bootstrap_interval(generator.normal(size=50), resamples=500) or (1.0, 0.0)
+        hits += low <= 0 <= high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_a_wider_level_gives_a_wider_interval() -> None:
+    values = np.arange(10.0)
+    narrow, wide = (bootstrap_interval(values, level=level) for level in (0.5, 0.99))
+    assert narrow is not None
+    assert wide is not None
+    assert wide[0] < narrow[0] < 4.5 < narrow[1] < wide[1]
+
+
+def test_few_or_infinite_values_have_no_interval() -> None:
+    assert bootstrap_interval(np.array([])) is None
+    assert bootstrap_interval(np.array([1.0])) is None
+    assert bootstrap_interval(np.array([1.0, math.inf, 2.0])) is None
+    assert bootstrap_interval(np.array([2.0, 2.0])) == (2.0, 2.0)
+
+
+def test_the_interval_is_the_same_each_time_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=7)
+    first = bootstrap_interval(values)
+    assert bootstrap_interval(values) == first
+    assert bootstrap_interval(values, seed=1) != first
+    monkeypatch.setattr("rnnexp.report.statistics.CHUNK", 100)
+    chunked = bootstrap_interval(values)
+    assert chunked is not None
+    assert first is not None
+    np.testing.assert_allclose(chunked, first, atol=0.1)  # other draws of the same generator
+
+
+def test_summaries_do_not_depend_on_the_order() -> None:
+    values = np.random.default_rng(0).normal(size=9)
+    got = summarise(values)
+    assert got == summarise(values[::-1]) == summarise(np.random.default_rng(1).permutation(values))
+    assert got.n == 9
+    assert got.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert got.median == np.median(values)
+    assert got[3:] == bootstrap_interval(np.sort(values))
+
+
+def test_summaries_of_nothing_and_of_infinities() -> None:
+    assert summarise(np.array([])) == (0, None, None, None, None)
+    assert summarise(np.array([3.0])) == (1, 3.0, 3.0, None, None)
+    assert summarise(np.array([1.0, math.inf])) == (2, math.inf, math.inf, None, None)
+    assert math.isnan(summarise(np.array([-math.inf, math.inf])).mean or 0)
+
+
+@pytest.mark.parametrize("higher", [False, True])
+def test_ranks_are_scipy_s(higher: bool) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        scores = generator.integers(0, 5, size=8).astype(float)  # with ties
+        expected = stats.rankdata(-scores if higher else scores)
+        np.testing.assert_array_equal(ranks(scores, higher_is_better=higher), expected)
+
+
+def test_missing_scores_have_no_rank_and_count_in_no_mean() -> None:
+    nan = math.nan
+    scores = np.array([[1.0, 2.0, 3.0], [nan, 2.0, 2.0], [3.0, nan, 1.0]])
+    got, means = mean_ranks(scores, higher_is_better=False)
+    np.testing.assert_array_equal(got, [[1, 2, 3], [nan, 1.5, 1.5], [2, nan, 1]])
+    np.testing.assert_array_equal(means, [1.5, 1.75, (3 + 1.5 + 1) / 3])
+    _, means = mean_ranks(np.array([[1.0, nan]]), higher_is_better=True)
+    np.testing.assert_array_equal(means, [1.0, nan])
