@@ -5,6 +5,7 @@ last checkpoints, and turns what ends a run into a status. It computes nothing.
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -136,7 +137,7 @@ class Journal:
         self.observer.evaluated("valid", self.step, scores)
         best = self.progress.best_value
         sign = 1 if self.task.higher_is_better else -1
-        if best is None or sign * value > sign * best:
+        if best is None or math.isnan(best) or sign * value > sign * best:
             self.progress = Progress(self.step, value, self.step, 0)
             self.checkpoints.save("best", state, self.progress)
         else:

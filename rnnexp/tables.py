@@ -5,7 +5,6 @@ JAX is imported; so an entry holds where its factory is, and imports it on deman
 """
 
 import importlib
-import importlib.metadata
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -114,6 +113,8 @@ class Table:
         if self._plugins_read:
             return
         self._plugins_read = True
+        import importlib.metadata  # slow to import, and most commands need no plug-ins
+
         for point in importlib.metadata.entry_points(group=f"rnnexp.{self.kind}s"):
             if point.name in self._entries:
                 raise UsageError(

@@ -17,6 +17,13 @@ START = (
     str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats",
     "--object-store-memory=80000000", "--log-color=false",
 )  # fmt: skip
+NOTICE = {
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""So that the head notices a lost node after seconds."""
 
 
 class RayCluster:
@@ -58,6 +65,7 @@ class RayCluster:
             self.started[node] = subprocess.Popen(
                 [*START, f"--node-ip-address={node}", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=os.environ | NOTICE,
             )  # fmt: skip
 
     def _await(self, node: str, limit_s: float = 60.0) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,11 @@ from rnnexp.sweep.executors.base import make_order
 from rnnexp.sweep.executors.process import Process, judge
 from tests.counted_jobs import MODULE, alive, behave, numbers, run, start_driver, steps, until
 
-pytestmark = pytest.mark.usefixtures("in_root")
+
+@pytest.fixture(autouse=True)
+def in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs work in the folder of their driver: from here they find the stand-in worker."""
+    monkeypatch.chdir(root)
 
 
 def test_jobs_run_to_their_ends_and_tell_their_counts(

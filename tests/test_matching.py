@@ -89,7 +89,10 @@ def test_the_number_counted_is_that_of_the_weights_drawn(
 ) -> None:
     config, task = configured(name, **changes)
     found = match_width(config, task, PARAMETERS, tolerance=0.05)
-    params = nnx.state(build_model(found, task, jax.random.key(0)), nnx.Param)
+    draw = jax.jit(
+        lambda key: nnx.to_pure_dict(nnx.state(build_model(found, task, key), nnx.Param))
+    )
+    params = draw(jax.random.key(0))
     assert count_parameters(found, task) == tree_size(params)
     assert abs(tree_size(params) - PARAMETERS) <= 0.05 * PARAMETERS
 
@@ -194,6 +197,16 @@ def test_all_misses_are_named_with_the_nearest_number_that_all_match() -> None:
             require_match([lstm], nearer, 0.01)
 
 
+def test_the_number_advised_is_the_nearer_of_the_two() -> None:
+    config, task = configured("copy_memory/lstm")
+    low, high = Counts(config, task).around(20_100)
+    ends = int(low.parameters / 0.99), int(high.parameters / 1.01) + 1
+    assert ends[1] - 20_100 < 20_100 - ends[0]
+    for wanted, advised in [(20_100, ends[1]), (ends[0] + 1, ends[0])]:
+        with pytest.raises(UsageError, match=f"can have is {advised}$"):
+            match_width(config, task, wanted)
+
+
 def test_a_number_that_all_match_is_sought_both_ways_and_given_up() -> None:
     models = [Counts(*configured(f"adding/{cell}")) for cell in ("lstm", "gru")]
     for upwards in (False, True):
@@ -223,11 +236,12 @@ def test_a_sweep_is_matched_cell_by_cell_and_says_so() -> None:
 
 
 def test_statements_name_what_else_decides_the_width() -> None:
-    sweep = points("cell=rnn,cornn", "task=adding,copy_memory", "model.num_layers=1,2")
+    sweep = points("cell=rnn", "task=adding,copy_memory", "model.num_layers=1,2")
     _, statements = matched(sweep, PARAMETERS, tolerance=0.05)
     names = [statement.partition(": ")[0] for statement in statements]
-    cells = [f"{task}/{cell}" for cell in ("rnn", "cornn") for task in ("adding", "copy_memory")]
-    assert names == [f"{name}, model.num_layers {n}" for name in cells for n in (1, 2)]
+    assert names == [
+        f"{task}/rnn, model.num_layers {n}" for task in ("adding", "copy_memory") for n in (1, 2)
+    ]
     _, short = matched(points("cell.recurrent_scale=0.5,1", name="adding/rnn"), PARAMETERS)
     assert len(short) == 1
 

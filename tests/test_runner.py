@@ -1,5 +1,7 @@
 """A run's files and decisions: best checkpoint, early stopping, what is written once."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,13 @@ import xarray
 
 from rnnexp.checkpoint import Checkpoints
 from rnnexp.errors import UsageError
-from rnnexp.outcome import read_result
+from rnnexp.journal import Journal
+from rnnexp.outcome import Observer, read_result
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan
 from rnnexp.report.load import find_run, load_run
 from rnnexp.report.table import gradient_rows, sparkline
-from rnnexp.runlog import read_json
+from rnnexp.runlog import RunLog, read_json
 from rnnexp.runner import run
 from tests.small_run import small_config
 
@@ -39,6 +42,18 @@ def test_the_files_of_a_run(tmp_path: Path) -> None:
     assert find_run("adding/lstm", tmp_path) == find_run(result.path.name[:6], tmp_path)
     with pytest.raises(UsageError, match="Did you mean 'adding/lstm'"):
         find_run("adding/lst", tmp_path)
+
+
+def test_a_first_validation_that_is_not_a_number_is_not_the_best_for_ever(tmp_path: Path) -> None:
+    plan = make_plan(small_config(), data_dir=None, chunk_steps=2)
+    journal = Journal(plan, RunLog(tmp_path / "run"), Observer())
+    state = journal.begin([])
+    for step, value in ((30, math.nan), (60, 0.5), (90, 0.7)):
+        journal.progress = replace(journal.progress, step=step)
+        journal.evaluated({"loss": value}, state)
+    assert (journal.progress.best_value, journal.progress.best_step) == (0.5, 60)
+    assert journal.progress.stale_evaluations == 1
+    journal.close()
 
 
 def test_the_test_set_sees_the_best_checkpoint(tmp_path: Path) -> None:

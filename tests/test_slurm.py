@@ -15,7 +15,12 @@ from tests import fake_slurm
 from tests.counted_jobs import MODULE, alive, behave, numbers, run, start_driver, steps, until
 
 submitit = pytest.importorskip("submitit", reason="submitit is not installed")
-pytestmark = pytest.mark.usefixtures("in_root")
+
+
+@pytest.fixture(autouse=True)
+def in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs work in the folder of their driver: from here they find the stand-in worker."""
+    monkeypatch.chdir(root)
 
 
 def test_a_preempted_submitit_job_checkpoints_and_goes_on(tmp_path: Path) -> None:

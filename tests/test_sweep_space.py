@@ -22,6 +22,7 @@ from rnnexp.sweep.space import (
     read_base,
     suggestion_axes,
 )
+from rnnexp.sweep.values import drawn
 
 RATE = "optimizer.learning_rate"
 
@@ -164,31 +165,44 @@ def test_every_experiment_and_seed_gets_the_same_draws() -> None:
     assert Counter(drawn[0]) == dict.fromkeys(drawn[0], 2)
 
 
+def draws(text: str, kind: type, count: int = 2000) -> list[Any]:
+    """Values of one axis from uniform draws."""
+    (axis,) = parse_space([text]).axes
+    return [drawn(axis, kind, share) for share in np.random.default_rng(1).random(count)]
+
+
 def test_draws_have_the_distribution_of_their_axis() -> None:
-    texts = (f"{RATE}=log:1e-5..1e-1", "model.dropout=linear:0..0.5", "optimizer.name=sgd,adam")
-    found = points(
-        *texts, "cell.hidden_size=linear:1..4", "model.num_layers=log:1..8", "random:1000"
-    )
-    shares = {
-        "log": (np.log10(values(found, RATE)) + 5) / 4,
-        "linear": np.array(values(found, "model.dropout")) / 0.5,
-    }
-    for share in shares.values():
+    shares = [
+        (np.log10(draws(f"{RATE}=log:1e-5..1e-1", float)) + 5) / 4,
+        np.array(draws("model.dropout=linear:0..0.5", float)) / 0.5,
+    ]
+    for share in shares:
         assert share.min() >= 0
         assert share.max() <= 1
-        # Kolmogorov-Smirnov, 1e-6 level: sqrt(-ln(5e-7) / 2) / sqrt(n)
-        distance = np.abs(np.sort(share) - (np.arange(1000) + 0.5) / 1000).max()
-        assert distance < np.sqrt(-np.log(5e-7) / 2 / 1000)
-    expected: dict[str, dict[Any, float]] = {
-        "optimizer.name": {"sgd": 0.5, "adam": 0.5},
-        "cell.hidden_size": dict.fromkeys((1, 2, 3, 4), 0.25),
-        "model.num_layers": {n: np.log((n + 0.5) / (n - 0.5)) / np.log(17) for n in range(1, 9)},
-    }
-    for key, probabilities in expected.items():
-        counts = Counter(values(found, key))
-        assert set(counts) == set(probabilities)
-        for value, p in probabilities.items():
-            assert abs(counts[value] / 1000 - p) < 5 * np.sqrt(p * (1 - p) / 1000), (key, value)
+        # Kolmogorov-Smirnov: a larger distance has a probability of 1e-6
+        distance = np.abs(np.sort(share) - (np.arange(2000) + 0.5) / 2000).max()
+        assert distance < np.sqrt(np.log(2e6) / 2 / 2000)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "probabilities"),
+    [
+        ("optimizer.name=sgd,adam", str, {"sgd": 0.5, "adam": 0.5}),
+        ("cell.hidden_size=linear:1..4", int, dict.fromkeys((1, 2, 3, 4), 0.25)),
+        (
+            "model.num_layers=log:1..8",
+            int,
+            {n: np.log((n + 0.5) / (n - 0.5)) / np.log(17) for n in range(1, 9)},
+        ),
+    ],
+)
+def test_draws_of_separate_values_have_their_probabilities(
+    text: str, kind: type, probabilities: dict[Any, float]
+) -> None:
+    counts = Counter(draws(text, kind))
+    assert set(counts) == set(probabilities)
+    for value, p in probabilities.items():
+        assert abs(counts[value] / 2000 - p) < 5 * np.sqrt(p * (1 - p) / 2000)
 
 
 def test_a_zip_is_drawn_as_one() -> None:
@@ -204,6 +218,14 @@ def test_a_key_multiplies_only_the_experiments_that_have_it(
     assert Counter(p.config.cell.name for p in found) == {"rnn": 2, "lstm": 6, "gru": 2}
     assert all(("cell.forget_bias" in p.changes) == (p.config.cell.name == "lstm") for p in found)
     assert logged(caplog) == ["config.cell.forget_bias is no key of rnn, gru: not swept there"]
+
+
+def test_a_zip_is_shortened_where_one_of_its_keys_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = points("cell=rnn,lstm", "zip:cell.forget_bias=0,1,2;train.batch_size=8,8,16")
+    assert [p.changes["train.batch_size"] for p in found] == [8, 16, 8, 8, 16]
+    assert logged(caplog) == ["config.cell.forget_bias is no key of rnn: not swept there"]
 
 
 def test_what_the_base_sets_holds_where_the_key_exists(caplog: pytest.LogCaptureFixture) -> None:

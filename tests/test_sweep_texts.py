@@ -124,6 +124,20 @@ def test_a_wrong_base_is_refused() -> None:
         read_base("adding/rnn", [], file=experiment("adding/gru"))
 
 
+def test_a_file_that_unsets_a_duration_must_set_another_unit(tmp_path: Path) -> None:
+    lines = ("def get_config():", "    c = experiment('digits/rnn')")
+    unset = "    c.train.duration_epochs = None"
+    set_again = "    c.train.duration_steps = 7"
+    space = parse_space(["task=digits,adding"])
+    file = write(tmp_path, *lines, unset, set_again, "    return c")
+    found = expand(space, read_base(None, [f"--config={file}"]))
+    assert values(found, "train.duration_steps") == [7, 7]
+    assert values(found, "train.duration_epochs") == [None, None]
+    file = write(tmp_path, *lines, unset, "    return c")
+    with pytest.raises(UsageError, match="exactly one of"):
+        expand(space, read_base(None, [f"--config={file}"]))
+
+
 def test_a_file_with_an_unknown_key_is_refused() -> None:
     config = experiment("adding/rnn")
     with config.unlocked():

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console, JustifyMethod
-from rich.table import Table
-from rich.text import Text
-
 from rnnexp.report.plain import plain_table
 
 MANY_ROWS = 200
@@ -17,6 +13,10 @@ def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
     if len(rows) > MANY_ROWS:
         print(plain_table(title, rows), end="")
         return
+    from rich.console import Console, JustifyMethod
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left")
     for name, value in rows[0].items():
         justify: JustifyMethod = "left" if isinstance(value, str) else "right"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import UsageError
+from rnnexp.errors import UsageError, require_choice
 from rnnexp.files import to_json
 
 log = logging.getLogger("rnnexp")
@@ -17,6 +17,8 @@ SHOWN_REASONS = 5
 
 def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sweep`."""
+    from rnnexp.sweep.executors import EXECUTORS
+
     for directory, function in (
         (known.status, print_state),
         (known.retry_failed, _retry),
@@ -26,6 +28,7 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             if known.experiment or known.sweep or rest:
                 raise UsageError("--status, --retry-failed and --cancel take a directory alone")
             return function(directory, known)
+    require_choice("executor", known.executor, EXECUTORS)
     if known.search is not None:
         from rnnexp.commands.search import search_command
 
@@ -61,7 +64,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
         costs = estimate(proposal, data_dir=data_dir, measure=known.dry_run)
     rows = group_rows(proposal, known.runs_dir, costs)
-    total = f"{len(proposal.runs)} runs in {len(rows)} compile groups"
+    total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
     if not known.json:
         for statement in proposal.statements:
             print(statement)
@@ -129,7 +132,7 @@ def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
             rest = sum(count for _, count in found[SHOWN_REASONS:])
             print(f"{rest} {status} for {len(found) - SHOWN_REASONS} other reasons")
     parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    print(f"{sum(counts.values())} runs: {parts}")
+    print(f"{_count(sum(counts.values()), 'run')}: {parts}")
     if counts.get("failed"):
         print(f"rnnexp sweep --retry-failed {sweep_dir}")
     print(f"rnnexp compare {sweep_dir}")
@@ -170,6 +173,10 @@ def _readable(row: dict[str, Any]) -> dict[str, object]:
         seconds = row["seconds"]
         shown["time"] = "not measured" if seconds is None else _duration(seconds)
     return shown
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
-from rnnexp.config import UNITS, experiment, finish, flat, require_known, settle_durations
+from rnnexp.config import experiment, finish, flat, require_known, settle_durations
 from rnnexp.errors import UsageError, first_line
 from rnnexp.modules import load_module
 from rnnexp.overrides import call, load_file, module_config, override, read_arguments
@@ -122,21 +122,14 @@ def make_start(base: Base, name: str) -> Start:
 
 
 def file_changes(base: Base) -> dict[str, Any]:
-    """Where the base's file differs from the defaults of its own experiment, by key.
-
-    Units of a duration that it unsets are left out: another unit is set instead.
-    """
+    """Where the base's file differs from the defaults of its own experiment, by key."""
     if base.file is None:
         return {}
     own, found = flat(experiment(base.name)), flat(base.file)
     if own.keys() != found.keys():
         finish(base.file)  # raises the error that names the key
     return {
-        key: value
-        for key, value in found.items()
-        if value != own[key]
-        and key not in EXPERIMENT
-        and not (value is None and key.endswith(UNITS))
+        key: value for key, value in found.items() if value != own[key] and key not in EXPERIMENT
     }
 
 

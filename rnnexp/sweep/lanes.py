@@ -5,7 +5,7 @@ The runs come from a list, or one by one from a search that makes them up as it 
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -143,11 +143,11 @@ class _Latest(Observer):
     """Remembers the latest validation."""
 
     def __init__(self) -> None:
-        self.scores: dict[str, float] = {}
+        self.scores: Mapping[str, float] = {}
 
-    def evaluated(self, split: str, step: int, scores: object) -> None:
+    def evaluated(self, split: str, step: int, scores: Mapping[str, float]) -> None:
         del step
-        if split == "valid" and isinstance(scores, dict):
+        if split == "valid":
             self.scores = scores
 
 

@@ -35,8 +35,7 @@ def count_parameters(config: FrozenConfigDict, task: Task) -> int:
 
 def with_width(config: FrozenConfigDict, hidden_size: int) -> FrozenConfigDict:
     """The configuration with another `cell.hidden_size`."""
-    # a plain copy shares the references that hold unset durations
-    copied = ConfigDict(config).copy_and_resolve_references()
+    copied = ConfigDict(config)
     copied.cell.hidden_size = hidden_size
     return finish(copied)
 
