@@ -100,7 +100,9 @@ def search(
             name, len(asked.all()), trials, sampler, pruner, at_once,
         )  # fmt: skip
         if outline.settings < trials:
-            log.info("there are only %d settings; repeated ones are not run again", outline.settings)
+            log.info(
+                "there are only %d settings; repeated ones are not run again", outline.settings
+            )
         searcher = Searcher(asked, ProgramNames(data_dir), most=at_once, told=told)
         room = _Room(searcher, runs_dir, data_dir, imported, at_once, width)
         stopped = train(room, stopped=lambda: searcher.lost is not None or cancelled(sweep_dir))
@@ -133,7 +135,11 @@ def _study(
     try:
         with seat.alone():
             database = open_storage(storage, sweep_dir)
-            study = open_study(database, name, outline)
+            study = open_study(
+                database, name, higher_is_better=outline.goal.higher_is_better,
+                identity=outline.identity,
+            )  # fmt: skip
+            study.pruner = outline.pruner
             plan = GrowingPlan(
                 sweep_dir, runs_dir, search=name, sampler=outline.sampler_name,
                 pruner=outline.pruner_name, trials=outline.budget,
@@ -162,9 +168,7 @@ class _Room:
         width: int | None,
     ):
         self.searcher, self.at_once, self.width = searcher, at_once, width
-        self.recruits = partial(
-            Recruits, runs_dir=runs_dir, data_dir=data_dir, imported=imported
-        )
+        self.recruits = partial(Recruits, runs_dir=runs_dir, data_dir=data_dir, imported=imported)
         self.ready: OrderedDict[str, tuple[Programs, Recruits]] = OrderedDict()
 
     def enter(self, program: str) -> tuple[Programs, Recruits] | None:
@@ -175,9 +179,7 @@ class _Room:
                 return None
             devices = min(len(jax.devices()), self.at_once)
             most = self.at_once // devices
-            best = self.width or min(
-                most, choose_width(plan, devices=devices, runs=devices * most)
-            )
+            best = self.width or min(most, choose_width(plan, devices=devices, runs=devices * most))
             while len(self.ready) >= KEPT:
                 self.ready.popitem(last=False)
             self.ready[program] = Programs(plan, Layout(devices, best)), recruits
@@ -188,6 +190,8 @@ class _Room:
 def train(room: _Room, *, stopped: Callable[[], bool]) -> str | None:
     """Train program after program until nothing is left; what stopped it before, or None."""
     with StopRequest() as stop:
+        if stopped():
+            return "cancelled"
         while stop.name is None and (program := room.searcher.next_program()) is not None:
             if (entered := room.enter(program)) is None:
                 continue

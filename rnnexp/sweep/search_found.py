@@ -46,15 +46,15 @@ class Found:
     stopped: str | None = None
 
 
-def summarise(
-    name: str, trials: "Sequence[FrozenTrial]", goal: Goal, stopped: str | None
-) -> Found:
+def summarise(name: str, trials: "Sequence[FrozenTrial]", goal: Goal, stopped: str | None) -> Found:
     """The summary of a study with these trials; of equal ones the first is the best."""
     statuses = Counter(status_of(trial) for trial in trials)
     repeated = sum("repeats" in trial.user_attrs for trial in trials)
     sign = -1 if goal.higher_is_better else 1
     completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    best = min(completed, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+    best = min(
+        completed, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None
+    )
     return Found(
         name, dict(sorted(statuses.items())), repeated,
         None if best is None else best_of(best, goal.metric), stopped,
@@ -79,4 +79,6 @@ def status_of(trial: "FrozenTrial") -> str:
     """How the run of a trial ended, else what state the trial is in."""
     if outcome := trial.user_attrs.get("outcome"):
         return str(outcome["status"])
-    return {"FAIL": "failed", "COMPLETE": "completed"}.get(trial.state.name, trial.state.name.lower())
+    return {"FAIL": "failed", "COMPLETE": "completed"}.get(
+        trial.state.name, trial.state.name.lower()
+    )

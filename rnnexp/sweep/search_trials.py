@@ -226,6 +226,11 @@ class Trials:
             trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if not trial.user_attrs.get("surplus", False)]
 
+    def has_running(self) -> bool:
+        """Whether trials that are not told bear the name of this process."""
+        running = [trial for trial in self.all() if trial.state == self.states.RUNNING]
+        return any(t.user_attrs.get("searcher") == self.seat.name for t in running)
+
     def _frozen(self, number: int) -> "FrozenTrial":
         return self.study.get_trials(deepcopy=False)[number]
 
