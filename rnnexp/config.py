@@ -216,7 +216,7 @@ def run_id(config: FrozenConfigDict) -> str:
     values = flat(config)
     seed = values.pop("seed")
     text = json.dumps(values, sort_keys=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-seed{seed}"
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-seed{seed}"
 
 
 def options(config: FrozenConfigDict, part: str) -> dict[str, Any]:

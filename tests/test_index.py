@@ -54,7 +54,7 @@ def test_records_hold_what_the_files_hold(tmp_path: Path) -> None:
         assert record.test == status.get("test", {})
         assert record.best is not None
         assert record.best._asdict() == status["best"]
-        assert record.config == flat(ConfigDict(json.loads((path / "config.json").read_text())))
+        assert record.keys == flat(ConfigDict(json.loads((path / "config.json").read_text())))
         assert record.mtime_ns == FIRST_NS + number * SECOND_NS
 
 
@@ -79,7 +79,7 @@ def test_a_second_pass_reads_no_run_and_says_the_same(
     warm = read_index(tmp_path)
     assert noted == []
     assert warm == cold
-    assert [list(record.config) for record in warm] == [list(record.config) for record in cold]
+    assert [list(record.keys) for record in warm] == [list(record.keys) for record in cold]
     assert list_rows(tmp_path)[1]["test"] == "loss 0.101"
 
 
@@ -88,7 +88,7 @@ def test_values_come_back_from_the_cache_with_their_types(tmp_path: Path) -> Non
         value = [1, 1.0, True, "1", None, [1], [1.0], 0, False][seed % 9]
         write_run(tmp_path, changes={"seed": seed, "task.length_steps": value}, age=seed)
     cold, warm = (
-        [repr(record.config["task.length_steps"]) for record in read_index(tmp_path)]
+        [repr(record.keys["task.length_steps"]) for record in read_index(tmp_path)]
         for _ in range(2)
     )
     assert warm == cold
@@ -111,7 +111,7 @@ def test_new_changed_and_deleted_runs_are_seen(
     assert set(records) == {*names, added} - {names[5]}
     assert set(noted) == {names[3], names[4], added}
     assert records[names[3]].reason == "disk full"
-    assert records[names[4]].config["train.batch_size"] == 65
+    assert records[names[4]].keys["train.batch_size"] == 65
 
 
 def test_a_file_that_changes_within_the_resolution_of_its_time_is_seen(tmp_path: Path) -> None:

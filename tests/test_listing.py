@@ -42,7 +42,7 @@ def test_a_damaged_run_hides_no_other(tmp_path: Path, damage: str) -> None:
     records = {record.run: record for record in read_index(tmp_path)}
     assert set(records) == set(names)
     assert [records[name].status for name in names] == ["diverged", "damaged", "completed"]
-    assert records[names[1]].config == {"task.name": "copy_memory", "cell.name": "lstm"}
+    assert records[names[1]].keys == {"task.name": "copy_memory", "cell.name": "lstm"}
     rows = {row["run"]: row for row in list_rows(tmp_path)}
     assert rows[str(tmp_path / names[1])]["test"] == records[names[1]].reason != ""
 
@@ -93,7 +93,7 @@ def test_a_sweep_s_runs_in_the_order_of_its_plan(tmp_path: Path) -> None:
     assert [record.run for record in records] == names
     states = ["waiting", "damaged", "waiting", "completed"]
     assert [record.status for record in records] == states
-    assert [record.config["optimizer.learning_rate"] for record in records] == [1e-2, 1e-3] * 2
+    assert [record.keys["optimizer.learning_rate"] for record in records] == [1e-2, 1e-3] * 2
     assert {record.swept for record in records} == {
         ("cell.name", "optimizer.learning_rate", "seed")
     }

@@ -42,7 +42,7 @@ def grouped(
     value None. Runs within a group are in the order of their names. Raises `UsageError`
     for a key that no run has.
     """
-    known = {key for record in records for key in record.config}
+    known = {key for record in records for key in record.keys}
     for name in by:
         if full_key(name) not in known:
             section = name.partition(".")[0] + "."
@@ -50,10 +50,10 @@ def grouped(
             raise unknown("configuration key", name, siblings or {*known, *ALIASES})
     groups: dict[tuple, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.run):
-        places = tuple(_place(record.config.get(full_key(name))) for name in by)
+        places = tuple(_place(record.keys.get(full_key(name))) for name in by)
         groups.setdefault(places, []).append(record)
     return [
-        ({name: members[0].config.get(full_key(name)) for name in by}, members)
+        ({name: members[0].keys.get(full_key(name)) for name in by}, members)
         for _, members in sorted(groups.items())
     ]
 
@@ -68,7 +68,7 @@ def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     added: list[str] = []
     if "task" not in by and _mixed(records, by, ["task.name"]):
         added.append("task")
-    options = sorted({key for record in records for key in record.config if _is_option(key)})
+    options = sorted({key for record in records for key in record.keys if _is_option(key)})
     added += [key for key in _mixed(records, [*added, *by], options) if key not in by]
     if added:
         log.warning(
@@ -83,9 +83,9 @@ def varying(records: Sequence[Record]) -> list[str]:
     whole = [record for record in records if _is_whole(record)]
     if not whole:
         return []
-    first = whole[0].config
-    keys = {key for record in whole for key in record.config} - {"seed"}
-    found = [key for key in keys if any(r.config.get(key) != first.get(key) for r in whole)]
+    first = whole[0].keys
+    keys = {key for record in whole for key in record.keys} - {"seed"}
+    found = [key for key in keys if any(r.keys.get(key) != first.get(key) for r in whole)]
     swept = {key for record in whole for key in record.swept}
     return sorted(found, key=lambda key: (key not in swept, not key.endswith(".name"), key))
 
@@ -101,7 +101,7 @@ def settings(records: Sequence[Record]) -> list[Setting]:
     parts: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         if _is_whole(record):
-            values = tuple(json.dumps(record.config.get(key)) for key in keys)
+            values = tuple(json.dumps(record.keys.get(key)) for key in keys)
             parts.setdefault(values, []).append(record)
     shown = list(range(len(keys)))
     for place in reversed(range(len(keys))):
@@ -110,7 +110,7 @@ def settings(records: Sequence[Record]) -> list[Setting]:
         if keys[place] not in swept and len(distinct) == len(parts):
             shown = fewer
     return [
-        Setting({keys[place]: members[0].config.get(keys[place]) for place in shown}, members)
+        Setting({keys[place]: members[0].keys.get(keys[place]) for place in shown}, members)
         for _, members in sorted(parts.items())
     ]
 
@@ -127,11 +127,11 @@ def with_numbers(records: Sequence[Record], key: str) -> list[Record]:
     Raises `UsageError` if no run has one, or a value is not a number.
     """
     grouped(records, [key])  # raises the error that tells the keys there are
-    found = [record for record in records if record.config.get(key) is not None]
+    found = [record for record in records if record.keys.get(key) is not None]
     if not found:
         raise UsageError(f"{key} has no value in any of the runs")
     for record in found:
-        value = record.config[key]
+        value = record.keys[key]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UsageError(f"{key} must be a number, not {value!r} as of {record.run}")
     if len(found) < len(records):
@@ -158,15 +158,13 @@ def _mixed(records: Sequence[Record], by: Sequence[str], keys: Sequence[str]) ->
     return [
         key
         for key in keys
-        if any(
-            r.config.get(key) != members[0].config.get(key) for members in groups for r in members
-        )
+        if any(r.keys.get(key) != members[0].keys.get(key) for members in groups for r in members)
     ]
 
 
 def _is_whole(record: Record) -> bool:
     """Whether the configuration is known, and not only the task and the cell."""
-    return "seed" in record.config
+    return "seed" in record.keys
 
 
 def _is_option(key: str) -> bool:

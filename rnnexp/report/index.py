@@ -136,8 +136,8 @@ def _sweep_records(directory: Path) -> list[Record]:
     records = []
     for run, (config, swept) in planned.items():
         record = begun.get(run) or Record(run, f"{root}/{run}", "waiting")
-        known = config if record.status in ("waiting", "damaged") else record.config
-        records.append(replace(record, config=known, swept=swept))
+        known = config if record.status in ("waiting", "damaged") else record.keys
+        records.append(replace(record, keys=known, swept=swept))
     return records
 
 
@@ -221,7 +221,7 @@ def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
     """Add rows. Configurations of the same keys are told by their difference from the first."""
     bases = {tuple(base): number for number, base in enumerate(cache.bases)}
     for record, stamp in fresh:
-        config, keys = record.config, tuple(record.config)
+        config, keys = record.keys, tuple(record.keys)
         if keys not in bases:
             bases[keys] = len(cache.bases)
             cache.bases.append(config)

@@ -29,7 +29,7 @@ class Record:
         read, `waiting` if a sweep has yet to begin it.
       test: the test scores of a completed run.
       best: None before the first evaluation.
-      config: every key by its dotted name; of a damaged run the task and the cell only.
+      keys: the value of every configuration key, by its dotted name; of a damaged run the task and the cell only.
       mtime_ns: when `status.json` was written; 0 without one.
       swept: the keys that its sweep changes, if it is read as part of one.
     """
@@ -41,7 +41,7 @@ class Record:
     reason: str = ""
     test: dict[str, float] = field(default_factory=dict)
     best: Best | None = None
-    config: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
     mtime_ns: int = 0
     swept: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
         reason = str(error)
     task, cell, _ = run.split("/")
     known = {"task.name": task, "cell.name": cell}
-    return Record(run, path, "damaged", reason=reason, config=known, mtime_ns=mtime_ns)
+    return Record(run, path, "damaged", reason=reason, keys=known, mtime_ns=mtime_ns)
 
 
 def as_shown(record: Record) -> Record:

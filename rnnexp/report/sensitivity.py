@@ -115,7 +115,7 @@ def _frame(panels: int, lost: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
 def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str, x: str) -> None:
     """A task's lines, bands, marks and baseline."""
     everything = [record for _, members in lines for record in members]
-    places = sorted({float(record.config[x]) for record in everything})
+    places = sorted({float(record.keys[x]) for record in everything})
     if logarithmic := _spans_decades(places):
         axes.set_xscale("log")
     gap = _smallest_gap(places, logarithmic)
@@ -168,7 +168,7 @@ def _strip(
     strip.tick_params(axis="y", length=0, labelsize=7)
     strip.set_ylim(len(lost) - 0.5, -0.5)
     strip.set_yticks(range(len(lost)), [f"{text} diverged" for text in lost])
-    places = {record.config[x] for _, members in lines for record in members}
+    places = {record.keys[x] for _, members in lines for record in members}
     for text, members in lines:
         for place, runs in _by_place(members, x):
             if count := _count(runs, "diverged"):

@@ -29,7 +29,7 @@ from rnnexp.sweep.plan import cancelled
 from rnnexp.sweep.search_found import Found, summarise
 from rnnexp.sweep.search_outline import Outline, make_outline
 from rnnexp.sweep.search_plan import GrowingPlan
-from rnnexp.sweep.search_queue import ProgramNames, Queue, Searcher
+from rnnexp.sweep.search_queue import Queue, Searcher
 from rnnexp.sweep.search_space import PRUNERS, SAMPLERS, import_optuna
 from rnnexp.sweep.search_study import Seat, close_storage, open_storage, open_study
 from rnnexp.sweep.search_trials import Trials
@@ -94,7 +94,7 @@ def search(
         seed=seed, data_dir=data_dir,
     )  # fmt: skip
     at_once = at_once or default_at_once(outline, len(jax.devices()))
-    with _study(sweep_dir, storage, name, outline, runs_dir) as asked:
+    with _study(sweep_dir, storage, name, outline, runs_dir, data_dir) as asked:
         log.info(
             "search %s: %d of %d trials so far; sampler %s, pruner %s, at most %d runs at a time",
             name, len(asked.all()), trials, sampler, pruner, at_once,
@@ -103,7 +103,7 @@ def search(
             log.info(
                 "there are only %d settings; repeated ones are not run again", outline.settings
             )
-        searcher = Searcher(asked, ProgramNames(data_dir), most=at_once, told=told)
+        searcher = Searcher(asked, most=at_once, told=told)
         room = _Room(searcher, runs_dir, data_dir, imported, at_once, width)
         stopped = train(room, stopped=lambda: searcher.lost is not None or cancelled(sweep_dir))
         if searcher.lost is not None:
@@ -126,7 +126,12 @@ def default_at_once(outline: Outline, devices: int) -> int:
 
 @contextmanager
 def _study(
-    sweep_dir: Path, storage: str | None, name: str, outline: Outline, runs_dir: Path
+    sweep_dir: Path,
+    storage: str | None,
+    name: str,
+    outline: Outline,
+    runs_dir: Path,
+    data_dir: Path | None,
 ) -> Iterator[Trials]:
     """The trials of the study, as long as this process takes part in it."""
     seat = Seat(sweep_dir)
@@ -141,7 +146,7 @@ def _study(
             )  # fmt: skip
             study.pruner = outline.pruner
             plan = GrowingPlan(
-                sweep_dir, runs_dir, search=name, sampler=outline.sampler_name,
+                sweep_dir, runs_dir, data_dir, search=name, sampler=outline.sampler_name,
                 pruner=outline.pruner_name, trials=outline.budget,
             )  # fmt: skip
         number = database.get_study_id_from_name(name)
@@ -169,9 +174,9 @@ class _Room:
     ):
         self.searcher, self.at_once, self.width = searcher, at_once, width
         self.recruits = partial(Recruits, runs_dir=runs_dir, data_dir=data_dir, imported=imported)
-        self.ready: OrderedDict[str, tuple[Programs, Recruits]] = OrderedDict()
+        self.ready: OrderedDict[int, tuple[Programs, Recruits]] = OrderedDict()
 
-    def enter(self, program: str) -> tuple[Programs, Recruits] | None:
+    def enter(self, program: int) -> tuple[Programs, Recruits] | None:
         """A program and its recruits; None if none of the runs that wait for it can begin."""
         if program not in self.ready:
             recruits = self.recruits(Queue(self.searcher, program))

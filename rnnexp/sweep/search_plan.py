@@ -11,15 +11,18 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.sweep.groups import signature
+from rnnexp.crew import FAILURES
+from rnnexp.errors import UsageError
+from rnnexp.sweep.groups import SIZES, program_digest, signature
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
 
 
 class GrowingPlan:
-    """The runs that `plan.jsonl` lists, as far as it was read, and the numbers of their groups."""
+    """The runs that `plan.jsonl` lists, as far as it was read, and their groups' programs."""
 
-    def __init__(self, sweep_dir: Path, runs_dir: Path, **facts: Any):
+    def __init__(self, sweep_dir: Path, runs_dir: Path, data_dir: Path | None, **facts: Any):
         self.file = sweep_dir / "plan.jsonl"
+        self.names = ProgramNames(data_dir)
         self.listed: dict[str, PlannedRun] = {}
         self.groups: dict[str, int] = {}
         self._offset = 0
@@ -32,8 +35,7 @@ class GrowingPlan:
         run = planned(config, 0, changes)
         if (found := self.listed.get(run.run)) is not None:
             return found
-        group = self.groups.get(signature(config), len(self.groups))
-        run = planned(config, group, changes)
+        run = planned(config, self.groups.get(self.names.of(config), len(self.groups)), changes)
         with self.file.open("a") as stream:
             stream.write(json.dumps(asdict(run)) + "\n")
             stream.flush()
@@ -53,4 +55,49 @@ class GrowingPlan:
         for line in whole.splitlines():
             run = PlannedRun(**json.loads(line))
             self.listed[run.run] = run
-            self.groups.setdefault(signature(FrozenConfigDict(run.config)), run.group)
+            if run.group not in self.groups.values():
+                self.groups[self.names.of(FrozenConfigDict(run.config))] = run.group
+
+
+class ProgramNames:
+    """Which configurations share a program, found out as they come.
+
+    As `rnnexp.sweep.groups.group_runs` does, texts of programs are compared only where
+    configurations differ in nothing but options of their cell.
+    """
+
+    def __init__(self, data_dir: Path | None):
+        self.data_dir = data_dir
+        self.names: dict[str, str] = {}
+        self.first: dict[str, FrozenConfigDict] = {}
+        """Of every family the configuration that came first, until a second one comes."""
+        self.digests: dict[tuple[str, str], str] = {}
+
+    def of(self, config: FrozenConfigDict) -> str:
+        """The name of a configuration's program."""
+        name = signature(config)
+        if name not in self.names:
+            self.names[name] = self._find(name, config)
+        return self.names[name]
+
+    def _find(self, name: str, config: FrozenConfigDict) -> str:
+        family = family_of(name)
+        if family not in self.first:
+            self.first[family] = config
+            return name
+        try:
+            first = self.first[family]
+            if not any(known == family for known, _ in self.digests):
+                digest = program_digest(first, self.data_dir)
+                self.digests[family, digest] = signature(first)
+            digest = program_digest(config, self.data_dir)
+        except (UsageError, *FAILURES):
+            return name  # what is wrong with it is recorded when it is to begin
+        return self.digests.setdefault((family, digest), name)
+
+
+def family_of(name: str) -> str:
+    """What configurations have in common whose programs may be the same, of a signature."""
+    values = json.loads(name)
+    kept = {k: v for k, v in values.items() if not k.startswith("cell.") or k in SIZES}
+    return json.dumps(kept, sort_keys=True)

@@ -5,71 +5,22 @@ that needs another program waits for the turn of that one; nothing is asked for 
 many wait as may train at a time. The next turn is that of the program with the most runs.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_collections import FrozenConfigDict
-
-from rnnexp.crew import FAILURES
-from rnnexp.errors import RunError, UsageError, first_line
+from rnnexp.errors import RunError, first_line
 from rnnexp.outcome import Result
-from rnnexp.sweep.groups import SIZES, program_digest, signature
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search_trials import Trials
 
 log = logging.getLogger("rnnexp")
 
 
-class ProgramNames:
-    """Which configurations share a program, found out as they come.
-
-    As `rnnexp.sweep.groups.group_runs` does, texts of programs are compared only where
-    configurations differ in nothing but options of their cell.
-    """
-
-    def __init__(self, data_dir: Path | None):
-        self.data_dir = data_dir
-        self.names: dict[str, str] = {}
-        self.first: dict[str, FrozenConfigDict] = {}
-        """Of every family the configuration that came first, until a second one comes."""
-        self.digests: dict[tuple[str, str], str] = {}
-
-    def of(self, config: FrozenConfigDict) -> str:
-        """The name of a configuration's program."""
-        name = signature(config)
-        if name not in self.names:
-            self.names[name] = self._find(name, config)
-        return self.names[name]
-
-    def _find(self, name: str, config: FrozenConfigDict) -> str:
-        family = family_of(name)
-        if family not in self.first:
-            self.first[family] = config
-            return name
-        try:
-            first = self.first[family]
-            if not any(known == family for known, _ in self.digests):
-                digest = program_digest(first, self.data_dir)
-                self.digests[family, digest] = signature(first)
-            digest = program_digest(config, self.data_dir)
-        except (UsageError, *FAILURES):
-            return name  # what is wrong with it is recorded when it is to begin
-        return self.digests.setdefault((family, digest), name)
-
-
-def family_of(name: str) -> str:
-    """What configurations have in common whose programs may be the same, of a signature."""
-    values = json.loads(name)
-    kept = {k: v for k, v in values.items() if not k.startswith("cell.") or k in SIZES}
-    return json.dumps(kept, sort_keys=True)
-
-
 class Queue:
     """The runs of one program as a supply of lanes; see `rnnexp.sweep.lanes.Supply`."""
 
-    def __init__(self, searcher: "Searcher", program: str):
+    def __init__(self, searcher: "Searcher", program: int):
         self.searcher, self.program = searcher, program
         self.runs = searcher.waiting.setdefault(program, [])
 
@@ -101,15 +52,14 @@ class Searcher:
       told: the status of every run that ends.
     """
 
-    def __init__(
-        self, trials: Trials, names: ProgramNames, *, most: int, told: Callable[[str], None]
-    ):
-        self.trials, self.names, self.most, self.told = trials, names, most, told
-        self.waiting: dict[str, list[PlannedRun]] = {}
+    def __init__(self, trials: Trials, *, most: int, told: Callable[[str], None]):
+        self.trials, self.most, self.told = trials, most, told
+        self.waiting: dict[int, list[PlannedRun]] = {}
+        """By the number of their group in the plan."""
         self.spent = False
         self.lost: RunError | None = None
 
-    def next_program(self) -> str | None:
+    def next_program(self) -> int | None:
         """The program whose turn it is; None: there is nothing left to do here."""
         self.spent = False  # another process may have died since
         while not any(self.waiting.values()):
@@ -117,7 +67,7 @@ class Searcher:
                 return None
         return max(self.waiting, key=lambda program: len(self.waiting[program]))
 
-    def take(self, program: str) -> PlannedRun | None:
+    def take(self, program: int) -> PlannedRun | None:
         """A run of that program, if one waits or a new trial brings one."""
         while not self.waiting[program]:
             if sum(map(len, self.waiting.values())) >= self.most or not self._ask():
@@ -136,8 +86,7 @@ class Searcher:
         if run is None:
             self.spent = True
             return False
-        program = self.names.of(FrozenConfigDict(run.config))
-        self.waiting.setdefault(program, []).append(run)
+        self.waiting.setdefault(run.group, []).append(run)
         return True
 
     def judge(self, run: PlannedRun, step: int, value: float, *, last: bool) -> str | None:
