@@ -29,7 +29,8 @@ class Record:
         read, `waiting` if a sweep has yet to begin it.
       test: the test scores of a completed run.
       best: None before the first evaluation.
-      keys: the value of every configuration key, by its dotted name; of a damaged run the task and the cell only.
+      keys: the value of every configuration key, by its dotted name; of a damaged run those
+        of the task and the cell only.
       mtime_ns: when `status.json` was written; 0 without one.
       swept: the keys that its sweep changes, if it is read as part of one.
     """

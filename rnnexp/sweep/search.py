@@ -93,7 +93,7 @@ def search(
         space, base, trials=trials, sampler=sampler, pruner=pruner, prune_after=prune_after,
         seed=seed, data_dir=data_dir,
     )  # fmt: skip
-    at_once = at_once or default_at_once(outline, len(jax.devices()))
+    at_once = at_once or default_at_once(outline, len(jax.devices()), width or 1)
     with _study(sweep_dir, storage, name, outline, runs_dir, data_dir) as asked:
         log.info(
             "search %s: %d of %d trials so far; sampler %s, pruner %s, at most %d runs at a time",
@@ -117,11 +117,11 @@ def search(
     return found
 
 
-def default_at_once(outline: Outline, devices: int) -> int:
+def default_at_once(outline: Outline, devices: int, width: int) -> int:
     """How many runs train at a time: few enough that later ones can learn from earlier ones."""
     if not outline.learns:
         return outline.budget
-    return min(outline.budget, max(devices, outline.budget // SHARE))
+    return min(outline.budget, max(devices * width, outline.budget // SHARE))
 
 
 @contextmanager
@@ -184,10 +184,10 @@ class _Room:
                 return None
             devices = min(len(jax.devices()), self.at_once)
             most = self.at_once // devices
-            best = self.width or min(most, choose_width(plan, devices=devices, runs=devices * most))
+            best = self.width or choose_width(plan, devices=devices, runs=devices * most)
             while len(self.ready) >= KEPT:
                 self.ready.popitem(last=False)
-            self.ready[program] = Programs(plan, Layout(devices, best)), recruits
+            self.ready[program] = Programs(plan, Layout(devices, min(best, most))), recruits
         self.ready.move_to_end(program)
         return self.ready[program]
 

@@ -26,8 +26,9 @@ class GrowingPlan:
         self.listed: dict[str, PlannedRun] = {}
         self.groups: dict[str, int] = {}
         self._offset = 0
-        if not (sweep_dir / "sweep.json").exists() or not self.file.exists():
+        if not (sweep_dir / "sweep.json").exists():
             write_plan(sweep_dir, [], runs_dir, **facts)
+        self.file.touch()
 
     def add(self, config: FrozenConfigDict, changes: dict[str, Any]) -> PlannedRun:
         """The planned run of a configuration, appended to the file unless it is there."""
