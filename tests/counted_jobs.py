@@ -11,6 +11,7 @@ from pathlib import Path
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 
 MODULE = "tests.counting_worker"
+LIMIT_S = 60.0
 
 
 def behave(sweep_dir: Path, **behaviour: object) -> None:
@@ -26,7 +27,7 @@ def numbers(sweep_dir: Path, group: int) -> list[int]:
     return [int(line.split()[0]) for line in steps(sweep_dir, group)]
 
 
-def until(condition: Callable[[], object], limit_s: float = 60.0) -> None:
+def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -37,11 +38,12 @@ def run(
     sweep_dir: Path, groups: int, executor: str = "local", **options: object
 ) -> tuple[dict[int, Outcome], str]:
     outcomes: dict[int, Outcome] = {}
+    deadline = time.monotonic() + LIMIT_S
     why = run_jobs(
         executor,
         [Job(sweep_dir, group) for group in range(groups)],
         finished=lambda job, outcome: outcomes.update({job.group: outcome}),
-        cancelled=(sweep_dir / "cancel").exists,
+        cancelled=lambda: time.monotonic() > deadline or (sweep_dir / "cancel").exists(),
         options=Options(module=MODULE, **options),  # type: ignore[arg-type]
     )
     return outcomes, why

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from tests.counted_jobs import MODULE, alive, behave, numbers, run, start_driver
 
 
 @pytest.fixture(autouse=True)
-def in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_root(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Jobs work in the folder of their driver: from here they find the stand-in worker."""
     monkeypatch.chdir(root)
+    yield
+    (tmp_path / "cancel").touch()  # ends what a failed test has left
 
 
 def test_jobs_run_to_their_ends_and_tell_their_counts(
@@ -97,6 +100,7 @@ def test_cancelling_checkpoints_what_runs_and_begins_no_more(tmp_path: Path) -> 
     canceller.join()
     assert why == "cancelled"
     assert [outcomes[group].status for group in range(2)] == ["interrupted"] * 2
+    assert outcomes[0].counts == {"interrupted": 1}
     assert (tmp_path / "checkpoints-0").exists()
     assert not steps(tmp_path, 1)
     assert "not begun" in outcomes[1].reason

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'rnnexp[ray
 
 
 @pytest.fixture(autouse=True)
-def in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_root(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Jobs work in the folder of their driver: from here they find the stand-in worker."""
     monkeypatch.chdir(root)
+    yield
+    (tmp_path / "cancel").touch()  # ends what a failed test has left
 
 
 def start_driver(

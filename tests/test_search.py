@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from rnnexp.errors import UsageError
+from rnnexp.errors import RunError, UsageError
 from rnnexp.report.index import load_records
 from rnnexp.report.load import load_run
 from rnnexp.sweep.axes import Space, parse_space
@@ -26,9 +27,10 @@ from rnnexp.sweep.search_found import Found
 from rnnexp.sweep.search_outline import make_outline
 from rnnexp.sweep.search_plan import GrowingPlan
 from rnnexp.sweep.search_queue import Searcher
-from rnnexp.sweep.search_space import choose, import_optuna, make_sampler
+from rnnexp.sweep.search_space import Goal, choose, import_optuna, make_pruner, make_sampler
 from rnnexp.sweep.search_study import Seat, close_storage, open_storage, open_study
 from rnnexp.sweep.search_trials import Trials
+from rnnexp.sweep.space import point
 
 optuna: Any = import_optuna()
 STEPS, EVERY, TRIALS = 20, 5, 6
@@ -40,7 +42,7 @@ TINY = {
     "eval.every_steps": EVERY,
     "eval.examples": 16,
     "eval.batch_size": 16,
-    "checkpoint.every_steps": 4,
+    "checkpoint.every_steps": 10,
     "record.every_steps": 5,
 }
 AXES = ["optimizer.learning_rate=log:1e-4..1e-1"]
@@ -48,9 +50,10 @@ PROGRAMS = [*AXES, "cell.activation=tanh,relu"]
 
 
 def tiny(**changes: Any) -> Base:
-    """adding/rnn of a few steps."""
+    """adding/rnn of a few steps; None leaves a key as it is."""
     values = TINY | {key.replace("__", "."): value for key, value in changes.items()}
-    return read_base("adding/rnn", [f"--config.{key}={value}" for key, value in values.items()])
+    given = [f"--config.{key}={value}" for key, value in values.items() if value is not None]
+    return read_base("adding/rnn", given)
 
 
 def find(folder: Path, axes: list[str] = AXES, base: Base | None = None, **arguments: Any) -> Found:
@@ -139,7 +142,6 @@ def test_runs_that_exist_are_not_made_again(undisturbed: tuple[Path, Found]) -> 
 
 
 KILLS: dict[str, tuple[str, int]] = {
-    "without values": ("_begin", 3),
     "in mid-run": ("judge", 5),
     "before the study is told": ("ended", 1),
 }
@@ -180,7 +182,10 @@ def start(root: Path, folder: Path, *, kill: str = "", wait: bool = False) -> An
 
 
 def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
-    undisturbed: tuple[Path, Found], tmp_path: Path, root: Path
+    undisturbed: tuple[Path, Found],
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for kill in KILLS:
         process = start(root, tmp_path, kill=kill)
@@ -189,6 +194,11 @@ def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
         assert any(trial.state.name == "RUNNING" for trial in study_in(tmp_path))
     with (tmp_path / "s" / "plan.jsonl").open("a") as stream:
         stream.write('{"run": "adding/rnn/of a process that was ki')
+    lose_storage(tmp_path, monkeypatch)
+    cancel = tmp_path / "s" / "cancel"
+    stopped = find(tmp_path, told=lambda status: cancel.touch())
+    assert stopped.stopped == "cancelled"
+    cancel.unlink()
     found = find(tmp_path)
     assert found == undisturbed[1]
     assert told(tmp_path) == told(undisturbed[0])
@@ -199,6 +209,21 @@ def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
         alone = [(r["kind"], r["step"]) for r in load_run(undisturbed[0] / run).metrics]
         assert rows == alone
     assert list((tmp_path / "s" / "searchers").iterdir()) == []
+
+
+def lose_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search whose database fails at the first validation interrupts its runs."""
+
+    def fail(*arguments: Any, **keywords: Any) -> None:
+        raise OperationalError("report", {}, Exception("server has gone away"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.trial.Trial, "report", fail)
+        with pytest.raises(RunError, match=r"server has gone away.*same command resumes"):
+            find(folder)
+    statuses = [record.status for record in load_records(folder / "s")]
+    assert "interrupted" in statuses
+    assert "failed" not in statuses
 
 
 def test_two_processes_share_a_study_and_its_number_of_trials(
@@ -332,15 +357,18 @@ def test_draws_of_a_trial_depend_on_seed_and_number_alone() -> None:
     assert len({draw(seed, number) for seed in range(3) for number in range(5)}) == 15
 
 
-def trials_in(folder: Path, sweep: str, budget: int) -> tuple[Trials, Callable[[], None]]:
+def trials_in(
+    folder: Path, sweep: str, budget: int, pruner: str = "none"
+) -> tuple[Trials, Callable[[], None]]:
     """The trials of a process that searches in a directory of its own, and how it dies."""
     outline = make_outline(
-        parse_space(PROGRAMS), tiny(), trials=budget, sampler="random", pruner="none",
+        parse_space(PROGRAMS), tiny(), trials=budget, sampler="random", pruner=pruner,
         prune_after=None, seed=0, data_dir=None,
     )  # fmt: skip
     seat = Seat(folder / sweep)
     storage = open_storage(f"sqlite:///{folder}/shared.db", folder)
     study = open_study(storage, "s", higher_is_better=False, identity=outline.identity)
+    study.pruner = outline.pruner
     number = storage.get_study_id_from_name("s")
     trial_id = partial(storage.get_trial_id_from_study_id_trial_number, number)
     plan = GrowingPlan(folder / sweep, folder, None)
@@ -389,8 +417,72 @@ def test_trials_of_a_dead_process_are_taken_over_in_its_directory_only(tmp_path:
     die_other()
 
 
+def test_a_trial_that_died_before_it_had_values_gets_those_of_its_number(tmp_path: Path) -> None:
+    undisturbed, die_there = trials_in(tmp_path / "other", "here", 1)
+    expected = undisturbed.next()
+    first, die = trials_in(tmp_path, "here", 1)
+    assert first._ask() is not None
+    die()
+    second, die_here = trials_in(tmp_path, "here", 1)
+    run = second.next()
+    assert run is not None
+    assert run == expected
+    assert [trial.number for trial in second.all()] == [0]
+    die_here()
+    die_there()
+
+
+def test_a_decision_to_prune_outlives_its_process(tmp_path: Path) -> None:
+    first, die = trials_in(tmp_path, "here", 2, "asha")
+    good, bad = (run.run for run in (first.next(), first.next()) if run is not None)
+    assert first.judge(good, EVERY, 0.1, last=False) is None
+    reason = first.judge(bad, EVERY, 0.9, last=False)
+    assert reason == "by asha after step 5: validation loss 0.9"
+    die()
+    second, die_here = trials_in(tmp_path, "here", 2, "asha")
+    assert {run.run for run in (second.next(), second.next()) if run is not None} == {good, bad}
+    assert second.judge(bad, EVERY, 0.9, last=False) == reason
+    assert second.judge(good, EVERY, 0.1, last=False) is None
+    die_here()
+
+
+def test_the_median_pruner_waits_for_its_first_step_and_for_completed_trials() -> None:
+    goal = Goal("loss", False, total_steps=10, eval_steps=1)
+    study = optuna.create_study(pruner=make_pruner("median", goal, 3))
+
+    def stops_at(*values: float) -> int | None:
+        trial = study.ask()
+        for step, value in enumerate(values, 1):
+            trial.report(value, step)
+            if trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                return step
+        study.tell(trial, values[-1])
+        return None
+
+    assert [stops_at(v, v, v, v) for v in (1.0, 2.0, 3.0, 4.0, 5.0)] == [None] * 5
+    assert stops_at(9.0, 9.0, 9.0, 9.0) == 3
+    assert stops_at(2.9, 2.9, 2.9, 2.9) is None
+
+
+def test_groups_of_a_plan_are_programs_also_when_it_is_read_again(tmp_path: Path) -> None:
+    space = parse_space(["cell.recurrent_scale=linear:0.1..2", "cell.activation=tanh,relu"])
+
+    def groups(*asked: tuple[float, str]) -> list[int]:
+        plan, numbers = GrowingPlan(tmp_path, tmp_path, None), []
+        for scale, activation in asked:
+            changes = {"cell.recurrent_scale": scale, "cell.activation": activation}
+            made = point(space, tiny(), changes)
+            numbers.append(plan.add(made.config, made.changes).group)
+        return numbers
+
+    assert groups((1.0, "tanh"), (0.9, "tanh")) == [0, 0]
+    assert groups((0.8, "relu"), (0.7, "tanh"), (0.9, "tanh")) == [1, 0, 0]
+    assert [planned.group for planned in read_plan(tmp_path)] == [0, 0, 1, 0]
+
+
 def test_runs_of_other_programs_wait_within_bounds_and_none_is_lost(tmp_path: Path) -> None:
-    trials, die = trials_in(tmp_path, "here", 20)
+    trials, die = trials_in(tmp_path, "here", 14)
     searcher = Searcher(trials, most=3, told=lambda status: None)
     seen: list[str] = []
     groups: list[int] = []
@@ -400,7 +492,7 @@ def test_runs_of_other_programs_wait_within_bounds_and_none_is_lost(tmp_path: Pa
             assert run.group == program
             seen.append(run.run)
             assert sum(map(len, searcher.waiting.values())) <= 3
-    assert len(seen) == len(set(seen)) == 20
+    assert len(seen) == len(set(seen)) == 14
     assert set(groups) == {0, 1}
     die()
 
@@ -437,7 +529,7 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
     [
         ([], {}, "nothing to search"),
         ([AXES[0], "random:3"], {}, "--trials"),
-        (["task=adding,copy_memory"], {}, "one task, not of adding, copy_memory"),
+        (["task=adding,copy_memory", "cell=rnn"], {}, "one task, not of adding, copy_memory"),
         (["train.batch_size=2,4"], {"pruner": "asha"}, "train.batch_size changes"),
         (AXES, {"pruner": "median", "prune_after": 16}, "median would stop no run"),
         (AXES, {"pruner": "ahsa"}, "Did you mean 'asha'"),
@@ -447,9 +539,7 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_searched_is_refused_before_anything_is_made(
     axes: list[str], arguments: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    base = read_base(None, []) if "task" in str(axes) else tiny()
-    if "task" in str(axes):
-        axes = [*axes, "cell=rnn"]
+    base = read_base(None) if "task" in str(axes) else tiny(train__batch_size=None)
     with pytest.raises(UsageError, match=said):
         find(tmp_path, axes, base, **arguments)
     assert list(tmp_path.iterdir()) == []
@@ -486,7 +576,7 @@ def test_values_of_every_kind_of_axis_are_chosen_as_the_space_names_them() -> No
     )  # fmt: skip
     assert outline.settings == 3 * 3 * 2 * 8 * 2
     study, seen = optuna.create_study(), set()
-    for number in range(60):
+    for number in range(150):
         trial = study.ask()
         study.sampler = make_sampler("random", 0, number)
         values = outline.choose(trial)

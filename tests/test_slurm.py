@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,11 @@ submitit = pytest.importorskip("submitit", reason="submitit is not installed")
 
 
 @pytest.fixture(autouse=True)
-def in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_root(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Jobs work in the folder of their driver: from here they find the stand-in worker."""
     monkeypatch.chdir(root)
+    yield
+    (tmp_path / "cancel").touch()  # ends what a failed test has left
 
 
 def test_a_preempted_submitit_job_checkpoints_and_goes_on(tmp_path: Path) -> None:
@@ -34,6 +38,7 @@ def test_a_preempted_submitit_job_checkpoints_and_goes_on(tmp_path: Path) -> Non
             for process in processes:
                 if alive(process):
                     os.kill(process, number)
+            time.sleep(0.5)  # long enough for the worker to end in between
         until((tmp_path / "checkpoints-0").exists)
         (tmp_path / "go-0").touch()
 
@@ -118,7 +123,7 @@ def test_a_slurm_job_that_is_ended_is_begun_again_unless_cancelled(
 
     ender = threading.Thread(target=end)
     ender.start()
-    outcomes, _ = run(tmp_path, 1, "slurm")
+    outcomes, _ = run(tmp_path, 1, "slurm", tries=2 if state == "OUT_OF_MEMORY" else 1)
     ender.join()
     if state.startswith("CANCELLED"):
         assert outcomes[0].status == "interrupted"

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.sweep.launch import group_rows, propose, save_proposal
 
     space, base = read_space(known, rest)
-    _plan_on_cpu(known)
+    _choose_devices(known)
     data_dir = known.data_dir
     proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)
     costs: Mapping[int, Mapping[str, Any]] = {}
@@ -88,11 +89,16 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return _train(sweep_dir, known, {g: cost["MiB a run"] * 2**20 for g, cost in costs.items()})
 
 
-def _plan_on_cpu(known: argparse.Namespace) -> None:
-    """Keep this process off the accelerator, which its workers need whole."""
-    if not known.dry_run:
-        import jax
+def _choose_devices(known: argparse.Namespace) -> None:
+    """For a dry run the devices that a worker would have. Otherwise keep this process off the
+    accelerator, which its workers need whole."""
+    import jax
 
+    from rnnexp.sweep.devices import start_devices
+
+    if known.dry_run:
+        start_devices(os.cpu_count() or 1)
+    else:
         jax.config.update("jax_platforms", "cpu")
 
 

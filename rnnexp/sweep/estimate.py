@@ -10,7 +10,6 @@ import jax
 from rnnexp.errors import UsageError
 from rnnexp.registry import make_plan
 from rnnexp.runner import CHUNK_STEPS
-from rnnexp.sweep.devices import start_devices
 from rnnexp.sweep.launch import Proposal
 from rnnexp.sweep.measure import Times, data_bytes, lane_bytes
 from rnnexp.trees import tree_size
@@ -28,7 +27,6 @@ def estimate(
     It is known where a width was measured before, or else measured now if `measure`.
     """
     costs: dict[int, Mapping[str, Any]] = {}
-    start_devices(max(len(runs) for runs in proposal.groups.values()))
     for group, runs in proposal.groups.items():
         config = runs[0].frozen()
         try:

@@ -238,5 +238,5 @@ def outcome_of(handle: Any) -> Outcome:
     reason = f"Slurm job {handle.job_id} ended as {state}"
     if state.startswith("CANCELLED"):
         return Outcome("interrupted", reason)
-    lost = state.startswith(("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT"))
+    lost = state.startswith(("NODE_FAIL", "BOOT_FAIL", "TIMEOUT"))
     return Outcome("evicted" if lost else "crashed", reason)
