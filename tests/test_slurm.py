@@ -27,14 +27,17 @@ def in_root(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     (tmp_path / "cancel").touch()  # ends what a failed test has left
 
 
-def test_a_preempted_submitit_job_checkpoints_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [(signal.SIGUSR2,), (signal.SIGTERM, signal.SIGUSR2)])
+def test_a_preempted_submitit_job_checkpoints_and_goes_on(
+    tmp_path: Path, signals: tuple[signal.Signals, ...]
+) -> None:
     behave(tmp_path, steps=20, seconds=0.05, hold=10)
 
     def preempt() -> None:
         until(lambda: all(len(steps(tmp_path, group)) == 10 for group in (0, 1)))
         (tmp_path / "go-1").touch()
         processes = list(map(int, steps(tmp_path, 0)[0].split()[2:]))
-        for number in (signal.SIGTERM, signal.SIGUSR2):  # to all processes, as Slurm does
+        for number in signals:  # to all processes, as Slurm does
             for process in processes:
                 if alive(process):
                     os.kill(process, number)

@@ -34,7 +34,15 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from rnnexp.commands.search import search_command
 
         return search_command(known, rest)
+    refuse(known, "a sweep without --search", trials=50, pruner="none", storage=None)
     return _start(known, rest)
+
+
+def refuse(known: argparse.Namespace, by: str, **defaults: object) -> None:
+    """Raise `UsageError` for an argument that has no meaning together with `by`."""
+    for name, default in defaults.items():
+        if getattr(known, name) != default:
+            raise UsageError(f"--{name.replace('_', '-')} does not go with {by}")
 
 
 def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any]:
@@ -94,7 +102,7 @@ def _choose_devices(known: argparse.Namespace) -> None:
     accelerator, which its workers need whole."""
     import jax
 
-    from rnnexp.sweep.devices import start_devices
+    from rnnexp.sweep.lanes import start_devices
 
     if known.dry_run:
         start_devices(os.cpu_count() or 1)

@@ -66,7 +66,7 @@ class Seat:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except (BlockingIOError, FileNotFoundError):
             return False
-        return False
+        return True
 
     def forget(self, name: str) -> None:
         """Remove the file of a dead process that no trial bears the name of."""

@@ -1,0 +1,63 @@
+"""The command `sweep --search`: Optuna proposes the settings."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rnnexp.commands.output import print_table
+from rnnexp.commands.sweep import SIGNAL_CODES, read_space, refuse
+from rnnexp.files import to_json
+
+
+def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """`rnnexp sweep --search SAMPLER`."""
+    refuse(
+        known, "--search", dry_run=False, match_parameters=None, executor="local", jobs=None,
+        address=None, gpus=0.0, slurm=[],
+    )  # fmt: skip
+    space, base = read_space(known, rest)
+    from rnnexp.sweep.search import search
+
+    name = known.name or _name(known, rest)
+    sweep_dir = known.runs_dir / "sweeps" / name
+    found = search(
+        space,
+        base,
+        trials=known.trials,
+        name=name,
+        runs_dir=known.runs_dir,
+        sweep_dir=sweep_dir,
+        sampler=known.search,
+        pruner=known.pruner,
+        storage=known.storage,
+        data_dir=known.data_dir,
+        imported=[Path(file) for file in known.imports],
+        width=known.width,
+        seed=known.draw_seed or 0,
+    )
+    if known.json:
+        print(to_json(asdict(found), indent=2))
+    else:
+        if found.best is not None:
+            best = found.best
+            figures = {
+                f"validation {best.metric}": best.validation,
+                f"test {best.metric}": best.test,
+            }
+            print_table("best by validation", [{"run": best.run, **best.values, **figures}])
+        parts = ", ".join(f"{count} {status}" for status, count in found.counts.items())
+        print(f"{sum(found.counts.values())} trials: {parts}")
+        print(f"rnnexp compare {sweep_dir}")
+    if found.stopped:
+        return SIGNAL_CODES[found.stopped]
+    return 1 if found.counts.get("failed") else 0
+
+
+def _name(known: argparse.Namespace, rest: Sequence[str]) -> str:
+    """A name for a search: the same command again, here or on another machine, goes on."""
+    facts = [known.experiment, known.sweep, str(known.space), known.seeds, known.search]
+    text = json.dumps([*facts, known.pruner, known.draw_seed, list(rest)])
+    return f"search-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
