@@ -11,7 +11,8 @@ profiles and checkpoints, and is timed by the wall clock from its command to its
 * run in turn: `rnnexp.run` 64 times in one process that has made one run before;
 * lane in turn: the sweep's program on a single lane of a single device, already compiled.
 
-Expected on 2 cores: about 20 minutes in all. `--runs N` takes the first N for a trial.
+The ways in turn make 16 of the 64, and their time is scaled up; `--in-turn 64` makes all.
+Expected on 2 cores: about a quarter of an hour.
 """
 
 import argparse
@@ -105,8 +106,9 @@ def on_one_lane(programs: Programs, configs: list[FrozenConfigDict], folder: Pat
 def main() -> None:
     """Time the four ways in one go and print seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=64, help="of the slower ways, scaled up")
-    count = parser.parse_args().runs
+    parser.add_argument("--runs", type=int, default=64, help="processes; fewer are scaled up")
+    parser.add_argument("--in-turn", type=int, default=16, help="runs in turn; scaled up")
+    count, turn = vars(parser.parse_args()).values()
     configs = configurations()
     seconds = {}
     with tempfile.TemporaryDirectory() as name:
@@ -125,13 +127,13 @@ def main() -> None:
         timed("processes", began, count)
         run(configs[0], runs_dir=folder / "warm")
         began = time.monotonic()
-        in_turn(configs[:count], folder / "turn")
-        timed("run in turn", began, count)
+        in_turn(configs[:turn], folder / "turn")
+        timed("run in turn", began, turn)
         programs = Programs(make_plan(configs[0], data_dir=None, chunk_steps=CHUNK_STEPS))
         on_one_lane(programs, configs[:1], folder / "warm_lane")
         began = time.monotonic()
-        on_one_lane(programs, configs[:count], folder / "lane")
-        timed("lane in turn", began, count)
+        on_one_lane(programs, configs[:turn], folder / "lane")
+        timed("lane in turn", began, turn)
         for way in ("processes", "run in turn", "lane in turn"):
             print(f"{way} / sweep: {seconds[way] / seconds['sweep']:.1f}")
 

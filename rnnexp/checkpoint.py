@@ -150,7 +150,13 @@ def digest(tree: Tree, progress: Progress) -> str:
 
 
 def _manager(path: Path, keep: int) -> Any:
+    path.mkdir(parents=True, exist_ok=True)
+    # Of several processes that compute a run, the one that is here must not wait for others.
+    only = {jax.process_index()} if jax.process_count() > 1 else None
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, create=True, enable_async_checkpointing=False
+        max_to_keep=keep,
+        create=False,
+        enable_async_checkpointing=False,
+        multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes=only),
     )
     return ocp.CheckpointManager(path.absolute(), options=options)

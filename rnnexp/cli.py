@@ -89,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("experiment", nargs="?", metavar="TASK/CELL")
     run.add_argument("--data-dir", type=Path, help="where to look for data files first")
+    run.add_argument(
+        "--coordinator", metavar="HOST:PORT",
+        help="one run by several processes: where process 0 listens; config.devices counts all",
+    )  # fmt: skip
+    run.add_argument("--num-processes", type=int, metavar="P", help="how many processes")
+    run.add_argument("--process-id", type=int, metavar="I", help="this one's number, from 0")
     add_sweep(add("sweep", sweep_command, "train many runs, and only those that are missing"))
     add_compare(add("compare", compare_command, "groups of runs side by side, with intervals"))
     sample = add("sample", sample_command, "let a trained run write text, music or an answer")

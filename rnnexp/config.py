@@ -22,6 +22,7 @@ DURATIONS = ("train.duration", "eval.every", "checkpoint.every", "record.every",
 """Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set."""
 
 POSITIVE = (
+    "devices",
     "cell.hidden_size",
     "model.num_layers",
     "train.batch_size",
@@ -37,6 +38,7 @@ def defaults() -> ConfigDict:
     """Every key there is, but for the options of the task and of the cell."""
     config = ConfigDict()
     config.seed = 0  # initial weights, order of the data, synthetic batches
+    config.devices = 1  # over which every batch is divided; of all processes together
     config.task = ConfigDict({"name": ""})
     config.cell = ConfigDict({"name": "", "hidden_size": 128})
     config.model = ConfigDict(model_defaults())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import jax
 
+from rnnexp import processes
 from rnnexp.errors import RunError, first_line
 from rnnexp.journal import Journal
 from rnnexp.outcome import Result
@@ -61,7 +62,7 @@ class Crew:
         Stopped runs are checkpointed and end as `interrupted`.
         """
         try:
-            while stop.name is None and self._fill():
+            while self._goes_on(stop) and self._fill():
                 self._conclude()
                 if self._standing():
                     began, first = time.monotonic(), self._launch()
@@ -75,6 +76,11 @@ class Crew:
             for journal in filter(None, self.lanes):
                 journal.fail(f"{type(error).__name__}: {error}")
             raise
+
+    def _goes_on(self, stop: StopRequest) -> bool:
+        """Whether no process of the run was asked to stop; all take the first one's pace."""
+        stop.name, self.pace = processes.agree(stop.name, self.pace)
+        return stop.name is None
 
     def _standing(self) -> list[tuple[int, Journal]]:
         return [(slot, lane) for slot, lane in enumerate(self.lanes) if lane is not None]

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.data_parallel import add_up, divide_evaluation, own_batches, own_examples
 from rnnexp.models.decode import greedy
 from rnnexp.models.transduction import Transducer
 from rnnexp.recipe import Recipe, apply_model, start_states
@@ -31,7 +32,8 @@ def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int
 
     Means pool all terms of all examples; an incomplete last batch counts only what it
     holds. Noise is off; a network with output feedback is shown the true outputs for the
-    task's `forced_steps` and then runs free.
+    task's `forced_steps` and then runs free. Several devices share the batches, those of
+    a stream the stretches of each batch if they can be divided equally; else each has all.
     """
     source = getattr(recipe.task, split)
 
@@ -49,9 +51,10 @@ def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int
                 sums = _over_stream(recipe, params, source, arrays, batch_size)
             case _:
                 sums = _over_batches(recipe, params, source, arrays, key, batch_size, examples)
+        sums = add_up(recipe.devices, sums)
         return {name: total / count for name, (total, count) in sums.items()}
 
-    return evaluate
+    return divide_evaluation(recipe.devices, evaluate)
 
 
 def _bucket_source(source: Bucketed, number: int) -> Finite:
@@ -75,7 +78,7 @@ def _over_batches(
         batch, weight_B = evaluation_batch(source, arrays, key, index, batch_size, examples)
         return _weighted(batch_scores(recipe, params, batch)[0], weight_B)
 
-    return _summed(jax.lax.map(one, jnp.arange(-(-examples // batch_size), dtype=jnp.int32)))
+    return _summed(jax.lax.map(one, own_batches(recipe.devices, -(-examples // batch_size))))
 
 
 def _over_stream(
@@ -83,14 +86,15 @@ def _over_stream(
 ) -> Sums:
     """Totals and counts over a stream in parallel stretches, states carried on."""
     size = min(batch_size, source.size)
+    parts = recipe.devices if size % recipe.devices == 0 else 1
 
     def one(carry: list[State], window: Array) -> tuple[list[State], Sums]:
-        batch = stream_batch(source, arrays, window, size)
+        batch = own_examples(parts, stream_batch(source, arrays, window, size), recipe.task.mode)
         scored, carry = batch_scores(recipe, params, batch, carry)
-        return carry, _weighted(scored, jnp.ones(size))
+        return carry, _weighted(scored, jnp.ones(size // parts))
 
     windows = jnp.arange(stream_windows(source, size), dtype=jnp.int32)
-    starts = start_states(recipe.model(params), size)
+    starts = start_states(recipe.model(params), size // parts)
     return _summed(jax.lax.scan(one, starts, windows)[1])
 
 

@@ -14,9 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnexp import environment
-from rnnexp.arraylog import GradientLog
-from rnnexp.checkpoint import Checkpoints, Progress
+from rnnexp import environment, processes
+from rnnexp.checkpoint import Progress
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import initial_state
 from rnnexp.recipe import TrainState
@@ -37,7 +36,7 @@ class Journal:
         self.task = plan.recipe.task
         self.units = plan.units
         names = [unit.name for unit in self.units]
-        self.gradients = GradientLog(files.path / "gradients.zarr", names)
+        self.gradients = processes.open_gradients(files.path / "gradients.zarr", names)
         self.progress = Progress()
 
     @property
@@ -48,7 +47,7 @@ class Journal:
     def begin(self, imported: Sequence[Path]) -> TrainState:
         """Restore the last checkpoint, or begin, and make the files agree with it."""
         self.files.write_json("config.json", self.plan.config.to_dict())
-        self.checkpoints = Checkpoints(self.files.path / "checkpoints")
+        self.checkpoints = processes.open_checkpoints(self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
         self.like = jax.device_get(fresh)  # the fresh one is given up to the device
         restored = self.checkpoints.restore("last", self.like)
@@ -61,7 +60,7 @@ class Journal:
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
             if self.task.references:
                 self.files.log("reference", [{"step": 0, **self.task.references}])
-        else:
+        elif processes.is_first():
             self._warn_of_changes(here)
         self.files.set_status("running", self.step, "")
         self._introduce()

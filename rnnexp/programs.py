@@ -10,6 +10,7 @@ import numpy as np
 from rnnexp.evaluate import evaluate_function
 from rnnexp.recipe import TrainState, init_state
 from rnnexp.registry import Plan
+from rnnexp.sharding import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, source_arrays, source_size
@@ -28,8 +29,9 @@ class Programs:
         task, size = plan.recipe.task, plan.config.eval.batch_size
         self.sources: dict[str, Source] = {split: getattr(task, split) for split in SPLITS}
         arrays = {split: source_arrays(source) for split, source in self.sources.items()}
-        place = everywhere(layout)
-        self.arrays = arrays if place is None else jax.device_put(arrays, place)
+        whole = everywhere(layout)
+        devices = plan.recipe.devices
+        self.arrays = place(devices, arrays) if whole is None else jax.device_put(arrays, whole)
         self.chunk: Any = spread_chunk(plan.recipe, layout)
         self.evaluate: dict[str, Any] = {
             split: spread_evaluate(
@@ -127,7 +129,7 @@ class Slots:
     def states(self) -> list[TrainState]:
         """All lanes' states on the host."""
         self.settle()
-        return self._apart(jax.device_get(self.state))
+        return self._apart(on_host(self.state))
 
     def scores(self, split: str, due: Sequence[bool]) -> list[dict[str, float]]:
         """Mean scores of the lanes that are due over a set; of the others they mean nothing."""
@@ -157,11 +159,7 @@ class Slots:
         if not self._coming:
             return
         anyone = next(iter(self._coming.values()))  # stands in slots that nobody has had yet
-        old = (
-            [None] * len(self._plans)
-            if self.state is None
-            else self._apart(jax.device_get(self.state))
-        )
+        old = [None] * len(self._plans) if self.state is None else self._apart(on_host(self.state))
         plans: list[Plan] = []
         states = []
         for slot, before in enumerate(old):
@@ -171,9 +169,11 @@ class Slots:
             plans.append(plan)
             states.append(state)
         self._coming, self._plans = {}, list(plans)
-        self.state = self._stacked(states)
-        self._keys = self._stacked([stream_keys(plan.config.seed) for plan in plans])
-        self._hyper = self._stacked([dict(plan.hyper) for plan in plans])
+        devices = self.programs.plan.recipe.devices
+        self.state = place_state(devices, self._stacked(states))
+        keys = self._stacked([stream_keys(plan.config.seed) for plan in plans])
+        hyper = self._stacked([dict(plan.hyper) for plan in plans])
+        self._keys, self._hyper = place(devices, (keys, hyper))
 
     def _stacked(self, trees: Sequence[Any]) -> Any:
         """One tree with a leading axis of lanes, on the devices; with one lane that lane's."""

@@ -22,6 +22,7 @@ class Recipe:
 
     `teacher_forcing`: show networks with output feedback the true outputs in training.
     `associative`: the model's cells run on their parallel path.
+    `devices`: over how many the batch is divided; see `rnnexp.sharding`.
     """
 
     task: Task
@@ -33,6 +34,7 @@ class Recipe:
     chunk_steps: int
     teacher_forcing: bool = True
     associative: bool = False
+    devices: int = 1
 
     def model(self, params: Tree) -> SequenceModel | Transducer:
         """The model with these parameters."""

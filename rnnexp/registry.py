@@ -29,6 +29,7 @@ from rnnexp.optim import (
     schedule,
 )
 from rnnexp.recipe import Recipe
+from rnnexp.sharding import require_devices
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Stream, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
@@ -200,6 +201,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
     require_choice("config.clip.name", config.clip.name, CLIPS)
     task = build_task(config.task.name, data_dir, **options(config, "task"))
     batch_size = config.train.batch_size
+    require_devices(config.devices, batch_size)
     epoch_steps = epoch_length(task.train, batch_size)
     if epoch_steps == 0:
         raise UsageError(
@@ -225,6 +227,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         chunk_steps=chunk_steps,
         teacher_forcing=config.model.teacher_forcing,
         associative=config.model.associative,
+        devices=config.devices,
     )
     return Plan(
         config=config,

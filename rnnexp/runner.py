@@ -5,14 +5,16 @@ from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
+from rnnexp import processes
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.errors import RunError, first_line
 from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, Result, read_result, run_path
+from rnnexp.outcome import Observer, Result, run_path
 from rnnexp.programs import Programs
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan
-from rnnexp.runlog import ENDED, RunLog
+from rnnexp.runlog import ENDED
+from rnnexp.sharding import prepare
 from rnnexp.signals import StopRequest
 
 CHUNK_STEPS = 100
@@ -37,20 +39,22 @@ def run(
       UsageError: the configuration, the data or the directory cannot be used.
       RunError: storage or the device failed in mid-run; the same call resumes.
     """
+    prepare(config.devices)
     path = run_path(config, runs_dir)
-    if (ended := read_result(path)) is not None and ended.status in ENDED:
+    if (ended := processes.shared_result(path)) is not None and ended.status in ENDED:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
-    journal = Journal(plan, RunLog(path), observer or Observer())
-    waiting = [journal]
+    told = observer if observer is not None and processes.is_first() else Observer()
+    journal = Journal(plan, processes.open_log(path), told)
     results: list[tuple[Result, BaseException | None]] = []
-
-    def recruit() -> tuple[Journal, TrainState] | None:
-        return (waiting[0], waiting.pop().begin(imported)) if waiting else None
-
     with StopRequest() as stop:
         try:
-            crew = Crew(Programs(plan), recruit, lambda *result: results.append(result))
+            waiting: list[tuple[Journal, TrainState]] = [(journal, journal.begin(imported))]
+            crew = Crew(
+                Programs(plan),
+                lambda: waiting.pop() if waiting else None,
+                lambda *result: results.append(result),
+            )
             for _ in crew.rounds(stop):
                 pass
         except FAILURES as error:

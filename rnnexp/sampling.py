@@ -42,6 +42,7 @@ def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
     saved = read_json(path / "config.json")
     if saved is None:
         raise UsageError(f"{path} is not a run's directory: it has no config.json")
+    saved["devices"] = 1  # one is enough to write, however many trained
     plan = make_plan(from_saved(saved), data_dir=data_dir, chunk_steps=1)
     like = Programs(plan).initial()
     checkpoints = Checkpoints(path / "checkpoints")

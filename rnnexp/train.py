@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.data_parallel import add_up, divide_chunk, mean_shares, own_examples
 from rnnexp.gradflow.adjoints import Profile, norm_recorder, probes, value_grads_adjoints
 from rnnexp.gradflow.profile import decay_scalars, stack_profiles
 from rnnexp.models.noise import Rates
@@ -66,13 +67,13 @@ def batch_loss(
     layer_probes: Sequence[Probe] | None,
     rates: Rates | None = None,
 ) -> tuple[Array, tuple[dict[str, Array], list[State]]]:
-    """Mean loss of a batch, all its mean scores, and the states to go on with."""
+    """This device's share in a batch's mean loss and mean scores, and the states to go on with."""
     forced = None if recipe.teacher_forcing else 0
     got = apply_model(
         recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
         rates=rates, forced_steps=forced,
     )  # fmt: skip
-    means = {name: score.mean() for name, score in recipe.task.scores(got.outputs, batch).items()}
+    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, batch))
     return means["loss"], (means, got.states if carry else [])
 
 
@@ -101,7 +102,8 @@ def backward(
         (_, extras), grads = jax.value_and_grad(loss_fn, has_aux=True)(
             params, batch, carry, key, None, rates
         )
-        return Backward(extras[0], grads, extras[1], [])
+        means, grads = add_up(recipe.devices, (extras[0], grads))
+        return Backward(means, grads, extras[1], [])
     model = recipe.model(params)
     units = model.units()
     steps, lengths = _spans(model, units, batch)
@@ -114,7 +116,9 @@ def backward(
         params,
         recorder.slots,
     )
-    return Backward(extras[0], grads, extras[1], recorder.norms(adjoints, lengths))
+    profiles = recorder.norms(adjoints, lengths)
+    means, grads, profiles = add_up(recipe.devices, (extras[0], grads, profiles))
+    return Backward(means, grads, extras[1], profiles)
 
 
 def _spans(
@@ -202,7 +206,7 @@ def chunk_function(recipe: Recipe) -> Chunk:
 
         return jax.lax.scan(body, state, length=recipe.chunk_steps)
 
-    return chunk
+    return divide_chunk(recipe.devices, chunk)
 
 
 def take_step(
@@ -217,21 +221,22 @@ def take_step(
 ) -> Stepped:
     """The next step: its batch, from its bucket if there are any, and the update."""
     source, size = recipe.task.train, recipe.batch_size
+    own = partial(own_examples, recipe.devices, mode=recipe.task.mode)
     noise = jax.random.fold_in(keys.noise, state.step)
     if isinstance(source, Bucketed):
         bucket, index = bucket_of(source, order, state.step, size)
 
         def in_bucket(number: int, state: TrainState) -> Stepped:
             batch = bucket_batch(source, number, arrays, order, index, size)
-            return train_step(recipe, state, batch, hyper, noise, record=record)
+            return train_step(recipe, state, own(batch), hyper, noise, record=record)
 
         branches = [partial(in_bucket, number) for number in range(len(source.buckets))]
         result: Stepped = jax.lax.switch(bucket, branches, state)
         return result
     if isinstance(source, Stream):
         begins = state.step % (epoch_length(source, size) or 1) == 0
-        fresh = start_states(recipe.model(state.params), size)
+        fresh = start_states(recipe.model(state.params), size // recipe.devices)
         carry = jax.tree.map(lambda new, old: jax.lax.select(begins, new, old), fresh, state.carry)
         state = state._replace(carry=carry)
     batch = training_batch(source, arrays, order, keys.data, state.step, size)
-    return train_step(recipe, state, batch, hyper, noise, record=record)
+    return train_step(recipe, state, own(batch), hyper, noise, record=record)

@@ -11,9 +11,10 @@ LAYERS = [
     ["cells", "data", "tasks"],
     ["unroll", "models"],
     ["gradflow", "optim"],
-    ["recipe", "train", "evaluate", "spread"],
+    ["recipe", "sharding", "data_parallel", "train", "evaluate", "spread"],
     ["config", "overrides", "runlog", "arraylog", "checkpoint", "environment"],
-    ["registry", "programs", "outcome", "verdict", "journal", "crew", "runner", "sampling"],
+    ["registry", "programs", "outcome", "processes", "verdict"],
+    ["journal", "crew", "runner", "sampling"],
     ["sweep", "report"],
     ["progress", "commands", "cli", "__main__"],
 ]

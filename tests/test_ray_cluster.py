@@ -129,6 +129,8 @@ def test_a_cluster_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="executor ray needs a cluster: --address=HOST:PORT"):
         run(None)
+    with pytest.raises(UsageError, match="expected HOST:PORT or auto"):
+        run("ray://127.0.0.1:10001")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(UsageError, match=f"cannot use a Ray cluster at {address}"):

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from rnnexp.errors import RunError, UsageError
+from rnnexp.outcome import Result
 from rnnexp.report.index import load_records
 from rnnexp.report.load import load_run
 from rnnexp.sweep.axes import Space, parse_space
@@ -397,6 +398,7 @@ def test_machines_that_ask_in_the_same_moment_make_no_trial_too_many(
     assert [run is not None for run in runs] == [True]
     assert [trial.number for trial in here.all()] == [0]
     assert there.next() is None
+    assert len(here.study.get_trials()) == 2
     die_here()
     die_there()
 
@@ -444,6 +446,17 @@ def test_a_decision_to_prune_outlives_its_process(tmp_path: Path) -> None:
     assert second.judge(bad, EVERY, 0.9, last=False) == reason
     assert second.judge(good, EVERY, 0.1, last=False) is None
     die_here()
+
+
+def test_a_trial_that_is_ended_from_outside_stops_its_run_alone(tmp_path: Path) -> None:
+    trials, die = trials_in(tmp_path, "here", 2)
+    runs = [run.run for run in (trials.next(), trials.next()) if run is not None]
+    trials.study.tell(0, state=optuna.trial.TrialState.FAIL)
+    reasons = [trials.judge(run, EVERY, 0.5, last=False) for run in runs]
+    assert reasons == ["trial 0 was ended from outside", None]
+    trials.ended(runs[0], Result(tmp_path / runs[0], "pruned", EVERY, str(reasons[0])))
+    assert [trial.state.name for trial in trials.all()] == ["FAIL", "RUNNING"]
+    die()
 
 
 def test_the_median_pruner_waits_for_its_first_step_and_for_completed_trials() -> None:

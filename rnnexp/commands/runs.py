@@ -30,8 +30,10 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.overrides import from_command_line
 
     config = from_command_line(known.experiment, rest)
+    _join(known, config.devices)
     from rich.console import Console
 
+    from rnnexp.processes import is_first
     from rnnexp.progress import LiveProgress, PlainProgress, scores_text
     from rnnexp.runner import run
 
@@ -45,7 +47,9 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         )  # fmt: skip
     finally:
         progress.close()
-    if known.json:
+    if not is_first():
+        pass  # the first process of a run tells how it ended
+    elif known.json:
         print(to_json(vars(result) | {"path": str(result.path)}, indent=2))
     else:
         print(
@@ -57,6 +61,18 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             )
         print(f"rnnexp inspect {result.path}")
     return SIGNAL_CODES[result.reason.partition(";")[0]] if result.status == "interrupted" else 0
+
+
+def _join(known: argparse.Namespace, devices: int) -> None:
+    """Become one of the processes of a run, if there are several."""
+    given = [known.coordinator, known.num_processes, known.process_id]
+    if all(value is None for value in given):
+        return
+    if any(value is None for value in given):
+        raise UsageError("--coordinator, --num-processes and --process-id go together")
+    from rnnexp.sharding import join
+
+    join(known.coordinator, known.num_processes, known.process_id, devices=devices)
 
 
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -2,9 +2,14 @@
 
 All of it is off unless asked for. `key` is None in evaluation. The shares of dropout may be
 traced, so that runs that differ in them share a program.
+
+Where a batch is divided over devices (see `rnnexp.sharding`), every device draws the masks
+of the whole batch and takes those of its own examples, so that they are the masks that one
+device would have used. That costs each the time and memory of all masks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +18,26 @@ from rnnexp.cells.base import Cell
 from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Hook
 
+BATCH_AXIS = "batch"
+"""The axis of the mesh of devices over which a batch is divided."""
 Rates = Mapping[str, Array]
 """Traced shares of `dropout` and `recurrent_dropout`, in place of the structure's own."""
+
+
+def own_part(draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], axis: int) -> Array:
+    """What `draw` gives for the whole batch, cut to the examples of this device.
+
+    Args:
+      draw: `shape -> array`.
+      shape, axis: of this device's part, and which of its axes is the batch.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if BATCH_AXIS not in mesh.manual_axes:
+        return draw(shape)
+    size = shape[axis]
+    whole = draw((*shape[:axis], size * mesh.shape[BATCH_AXIS], *shape[axis + 1 :]))
+    start = jax.lax.axis_index(BATCH_AXIS) * size
+    return jax.lax.dynamic_slice_in_dim(whole, start, size, axis)
 
 
 def dropout(x_TxBxH: Array, rate: float | Array, key: Key, *, one_mask: bool) -> Array:
@@ -24,7 +47,8 @@ def dropout(x_TxBxH: Array, rate: float | Array, key: Key, *, one_mask: bool) ->
     the same for a share that is known when the program is compiled.)
     """
     shape = (1, *x_TxBxH.shape[1:]) if one_mask else x_TxBxH.shape
-    kept = jnp.broadcast_to(jax.random.bernoulli(key, 1 - rate, shape), x_TxBxH.shape)
+    kept = own_part(partial(jax.random.bernoulli, key, 1 - rate), shape, 1)
+    kept = jnp.broadcast_to(kept, x_TxBxH.shape)
     return jnp.where(kept, x_TxBxH / (1 - rate), jnp.zeros_like(x_TxBxH))
 
 
@@ -40,7 +64,7 @@ def recurrent_dropout(cell: Cell, rate: float | Array, key: Key | None) -> Hook:
     def before(state: State, t: Array) -> State:
         del t
         h = state[cell.hidden]
-        kept = jax.random.bernoulli(key, 1 - rate, h.shape)
+        kept = own_part(partial(jax.random.bernoulli, key, 1 - rate), h.shape, 0)
         return {**state, cell.hidden: jnp.where(kept, h / (1 - rate), jnp.zeros_like(h))}
 
     return Hook(before=before)
@@ -60,7 +84,8 @@ def zoneout(cell: Cell, rate: float, key: Key | None) -> Hook:
                 mixed[leaf] = rate * old[leaf] + (1 - rate) * new[leaf]
             else:
                 step_key = jax.random.fold_in(jax.random.fold_in(key, number), t)
-                stays = jax.random.bernoulli(step_key, rate, new[leaf].shape)
+                draw = partial(jax.random.bernoulli, step_key, rate)
+                stays = own_part(draw, new[leaf].shape, 0)
                 mixed[leaf] = jnp.where(stays, old[leaf], new[leaf])
         return mixed
 

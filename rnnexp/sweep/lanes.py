@@ -93,20 +93,28 @@ def train_lanes(
       stopped: asked between chunks whether to checkpoint and stop.
       told: the status of every run that ends.
     """
-    start_devices(len(runs))
+    start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)))
     supply = Listed(runs, told)
     waiting = Recruits(supply, runs_dir, data_dir, imported)
     if (plan := waiting.first_plan()) is None:
         return
-    devices = min(len(jax.devices()), len(runs))
-    best = width or choose_width(plan, devices=devices, runs=len(runs))
-    layout = Layout(devices, min(best, -(-len(runs) // devices)))
+    layout = _layout(plan, len(runs), width)
     programs = Programs(plan, layout)
     with StopRequest() as stop:
         while supply.runs and stop.name is None:
             crews = CREWS if len(supply.runs) > layout.lanes else 1
             drive(programs, waiting, stop, stopped, crews=crews)
     log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
+
+
+def _layout(plan: Plan, runs: int, width: int | None) -> Layout:
+    """Where so many runs of a plan stand. Those that divide their batches over devices of their
+    own train one after another."""
+    if plan.config.devices > 1:
+        return Layout()
+    devices = min(len(jax.devices()), runs)
+    best = width or choose_width(plan, devices=devices, runs=runs)
+    return Layout(devices, min(best, -(-runs // devices)))
 
 
 def drive(

@@ -51,7 +51,7 @@ def summarise(name: str, trials: "Sequence[FrozenTrial]", goal: Goal, stopped: s
     statuses = Counter(status_of(trial) for trial in trials)
     repeated = sum("repeats" in trial.user_attrs for trial in trials)
     sign = -1 if goal.higher_is_better else 1
-    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    completed = [t for t in trials if t.state.name == "COMPLETE" and t.user_attrs.get("outcome")]
     best = min(
         completed, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None
     )
@@ -79,6 +79,5 @@ def status_of(trial: "FrozenTrial") -> str:
     """How the run of a trial ended, else what state the trial is in."""
     if outcome := trial.user_attrs.get("outcome"):
         return str(outcome["status"])
-    return {"FAIL": "failed", "COMPLETE": "completed"}.get(
-        trial.state.name, trial.state.name.lower()
-    )
+    state = str(trial.state.name)
+    return {"FAIL": "failed", "COMPLETE": "completed"}.get(state, state.lower())

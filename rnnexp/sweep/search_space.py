@@ -18,8 +18,6 @@ from rnnexp.sweep.axes import DIGITS, EXPERIMENT, Space
 from rnnexp.sweep.space import Base, Suggestion, experiments, suggestion_axes
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.trial import Trial
@@ -43,8 +41,8 @@ class Goal:
     eval_steps: int
 
 
-def import_optuna() -> "ModuleType":
-    """Optuna, its messages through the handlers of this program and only warnings of them.
+def import_optuna() -> Any:
+    """Optuna's module, its messages through the handlers of this program and only warnings of them.
 
     Raises `UsageError` if it is not installed.
     """
@@ -114,7 +112,8 @@ def _choose_one(trial: "Trial", suggestion: Suggestion) -> tuple[Any, ...]:
         return (min(max(float(f"{value:.{DIGITS}g}"), low), high),)
     rows = list(dict.fromkeys(suggestion.choices))
     if _in_order(rows):
-        return rows[trial.suggest_int(f"{name} (place)", 0, len(rows) - 1)]
+        place: int = trial.suggest_int(f"{name} (place)", 0, len(rows) - 1)
+        return rows[place]
     texts = [", ".join(map(str, row)) for row in rows]
     return rows[texts.index(trial.suggest_categorical(name, texts))]
 

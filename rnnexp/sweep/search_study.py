@@ -82,14 +82,14 @@ class Seat:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Failures of the database in here are raised as `RunError`."""
+    """Failures of the database or the directory in here are raised as `RunError`."""
     import_optuna()
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
         cause = error.__cause__ or error
         raise RunError(
             f"the study's storage failed: {first_line(cause)}; the same command resumes"

@@ -74,8 +74,15 @@ class Trials:
         """
         with storage_errors(), self.seat.alone():
             while (trial := self._orphan() or self._ask()) is not None:
-                if (run := self._begin(trial)) is not None:
-                    return run
+                try:
+                    run = self._begin(trial)
+                except UsageError as error:
+                    log.warning("trial %d failed: %s", trial.number, error)
+                    reason = first_line(error)
+                    self._tell(trial, Result(self.runs_dir, "failed", 0, reason))
+                else:
+                    if run is not None:
+                        return run
         return None
 
     def _orphan(self) -> "Trial | None":
@@ -121,12 +128,7 @@ class Trials:
     def _begin(self, trial: "Trial") -> PlannedRun | None:
         """Choose a trial's values; None if it needs no training, and is told."""
         self.study.sampler = self.outline.sampler(trial.number)
-        try:
-            point = self.outline.make(self.outline.choose(trial))
-        except UsageError as error:
-            log.warning("trial %d failed: %s", trial.number, error)
-            self._tell(trial, Result(self.runs_dir, "failed", 0, first_line(error)))
-            return None
+        point = self.outline.make(self.outline.choose(trial))
         run = self.plan.add(point.config, point.changes)
         trial.set_user_attr("values", point.changes)
         trial.set_user_attr("run", run.run)
@@ -183,7 +185,9 @@ class Trials:
         """Report a validation of a run; why the run is to be pruned, or None."""
         trial = self.mine[run]
         with storage_errors(), self.seat.alone():
-            if True:
+            if self._frozen(trial.number).state.is_finished():
+                return f"trial {trial.number} was ended from outside"
+            if step not in self.steps[run]:
                 self.steps[run].add(step)
                 trial.report(value, step)
             if last or self.outline.pruner_name == "none":
@@ -201,10 +205,11 @@ class Trials:
             return
         with storage_errors(), self.seat.alone():
             running = self.study.get_trials(deepcopy=False, states=(self.states.RUNNING,))
-            first, *again = [t for t in running if t.user_attrs.get("run") == run]
-            self._tell(self._attach(first), result)
-            for trial in again:
-                self._tell_again(self._attach(trial), self._frozen(first.number))
+            same = [trial for trial in running if trial.user_attrs.get("run") == run]
+            for trial in same[:1]:
+                self._tell(self._attach(trial), result)
+            for trial in same[1:]:
+                self._tell_again(self._attach(trial), self._frozen(same[0].number))
 
     def _tell(self, trial: "Trial", result: Result) -> None:
         """Tell a trial how its run ended; the table of the module says what Optuna makes of it."""

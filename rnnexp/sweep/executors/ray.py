@@ -52,9 +52,13 @@ def connect(address: str) -> None:
     """Make this process a driver of the cluster; `UsageError` if that cannot be."""
     import ray
 
+    if "://" in address:
+        raise UsageError(
+            f"--address={address}: expected HOST:PORT or auto, given on a machine of the cluster"
+        )
     host, _, port = address.rpartition(":")
     try:
-        if port.isdigit() and "://" not in address:  # Ray itself would wait for many minutes
+        if port.isdigit():  # Ray itself would wait for many minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, RuntimeError, ValueError) as error:

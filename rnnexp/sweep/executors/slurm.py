@@ -132,7 +132,6 @@ class Slurm:
             self.executor = submitit.AutoExecutor(folder, cluster=cluster, **timeouts)
         except (OSError, RuntimeError, ValueError) as error:
             raise UsageError(f"cannot use Slurm: {first_line(error)}") from error
-        self.handles: set[Any] = set()
         self.preempted: dict[Any, float] = {}
         self.stopping = False
         self.left = self._left_in_queue()
@@ -141,12 +140,13 @@ class Slurm:
     def _left_in_queue(self) -> dict[int, Any]:
         """By group, the jobs that an earlier process submitted and that have not ended."""
         submitted = self.folder / "submitted.jsonl"
-        if not submitted.exists():
-            return {}
-        rows = map(json.loads, submitted.read_text().splitlines())
+        lines = submitted.read_text().splitlines(keepends=True) if submitted.exists() else []
+        # A line without an end was being written when its process was killed.
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
         job_class = self.executor._executor.job_class
         latest = {row["group"]: job_class(self.folder, row["job"]) for row in rows}
-        next(iter(latest.values())).get_info()  # one call of sacct asks after all
+        for job in list(latest.values())[:1]:
+            job.get_info()  # one call of sacct asks after all
         return {
             group: job for group, job in latest.items() if not job.done() and job.state != "UNKNOWN"
         }
@@ -162,7 +162,6 @@ class Slurm:
         for needs, alike in groupby(new, key=_needs):
             array = list(alike)
             started.update(zip(array, self._submit(array, *needs), strict=True))
-        self.handles.update(started.values())
         return [started[job] for job in jobs]
 
     def _submit(self, jobs: Sequence[Job], memory_gb: float, gpus: int, cpus: int) -> list[Any]:
@@ -192,7 +191,6 @@ class Slurm:
         for handle in handles:
             outcome = self._look(handle)
             if outcome is not None:
-                self.handles.remove(handle)
                 yield handle, outcome
 
     def _look(self, handle: Any) -> Outcome | None:
@@ -213,8 +211,7 @@ class Slurm:
             handle.cancel(check=False)
 
     def close(self) -> None:
-        """`scancel` what is left."""
-        self.stop(self.handles)
+        """Nothing: jobs that were not stopped stay in the queue, for the next driver."""
 
 
 def _needs(job: Job) -> tuple[float, int, int]:

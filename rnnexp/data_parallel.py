@@ -1,0 +1,111 @@
+"""One batch over several devices: which part each computes, and what they add up.
+
+Each device draws the batch of a step, which is a function of (key, step), keeps its own
+examples, and runs forward and backward on those. The counts of the scores are added up
+over the devices first, so that each device's loss is its share of the mean over the whole
+batch, and gradients, mean scores and profiles (norms are sums over the batch) are added up
+once, after the backward pass: two exchanges a step, none inside the scan over time. What
+follows (clipping, optimiser, divergence, records) every device computes alike.
+
+With one device every function here hands back what it is given, and the program is the
+one that there would be without this file.
+
+The bodies run without JAX's check of what is replicated (`check_vma`), which scans with
+constant starting values, such as those of the cells, do not pass.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.errors import UsageError
+from rnnexp.models.noise import BATCH_AXIS
+from rnnexp.sharding import STATE, WHOLE, make_mesh
+from rnnexp.tasks.base import Score
+from rnnexp.types import Array, Batch, Tree
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def divide_chunk(devices: int, chunk: F) -> F:
+    """A chunk `(state, ...) -> (state, records)`, run by every device on its examples."""
+    return _divided(devices, chunk, (STATE, *[WHOLE] * 5), (STATE, WHOLE))
+
+
+def divide_evaluation(devices: int, evaluate: F) -> F:
+    """An evaluation `(params, key, arrays) -> means`, run by every device on its batches."""
+    return _divided(devices, evaluate, WHOLE, WHOLE)
+
+
+def _divided(devices: int, function: F, in_specs: Any, out_specs: Any) -> F:
+    if devices == 1:
+        return function
+    divided: F = jax.shard_map(
+        function,
+        mesh=make_mesh(devices),
+        in_specs=in_specs,
+        out_specs=out_specs,
+        check_vma=False,
+    )
+    return divided
+
+
+def own_examples(devices: int, batch: Batch, mode: str) -> Batch:
+    """This device's examples of a batch.
+
+    Targets have the batch as their first axis in sequence_to_one tasks, as their second,
+    after time, in the others. Raises `UsageError` if they have not.
+    """
+    if devices == 1:
+        return batch
+    size = batch.inputs_TxBxI.shape[1]
+    axis = 0 if mode == "sequence_to_one" else 1
+    if batch.targets.ndim <= axis or batch.targets.shape[axis] != size:
+        raise UsageError(
+            f"config.devices: targets of a {mode} task must have the batch ({size}) as axis "
+            f"{axis}, but are of shape {batch.targets.shape}"
+        )
+
+    def own(x: Array | None, axis: int) -> Array | None:
+        if x is None:
+            return None
+        part = size // devices
+        start = jax.lax.axis_index(BATCH_AXIS) * part
+        return jax.lax.dynamic_slice_in_dim(x, start, part, axis)
+
+    return Batch(*map(own, batch, (1, axis, 0, 0)))  # type: ignore[arg-type]
+
+
+def own_batches(devices: int, count: int) -> Array:
+    """The numbers of the batches that this device evaluates; the last may be beyond them."""
+    if devices == 1:
+        return jnp.arange(count, dtype=jnp.int32)
+    rounds = jnp.arange(-(-count // devices), dtype=jnp.int32)
+    return rounds * devices + jax.lax.axis_index(BATCH_AXIS)
+
+
+def mean_shares(devices: int, scored: Mapping[str, Score]) -> dict[str, Array]:
+    """What this device's examples add to the means of the whole batch."""
+    if devices == 1:
+        return {name: score.mean() for name, score in scored.items()}
+    counts = add_up(devices, {name: jnp.sum(score.count_B) for name, score in scored.items()})
+    return {name: jnp.sum(score.total_B) / counts[name] for name, score in scored.items()}
+
+
+def add_up(devices: int, tree: Tree) -> Tree:
+    """The sums over all devices, leaf by leaf, in one exchange for each type of number."""
+    if devices == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    # in an order that is the same in every process
+    for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
+        places = [n for n, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        flat = jnp.concatenate([leaves[n].reshape(-1) for n in places])
+        cuts = np.cumsum([leaves[n].size for n in places])[:-1].tolist()
+        parts = jnp.split(jax.lax.psum(flat, BATCH_AXIS), cuts)
+        for n, part in zip(places, parts, strict=True):
+            leaves[n] = part.reshape(leaves[n].shape)
+    return jax.tree.unflatten(structure, leaves)
