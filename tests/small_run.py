@@ -56,10 +56,11 @@ def assert_same_runs(one: Path, two: Path, config: FrozenConfigDict) -> None:
             restored = checkpoints.restore(which, like)
             checkpoints.close()
             states.append(restored)
-        if states[0] is None or states[1] is None:  # none before the first validation
-            assert states[0] is states[1]
+        first, second = states
+        if first is None or second is None:  # there is none before the first validation
+            assert first is second
             continue
-        assert states[0][1] == states[1][1]
-        leaves = [named_leaves(state) for state, _ in states]
+        assert first[1] == second[1]
+        leaves = [named_leaves(first[0]), named_leaves(second[0])]
         for name in leaves[0]:
             np.testing.assert_array_equal(leaves[0][name], leaves[1][name], err_msg=name)
