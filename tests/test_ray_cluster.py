@@ -140,7 +140,7 @@ def test_a_cluster_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 SWEEP = (
     "copy_memory/lstm", "--sweep", "cell.hidden_size=4,6", "--seeds", "2", "--width", "1",
     "--config.task.delay_steps=5", "--config.train.batch_size=8",
-    "--config.train.duration_steps=1000", "--config.eval.every_steps=200",
+    "--config.train.duration_steps=600", "--config.eval.every_steps=200",
     "--config.eval.examples=64", "--config.eval.batch_size=32",
     "--config.checkpoint.every_steps=100", "--config.record.every_steps=50",
 )  # fmt: skip
@@ -167,7 +167,7 @@ def test_a_group_whose_worker_is_killed_goes_on_from_its_checkpoint(tmp_path: Pa
         until((away / "sweeps/s/plan.jsonl").exists)
         plan = read_plan(away / "sweeps/s")
         mine = [away / run.run for run in plan if run.group == 0]
-        until(lambda: any(max(trained_steps(path), default=0) >= 300 for path in mine))
+        until(lambda: any(max(trained_steps(path), default=0) >= 250 for path in mine))
         worker = int(begun(away / "sweeps/s", 0)[-1].split()[-1])
         os.kill(worker, signal.SIGKILL)
         killed = time.time()

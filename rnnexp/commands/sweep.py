@@ -68,10 +68,16 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     data_dir = known.data_dir
     proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)
     costs: Mapping[int, Mapping[str, Any]] = {}
-    if known.dry_run or known.executor == "ray":
-        from rnnexp.sweep.estimate import estimate
+    memory = {}
+    if known.dry_run or known.executor != "local":
+        from rnnexp.sweep.estimate import estimate, request_bytes
 
         costs = estimate(proposal, data_dir=data_dir, measure=known.dry_run)
+        lanes = (os.cpu_count() or 1) * (known.width or 1)
+        memory = {
+            group: request_bytes(cost, len(proposal.groups[group]), lanes)
+            for group, cost in costs.items()
+        }
     rows = group_rows(proposal, known.runs_dir, costs)
     total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
     if not known.json:
@@ -94,7 +100,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
         data_dir=None if data_dir is None else str(data_dir.absolute()),
         width=known.width,
     )
-    return _train(sweep_dir, known, {g: cost["MiB a run"] * 2**20 for g, cost in costs.items()})
+    return _train(sweep_dir, known, memory)
 
 
 def _choose_devices(known: argparse.Namespace) -> None:
@@ -110,7 +116,7 @@ def _choose_devices(known: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
 
 
-def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, float]) -> int:
+def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> int:
     """Start what is missing and report how it ended."""
     from rnnexp.sweep.executors import Options
     from rnnexp.sweep.launch import launch
@@ -124,7 +130,7 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, floa
         executor=known.executor,
         options=options,
         gpus=known.gpus,
-        memory={group: int(size) for group, size in memory.items()} or None,
+        memory=memory,
     )
     code = print_state(sweep_dir, known)
     return SIGNAL_CODES[reason] if reason else code

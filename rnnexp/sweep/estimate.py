@@ -16,6 +16,8 @@ from rnnexp.trees import tree_size
 
 log = logging.getLogger("rnnexp")
 MIB = 2**20
+PROCESS_MIB = 1024
+"""What a process takes before it trains anything: Python, JAX, compiling."""
 
 
 def estimate(
@@ -46,3 +48,12 @@ def estimate(
             "seconds": seconds,
         }
     return costs
+
+
+def request_bytes(cost: Mapping[str, Any], runs: int, lanes: int) -> int:
+    """Memory to ask for, for a group of so many runs, so many of them on lanes at a time.
+
+    Two sets of lanes work in turn, and the data sets are on the host and on the devices.
+    """
+    training = cost["MiB a run"] * min(runs, 2 * lanes)
+    return int((PROCESS_MIB + training + 2 * cost["MiB of data"]) * MIB)

@@ -99,7 +99,7 @@ def launch(
     for group, runs in Proposal(read_plan(sweep_dir), []).groups.items():
         if any(run_status(runs_dir / run.run) not in SETTLED for run in runs):
             name = str(Path(runs[0].run).parent)
-            share = None if memory is None else memory.get(group)
+            share = (memory or {}).get(group)
             jobs.append(Job(sweep_dir, group, name, share, gpus))
 
     def finished(job: Job, outcome: Outcome) -> None:
