@@ -100,6 +100,7 @@ def test_two_devices_equal_one(root: Path, case: str) -> None:
     assert on_devices(root, "equal", case, "2") == "equal\n"
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_resumes_to_the_bit(root: Path) -> None:
     assert on_devices(root, "resume", "stream", "2") == "equal\n"
 
@@ -164,6 +165,7 @@ def test_two_processes_equal_one_device(undisturbed: Path, tmp_path: Path) -> No
         np.testing.assert_allclose(right.norms[leaf], left.norms[leaf], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_killed_then_stopped_equal_undisturbed_ones(
     undisturbed: Path, root: Path, tmp_path: Path
 ) -> None:
@@ -187,6 +189,7 @@ def test_two_processes_killed_then_stopped_equal_undisturbed_ones(
     assert_same_runs(path, undisturbed, small_config(train__duration_steps=STEPS))
 
 
+@pytest.mark.slow
 def test_two_processes_read_a_stream_and_go_on_where_they_were(root: Path, tmp_path: Path) -> None:
     for name in ("whole", "pieces"):
         (tmp_path / name).mkdir()
@@ -200,7 +203,10 @@ def test_two_processes_read_a_stream_and_go_on_where_they_were(root: Path, tmp_p
     assert len(write_text(load_trained(path), "ab", length=5)) == 5
 
 
-@pytest.mark.parametrize("what", ["the directory is taken", "a file cannot be written"])
+@pytest.mark.parametrize(
+    "what",
+    ["a file cannot be written", pytest.param("the directory is taken", marks=pytest.mark.slow)],
+)
 def test_what_fails_in_the_first_process_fails_in_both(
     root: Path, tmp_path: Path, what: str
 ) -> None:

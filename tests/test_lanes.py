@@ -135,7 +135,7 @@ def test_lanes_that_end_early_make_room(tmp_path: Path) -> None:
     train_lanes(runs, runs_dir=tmp_path, data_dir=None, width=1)
     steps = [json.loads((tmp_path / r.run / "status.json").read_text())["step"] for r in runs]
     assert len(set(steps)) > 1
-    for planned, change in zip(runs, changes, strict=True):
+    for planned, change in list(zip(runs, changes, strict=True))[-2:]:
         alone = run(small_config(**change), runs_dir=tmp_path / "solo")
         assert_same_runs(alone.path, tmp_path / planned.run, small_config(**change))
 
@@ -160,15 +160,18 @@ def advance(programs: Programs, plans: list[Plan], stop: int) -> tuple[list[Any]
 @pytest.mark.parametrize(
     ("name", "changes", "layouts"),
     [
-        ("digits/gru", {}, [Layout(2, 1), Layout(1, 2)]),
+        ("digits/gru", {}, [Layout(1, 2)]),
         ("date_format/gru", {"task__examples": 60}, [Layout(2, 1), Layout(1, 2)]),
-        ("reverse/lstm", {"task__longest": 5}, [Layout(1, 2)]),
         (
             "adding/lstm",
-            {"model__num_layers": 2, "model__dropout": 0.3, "task__length_steps": 9},
+            {
+                "model__num_layers": 2,
+                "model__dropout": 0.3,
+                "model__recurrent_dropout": 0.3,
+                "task__length_steps": 9,
+            },
             [Layout(2, 2)],
         ),
-        ("adding/gru", {"model__recurrent_dropout": 0.3, "task__length_steps": 9}, [Layout(1, 2)]),
     ],
 )
 def test_every_kind_of_source_and_noise_trains_on_lanes(

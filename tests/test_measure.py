@@ -26,7 +26,6 @@ def plan_of(name: str, **changes: Any) -> Plan:
     ("name", "changes"),
     [
         ("copy_memory/lstm", {"task__delay_steps": 200}),
-        ("adding/gru", {"cell__hidden_size": 64, "model__num_layers": 2}),
         ("digits/rnn", {}),
         ("reverse/lstm", {}),
     ],
