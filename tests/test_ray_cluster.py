@@ -164,10 +164,10 @@ def test_a_group_whose_worker_is_killed_goes_on_from_its_checkpoint(tmp_path: Pa
     away, here = tmp_path / "away", tmp_path / "here"
     with RayCluster(nodes=2) as cluster:
         driver = sweep(away, "--name", "s", "--executor=ray", f"--address={cluster.address}")
-        until((away / "sweeps/s/plan.jsonl").exists)
+        until((away / "sweeps/s/plan.jsonl").exists, 180)
         plan = read_plan(away / "sweeps/s")
         mine = [away / run.run for run in plan if run.group == 0]
-        until(lambda: any(max(trained_steps(path), default=0) >= 250 for path in mine))
+        until(lambda: any(max(trained_steps(path), default=0) >= 250 for path in mine), 180)
         worker = int(begun(away / "sweeps/s", 0)[-1].split()[-1])
         os.kill(worker, signal.SIGKILL)
         killed = time.time()

@@ -45,6 +45,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     place.add_argument("--executor", default="local", metavar="NAME", help="local, ray or slurm")
     place.add_argument("--jobs", type=int, metavar="N", help="local: groups at a time")
     place.add_argument("--address", help="ray: HOST:PORT of the cluster's head, or auto")
+    place.add_argument("--cpus", type=int, metavar="N", help="ray, slurm: cores a group (1)")
     place.add_argument("--gpus", type=float, default=0.0, help="ray, slurm: GPUs a group")
     place.add_argument(
         "--slurm", action="append", default=[], metavar="KEY=VALUE", help="slurm: an option of it"

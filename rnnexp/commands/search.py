@@ -16,7 +16,7 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sweep --search SAMPLER`."""
     refuse(
         known, "--search", dry_run=False, match_parameters=None, executor="local", jobs=None,
-        address=None, gpus=0.0, slurm=[],
+        cpus=None, address=None, gpus=0.0, slurm=[],
     )  # fmt: skip
     space, base = read_space(known, rest)
     from rnnexp.sweep.search import search

@@ -73,7 +73,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from rnnexp.sweep.estimate import estimate, request_bytes
 
         costs = estimate(proposal, data_dir=data_dir, measure=known.dry_run)
-        lanes = (os.cpu_count() or 1) * (known.width or 1)
+        lanes = (known.cpus or 1) * (known.width or 1)
         memory = {
             group: request_bytes(cost, len(proposal.groups[group]), lanes)
             for group, cost in costs.items()
@@ -99,6 +99,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
         imports=[str(Path(file).absolute()) for file in known.imports],
         data_dir=None if data_dir is None else str(data_dir.absolute()),
         width=known.width,
+        cpus=None if known.executor == "local" else known.cpus or 1,
     )
     return _train(sweep_dir, known, memory)
 
@@ -129,6 +130,7 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
         sweep_dir,
         executor=known.executor,
         options=options,
+        cpus=known.cpus or 1,
         gpus=known.gpus,
         memory=memory,
     )

@@ -83,6 +83,7 @@ def train_lanes(
     data_dir: Path | None,
     imported: Sequence[Path] = (),
     width: int | None = None,
+    cpus: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
     told: Callable[[str], None] = lambda status: None,
 ) -> None:
@@ -90,10 +91,11 @@ def train_lanes(
 
     Args:
       width: how many runs stand side by side on a device; None: what is measured to be best.
+      cpus: how many cores may become devices; None: all.
       stopped: asked between chunks whether to checkpoint and stop.
       told: the status of every run that ends.
     """
-    start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)))
+    start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)), cpus)
     supply = Listed(runs, told)
     waiting = Recruits(supply, runs_dir, data_dir, imported)
     if (plan := waiting.first_plan()) is None:
@@ -138,9 +140,9 @@ def drive(
                 stop.name = "cancelled"
 
 
-def start_devices(runs: int) -> None:
+def start_devices(runs: int, cpus: int | None = None) -> None:
     """On a CPU, one XLA device a core, as far as there are runs; nothing if JAX has begun."""
-    cores = len(os.sched_getaffinity(0))
+    cores = min(len(os.sched_getaffinity(0)), cpus or runs)
     try:
         jax.config.update("jax_num_cpu_devices", min(cores, runs))
     except RuntimeError:

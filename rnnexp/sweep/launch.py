@@ -84,13 +84,14 @@ def launch(
     *,
     executor: str = "local",
     options: Options | None = None,
+    cpus: int = 1,
     gpus: float = 0.0,
     memory: Mapping[int, int] | None = None,
 ) -> str:
     """Train what is missing of a sweep; returns what stopped it before its end, or nothing.
 
     Args:
-      gpus: how many a group is to be given.
+      cpus, gpus: how many a group is to be given; a local one has all cores.
       memory: bytes that each group is to be given, by its number.
     """
     (sweep_dir / "cancel").unlink(missing_ok=True)
@@ -100,7 +101,7 @@ def launch(
         if any(run_status(runs_dir / run.run) not in SETTLED for run in runs):
             name = str(Path(runs[0].run).parent)
             share = (memory or {}).get(group)
-            jobs.append(Job(sweep_dir, group, name, share, gpus))
+            jobs.append(Job(sweep_dir, group, name, share, gpus, cpus))
 
     def finished(job: Job, outcome: Outcome) -> None:
         if outcome.status == "failed":

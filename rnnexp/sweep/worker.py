@@ -52,6 +52,7 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
             data_dir=data_dir,
             imported=imported,
             width=header.get("width"),
+            cpus=header.get("cpus"),
             stopped=lambda: cancelled(sweep_dir),
             told=teller(f"group {group}", len(mine), len(mine) - len(missing)),
         )
