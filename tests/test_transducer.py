@@ -118,11 +118,12 @@ def test_the_decoder_begins_where_the_encoder_ended(cell: str) -> None:
 def test_greedy_writing_equals_a_python_loop(attention: str) -> None:
     model, (x, _) = model_of(attention=attention), batch()
     got = np.asarray(greedy(model, x, jnp.array(LENGTHS), steps=U))
+    outputs = jax.jit(lambda x, symbols: model(x, symbols).outputs)
     for b, n in enumerate(LENGTHS):
         written: list[int] = []
         for u in range(U):
             shown = jnp.array([*written, *[0] * (U - u)])[:, None]
-            logits = model(x[:n, b : b + 1], shown).outputs[u, 0]
+            logits = outputs(x[:n, b : b + 1], shown)[u, 0]
             written.append(int(jnp.argmax(logits)) if 0 not in written else 0)
         assert got[:, b].tolist() == written
     assert len({tuple(column) for column in got.T.tolist()}) > 1
@@ -131,6 +132,7 @@ def test_greedy_writing_equals_a_python_loop(attention: str) -> None:
 def test_a_beam_of_everything_finds_the_likeliest_sequence() -> None:
     model, (x, _) = model_of(attention="dot"), batch()
     steps = 3
+    outputs = jax.jit(lambda x, symbols: model(x, symbols).outputs)
     found = beam(model, x, None, steps=steps, width=O**steps)
     for b in range(B):
         likely: dict[tuple[int, ...], float] = {}
@@ -138,7 +140,7 @@ def test_a_beam_of_everything_finds_the_likeliest_sequence() -> None:
             end = sequence.index(0) if 0 in sequence else steps
             if any(sequence[end:]):
                 continue  # only stop symbols follow a stop symbol
-            logits = model(x[:, b : b + 1], jnp.array(sequence)[:, None]).outputs[:, 0]
+            logits = outputs(x[:, b : b + 1], jnp.array(sequence)[:, None])[:, 0]
             log_p = jax.nn.log_softmax(logits, -1)
             likely[sequence] = sum(float(log_p[u, s]) for u, s in enumerate(sequence[: end + 1]))
         ranked = sorted(likely.values(), reverse=True)

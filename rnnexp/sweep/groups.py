@@ -12,19 +12,15 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import flat
 from rnnexp.optim import TRACED
-from rnnexp.programs import initial_state
-from rnnexp.registry import Plan, make_plan
-from rnnexp.runner import CHUNK_STEPS
-from rnnexp.spread import Layout, spread_chunk
-from rnnexp.tasks.batches import Keys, source_arrays
+
+if TYPE_CHECKING:
+    from rnnexp.registry import Plan
 
 log = logging.getLogger("rnnexp")
 BRANCHES = ("model.dropout", "model.recurrent_dropout")
@@ -76,14 +72,24 @@ def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str
 
 def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
     """SHA-256 of the text of a configuration's training program, constants included."""
+    from rnnexp.registry import make_plan  # slow to import, and few sweeps need them
+    from rnnexp.runner import CHUNK_STEPS
+    from rnnexp.spread import Layout, spread_chunk
+
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
     program: Any = spread_chunk(plan.recipe, Layout())
     text = program.lower(*chunk_arguments(plan)).as_text()
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def chunk_arguments(plan: Plan) -> tuple[Any, ...]:
+def chunk_arguments(plan: "Plan") -> tuple[Any, ...]:
     """The shapes and types of a chunk's arguments."""
+    import jax
+    import jax.numpy as jnp
+
+    from rnnexp.programs import initial_state
+    from rnnexp.tasks.batches import Keys, source_arrays
+
     key = jax.random.key(0)
     step = jnp.zeros((), jnp.int32)
     arguments = (

@@ -14,7 +14,6 @@ from rnnexp.outcome import read_result
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.groups import group_runs
-from rnnexp.sweep.matching import matched
 from rnnexp.sweep.plan import (
     SETTLED,
     PlannedRun,
@@ -57,6 +56,8 @@ def propose(
     points = expand(space, base)
     statements: list[str] = []
     if parameters is not None:
+        from rnnexp.sweep.matching import matched  # slow to import
+
         points, statements = matched(points, parameters, data_dir=data_dir)
     groups = group_runs([point.config for point in points], data_dir=data_dir)
     runs = [planned(p.config, g, p.changes) for p, g in zip(points, groups, strict=True)]

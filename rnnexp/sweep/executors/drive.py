@@ -1,6 +1,7 @@
 """Hands jobs out, tries again those that were lost, passes stops on, and tells how each ends."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ log = logging.getLogger("rnnexp")
 EVICTIONS = 100
 """How often a job is tried on another machine; that a machine goes is no fault of the job's."""
 LONGEST_PAUSE_S = 30.0
+REMIND_S = 10.0
+"""Seconds after which jobs that were asked to stop are asked again: Ray may lose the first."""
 FOLLOW_S = 1.0
 """Seconds between two looks into the groups' logs."""
 
@@ -34,12 +37,12 @@ def drive(
     was (`cancelled` for the last), empty if none.
     """
     board = _Board(jobs, finished, tries)
-    asked, passed_on = "", False
+    asked, passed_on = "", -math.inf
     with StopRequest() as stop, closing(site):
         while board.waiting or board.running:
             asked = asked or stop.name or ("cancelled" if cancelled() else "")
-            if asked and not passed_on:
-                passed_on = True
+            if asked and board.running and time.monotonic() - passed_on >= REMIND_S:
+                passed_on = time.monotonic()
                 log.info("%s: stops %d job(s)", asked, len(board.running))
                 site.stop(list(board.running))
             if asked:
