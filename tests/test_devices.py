@@ -26,7 +26,7 @@ from tests.on_devices import CASES
 from tests.one_of_several import configured
 from tests.small_run import assert_same_runs, small_config
 
-FAST = ("to_one", "two_directions", "buckets", "stream", "noise")
+FAST = ("buckets", "stream", "noise")
 STEPS = 150
 FAST_COMPILER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
