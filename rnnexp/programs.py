@@ -70,8 +70,9 @@ class Programs:
 
     def replay(self, state: TrainState) -> Records:
         """The step that diverged once more, recorded; the state is left alone."""
-        again = jax.tree.map(jnp.copy, state._replace(diverged=jnp.zeros((), bool)))
-        return self.advance(again, int(state.step) + 1, 1)[1]
+        slots = Slots(self)
+        slots.put(0, self.plan, state)
+        return slots.replay(0)
 
 
 def initial_state(plan: Plan) -> TrainState:

@@ -9,7 +9,6 @@ are traced, and their texts compared.
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from rnnexp.optim import TRACED
 if TYPE_CHECKING:
     from rnnexp.registry import Plan
 
-log = logging.getLogger("rnnexp")
 BRANCHES = ("model.dropout", "model.recurrent_dropout")
 """Traced values that, where they are 0, leave a part of the program out."""
 SIZES = ("cell.name", "cell.hidden_size")
@@ -39,17 +37,20 @@ def group_runs(configs: Sequence[FrozenConfigDict], *, data_dir: Path | None = N
 
 def signature(config: FrozenConfigDict) -> str:
     """A text that is the same for runs that certainly share a program."""
-    return json.dumps(_static(config), sort_keys=True)
-
-
-def _static(config: FrozenConfigDict) -> dict[str, Any]:
     values = flat(config)
     values.pop("seed")
     for key in TRACED:
         value = values.pop(key)
         if key in BRANCHES:
             values[key] = value > 0
-    return values
+    return json.dumps(values, sort_keys=True)
+
+
+def family_of(name: str) -> str:
+    """What configurations have in common whose programs may be the same, of a signature."""
+    values = json.loads(name)
+    kept = {k: v for k, v in values.items() if not k.startswith("cell.") or k in SIZES}
+    return json.dumps(kept, sort_keys=True)
 
 
 def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str, str]:
@@ -58,10 +59,8 @@ def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str
     Only signatures that differ in nothing but options of their cell are compared further.
     """
     families: dict[str, list[str]] = {}
-    for name, config in first.items():
-        static = _static(config)
-        shared = {k: v for k, v in static.items() if not k.startswith("cell.") or k in SIZES}
-        families.setdefault(json.dumps(shared, sort_keys=True), []).append(name)
+    for name in first:
+        families.setdefault(family_of(name), []).append(name)
     programs = {}
     for names in families.values():
         for name in names:

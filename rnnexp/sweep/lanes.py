@@ -100,7 +100,7 @@ def train_lanes(
     waiting = Recruits(supply, runs_dir, data_dir, imported)
     if (plan := waiting.first_plan()) is None:
         return
-    layout = _layout(plan, len(runs), width)
+    layout = choose_layout(plan, len(runs), width)
     programs = Programs(plan, layout)
     with StopRequest() as stop:
         while supply.runs and stop.name is None:
@@ -109,7 +109,7 @@ def train_lanes(
     log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
 
 
-def _layout(plan: Plan, runs: int, width: int | None) -> Layout:
+def choose_layout(plan: Plan, runs: int, width: int | None) -> Layout:
     """Where so many runs of a plan stand. Those that divide their batches over devices of their
     own train one after another."""
     if plan.config.devices > 1:

@@ -22,9 +22,7 @@ import jax
 from rnnexp.errors import UsageError, require_choice
 from rnnexp.programs import Programs
 from rnnexp.signals import StopRequest
-from rnnexp.spread import Layout
-from rnnexp.sweep.lanes import CREWS, Recruits, drive, start_devices
-from rnnexp.sweep.measure import choose_width
+from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices
 from rnnexp.sweep.plan import cancelled
 from rnnexp.sweep.search_found import Found, summarise
 from rnnexp.sweep.search_outline import Outline, make_outline
@@ -183,11 +181,10 @@ class _Room:
             if (plan := recruits.first_plan()) is None:
                 return None
             devices = min(len(jax.devices()), self.at_once)
-            most = self.at_once // devices
-            best = self.width or choose_width(plan, devices=devices, runs=devices * most)
+            layout = choose_layout(plan, self.at_once // devices * devices, self.width)
             while len(self.ready) >= KEPT:
                 self.ready.popitem(last=False)
-            self.ready[program] = Programs(plan, Layout(devices, min(best, most))), recruits
+            self.ready[program] = Programs(plan, layout), recruits
         self.ready.move_to_end(program)
         return self.ready[program]
 

@@ -13,7 +13,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.crew import FAILURES
 from rnnexp.errors import UsageError
-from rnnexp.sweep.groups import SIZES, program_digest, signature
+from rnnexp.sweep.groups import family_of, program_digest, signature
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
 
 
@@ -95,10 +95,3 @@ class ProgramNames:
         except (UsageError, *FAILURES):
             return name  # what is wrong with it is recorded when it is to begin
         return self.digests.setdefault((family, digest), name)
-
-
-def family_of(name: str) -> str:
-    """What configurations have in common whose programs may be the same, of a signature."""
-    values = json.loads(name)
-    kept = {k: v for k, v in values.items() if not k.startswith("cell.") or k in SIZES}
-    return json.dumps(kept, sort_keys=True)
