@@ -16,7 +16,7 @@ from rnnexp.config import options
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.errors import UsageError, first_line
 from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, Result, read_result
+from rnnexp.outcome import Observer, Result
 from rnnexp.programs import Programs
 from rnnexp.recipe import TrainState
 from rnnexp.registry import Plan, make_lane, make_plan
@@ -25,7 +25,7 @@ from rnnexp.runner import CHUNK_STEPS
 from rnnexp.signals import StopRequest
 from rnnexp.spread import Layout
 from rnnexp.sweep.measure import choose_width
-from rnnexp.sweep.plan import PlannedRun
+from rnnexp.sweep.plan import PlannedRun, record_failure
 
 log = logging.getLogger("rnnexp")
 CREWS = 2
@@ -228,15 +228,10 @@ class Recruits:
         """Record why a run has not begun, unless another process is at work on it."""
         path, reason = self.runs_dir / run.run, first_line(error)
         try:
-            files = RunLog(path)
+            step = record_failure(path, run, reason)
         except UsageError as locked:
             log.warning("%s is left to others: %s", path, locked)
             self.supply.occupied(run, first_line(locked))
             return
-        files.write_json("config.json", run.config)
-        before = read_result(path)
-        step = before.step if before else 0
-        files.set_status("failed", step, reason)
-        files.close()
         log.warning("%s failed: %s", path, reason)
         self.supply.ended(run, Result(path, "failed", step, reason))

@@ -21,6 +21,7 @@ from rnnexp.sweep.plan import (
     plan_id,
     planned,
     read_plan,
+    record_failure,
     run_status,
     runs_dir_of,
     write_plan,
@@ -121,14 +122,9 @@ def _record_failure(sweep_dir: Path, group: int, reason: str) -> None:
         if run.group != group or run_status(path) in SETTLED:
             continue
         try:
-            files = RunLog(path)
+            record_failure(path, run, f"its process: {reason}")
         except UsageError as held:
             log.warning("%s is left to others: %s", path, held)
-            continue
-        before = read_result(path)
-        files.write_json("config.json", run.config)
-        files.set_status("failed", before.step if before else 0, f"its process: {reason}")
-        files.close()
 
 
 def tally(sweep_dir: Path) -> dict[str, int]:

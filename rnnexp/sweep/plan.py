@@ -22,8 +22,8 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config import from_saved
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text, to_json
-from rnnexp.outcome import run_path
-from rnnexp.runlog import ENDED, read_json, shown_status
+from rnnexp.outcome import read_result, run_path
+from rnnexp.runlog import ENDED, RunLog, read_json, shown_status
 
 SETTLED = (*ENDED, "failed")
 """Statuses of runs that are not made again unless it is asked for."""
@@ -93,6 +93,20 @@ def read_header(sweep_dir: Path) -> dict[str, Any]:
 def runs_dir_of(sweep_dir: Path) -> Path:
     """Where a sweep's runs are kept."""
     return sweep_dir / str(read_header(sweep_dir)["runs_dir"])
+
+
+def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
+    """Record why a run cannot begin or go on; returns the updates that it had made.
+
+    Raises `UsageError` if another process holds the run's directory.
+    """
+    files = RunLog(path)
+    before = read_result(path)
+    step = before.step if before else 0
+    files.write_json("config.json", run.config)
+    files.set_status("failed", step, reason)
+    files.close()
+    return step
 
 
 def run_status(path: Path) -> str:
