@@ -58,11 +58,27 @@ class Path(NamedTuple):
 
 
 class Unrolled(NamedTuple):
-    """States after every sequence's last valid step, its output then, and all outputs."""
+    """States after every sequence's last valid step, its output then, and all outputs.
+
+    `states` are those after every step, (T, B, ...) by leaf, where they were asked for.
+    """
 
     final_state: State
     final_BxH: Array
     outputs_TxBxH: Array
+    states: State | None = None
+
+
+class Watched(NamedTuple):
+    """What a cell did: its inputs, its initial state, and the states after every step.
+
+    Leaves of `states` are (T, B, ...). Time is the cell's own: one that reads backwards
+    begins with the last valid step. From a sequence's end on its state is held.
+    """
+
+    inputs_TxBxI: Array
+    start: State
+    states: State
 
 
 def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
@@ -81,6 +97,7 @@ def unroll(
     probe: Probe | None = None,
     hooks: tuple[Hook, ...] = (),
     path: Path = Path(),  # noqa: B008  an immutable value
+    keep_states: bool = False,
 ) -> Unrolled:
     """Run a cell over a batch of sequences.
 
@@ -92,6 +109,7 @@ def unroll(
       probe: applied to the state after every step (see `Probe`).
       hooks: applied around every transition, in their order (see `Hook`).
       path: how the time axis is run through.
+      keep_states: give back the states after every step.
 
     Returns:
       Final states, final outputs and all outputs.
@@ -104,17 +122,18 @@ def unroll(
     if state is None:
         state = initial_state(cell, params, batch_size)
     if path.associative:
-        return _associative(cell, params, inputs_TxBxI, lengths_B, state, probe, hooks, path)
-    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps)
+        run = _associative(cell, params, inputs_TxBxI, lengths_B, state, probe, hooks, path)
+        return run if keep_states else run._replace(states=None)
+    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps, keep_states)
     slots = None if probe is None else probe.slots
     rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
-    final_state, outputs_TxBxH = _scan(body, state, rows, steps, path.remat_steps)
+    final_state, (outputs_TxBxH, states) = _scan(body, state, rows, steps, path.remat_steps)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
-    return Unrolled(final_state, final_BxH, outputs_TxBxH)
+    return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
 
 
-Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, Array]]
+Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, tuple[Array, State | None]]]
 
 
 def _make_body(
@@ -124,12 +143,15 @@ def _make_body(
     probe: Probe | None,
     hooks: tuple[Hook, ...],
     cut_steps: int,
+    keep_states: bool,
 ) -> Body:
-    """One step of the whole batch: `(state, (x, t, slot)) -> (state, output)`."""
+    """One step of the whole batch: `(state, (x, t, slot)) -> (state, (output, kept state))`."""
     transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
-    def body(carry: State, row: tuple[Array, Array, Tree]) -> tuple[State, Array]:
+    def body(
+        carry: State, row: tuple[Array, Array, Tree]
+    ) -> tuple[State, tuple[Array, State | None]]:
         x_BxI, t, slot = row
         old = _cut(carry, t, cut_steps) if cut_steps else carry
         seen = old
@@ -143,7 +165,7 @@ def _make_body(
         if lengths_B is not None:
             valid_B = t.astype(lengths_B.dtype) < lengths_B
             new = {k: _hold(valid_B, new[k], carry[k]) for k in new}
-        return new, output(params, new, x_BxI)
+        return new, (output(params, new, x_BxI), new if keep_states else None)
 
     return body
 
@@ -200,7 +222,7 @@ def _associative(
     outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
     final_state = {k: v[-1] for k, v in states.items()}
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
-    return Unrolled(final_state, final_BxH, outputs_TxBxH)
+    return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
 
 
 def _cut(state: State, t: Array, cut_steps: int) -> State:

@@ -52,11 +52,12 @@ class Recurrent(nnx.Module):
         probe: Probe | None = None,
         hooks: tuple[Hook, ...] = (),
         path: Path = Path(),  # noqa: B008  an immutable value
+        keep_states: bool = False,
     ) -> Unrolled:
         """Run the layer over a batch of sequences; see `unroll`."""
         if state is None:
             state = self.start(x_TxBxI.shape[1])
         return unroll(
             self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, state=state, probe=probe,
-            hooks=hooks, path=path,
+            hooks=hooks, path=path, keep_states=keep_states,
         )  # fmt: skip

@@ -17,16 +17,18 @@ from rnnexp.models.noise import Rates
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Key, State
-from rnnexp.unroll import Probe
+from rnnexp.unroll import Probe, Watched
 
 MODES = ("sequence_to_one", "synchronous")
 
 
 class Modelled(NamedTuple):
-    """What a model gives for a batch: its outputs, and the final states, one a unit."""
+    """What a model gives for a batch: its outputs, the final states, one a unit, and what
+    every unit did, if it was to be watched."""
 
     outputs: Array
     states: list[State]
+    watched: Sequence[Watched] = ()
 
 
 class SequenceModel(nnx.Module):
@@ -77,6 +79,7 @@ class SequenceModel(nnx.Module):
         rates: Rates | None = None,
         taught_TxBxO: Array | None = None,
         forced_steps: int = 0,
+        watch: bool = False,
     ) -> Modelled:
         """Outputs (B, O) or, in synchronous mode, (T, B, O); arguments as in `Stack`."""
         top = self.stack(
@@ -88,12 +91,13 @@ class SequenceModel(nnx.Module):
             rates=rates,
             taught_TxBxO=taught_TxBxO,
             forced_steps=forced_steps,
+            watch=watch,
         )
         read = top.outputs_TxBxH
         if self.mode == "sequence_to_one":
             read = pool(self.pooling, read, top.final_BxH, lengths_B)
         outputs = self.readout(read) if self.reads else read
-        return Modelled(outputs, top.states)
+        return Modelled(outputs, top.states, top.watched)
 
 
 def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:

@@ -16,7 +16,7 @@ from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zone
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Key, State
-from rnnexp.unroll import Hook, Probe, Unrolled, last_valid, reverse_valid
+from rnnexp.unroll import Hook, Probe, Unrolled, Watched, last_valid, reverse_valid
 
 MakeCell = Callable[[int, int], Cell]
 """`(input_size, layer) -> Cell`."""
@@ -32,11 +32,13 @@ class Unit(NamedTuple):
 
 class Stacked(NamedTuple):
     """What a stack gives: top outputs, the top's output after each sequence's last valid
-    step (for a backward direction its first), and the final states, one a unit."""
+    step (for a backward direction its first), the final states, one a unit, and what each
+    unit did, if it was to be watched."""
 
     outputs_TxBxH: Array
     final_BxH: Array
     states: list[State]
+    watched: list[Watched]
 
 
 class Stack(nnx.Module):
@@ -79,6 +81,7 @@ class Stack(nnx.Module):
         rates: Rates | None = None,
         taught_TxBxO: Array | None = None,
         forced_steps: int = 0,
+        watch: bool = False,
     ) -> Stacked:
         """Run the stack over a batch of sequences.
 
@@ -89,26 +92,28 @@ class Stack(nnx.Module):
           rates: shares of dropout in place of the structure's, where that has any.
           taught_TxBxO, forced_steps: for a cell that reads the network's output, the true
             outputs, and at how many steps they are shown.
+          watch: also give what every unit did.
         """
         units = self.units()
         starts: Sequence[State | None] = states or [None] * len(units)
         sits: Sequence[Probe | None] = probes or [None] * len(units)
         directions = 2 if self.structure.bidirectional else 1
         final_states: list[State] = []
+        watched: list[Watched] = []
         for first in range(0, len(units), directions):
             results = []
             for index in range(first, first + directions):
                 hooks = self._hooks(units[index].layer.cell, key, index, rates)
                 if taught_TxBxO is not None:
                     hooks += _teaching(units[index].layer.cell, taught_TxBxO, forced_steps)
-                results.append(
-                    self._direction(
-                        units[index], x_TxBxI, lengths_B, starts[index], sits[index], hooks
-                    )
+                got, seen = self._direction(
+                    units[index], x_TxBxI, lengths_B, starts[index], sits[index], hooks, watch
                 )
-                final_states.append(results[-1].final_state)
+                results.append(got)
+                final_states.append(got.final_state)
+                watched.extend(seen)
             x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first, rates)
-        return Stacked(x_TxBxI, final_BxH, final_states)
+        return Stacked(x_TxBxI, final_BxH, final_states, watched)
 
     def _rate(self, name: str, rates: Rates | None) -> float | Array:
         """The share of that kind of dropout."""
@@ -136,14 +141,21 @@ class Stack(nnx.Module):
         state: State | None,
         probe: Probe | None,
         hooks: tuple[Hook, ...],
-    ) -> Unrolled:
-        """One unit over the sequence, outputs in the sequence's own order of time."""
+        watch: bool,
+    ) -> tuple[Unrolled, list[Watched]]:
+        """One unit over the sequence, outputs in the sequence's own order of time, and what
+        the unit did, if it is to be watched."""
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
-        path = self.structure.path
-        got = unit.layer(x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks, path=path)
-        if not unit.backward:
-            return got
-        return got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
+        if state is None:
+            state = unit.layer.start(x.shape[1])
+        got = unit.layer(
+            x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks,
+            path=self.structure.path, keep_states=watch,
+        )  # fmt: skip
+        seen = [] if got.states is None else [Watched(x, state, got.states)]
+        if unit.backward:
+            got = got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
+        return got, seen
 
     def _join(
         self,

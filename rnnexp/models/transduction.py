@@ -26,7 +26,7 @@ from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.types import Array, Key, State
-from rnnexp.unroll import Probe
+from rnnexp.unroll import Probe, Watched
 
 
 class Encoded(NamedTuple):
@@ -35,6 +35,7 @@ class Encoded(NamedTuple):
     outputs_TxBxH: Array
     lengths_B: Array | None
     states: Sequence[State]
+    watched: Sequence[Watched] = ()
 
 
 class Transducer(nnx.Module):
@@ -92,13 +93,14 @@ class Transducer(nnx.Module):
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
         rates: Rates | None = None,
+        watch: bool = False,
     ) -> Modelled:
         """Logits (U, B, O) of every target symbol, given the true ones before it."""
         count = len(self.encoder.layers)
         sits = probes or [None] * (count + len(self.decoder.layers))
         key_enc, key_dec = (None, None) if key is None else jax.random.split(key)
         encoded = self.encode(
-            inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc, rates=rates
+            inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc, rates=rates, watch=watch
         )
         shown_UxBxO = jnp.concatenate(
             [
@@ -107,9 +109,11 @@ class Transducer(nnx.Module):
             ]
         )
         got = self.decoder(
-            shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec, rates=rates
-        )
-        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states)
+            shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec, rates=rates,
+            watch=watch,
+        )  # fmt: skip
+        watched = [*encoded.watched, *got.watched]
+        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched)
 
     def encode(
         self,
@@ -119,9 +123,12 @@ class Transducer(nnx.Module):
         probes: Sequence[Probe | None] | None = None,
         key: Key | None = None,
         rates: Rates | None = None,
+        watch: bool = False,
     ) -> Encoded:
         """Run the encoder; the states in which the decoder begins."""
-        got = self.encoder(inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key, rates=rates)
+        got = self.encoder(
+            inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key, rates=rates, watch=watch
+        )
         directions = len(self.encoder.layers) // len(self.decoder.layers)
         starts = []
         for number, layer in enumerate(self.decoder.layers):
@@ -130,7 +137,7 @@ class Transducer(nnx.Module):
             for leaf in layer.cell.probed:
                 state[leaf] = jnp.mean(jnp.stack([end[leaf] for end in ends]), 0)
             starts.append(state)
-        return Encoded(got.outputs_TxBxH, lengths_B, starts)
+        return Encoded(got.outputs_TxBxH, lengths_B, starts, got.watched)
 
     def step(
         self, states: Sequence[State], shown_BxO: Array, encoded: Encoded

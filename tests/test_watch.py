@@ -1,0 +1,96 @@
+"""What a model's units did: inputs, initial states, and the states after every step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnexp.cells.lru import lru
+from rnnexp.cells.lstm import lstm
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.models.transduction import Transducer
+from rnnexp.types import Array
+from rnnexp.unroll import Path, Watched, unroll
+
+STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 2, 4
+LENGTHS = jnp.array([7, 3, 5], jnp.int32)
+
+
+def sequences() -> Array:
+    return jax.random.normal(jax.random.key(1), (STEPS, BATCH, INPUTS))
+
+
+def follow(layer: object, watched: Watched, lengths: Array | None) -> None:
+    """A Python loop over the watched inputs, example by example, gives the watched states."""
+    cell, params = layer.cell, layer.cell.prepare(layer.params())  # type: ignore[attr-defined]
+    for b in range(watched.inputs_TxBxI.shape[1]):
+        state = {k: v[b] for k, v in watched.start.items()}
+        for t in range(watched.inputs_TxBxI.shape[0]):
+            if lengths is None or t < int(lengths[b]):
+                state = cell.transition(params, state, watched.inputs_TxBxI[t, b])
+            for leaf, value in state.items():
+                np.testing.assert_allclose(watched.states[leaf][t, b], value, atol=1e-10)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
+def test_every_unit_of_a_bidirectional_stack_is_watched_in_its_own_order(
+    lengths: Array | None,
+) -> None:
+    structure = Structure(num_layers=2, bidirectional=True, learned_state=True)
+    model = SequenceModel(
+        lambda size, _: lstm(size, HIDDEN), structure=structure, input_size=INPUTS,
+        output_size=2, mode="synchronous", key=jax.random.key(0),
+    )  # fmt: skip
+    x = sequences()
+    got = model(x, lengths_B=lengths, watch=True)
+    assert len(got.watched) == 4
+    for unit, watched, final in zip(model.units(), got.watched, got.states, strict=True):
+        follow(unit.layer, watched, lengths)
+        np.testing.assert_array_equal(watched.states["c"][-1], final["c"])
+    backward = got.watched[1].inputs_TxBxI
+    ends = np.full(BATCH, STEPS) if lengths is None else np.asarray(lengths)
+    for b, end in enumerate(ends):
+        np.testing.assert_array_equal(backward[:end, b], x[:end, b][::-1])
+
+
+@pytest.mark.usefixtures("x64")
+def test_watching_changes_nothing_and_is_off_by_default() -> None:
+    model = SequenceModel(
+        lambda size, _: lstm(size, HIDDEN), structure=Structure(), input_size=INPUTS,
+        output_size=2, mode="sequence_to_one", key=jax.random.key(0),
+    )  # fmt: skip
+    plain = model(sequences(), lengths_B=LENGTHS)
+    assert list(plain.watched) == []
+    watched = model(sequences(), lengths_B=LENGTHS, watch=True)
+    np.testing.assert_array_equal(plain.outputs, watched.outputs)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("attention", ["none", "dot"])
+def test_encoder_and_decoder_are_watched(attention: str) -> None:
+    model = Transducer(
+        lambda size, _: lstm(size, HIDDEN), structure=Structure(attention=attention),
+        input_size=INPUTS, output_size=3, key=jax.random.key(0),
+    )  # fmt: skip
+    targets = jnp.array([[1, 2, 0], [2, 1, 1], [0, 0, 2]], jnp.int32)
+    got = model(sequences(), targets, lengths_B=LENGTHS, watch=True)
+    encoder, decoder = model.units()
+    follow(encoder.layer, got.watched[0], LENGTHS)
+    follow(decoder.layer, got.watched[1], None)
+    np.testing.assert_array_equal(got.watched[0].states["h"][-1], got.watched[1].start["h"])
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("path", [Path(associative=True), Path(remat_steps=3)])
+def test_all_paths_keep_the_same_states(path: Path) -> None:
+    cell = lru(INPUTS, HIDDEN)
+    params = jax.tree.map(lambda x: x.astype(jnp.float64), cell.init(jax.random.key(0)))
+    plain = unroll(cell, params, sequences(), lengths_B=LENGTHS, keep_states=True)
+    other = unroll(cell, params, sequences(), lengths_B=LENGTHS, keep_states=True, path=path)
+    assert plain.states is not None
+    assert other.states is not None
+    for leaf, value in plain.states.items():
+        np.testing.assert_allclose(other.states[leaf], value, atol=1e-10)
+    assert unroll(cell, params, sequences(), path=path).states is None
