@@ -15,6 +15,9 @@ _HOMES = {
     "finish": "rnnexp.config",
     "run": "rnnexp.runner",
     "load_run": "rnnexp.report.load",
+    "load_runs": "rnnexp.report.frames",
+    "load_gradients": "rnnexp.report.frames",
+    "load_laboratory": "rnnexp.report.frames",
 }
 __all__ = list(_HOMES)
 

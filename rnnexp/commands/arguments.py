@@ -63,9 +63,18 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 
 def add_compare(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp compare`."""
-    command.add_argument("directory", type=Path, metavar="DIR", help="of a sweep, or of runs")
-    command.add_argument("--by", default="cell", metavar="KEYS", help="what to compare (cell)")
-    command.add_argument("--metric", help="such as test_loss, test_accuracy, valid_loss")
-    command.add_argument("--rank", nargs="?", const="cell", metavar="KEY", help="rank over tasks")
-    command.add_argument("--plot", type=Path, metavar="FILE", help="draw the metric over --x")
-    command.add_argument("--x", default="optimizer.learning_rate", metavar="KEY")
+    command.add_argument(
+        "names", nargs="+", metavar="NAME",
+        help="a directory of a sweep or of runs; or two runs or more, each by its directory or id, "
+        "or TASK/CELL for the latest",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", "--plot", type=Path, metavar="FILE",
+        help="draw (png, svg, pdf): of a directory the metric over --x; of runs loss, slopes, "
+        "profiles and heat maps",
+    )  # fmt: skip
+    groups = command.add_argument_group("a directory: groups of runs")
+    groups.add_argument("--by", metavar="KEYS", help="what to compare (cell)")
+    groups.add_argument("--metric", help="such as test_loss, test_accuracy, valid_loss")
+    groups.add_argument("--rank", nargs="?", const="cell", metavar="KEY", help="rank over tasks")
+    groups.add_argument("--x", metavar="KEY", help="of the picture (optimizer.learning_rate)")

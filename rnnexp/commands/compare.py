@@ -1,27 +1,45 @@
-"""The command `compare`: groups of runs side by side."""
+"""The command `compare`: groups of runs side by side, or single runs with their gradients."""
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from rnnexp.commands.output import print_table
+from rnnexp.errors import UsageError
 from rnnexp.files import to_json
+
+GROUPED = ("by", "metric", "rank", "x")  # options that only groups have
 
 
 def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
-    """`rnnexp compare DIR`."""
+    """`rnnexp compare DIR`, or `rnnexp compare RUN RUN`."""
+    if len(known.names) > 1:
+        return _compare_runs(known)
+    directory = Path(known.names[0])
+    if (directory / "status.json").exists() or not directory.exists():
+        raise UsageError(
+            f"{directory} is no directory of a sweep or of runs; `compare` takes one of those, "
+            "or two runs or more"
+        )
+    return _compare_groups(known, directory)
+
+
+def _compare_groups(known: argparse.Namespace, directory: Path) -> int:
     from rnnexp.report.compare import as_data, compare, rank
     from rnnexp.report.compare_tables import comparison_tables, rank_table
     from rnnexp.report.index import load_records
     from rnnexp.report.metrics import default_metric
 
-    records = load_records(known.directory)
+    records = load_records(directory)
     metric = known.metric or default_metric(records)
-    rows = compare(records, known.by.split(","), metric)
+    by = (known.by or "cell").split(",")
+    rows = compare(records, by, metric)
     ranking = rank(records, metric=metric, by=known.rank) if known.rank else None
-    if known.plot is not None:
+    if known.output is not None:
         from rnnexp.report.sensitivity import draw_sensitivity
 
-        draw_sensitivity(records, known.plot, metric=metric, x=known.x, by=known.by.split(",")[0])
+        x = known.x or "optimizer.learning_rate"
+        draw_sensitivity(records, known.output, metric=metric, x=x, by=by[0])
     if known.json:
         print(to_json(as_data(rows, metric, ranking), indent=2))
         return 0
@@ -29,6 +47,28 @@ def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print_table(title, table)
     if ranking is not None:
         print_table(f"rank by {metric} over tasks", rank_table(ranking))
-    if known.plot is not None:
-        print(f"drawn: {known.plot}")
+    if known.output is not None:
+        print(f"drawn: {known.output}")
+    return 0
+
+
+def _compare_runs(known: argparse.Namespace) -> int:
+    given = [f"--{name}" for name in GROUPED if getattr(known, name) is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: for the groups of a directory, not for single runs")
+    from rnnexp.report import side_by_side
+    from rnnexp.report.load import find_run, load_run
+
+    runs = [load_run(find_run(name, known.runs_dir)) for name in known.names]
+    if known.output is not None:
+        from rnnexp.report.paper import draw_comparison
+
+        draw_comparison(runs, known.output)
+    if known.json:
+        print(to_json(side_by_side.as_data(runs), indent=2))
+        return 0
+    for title, table in side_by_side.tables(runs):
+        print_table(title, table)
+    if known.output is not None:
+        print(f"drawn: {known.output}")
     return 0

@@ -1,5 +1,6 @@
 """Pictures through matplotlib: the heat map of a run's gradients, and runs side by side."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ matplotlib.use("Agg")  # pictures go to files; no display is needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -18,6 +20,21 @@ from rnnexp.report.load import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
 FLOOR = 1e-38  # float32 has no normal numbers below
+COLOUR_MAP = "viridis"  # even for colour-blind eyes, and no grey in it
+MISSING = "hatched: zero or not finite"
+CELLS = 800  # of a heat map, along either axis: more than a page can show
+
+log = logging.getLogger("rnnexp")
+
+
+def verbatim(text: str) -> str:
+    """A text that matplotlib draws as it is: on one line, `$` no mathematics, not hidden.
+
+    Characters that cannot be printed become `?`. Of a legend, a label that begins with an
+    underscore would be left out, so a space is put before it.
+    """
+    line = "".join(" " if c.isspace() else c if c.isprintable() else "?" for c in text)
+    return f" {line}".replace("$", r"\$") if line.startswith("_") else line.replace("$", r"\$")
 
 
 def draw_run(run: Run, file: Path) -> None:
@@ -28,7 +45,7 @@ def draw_run(run: Run, file: Path) -> None:
     figure, axes = plt.subplots(
         len(panels) + 1, 2, figsize=(11, 3.1 * (len(panels) + 1)), layout="constrained"
     )
-    figure.suptitle(f"{run.name}   {run.path.name}   {run.status['status']}")
+    figure.suptitle(verbatim(f"{run.name}   {run.path.name}   {run.status['status']}"))
     draw_loss(axes[0, 0], [run])
     _draw_norm(axes[0, 1], run)
     for row, (leaf, layer) in enumerate(panels, 1):
@@ -42,7 +59,7 @@ def draw_run(run: Run, file: Path) -> None:
 def draw_loss(axes: Axes, runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
     """Training and validation loss of runs, and the closed-form baseline of each."""
     for index, run in enumerate(runs):
-        label = labels[index] if labels else run.name
+        label = verbatim(labels[index] if labels else run.name)
         colour = COLOURS[index % len(COLOURS)]
         axes.plot(*run.curve("train", "loss"), color=colour, alpha=0.35, linewidth=0.8)
         axes.plot(*run.curve("valid", "loss"), color=colour, marker=".", label=label)
@@ -64,7 +81,7 @@ def draw_profiles(
         shown = np.where(norms_T > FLOOR, norms_T, np.nan)
         _, slopes = run.curve("train", f"slope/{run.units[layer]}/{leaf}")
         text = f"{label}: {slopes[-1]:+.3g} nats/step" if len(slopes) else label
-        axes.plot(lags, shown, color=COLOURS[index % len(COLOURS)], label=text)
+        axes.plot(lags, shown, color=COLOURS[index % len(COLOURS)], label=verbatim(text))
     axes.set(xlabel="lag: steps before the last one", ylabel=f"||dL/d{leaf}_t||", yscale="log")
     axes.invert_xaxis()
     axes.legend(fontsize="small")
@@ -80,21 +97,64 @@ def _draw_norm(axes: Axes, run: Run) -> None:
 
 def _draw_heat_map(figure: Figure, axes: Axes, run: Run, leaf: str, layer: int) -> None:
     norms = run.norms[leaf][:, layer]
-    usable = np.isfinite(norms) & (norms > FLOOR)
+    mesh = draw_heat_map(axes, run.steps, norms, colour_scale([norms]))
+    axes.set_title(f"||dL/d{leaf}_t||, {run.units[layer]} ({MISSING})")
+    if mesh is not None:
+        figure.colorbar(mesh, ax=axes)
+
+
+def colour_scale(arrays: Sequence[np.ndarray], decades: float | None = None) -> LogNorm | None:
+    """One logarithmic scale for all arrays, over their finite values above `FLOOR`.
+
+    Args:
+      decades: the scale ends so far below the largest value, whatever lies lower.
+
+    Returns:
+      None if there is no such value.
+    """
+    values = np.concatenate([part[usable(part)] for part in arrays])
+    if len(values) == 0:
+        return None
+    low, high = float(values.min()), float(values.max())
+    if decades is not None:
+        low = max(low, high * 10**-decades)
+    return LogNorm(low, max(high, low * 1.01))
+
+
+def draw_heat_map(
+    axes: Axes, steps: np.ndarray, norms_SxT: np.ndarray, scale: LogNorm | None
+) -> QuadMesh | None:
+    """Norms over (training step, time step) as colours; what is zero or not finite is hatched.
+
+    Rows and columns beyond `CELLS` are left out evenly, with a line in the log.
+
+    Returns:
+      What a colour bar is made from; None where everything is hatched.
+    """
     axes.set(xlabel="time step t", ylabel="training step")
-    axes.set_title(f"||dL/d{leaf}_t||, {run.units[layer]} (grey: zero or not finite)")
-    axes.set_facecolor("0.7")
-    if not usable.any():
-        return
-    mesh = axes.pcolormesh(
-        np.arange(norms.shape[1] + 1) - 0.5,
-        _edges(run.steps),
-        np.ma.masked_where(~usable, norms),
-        norm=LogNorm(norms[usable].min(), max(norms[usable].max(), norms[usable].min() * 1.01)),
-        cmap="cividis",
-        rasterized=True,
-    )
-    figure.colorbar(mesh, ax=axes)
+    axes.patch.set(facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
+    rows, columns = (_picked(size) for size in norms_SxT.shape)
+    if (len(rows), len(columns)) != norms_SxT.shape:
+        text = "heat map of %d x %d values: drawn are %d training and %d time steps, evenly chosen"
+        log.warning(text, *norms_SxT.shape, len(rows), len(columns))
+    edges_T = np.concatenate([columns - 0.5, [norms_SxT.shape[1] - 0.5]])
+    edges_S = _edges(steps[rows])
+    axes.set(xlim=(edges_T[0], edges_T[-1]), ylim=(edges_S[0], edges_S[-1]))
+    shown = norms_SxT[np.ix_(rows, columns)]
+    if scale is None or not usable(shown).any():
+        return None
+    masked = np.ma.masked_where(~usable(shown), shown)
+    return axes.pcolormesh(edges_T, edges_S, masked, norm=scale, cmap=COLOUR_MAP, rasterized=True)
+
+
+def usable(norms: np.ndarray) -> np.ndarray:
+    """Where norms have a place on a logarithmic scale."""
+    return np.asarray(np.isfinite(norms) & (norms > FLOOR))
+
+
+def _picked(size: int) -> np.ndarray:
+    """Indices below `size`, all of them or `CELLS` evenly spaced ones."""
+    return np.linspace(0, size - 1, min(size, CELLS)).round().astype(int)
 
 
 def _edges(steps: np.ndarray) -> np.ndarray:
@@ -105,13 +165,18 @@ def _edges(steps: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * steps[0] - middle[0]], middle, [2 * steps[-1] - middle[-1]]])
 
 
-def save(figure: Figure, file: Path) -> None:
+def new_figure(size_in: tuple[float, float]) -> Figure:
+    """A figure that belongs to no window and needs no closing."""
+    return Figure(figsize=size_in, layout="constrained")
+
+
+def save(figure: Figure, file: Path, dpi: int = 130) -> None:
     """Write a figure; `UsageError` for a format that matplotlib does not know."""
     known = figure.canvas.get_supported_filetypes()
     try:
         if file.suffix.lstrip(".").lower() not in known:
             raise UsageError(f"cannot draw {file}: its ending must be one of {', '.join(known)}")
-        figure.savefig(file, dpi=130)
+        figure.savefig(file, dpi=dpi)
     except OSError as error:
         raise RunError(f"cannot write {file}: {error.strerror}") from error
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnexp.report.clipping import clip_data, clip_lines
 from rnnexp.report.load import Run
 from rnnexp.runlog import shown_status
 
@@ -96,12 +97,7 @@ def headlines(run: Run) -> list[str]:
         lines.append(f"test {name} {float(value):.4g}{versus}")
     for name, value in run.baseline("reference").items():
         lines.append(f"for comparison: {name} {value:.4g}")
-    if (share := clip_share(run)) is not None:
-        clip = run.config["clip"]
-        lines.append(
-            f"clipping by {clip['name']} at {clip['threshold']:g} changed "
-            f"{share:.0%} of the recorded steps"
-        )
+    lines += clip_lines(run)
     if not run.norms:
         lines.append("no gradients recorded yet: they are written with the first checkpoint")
     return lines
@@ -121,6 +117,7 @@ def as_data(run: Run) -> dict[str, Any]:
         "experiment": run.name,
         "status": run.status,
         "baseline": run.baseline(),
+        "clipping": clip_data(run),
         "metrics": run.metrics,
         "gradients": {"dimensions": ["step", "layer", "time"], "step": run.steps.tolist()}
         | profiles,

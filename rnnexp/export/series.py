@@ -1,0 +1,118 @@
+"""The figures, histograms and pictures of a run in the form that every exporter writes."""
+
+import io
+import logging
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnexp.report.load import Run
+
+log = logging.getLogger("rnnexp")
+HISTOGRAMS = 200  # recorded steps of which a histogram is written
+BINS = 30
+NAMES = ("kind", "step", "time")
+PICTURE_IN = (7.0, 4.5)
+DPI = 130
+
+
+class Scalar(NamedTuple):
+    """A figure: `train/loss` and so on, after `step` updates, at `time` (Unix seconds)."""
+
+    name: str
+    step: int
+    value: float
+    time: float
+
+
+class Histogram(NamedTuple):
+    """How log10 of a profile's norms is distributed over the time steps of the sequence.
+
+    Attributes:
+      name: `log10_dL_dh/layer_0` and so on.
+      step: the training step of the profile.
+      edges: of the bins, (bins + 1,).
+      counts: how many time steps fall into each, (bins,).
+    """
+
+    name: str
+    step: int
+    edges: np.ndarray
+    counts: np.ndarray
+
+
+class Picture(NamedTuple):
+    """A PNG file's content: `dL_dh/layer_0` and so on, so many pixels wide and high."""
+
+    name: str
+    png: bytes
+    width: int
+    height: int
+
+
+def scalars(run: Run) -> list[Scalar]:
+    """Every figure of `metrics.jsonl` by step, named KIND/NAME.
+
+    Closed forms (kinds `baseline` and `reference`) are given at the first and the last step of
+    the others, so that they are drawn as lines.
+    """
+    rows = run.metrics
+    last = max((row["step"] for row in rows), default=0)
+    result = []
+    for row in rows:
+        constant = row["kind"] in ("baseline", "reference")
+        for step in {row["step"]: None, last: None} if constant else [row["step"]]:
+            result += [
+                Scalar(f"{row['kind']}/{name}", int(step), float(value), float(row["time"]))
+                for name, value in row.items()
+                if name not in NAMES
+            ]
+    return sorted(result, key=lambda scalar: scalar.step)
+
+
+def histograms(run: Run) -> list[Histogram]:
+    """Of every unit and leaf, at no more than `HISTOGRAMS` recorded steps, evenly chosen.
+
+    A norm that is zero or not finite has no logarithm and is left out (their number is the
+    scalar `train/zero_lags/...`). What is left out is logged.
+    """
+    picked = np.linspace(0, len(run.steps) - 1, min(len(run.steps), HISTOGRAMS)).round()
+    if len(picked) < len(run.steps):
+        log.info(
+            "histograms of %d of %d recorded steps, evenly chosen", len(picked), len(run.steps)
+        )
+    result, left_out = [], 0
+    for leaf, norms_SxLxT in run.norms.items():
+        for layer, unit in enumerate(run.units):
+            for index in picked.astype(int):
+                norms_T = norms_SxLxT[index, layer].astype(np.float64)
+                usable_T = np.isfinite(norms_T) & (norms_T > 0)
+                left_out += int(np.sum(~usable_T))
+                if usable_T.any():
+                    counts, edges = np.histogram(np.log10(norms_T[usable_T]), BINS)
+                    name = f"log10_dL_d{leaf}/{unit}"
+                    result.append(Histogram(name, int(run.steps[index]), edges, counts))
+    if left_out:
+        log.info("histograms leave out %d norms that are zero or not finite", left_out)
+    return result
+
+
+def pictures(run: Run) -> list[Picture]:
+    """The heat map of every profile over training and time, all of a leaf on one colour scale."""
+    from rnnexp.report.figures import MISSING, colour_scale, draw_heat_map, new_figure, verbatim
+
+    result = []
+    for leaf, norms_SxLxT in run.norms.items():
+        scale = colour_scale([norms_SxLxT])
+        for layer, unit in enumerate(run.units):
+            figure = new_figure(PICTURE_IN)
+            axes = figure.add_subplot()
+            mesh = draw_heat_map(axes, run.steps, norms_SxLxT[:, layer], scale)
+            if mesh is not None:
+                figure.colorbar(mesh, ax=axes, label=f"||dL/d{leaf}_t||")
+            axes.set_title(verbatim(f"{run.name}  {unit}  ({MISSING})"), fontsize=10)
+            stream = io.BytesIO()
+            figure.savefig(stream, format="png", dpi=DPI)
+            width, height = (round(side * DPI) for side in PICTURE_IN)
+            result.append(Picture(f"dL_d{leaf}/{unit}", stream.getvalue(), width, height))
+    return result

@@ -1,0 +1,110 @@
+"""A run as an offline run of Weights & Biases, `DIR/wandb/offline-run-TIME-ID`.
+
+`wandb sync` may send it later; nothing is sent here. A program of the package `wandb` writes
+the file, and ends with this process. The project is `rnnexp`, the group TASK/CELL.
+"""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rnnexp.errors import RunError
+from rnnexp.export import Exported, run_key
+from rnnexp.export.series import histograms, pictures, scalars
+from rnnexp.report.load import Run
+
+PROJECT = "rnnexp"
+QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "DO_NOT_TRACK": "true"}
+
+
+def export(run: Run, directory: Path) -> Exported:
+    """Write the run. Earlier exports of it in this directory are removed when this one is whole.
+
+    Its id is made from TASK/CELL/ID, so that after `wandb sync` it is one run as well.
+    """
+    directory = directory.resolve()
+    with _quiet():
+        import wandb
+
+        name = run_key(run)
+        earlier = sorted((directory / "wandb").glob(f"offline-run-*-{name}"))
+        if earlier:  # a directory is named by the second in which it was begun
+            with tempfile.TemporaryDirectory(prefix=".part-", dir=directory) as folder:
+                written = _write(wandb, run, name, Path(folder))
+                for old in earlier:
+                    shutil.rmtree(old)
+                target = directory / "wandb" / written.name
+                written.rename(target)
+        else:
+            target = _write(wandb, run, name, directory)
+    return Exported(target, bool(earlier), f"wandb sync {target}")
+
+
+def _write(wandb: Any, run: Run, name: str, directory: Path) -> Path:
+    """Write the run below `directory`; returns where."""
+    settings = wandb.Settings(
+        console="off", disable_code=True, disable_git=True, save_code=False, silent=True,
+        x_disable_machine_info=True, x_disable_meta=True, x_disable_stats=True,
+        x_save_requirements=False, reinit="create_new", symlink=False,
+        root_dir=str(directory),
+    )  # fmt: skip
+    notes = f"{run.status['status']} {run.status['reason']}".strip()
+    there = wandb.init(
+        mode="offline", dir=str(directory), project=PROJECT, id=name, group=run.name,
+        name=run.path.resolve().name, config=run.config, notes=notes, settings=settings,
+    )  # fmt: skip
+    try:
+        for step, values in sorted(_rows(wandb, run).items()):
+            there.log(values, step=step)
+        for key, value in run.status.get("test", {}).items():
+            there.summary[f"test/{key}"] = float(value)
+        place = Path(there.settings.sync_dir)
+    except BaseException:
+        there.finish(exit_code=1)
+        raise
+    there.finish(exit_code=int(run.status["status"] not in ("completed", "pruned", "running")))
+    if not list(place.glob("run-*.wandb")):
+        raise RunError(f"wandb wrote no run into {place}")
+    return place
+
+
+def _rows(wandb: Any, run: Run) -> dict[int, dict[str, Any]]:
+    """What is logged at each step: figures, histograms, and at the last one the heat maps."""
+    rows: dict[int, dict[str, Any]] = {}
+    for figure in scalars(run):
+        row = rows.setdefault(figure.step, {})
+        row |= {figure.name: figure.value, "_timestamp": figure.time}
+    for part in histograms(run):
+        drawn = wandb.Histogram(np_histogram=(part.counts, part.edges))
+        rows.setdefault(part.step, {})[part.name] = drawn
+    last = max(rows, default=0)
+    for picture in pictures(run):
+        drawn = wandb.Image(_decoded(picture.png), caption=picture.name)
+        rows.setdefault(last, {})[f"{picture.name}/heat_map"] = drawn
+    return rows
+
+
+def _decoded(png: bytes) -> Any:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(png))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither error reports nor lines on the console."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,79 @@
+"""What clipping did to the gradients of a run, as lines and as data."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnexp.gradflow.clip_audit import ClipAudit, audit_clipping
+from rnnexp.report.load import Run
+
+FIELDS = ("grad_norm", "grad_norm_clipped", "clip_fired")
+
+
+def audit(run: Run) -> ClipAudit | None:
+    """The clip audit of a run's recorded steps; None if it has recorded none."""
+    rows = _rows(run)
+    if not rows:
+        return None
+    before, after, fired = (_column(rows, name) for name in FIELDS)
+    clip = run.config["clip"]
+    return audit_clipping(
+        before, after, fired != 0, _column(rows, "clip_cosine"),
+        name=clip["name"], threshold=float(clip["threshold"]),
+    )  # fmt: skip
+
+
+def clip_lines(run: Run) -> list[str]:
+    """The norms before and after clipping, and what that means; empty without recorded steps."""
+    found = audit(run)
+    if found is None:
+        return []
+    clip, norms = run.config["clip"], _norms(run)
+    unclipped = clip["name"] == "none"
+    lines = []
+    if found.steps:
+        how = "not clipped"
+        if not unclipped:
+            after = norms["median_after"]
+            how = f"clipped by {clip['name']} at {clip['threshold']:g}: median {after:.3g}"
+        plural = "s" * (found.steps > 1)
+        lines.append(
+            f"gradient norm at {found.steps} recorded step{plural}: median "
+            f"{norms['median_before']:.3g}, largest {norms['max_before']:.3g}; {how}"
+        )
+    said = found.verdict[1:] if unclipped and found.steps else found.verdict
+    return lines + ["; ".join(said)] * bool(said)
+
+
+def clip_data(run: Run) -> dict[str, Any] | None:
+    """The audit by name, with the kind of clipping and the norms; None without recorded steps."""
+    found = audit(run)
+    if found is None:
+        return None
+    clip = run.config["clip"]
+    told = found._asdict() | {"verdict": list(found.verdict)}
+    return {"name": clip["name"], "threshold": clip["threshold"]} | told | _norms(run)
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    return [
+        row for row in run.metrics if row["kind"] == "train" and all(name in row for name in FIELDS)
+    ]
+
+
+def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([float(row.get(name, np.nan)) for row in rows])
+
+
+def _norms(run: Run) -> dict[str, float]:
+    """Medians before and after and the largest norm, over the steps where both are finite."""
+    rows = _rows(run)
+    norms = np.stack([_column(rows, name) for name in FIELDS[:2]])
+    usable = norms[:, np.isfinite(norms).all(0)]
+    if not usable.size:
+        return dict.fromkeys(("median_before", "median_after", "max_before"), np.nan)
+    before, after = np.median(usable, 1)
+    largest = usable[0].max()
+    return {
+        "median_before": float(before), "median_after": float(after), "max_before": float(largest)
+    }  # fmt: skip

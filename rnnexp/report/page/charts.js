@@ -1,0 +1,134 @@
+// Figures that are drawn when they come into view, and the controls beside them.
+
+const figures = [];
+
+/** Draw a figure again, now if it is in view, otherwise when it comes into view. */
+function refresh(figure) {
+  figure.stale = true;
+  if (figure.visible && !figure.element.hidden) draw(figure);
+}
+
+function redrawAll() {
+  figures.forEach(refresh);
+}
+
+function draw(figure) {
+  figure.stale = false;
+  const { traces, layout: changes, note } = figure.build();
+  figure.note.textContent = note ?? "";
+  Plotly.react(figure.plot, traces, layout(changes), { ...CONFIG, displayModeBar: figure.tools ? "hover" : false });
+  if (figure.numbers.open) writeNumbers(figure);
+}
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const figure = figures.find(({ element }) => element === entry.target);
+    figure.visible = entry.isIntersecting;
+    if (figure.visible && figure.stale && !figure.element.hidden) draw(figure);
+  }
+}, { rootMargin: "300px" });
+window.addEventListener("beforeprint", () => figures.filter((f) => f.stale && !f.element.hidden).forEach(draw));
+
+/**
+ * A figure in `host`. `build()` returns Plotly's traces, changes to the layout, and a note
+ * on what is missing; `label` says to a screen reader what the picture shows.
+ */
+function addFigure(host, { id, label, build, caption = null, tools = true }) {
+  const plot = make("div", { class: "plot", id, role: "img", "aria-label": label });
+  const note = make("p", { class: "soft", "aria-live": "polite" });
+  const numbers = make("details", { class: "figures" }, make("summary", {}, "The numbers of this picture"), make("div", { class: "scroll" }));
+  const element = make("figure", {}, caption ? make("figcaption", {}, caption) : null, plot, note, numbers);
+  const figure = { element, plot, note, numbers, build, tools, stale: true, visible: false };
+  numbers.addEventListener("toggle", () => numbers.open && writeNumbers(figure));
+  figures.push(figure);
+  host.append(element);
+  watcher.observe(element);
+  return figure;
+}
+
+/** A table of at most seven points of every curve of a figure. */
+function writeNumbers(figure) {
+  const rows = [];
+  for (const trace of figure.build().traces.filter((trace) => trace.type !== "heatmap" && trace.meta !== "mark")) {
+    const count = trace.x.length, picks = Math.min(7, count);
+    const places = distinct([...Array(picks).keys()].map((i) => Math.round((i * (count - 1)) / Math.max(picks - 1, 1))));
+    const points = places.map((i) => `${text(trace.x[i])}: ${text(trace.y[i])}`);
+    rows.push([trace.meta ?? trace.name, points.join("; ")]);
+  }
+  const table = makeTable("At most seven points of each curve, the number across and then the number up.", ["curve", "points"], rows);
+  figure.numbers.lastChild.replaceChildren(table);
+}
+
+function makeTable(caption, heads, rows) {
+  const body = rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, cell))));
+  return make("table", {},
+    make("caption", {}, caption),
+    make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+    make("tbody", {}, ...body));
+}
+
+/** A labelled list to choose from; `options` are texts or pairs of value and text. */
+function addSelect(host, label, options, onchange) {
+  const list = make("select", { onchange });
+  for (const option of options) {
+    const [value, words] = Array.isArray(option) ? option : [option, option];
+    list.append(make("option", { value }, words));
+  }
+  host.append(make("label", {}, label, list));
+  return list;
+}
+
+/** A labelled slider over training steps; `steps()` tells which there are just now. */
+function addSlider(host, label, steps, onchange) {
+  const input = make("input", { type: "range", min: 0, step: 1, value: 0 }), output = make("output");
+  host.append(make("label", { class: "slider" }, label, input, output));
+  const slider = { input, steps: [], step: Infinity };
+  const tell = () => {
+    const words = slider.steps.length ? `step ${slider.steps[input.value]}` : "no steps";
+    output.textContent = words;
+    input.setAttribute("aria-valuetext", words);
+  };
+  slider.update = () => {
+    slider.steps = steps();
+    input.max = Math.max(slider.steps.length - 1, 0);
+    input.disabled = slider.steps.length < 2;
+    input.value = Math.max(latest(slider.steps, slider.step), 0);
+    tell();
+  };
+  input.addEventListener("input", () => {
+    slider.step = slider.steps[input.value];
+    tell();
+    onchange();
+  });
+  slider.now = () => slider.steps[input.value];
+  return slider;
+}
+
+/** A curve of a run in its own colour, dash and marker. */
+function curve(run, x, y, changes = {}) {
+  const { colour: ink, dash, marker } = look(run), { line = {}, mark = {}, what = "", ...others } = changes;
+  return {
+    x, y, name: plain(run.label), meta: run.label + what, mode: "lines", type: "scatter",
+    line: { color: ink, dash, width: 2, ...line }, marker: { color: ink, symbol: marker, size: 7, ...mark },
+    connectgaps: false, ...others,
+  };
+}
+
+/** A straight dashed line through a picture, with a word on it. */
+function markLine(axis, value, words = "") {
+  const other = axis === "x" ? "y" : "x";
+  return {
+    type: "line", [`${axis}0`]: value, [`${axis}1`]: value, [`${axis}ref`]: axis,
+    [`${other}0`]: 0, [`${other}1`]: 1, [`${other}ref`]: "paper",
+    line: { color: colour("soft"), dash: "dash", width: 1.3 },
+    label: { text: plain(words), textposition: axis === "x" ? "end" : "start", textangle: 0,
+      xanchor: "left", yanchor: axis === "x" ? "top" : "bottom", font: { size: 11, color: colour("soft") } },
+  };
+}
+
+/** `Without ...: run, run.`, or nothing. */
+function lacking(what, runs) {
+  if (!runs.length) return "";
+  const names = runs.slice(0, 6).map((run) => run.label).join("; ");
+  return `Without ${what}: ${names}${runs.length > 6 ? ` and ${runs.length - 6} more` : ""}.`;
+}

@@ -1,0 +1,197 @@
+"""Runs as the data of a page: curves, profiles and the laboratory, thinned to a budget."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnexp.errors import UsageError
+from rnnexp.report.load import Run, load_run
+from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
+from rnnexp.report.page.laboratory import read_laboratory
+from rnnexp.report.page.pack import PRECISION, pack, rounded
+from rnnexp.report.page.thin import evenly, kept_sizes
+from rnnexp.report.table import clip_share
+
+log = logging.getLogger("rnnexp")
+PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000
+"""How many values a page has room for; the more runs, the fewer each of them has."""
+MOST_POINTS = 400
+"""No curve has more points: a screen has not many more columns."""
+DAMAGE = (UsageError, ValueError, KeyError, TypeError, AttributeError, OSError)
+"""What files that are damaged, or that something else wrote, make reading raise."""
+
+
+class Sizes(NamedTuple):
+    """A dimension of recorded arrays: how many entries there are, and how many are kept."""
+
+    what: str
+    there: int
+    kept: int
+
+
+def collect(directories: Sequence[Path]) -> dict[str, Any]:
+    """The data of the page about all runs in directories.
+
+    Raises `UsageError` if there are none that can be read; those that cannot are in `notes`,
+    and logged.
+    """
+    records, notes = find_records(directories)
+    runs, thinned = [], dict[str, set[Sizes]](profiles=set(), laboratory=set(), curves=set())
+    named = name_runs(records)
+    for run in named:
+        try:
+            runs.append(_run_data(run, len(named), thinned, notes))
+        except DAMAGE as error:
+            reason = str(error) if isinstance(error, UsageError) else repr(error)
+            notes.append(left_out(run.record.path, reason))
+    for note in notes:
+        log.warning("%s", note)
+    if not runs:
+        raise UsageError(f"none of the {len(named)} runs can be read. {notes[-1]}")
+    return {
+        "title": ", ".join(map(str, directories)),
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "notes": notes,
+        "precision": PRECISION,
+        "thinned": {part: thinned_line(part, sizes) for part, sizes in thinned.items()},
+        "runs": runs,
+    }
+
+
+def thinned_line(part: str, sizes: set[Sizes]) -> str:
+    """The sentence that says what was left out of a part of the page; empty if nothing was."""
+    kinds = dict.fromkeys(size.what for size in sorted(sizes))
+    texts = []
+    for kind in kinds:
+        changed = {(size.there, size.kept) for size in sizes if size.what == kind}
+        examples = [f"{kept:,} of {there:,}" for there, kept in sorted(changed)]
+        more = f" (and {len(examples) - 3} other sizes)" if len(examples) > 3 else ""
+        texts.append(f"{kind}: {', '.join(examples[:3])}{more}")
+    if not texts:
+        return ""
+    return (
+        f"Thinned to keep the file small. Kept, evenly spaced and with the first and last: "
+        f"{'; '.join(texts)}. A peak between two kept entries is not seen; the runs' own files "
+        f"have everything."
+    )
+
+
+def _run_data(
+    named: Named, runs: int, thinned: dict[str, set[Sizes]], notes: list[str]
+) -> dict[str, Any]:
+    record = named.record
+    run = load_run(record.path)
+    panels = sum(norms.shape[1] for norms in run.norms.values())
+    profiles = {}
+    for leaf in run.norms:
+        for row, unit in enumerate(run.units):
+            most = PROFILE_VALUES // (runs * panels)
+            profiles[f"{unit} {leaf}"] = _profile(run, leaf, row, most, thinned["profiles"])
+    headline = record.best.metric if record.best is not None else None
+    return {
+        "label": named.label, "group": named.group, "member": named.member,
+        "run": record.run, "path": str(record.path), "status": record.status,
+        "step": record.step, "reason": record.reason, "options": named.options,
+        "task": str(record.keys.get("task.name")), "cell": str(record.keys.get("cell.name")),
+        "seed": record.keys.get("seed"), "headline": headline,
+        "test": {name: rounded(value) for name, value in record.test.items()},
+        "baseline": {name: rounded(value) for name, value in run.baseline().items()},
+        "reference": {name: rounded(v) for name, v in run.baseline("reference").items()},
+        "clipped": None if (share := clip_share(run)) is None else rounded(share),
+        "decay": {name: _decay(run, name) for name in profiles},
+        "curves": _curves(run, runs, thinned["curves"]),
+        "profiles": profiles,
+        "laboratory": _laboratory(run, runs, thinned["laboratory"], notes),
+        "divergence": _divergence(run),
+    }  # fmt: skip
+
+
+def _laboratory(
+    run: Run, runs: int, thinned: set[Sizes], notes: list[str]
+) -> dict[str, Any] | None:
+    """What the page shows of `laboratory.zarr`; None, with a note, if it cannot be read."""
+    try:
+        found = read_laboratory(run.path, LABORATORY_VALUES // runs)
+    except UsageError as error:
+        notes.append(f"Left out: {error}")
+        return None
+    if found is None:
+        return None
+    thinned |= {Sizes(what, there, kept) for what, there, kept in found.sizes}
+    return found.data
+
+
+def _profile(run: Run, leaf: str, row: int, most: int, thinned: set[Sizes]) -> dict[str, Any]:
+    """The profiles of a unit's state leaf: norms by step and time, packed."""
+    norms = run.norms[leaf][:, row]
+    sizes = kept_sizes(norms.shape, most)
+    steps, times = (evenly(n, k) for n, k in zip(norms.shape, sizes, strict=True))
+    kinds = ("recorded training steps", "time steps")
+    for what, picks, there in zip(kinds, (steps, times), norms.shape, strict=True):
+        if len(picks) < there:
+            thinned.add(Sizes(what, there, len(picks)))
+    return {
+        "steps": run.steps[steps].tolist(),
+        "times": times.tolist(),
+        "length": norms.shape[1],
+        "backward": run.units[row].endswith("_backward"),
+        "norms": pack(norms[np.ix_(steps, times)], "log"),
+    }
+
+
+def _decay(run: Run, name: str) -> dict[str, Any]:
+    """The last finite slope and half-life of a profile; None without one.
+
+    A half-life that is infinite is the text `inf`: the norm does not decay.
+    """
+    place = name.replace(" ", "/")
+    steps, slopes = run.curve("train", f"slope/{place}")
+    lives = dict(zip(*run.curve("train", f"half_life/{place}"), strict=True))
+    finite = np.flatnonzero(np.isfinite(slopes))
+    if not len(finite):
+        return {"slope": None, "half_life": None, "step": None}
+    step, slope = int(steps[finite[-1]]), float(slopes[finite[-1]])
+    life = float(lives.get(step, np.nan))
+    shown = "inf" if life == np.inf else rounded(life)
+    return {"slope": rounded(slope), "half_life": shown, "step": step}
+
+
+def _curves(run: Run, runs: int, thinned: set[Sizes]) -> dict[str, Any]:
+    """Loss and scores of training and validation, and the slopes, by name over steps."""
+    skip = ("kind", "step", "time")
+    rows = {kind: [r for r in run.metrics if r["kind"] == kind] for kind in ("train", "valid")}
+    scores = [name for name in (rows["valid"] or [{"loss": 0}])[0] if name not in skip]
+    slopes = [f"slope/{unit}/{leaf}" for leaf in run.norms for unit in run.units]
+    most = CURVE_VALUES // (runs * (2 * len(scores) + len(slopes) + 2))
+    curves = {}
+    for kind, names in (("train", [*scores, *slopes]), ("valid", scores)):
+        picks = evenly(len(rows[kind]), min(MOST_POINTS, max(20, most)))
+        if len(picks) < len(rows[kind]):
+            thinned.add(Sizes(f"points of {kind} curves", len(rows[kind]), len(picks)))
+        picked = [rows[kind][place] for place in picks]
+        values = {n: [rounded(float(r.get(n, np.nan))) for r in picked] for n in names}
+        there = {name: v for name, v in values.items() if any(x is not None for x in v)}
+        curves[kind] = {"steps": [row["step"] for row in picked], "values": there}
+    return curves
+
+
+def _divergence(run: Run) -> dict[str, Any] | None:
+    """What `status.json` says of a divergence, numbers as text."""
+    details = run.status.get("divergence")
+    if run.status["status"] != "diverged" or not isinstance(details, dict):
+        return None
+    origin = details.get("origin")
+    where = None
+    if isinstance(origin, dict):
+        where = {key: str(origin.get(key)) for key in ("leaf", "unit", "time", "lag")}
+    return {
+        "step": str(details.get("step")),
+        "loss": str(details.get("loss")),
+        "grad_norm": str(details.get("grad_norm")),
+        "origin": where,
+        "groups": [str(group) for group in details.get("groups", [])],
+    }

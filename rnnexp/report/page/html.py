@@ -1,0 +1,119 @@
+"""The report's file: data, style, scripts and Plotly's library in one page."""
+
+import html
+import logging
+import re
+from collections.abc import Sequence
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnexp.errors import RunError, UsageError
+from rnnexp.files import to_json
+from rnnexp.report.page.collect import collect
+
+log = logging.getLogger("rnnexp")
+SCRIPTS = ("data.js", "style.js", "charts.js", "pictures.js", "lab.js", "page.js")
+MOST_BYTES = 8_000_000
+"""Beyond this a page is slow to send and to open; a line in the log says so."""
+STOPS = 16
+
+
+class Written(NamedTuple):
+    """The file, its size in bytes, the number of runs in it, and notes on what is left out."""
+
+    file: Path
+    size: int
+    runs: int
+    notes: list[str]
+
+
+def write_report(directories: Sequence[Path], file: Path) -> Written:
+    """Write the page about all runs below directories of runs or sweeps, or of single runs.
+
+    Raises `UsageError` if there are no runs that can be read or `file` is no place for a page,
+    and `RunError` if it cannot be written.
+    """
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"cannot write {file}: a report is one page, so its name must end in .html"
+        )
+    if not file.parent.is_dir():
+        raise UsageError(f"cannot write {file}: there is no directory {file.parent}")
+    data = collect(directories)
+    content = render(data).encode("utf-8", "replace")
+    if len(content) > MOST_BYTES:
+        log.warning(
+            "%s has %.1f MB: %d runs are many for one page; report on fewer",
+            file, len(content) / 1e6, len(data["runs"]),
+        )  # fmt: skip
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(f"cannot write {file}: {error.strerror}") from error
+    return Written(file, len(content), len(data["runs"]), data["notes"])
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page's text for the data of `collect`.
+
+    Texts from outside are in the JSON, where `embedded` makes them harmless, or escaped.
+    """
+    home = resources.files("rnnexp.report.page")
+    thinned = {f"thinned_{part}": _soft(line) for part, line in data["thinned"].items()}
+    summary = f"{len(data['runs'])} runs from {data['title']}. Made {data['made']}."
+    parts = thinned | {
+        "title": html.escape(data["title"]),
+        "summary": html.escape(summary),
+        "notes": "".join(_soft(note) for note in data["notes"]),
+        "about": "".join(_soft(line) for line in _about(data)),
+        "data": embedded(data | {"colours": _colours()}),
+        "style": (home / "page.css").read_text("utf-8"),
+        "plotly": plotly_script(),
+        "script": "".join((home / name).read_text("utf-8") for name in SCRIPTS),
+    }
+    page = (home / "page.html").read_text("utf-8")
+    # One pass: what looks like a place in the inserted texts stays as it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
+
+
+def embedded(data: dict[str, Any]) -> str:
+    """JSON that may stand inside a script element: ASCII without `<`, `>` and `&`."""
+    text = to_json(data, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _about(data: dict[str, Any]) -> list[str]:
+    return [
+        "The norm of dL/dh at step t is the mean over the batch of the Euclidean norm of the "
+        "gradient of each example's own loss by the state after step t.",
+        data["precision"],
+        *filter(None, data["thinned"].values()),
+        f"Drawn by Plotly ({version('plotly')}), which is inside this file. The page loads nothing "
+        "from a network, and its security policy forbids it to.",
+    ]
+
+
+def _soft(line: str) -> str:
+    return f'<p class="soft">{html.escape(line)}</p>\n' if line else ""
+
+
+def plotly_script() -> str:
+    """Plotly's own script, of the installed package."""
+    return (resources.files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8")
+
+
+def _colours() -> list[tuple[float, str]]:
+    """Stops of viridis: perceptually uniform, and without the grey that marks gaps."""
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    ramp = matplotlib.colormaps["viridis"]
+    places = [stop / (STOPS - 1) for stop in range(STOPS)]
+    return [(round(place, 4), to_hex(ramp(place))) for place in places]

@@ -1,0 +1,138 @@
+// The pictures of every run: loss, heat maps, profiles, slopes.
+
+const chosen = { state: "" };
+
+/** Shown runs that have the chosen state, and those that have not. */
+function withState() {
+  const all = shownRuns(), has = ({ run }) => run.profiles[chosen.state] !== undefined;
+  return { there: all.filter(has), not: all.filter((entry) => !has(entry)).map(({ run }) => run) };
+}
+const stateWords = () => plain(`‖dL/d${chosen.state.split(" ")[1]}ₜ‖ of ${chosen.state.split(" ")[0]}`);
+
+function lossSection(host) {
+  const names = distinct(RUNS.flatMap(({ curves }) => [...Object.keys(curves.valid.values), ...Object.keys(curves.train.values)]))
+    .filter((name) => !name.startsWith("slope/"));
+  const row = make("div", { class: "row" });
+  const score = addSelect(row, "Score", names.length ? names : ["loss"], () => refresh(figure));
+  const scale = addSelect(row, "Scale", [["log", "logarithmic"], ["linear", "linear"]], () => refresh(figure));
+  host.append(row);
+  const build = () => {
+    const traces = [], missing = [], levels = new Map(), name = score.value;
+    for (const { run } of shownRuns()) {
+      const { train, valid } = run.curves;
+      const hover = (kind) => `%{fullData.name}<br>${kind} ${plain(name)} %{y:.4~g} at step %{x}<extra></extra>`;
+      if (train.values[name]) traces.push(curve(run, train.steps, train.values[name], { what: ", training", opacity: 0.45, line: { width: 1 }, hovertemplate: hover("training") }));
+      if (valid.values[name]) traces.push(curve(run, valid.steps, valid.values[name], { what: ", validation", mode: "lines+markers", hovertemplate: hover("validation") }));
+      if (!train.values[name] && !valid.values[name]) missing.push(run);
+      if (Number.isFinite(run.baseline[name])) levels.set(`${run.task} baseline ${text(run.baseline[name])}`, run.baseline[name]);
+    }
+    const positive = ([, level]) => scale.value === "linear" || level > 0;
+    const shapes = [...levels].filter(positive).map(([words, level]) => markLine("y", level, words));
+    const yaxis = scale.value === "log" ? { ...LOG_AXIS } : {};
+    // A shape on a logarithmic axis does not widen it, so an invisible point does.
+    for (const [, level] of [...levels].filter(positive)) traces.push({ x: [0], y: [level], mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip", meta: "mark" });
+    return { traces, layout: { shapes, xaxis: { title: { text: "training step" } }, yaxis: { ...yaxis, title: { text: plain(name) } } }, note: lacking(name, missing) };
+  };
+  const figure = addFigure(host, { id: "plot-loss", label: "Curves of the score over the training step, a pair a run, with dashed baselines.", build });
+}
+
+/** The common range of the logarithms of the norms of all shown runs. */
+function commonRange(decades) {
+  const packed = withState().there.map(({ run }) => run.profiles[chosen.state].norms).filter(({ high, low }) => high !== 0 || low !== 0);
+  if (!packed.length) return [-1, 0];
+  const high = Math.max(...packed.map((norms) => norms.high)), low = Math.min(...packed.map((norms) => norms.low));
+  const from = decades === "all" ? low : Math.max(low, high - Number(decades));
+  return high > from ? [from, high] : [from - 0.5, from + 0.5];
+}
+
+function heatMap(run, [low, high]) {
+  const profile = run.profiles[chosen.state], z = [], words = [], lost = [];
+  let anyLost = false;
+  profile.steps.forEach((_, index) => {
+    const norms = Array.from(profileRow(profile, index));
+    z.push(norms.map((norm) => (norm > 0 && norm < Infinity ? Math.log10(norm) : null)));
+    lost.push(norms.map((norm) => (Number.isFinite(norm) ? null : 1)));
+    words.push(norms.map(text));
+    anyLost ||= norms.some((norm) => !Number.isFinite(norm));
+  });
+  const common = { type: "heatmap", x: profile.times, y: profile.steps, text: words, hoverongaps: true, showscale: false,
+    hovertemplate: "step %{y}, t = %{x}<br>norm %{text}<extra></extra>" };
+  const traces = [{ ...common, z, zmin: low, zmax: high, colorscale: DATA.colours, name: plain(run.label), meta: run.label }];
+  if (anyLost) traces.push({ ...common, z: lost, hoverongaps: false, zmin: 0, zmax: 1, colorscale: [[0, colour("lost")], [1, colour("lost")]], name: "not finite" });
+  return { traces, layout: { plot_bgcolor: colour("gap"), margin: { l: 52, r: 8, t: 6, b: 42 },
+    xaxis: { title: { text: "time step t" }, showgrid: false, zeroline: false },
+    yaxis: { title: { text: "training step" }, showgrid: false, zeroline: false, rangemode: "normal" } } };
+}
+
+function mapSection(host) {
+  const row = make("div", { class: "row" }), update = () => mapFigures.forEach(refresh);
+  const decades = addSelect(row, "Colours from", [["all", "the smallest norm"], ["12", "12 decades below the largest"], ["6", "6 decades below the largest"]], () => { writeBar(); update(); });
+  const bar = make("div", { class: "bar" }), maps = make("div", { class: "maps" }), note = make("p", { class: "soft" });
+  host.append(row, bar, maps, note);
+  const mapFigures = RUNS.map((run, index) => addFigure(maps, {
+    id: `plot-map-${index}`, tools: false, caption: run.label, label: `Heat map of gradient norms over time and training step: ${run.label}`,
+    build: () => heatMap(run, commonRange(decades.value)),
+  }));
+  mapFigures.forEach(({ numbers }) => numbers.remove());
+  const writeBar = () => {
+    const [low, high] = commonRange(decades.value), ramp = make("span", { class: "ramp" });
+    ramp.style.background = `linear-gradient(to right, ${DATA.colours.map(([at, ink]) => `${ink} ${100 * at}%`).join(", ")})`;
+    const box = (name) => { const mark = make("span", { class: "box" }); mark.style.background = `var(--${name})`; return mark; };
+    const scale = make("span", { class: "scale" }, text(10 ** low), ramp, text(10 ** high));
+    bar.replaceChildren(scale, box("gap"), "exactly 0", box("lost"), "not finite");
+  };
+  return () => {
+    const { there, not } = withState(), seen = new Set(there.map(({ index }) => index));
+    mapFigures.forEach((figure, index) => { figure.element.hidden = !seen.has(index); });
+    writeBar();
+    note.textContent = lacking(chosen.state, not);
+  };
+}
+
+function profileSection(host) {
+  const row = make("div", { class: "row" });
+  const slider = addSlider(row, "Training step", () => union(withState().there.map(({ run }) => run.profiles[chosen.state].steps)), () => refresh(figure));
+  host.append(row);
+  const build = () => {
+    const { there, not } = withState(), now = slider.now(), [low, high] = commonRange("all"), traces = [];
+    for (const { run } of there) {
+      const profile = run.profiles[chosen.state], index = latest(profile.steps, now);
+      if (index < 0) continue;
+      const norms = Array.from(profileRow(profile, index), (norm) => (norm > 0 && norm < Infinity ? norm : null));
+      traces.push(curve(run, lags(profile), norms, { hovertemplate: `%{fullData.name}, step ${profile.steps[index]}<br>lag %{x}: norm %{y:.4~g}<extra></extra>` }));
+    }
+    const margin = 0.04 * (high - low);
+    return { traces, note: lacking(chosen.state, not), layout: {
+      xaxis: { title: { text: "lag: steps before the unit's last one" }, autorange: "reversed", zeroline: false },
+      yaxis: { ...LOG_AXIS, title: { text: stateWords() }, range: [low - margin, high + margin], ...decadeTicks(high - low) } } };
+  };
+  const figure = addFigure(host, { id: "plot-profile", label: "Gradient norm over the lag at the chosen training step, a curve a run.", build });
+  return slider.update;
+}
+
+function slopeSection(host) {
+  const names = distinct(RUNS.flatMap(({ test }) => Object.keys(test))), row = make("div", { class: "row" });
+  const headlines = RUNS.map(({ headline }) => headline).filter((name) => names.includes(name));
+  const score = addSelect(row, "Test score", names.length ? names : ["none"], () => refresh(scatter));
+  if (headlines.length) score.value = headlines.sort((a, b) => headlines.filter((n) => n === b).length - headlines.filter((n) => n === a).length)[0];
+  host.append(row);
+  const scatter = addFigure(host, { id: "plot-slope", label: "Test score over the slope of the log gradient norm, a point a run.", build: () => {
+    const traces = [], missing = [], levels = new Map();
+    for (const { run } of shownRuns()) {
+      const slope = run.decay[chosen.state]?.slope, value = run.test[score.value], level = run.baseline[score.value];
+      if (!Number.isFinite(slope) || !Number.isFinite(value)) { missing.push(run); continue; }
+      traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 11 }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per step<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
+      if (Number.isFinite(level)) levels.set(`${run.task} baseline ${text(level)}`, level);
+    }
+    const shapes = [...levels].map(([words, level]) => markLine("y", level, words)).concat(markLine("x", 0, "no decay"));
+    return { traces, layout: { shapes, xaxis: { title: { text: `slope of ln ${stateWords()}, nats per step` }, zeroline: false }, yaxis: { title: { text: `test ${plain(score.value)}` } } },
+      note: lacking("a test score or a slope", missing) };
+  } });
+  host.append(make("h3", {}, "The slope while training"), make("p", {}, "The same slope at each recorded step. Below 0 the gradient shrinks with the lag, above 0 it grows."));
+  addFigure(host, { id: "plot-slopes", label: "Slope of the log gradient norm over the training step, a curve a run.", build: () => {
+    const { there, not } = withState(), name = `slope/${chosen.state.replace(" ", "/")}`;
+    const traces = there.filter(({ run }) => run.curves.train.values[name]).map(({ run }) => curve(run, run.curves.train.steps, run.curves.train.values[name],
+      { hovertemplate: "%{fullData.name}<br>step %{x}: %{y:.4~g} nats per step<extra></extra>" }));
+    return { traces, layout: { shapes: [markLine("y", 0)], xaxis: { title: { text: "training step" } }, yaxis: { title: { text: "nats per step" }, zeroline: false } }, note: lacking(chosen.state, not) };
+  } });
+}

@@ -1,0 +1,175 @@
+"""Figures for papers: runs side by side, two columns wide, as PDF, SVG or PNG.
+
+Loss against the closed-form baseline, the slope of ln||dL/dh_t|| over training, and of every
+unit the profiles at the first and the last recorded step and a heat map a run, all heat maps
+on one logarithmic colour scale. Colours are Okabe and Ito's and viridis, which colour-blind
+eyes tell apart; every line is also told by its mark or dash.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from rnnexp.errors import UsageError
+from rnnexp.report.figures import (
+    COLOUR_MAP,
+    COLOURS,
+    colour_scale,
+    draw_heat_map,
+    new_figure,
+    save,
+    usable,
+    verbatim,
+)
+from rnnexp.report.load import Run
+from rnnexp.report.paper_key import draw_key, key_height, key_names
+from rnnexp.report.paper_style import DPI, FIRST, LAST, ROW_IN, STYLE, WIDTH_IN, mark
+from rnnexp.report.side_by_side import labels
+
+log = logging.getLogger("rnnexp")
+DECADES = 12.0
+"""The colour scale ends so far below the largest norm; an arrow on its bar says so."""
+
+
+def draw_comparison(runs: Sequence[Run], file: Path) -> None:
+    """Draw runs side by side.
+
+    Raises:
+      UsageError: no run has recorded gradients, or the file's ending cannot be drawn.
+    """
+    with_norms = [run for run in runs if len(run.steps)]
+    if not with_norms:
+        raise UsageError("none of these runs has recorded gradients yet")
+    names = labels(runs)
+    for run, name in zip(runs, names, strict=True):
+        if not len(run.steps):
+            log.warning("%s has no recorded gradients yet: only its loss is drawn", name)
+    leaf = next(iter(with_norms[0].norms))
+    units = list(dict.fromkeys(unit for run in with_norms for unit in run.units))
+    with mpl.rc_context(STYLE):
+        names, texts = key_names(runs, names)
+        counts = [1 + _having(runs, leaf, unit) for unit in units]
+        figure, blocks = _frame(counts, max(ROW_IN, key_height(texts)))
+        first, *rest = blocks
+        draw_outcome(first[0], runs)
+        draw_slopes(first[1], runs, leaf, units)
+        draw_key(first[2], texts)
+        arrays = [run.norms[leaf] for run in with_norms if leaf in run.norms]
+        scale = colour_scale(arrays, DECADES)
+        for unit, axes in zip(units, rest, strict=True):
+            draw_unit(axes, runs, names, leaf, unit, scale)
+        _colour_bar(figure, [axes for block in rest for axes in block[1:]], leaf, scale, arrays)
+        save(figure, file, DPI)
+
+
+def _having(runs: Sequence[Run], leaf: str, unit: str) -> int:
+    """How many of the runs have that unit and leaf."""
+    return sum(leaf in run.norms and unit in run.units for run in runs)
+
+
+def _frame(counts: Sequence[int], top_in: float) -> tuple[Figure, list[list[Axes]]]:
+    """Axes in rows: loss, slope and key; then for each unit so many, a profile and its maps."""
+    columns = 4 if max(counts) in (4, 7, 8) else 3  # so that few places stay empty
+    rows = [-(-count // columns) for count in counts]
+    figure = new_figure((WIDTH_IN, top_in + ROW_IN * sum(rows)))
+    parts: Any = figure.subfigures(2, 1, height_ratios=[top_in, ROW_IN * sum(rows)])
+    top, below = parts
+    blocks = [list(top.subplots(1, 3))]
+    grid = below.add_gridspec(sum(rows), columns)
+    begin = 0
+    for count, height in zip(counts, rows, strict=True):
+        places = [divmod(number, columns) for number in range(count)]
+        blocks.append([below.add_subplot(grid[begin + row, column]) for row, column in places])
+        begin += height
+    return figure, blocks
+
+
+def draw_outcome(axes: Axes, runs: Sequence[Run]) -> None:
+    """Loss over training: of batches (thin), of validation (marks), and the baseline (dashed)."""
+    levels: dict[float, list[int]] = {}
+    for index, run in enumerate(runs):
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(*run.curve("train", "loss"), color=colour, alpha=0.35, linewidth=0.6)
+        axes.plot(*run.curve("valid", "loss"), color=colour, marker=mark(index), markersize=2.5)
+        if (level := run.baseline().get("loss")) is not None:
+            levels.setdefault(level, []).append(index)
+    for level, members in levels.items():
+        colour = "0.35" if len(members) > 1 else COLOURS[members[0] % len(COLOURS)]
+        axes.axhline(level, color=colour, linestyle="--", linewidth=0.9)
+    axes.set(xlabel="training step")
+    _log_if_positive(axes)
+    axes.set_title("loss")
+
+
+def draw_slopes(axes: Axes, runs: Sequence[Run], leaf: str, units: Sequence[str]) -> None:
+    """The slope of ln||dL/dh_t|| over the lag, of every unit, over training."""
+    for index, run in enumerate(runs):
+        for number, unit in enumerate(units):
+            steps, slopes = run.curve("train", f"slope/{unit}/{leaf}")
+            shade = 1 - 0.6 * number / len(units)
+            axes.plot(
+                steps, slopes, color=COLOURS[index % len(COLOURS)], alpha=shade, linewidth=0.9,
+                marker=mark(index), markersize=2.5, markevery=max(1, len(steps) // 6),
+            )  # fmt: skip
+    axes.axhline(0, color="0.35", linestyle="--", linewidth=0.9)
+    axes.set(xlabel="training step", ylabel="nats per step")
+    paler = " (paler: higher units)" if len(units) > 1 else ""
+    axes.set_title(f"slope of ln ||dL/d{leaf}_t||{paler}")
+
+
+def draw_unit(
+    axes: Sequence[Axes],
+    runs: Sequence[Run],
+    names: Sequence[str],
+    leaf: str,
+    unit: str,
+    scale: LogNorm | None,
+) -> None:
+    """The profiles of a unit over the lag on the first axes, a heat map a run on the others."""
+    places = iter(axes[1:])
+    for index, (run, name) in enumerate(zip(runs, names, strict=True)):
+        if leaf not in run.norms or unit not in run.units:
+            continue
+        layer = run.units.index(unit)
+        lagged = run.by_lag(leaf, layer)
+        for row, dash in ((0, FIRST), (-1, LAST)):
+            norms_T = np.where(usable(lagged[row]), lagged[row], np.nan)
+            axes[0].plot(
+                norms_T, color=COLOURS[index % len(COLOURS)], linestyle=dash, marker=mark(index),
+                markersize=2.5, markevery=(index, max(1, len(norms_T) // 5)), linewidth=1,
+            )  # fmt: skip
+        place = next(places)
+        draw_heat_map(place, run.steps, run.norms[leaf][:, layer], scale)
+        place.set_title(verbatim(f"{name}, {unit}"))
+    axes[0].set(xlabel="lag, steps", ylabel=f"||dL/d{leaf}_t||")
+    axes[0].invert_xaxis()
+    axes[0].set_title(f"profile, {unit}")
+    _log_if_positive(axes[0])
+
+
+def _colour_bar(
+    figure: Figure, axes: Sequence[Axes], leaf: str, scale: LogNorm | None, arrays: Sequence[Any]
+) -> None:
+    """One bar for all heat maps; an arrow where values lie below its end."""
+    if scale is None:
+        return
+    lowest = min(part[usable(part)].min() for part in arrays if usable(part).any())
+    figure.colorbar(
+        mpl.cm.ScalarMappable(scale, COLOUR_MAP), ax=list(axes), pad=0.01, aspect=40,
+        extend="min" if lowest < scale.vmin else "neither",
+        label=f"||dL/d{leaf}_t||",
+    )  # fmt: skip
+
+
+def _log_if_positive(axes: Axes) -> None:
+    """A logarithmic axis, unless nothing on it has a logarithm."""
+    values = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.lines])
+    if (np.isfinite(values) & (values > 0)).any():
+        axes.set_yscale("log")

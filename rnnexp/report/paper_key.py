@@ -1,0 +1,77 @@
+"""The key of a figure of several runs: their names and scores, and what its signs mean."""
+
+import string
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from rnnexp.report.figures import COLOURS, MISSING, verbatim
+from rnnexp.report.load import Run
+from rnnexp.report.paper_style import FIRST, LAST, mark
+
+LINE_IN = 0.135
+LONG, WRAP = 14, 34  # characters: of a name in the title of a map, of a line of the key
+INDENT = "    "
+SIGNS = 6  # lines of the key beside those of the runs
+
+
+def key_names(runs: Sequence[Run], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What maps are called, and the lines of the key: A, B, C where the names are long."""
+    longest = max(map(len, names))
+    if longest <= LONG:
+        short, told = list(names), list(names)
+    else:
+        short = [_letter(number) for number in range(len(names))]
+        told = [f"{letter}: {name}" for letter, name in zip(short, names, strict=True)]
+    texts = []
+    for run, name in zip(runs, told, strict=True):
+        whole = ": ".join(filter(None, [name, _score(run)]))
+        parts = [*textwrap.wrap(name, WRAP, subsequent_indent=INDENT), INDENT + _score(run)]
+        lines = [whole] if len(whole) <= WRAP else [part for part in parts if part.strip()]
+        texts.append("\n".join(map(verbatim, lines)))
+    return short, texts
+
+
+def _letter(number: int) -> str:
+    """A to Z, then A1 to Z1 and so on."""
+    turn, place = divmod(number, len(string.ascii_uppercase))
+    return string.ascii_uppercase[place] + (str(turn) if turn else "")
+
+
+def key_height(texts: Sequence[str]) -> float:
+    """Inches that the key of these texts takes."""
+    return (sum(text.count("\n") + 1 for text in texts) + SIGNS + 1) * LINE_IN
+
+
+def draw_key(axes: Axes, texts: Sequence[str]) -> None:
+    """What the colours, marks and dashes mean, on axes of its own; a text a run."""
+    axes.set_axis_off()
+    colours = [COLOURS[index % len(COLOURS)] for index in range(len(texts))]
+    handles: list[Any] = [
+        Line2D([], [], color=colour, marker=mark(index), markersize=3.5)
+        for index, colour in enumerate(colours)
+    ]
+    grey: Any = {"color": "0.3"}
+    signs: dict[str, Any] = {
+        "loss: of batches": Line2D([], [], linewidth=0.6, alpha=0.6, **grey),
+        "loss: of validation": Line2D([], [], marker=".", **grey),
+        "loss: baseline": Line2D([], [], linestyle="--", linewidth=0.9, **grey),
+        "profile: first recorded step": Line2D([], [], linestyle=FIRST, **grey),
+        "profile: last recorded step": Line2D([], [], linestyle=LAST, **grey),
+        MISSING: Patch(facecolor="white", edgecolor="0.6", hatch="//////", linewidth=0),
+    }
+    axes.legend(
+        [*handles, *signs.values()], [*texts, *signs], loc="center left", frameon=False,
+        bbox_to_anchor=(-0.12, 0.5), labelspacing=0.35, handlelength=1.6,
+    )  # fmt: skip
+
+
+def _score(run: Run) -> str:
+    """`test loss 0.52`, of the headline, if the run is completed."""
+    metric = (run.status.get("best") or {}).get("metric")
+    test = run.status.get("test", {})
+    return f"test {metric} {float(test[metric]):.3g}" if metric in test else ""
