@@ -1,0 +1,235 @@
+"""dL_s/dh_t as a matrix: how strongly each output's loss pulls on the state at each step.
+
+Training records one adjoint a step, of the whole loss. Here every output position s has a
+loss L_s of its own and a backward pass of its own: the row s over the state times t. A row
+that falls to zero towards the left says how far back *that* output is heard.
+
+Rows are output positions: steps in synchronous mode, target symbols of a transducer, one
+single row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the
+steps of the unit's sequence, in the sequence's own order whatever way the unit reads; a
+transducer has encoder steps in some units and decoder steps in others. Noise is off. What
+truncated BPTT cuts off is zero here too, since this is the gradient that training sees.
+
+The rows share one forward pass and are pulled back `block` at a time, so memory grows with
+the block and not with the number of rows; `matrix_bytes` counts it beforehand.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.gradflow.adjoints import zero_slot
+from rnnexp.gradflow.rows import (
+    Losses,
+    Model,
+    Span,
+    Teacher,
+    output_lengths,
+    pull_back,
+    residual_bytes,
+    spans,
+)
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.stack import Unit
+from rnnexp.padding import reverse_valid
+from rnnexp.trees import stable_norm, tree_bytes
+from rnnexp.types import Array, Batch, State
+
+
+def adjoint_matrix(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    *,
+    leaf: str = "h",
+    rows: Sequence[int] | None = None,
+    block: int = 16,
+    teacher: Teacher | None = None,
+) -> dict[str, Array]:
+    """||dL_s/dh_t||, (S, T), of every unit for one example.
+
+    Args:
+      batch: one example, B = 1.
+      leaf: which of the state's probed leaves stands for h.
+      rows: the output positions wanted; None: all.
+      block: rows pulled back at a time.
+
+    Returns:
+      By unit; NaN at rows and columns after the example's end. Zero where s does not depend
+      on h_t.
+
+    Raises:
+      UsageError: more than one example, a leaf that is not probed, a row that is not there.
+    """
+    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
+    return got(_norms)
+
+
+def adjoint_tensor(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    *,
+    leaf: str = "h",
+    rows: Sequence[int] | None = None,
+    block: int = 16,
+    teacher: Teacher | None = None,
+) -> dict[str, Array]:
+    """dL_s/dh_t itself, (S, T, H), of every unit; arguments as in `adjoint_matrix`.
+
+    Zero at rows and columns after the example's end, so that the sum over s is dL/dh_t.
+    """
+    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
+    return got(lambda adjoint_TxH, valid_T: adjoint_TxH)
+
+
+def class_adjoints(
+    model: Model,
+    batch: Batch,
+    *,
+    position: int | None = None,
+    leaf: str = "h",
+    block: int = 16,
+    teacher: Teacher | None = None,
+) -> dict[str, Array]:
+    """||dz_c/dh_t||, (C, T), of every unit for one example: a row an output (class) c.
+
+    Args:
+      position: which output position's z, a valid one; None in sequence_to_one mode.
+
+    Raises:
+      UsageError: a position where there is but one, or none where there are several.
+    """
+    one = isinstance(model, SequenceModel) and model.mode == "sequence_to_one"
+    if one != (position is None):
+        raise UsageError(
+            "position must be None for a sequence_to_one model, and a number for others"
+        )
+
+    def outputs_of(outputs: Array, batch: Batch) -> Array:
+        del batch
+        return (outputs if position is None else outputs[position]).T
+
+    return _rows(model, batch, outputs_of, leaf, None, block, teacher, None)(_norms)
+
+
+def matrix_bytes(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    *,
+    leaf: str = "h",
+    rows: Sequence[int] | None = None,
+    block: int = 16,
+    full: bool = False,
+    teacher: Teacher | None = None,
+) -> int:
+    """Bytes that `adjoint_matrix` takes (`full`: `adjoint_tensor`), from shapes alone.
+
+    What the forward pass keeps, two cotangents a row of a block, and the result.
+    """
+    slots = _slots(model, batch, leaf)
+    kept, count = residual_bytes(model, batch, losses, slots, teacher)
+    count = count if rows is None else len(rows)
+    result = tree_bytes(slots) if full else tree_bytes([slot[leaf][..., 0] for slot in slots])
+    return kept + 2 * min(block, count) * tree_bytes(slots) + count * result
+
+
+def matrix_dataset(
+    matrices: Mapping[str, Array], *, rows: Sequence[int] | None = None, output: str = "output_time"
+) -> Any:
+    """The matrices as `adjoint_matrix` (unit, output_time, time) of an xarray Dataset.
+
+    `rows`: the output positions, where not all; `output`: another name for their dimension,
+    such as "class". Units with shorter sequences are filled up with NaN.
+    """
+    import xarray as xr
+
+    steps = max(matrix.shape[1] for matrix in matrices.values())
+    stacked = np.stack(
+        [
+            np.pad(matrix, ((0, 0), (0, steps - matrix.shape[1])), constant_values=np.nan)
+            for matrix in map(np.asarray, matrices.values())
+        ]
+    )
+    positions = np.arange(stacked.shape[1]) if rows is None else np.asarray(rows)
+    coords = {"unit": list(matrices), output: positions, "time": np.arange(steps)}
+    return xr.Dataset({"adjoint_matrix": (("unit", output, "time"), stacked)}, coords)
+
+
+def _slots(model: Model, batch: Batch, leaf: str) -> list[State]:
+    """One zero slot a unit, for one leaf and one example."""
+    if batch.inputs_TxBxI.shape[1] != 1:
+        raise UsageError(
+            f"an adjoint matrix is of one example, not of {batch.inputs_TxBxI.shape[1]}"
+        )
+    slots: list[State] = []
+    for unit, span in zip(model.units(), spans(model, batch), strict=True):
+        require_choice("leaf", leaf, unit.layer.cell.probed)
+        slots.append({leaf: zero_slot(unit.layer.cell, unit.layer.params(), span.steps, 1)[leaf]})
+    return slots
+
+
+Reduce: TypeAlias = Callable[[Array, Array], Array]
+"""`(adjoint_TxH, valid_T) -> ` what is kept of a unit's row."""
+
+
+def _rows(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    leaf: str,
+    rows: Sequence[int] | None,
+    block: int,
+    teacher: Teacher | None,
+    lengths_B: Array | None,
+) -> Callable[[Reduce], dict[str, Array]]:
+    """What pulls every row back and reduces it; `lengths_B` says how many rows are valid."""
+    slots, places = _slots(model, batch, leaf), spans(model, batch)
+    losses_Sx1, pull, _ = pull_back(model, batch, losses, slots, teacher=teacher)
+    positions_S = jnp.arange(losses_Sx1.shape[0], dtype=jnp.int32)
+    wanted = positions_S if rows is None else _wanted(rows, len(positions_S))
+    ends = losses_Sx1.shape[0] if lengths_B is None else lengths_B[0].astype(jnp.int32)
+
+    def row(reduce: Reduce, s: Array) -> dict[str, Array]:
+        here_S = (positions_S == s) & (s < ends)
+        (adjoints,) = pull(here_S.astype(losses_Sx1.dtype)[:, None])
+        return {
+            unit.name: reduce(_ordered(unit, adjoint[leaf], span), _valid(span) & (s < ends))
+            for unit, adjoint, span in zip(model.units(), adjoints, places, strict=True)
+        }
+
+    def all_rows(reduce: Reduce) -> dict[str, Array]:
+        got = jax.lax.map(lambda s: row(reduce, s), wanted, batch_size=block)
+        return {unit.name: got[unit.name] for unit in model.units()}  # mapping sorts names
+
+    return all_rows
+
+
+def _wanted(rows: Sequence[int], count: int) -> Array:
+    outside = [row for row in rows if not 0 <= row < count]
+    if outside:
+        raise UsageError(f"rows must lie in 0 ... {count - 1}, not {outside[0]}")
+    return jnp.asarray(rows, jnp.int32)
+
+
+def _ordered(unit: Unit, adjoint_Tx1xH: Array, span: Span) -> Array:
+    """The adjoint in the sequence's own order of time, without the axis of examples."""
+    if unit.backward:
+        adjoint_Tx1xH = reverse_valid(adjoint_Tx1xH, span.lengths_B)
+    return adjoint_Tx1xH[:, 0]
+
+
+def _valid(span: Span) -> Array:
+    """Which steps of the one example are valid, (T,)."""
+    ends = span.steps if span.lengths_B is None else span.lengths_B[0].astype(jnp.int32)
+    return jnp.arange(span.steps, dtype=jnp.int32) < ends
+
+
+def _norms(adjoint_TxH: Array, valid_T: Array) -> Array:
+    norm_T = stable_norm(adjoint_TxH.reshape(adjoint_TxH.shape[0], -1), axis=-1)
+    return jnp.where(valid_T, norm_T, jnp.full_like(norm_T, jnp.nan))

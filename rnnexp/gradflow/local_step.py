@@ -1,0 +1,197 @@
+"""One step of a unit as a function of its parameters alone, along a watched trajectory.
+
+What `lag_gradients` differentiates: the state before the step and its input are held at
+what they were, so the derivative is that of the step's own copy of the parameters.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rnnexp.cells.base import Cell, hidden_output
+from rnnexp.gradflow.rows import Model, spans, stacks
+from rnnexp.models.noise import teacher, zoneout
+from rnnexp.models.recurrent import START
+from rnnexp.models.stack import Unit
+from rnnexp.models.structure import Structure
+from rnnexp.types import Array, Batch, Params, State
+from rnnexp.unroll import Hook, Watched
+
+OUTPUT = "_output"
+"""A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""
+
+
+class Sums(NamedTuple):
+    """A unit's parts by bins of lags, (D, ...): of its prepared parameters, and of the
+    state that it starts in."""
+
+    prepared: Params
+    start: State
+
+
+def with_output_leaf(cell: Cell) -> Cell:
+    """The same cell with the leaf `OUTPUT`; a cell whose output is its state needs none."""
+    if cell.output is hidden_output:
+        return cell
+
+    def own(state: State) -> State:
+        return {leaf: value for leaf, value in state.items() if leaf != OUTPUT}
+
+    def init_state(params: Params) -> State:
+        state = cell.init_state(params)
+        return {**state, OUTPUT: jnp.zeros(cell.output_size, state[cell.hidden].dtype)}
+
+    def transition(params: Params, state: State, x_I: Array) -> State:
+        new = cell.transition(params, own(state), x_I)
+        return {**new, OUTPUT: jnp.zeros_like(state[OUTPUT])}
+
+    def output(params: Params, state: State, x_I: Array) -> Array:
+        return cell.output(params, own(state), x_I) + state[OUTPUT]
+
+    return dataclasses.replace(
+        cell, init_state=init_state, transition=transition, output=output, states=None
+    )
+
+
+def instrumented(model: Model) -> Model:
+    """A copy of a model, with the same values, whose cells' outputs can be probed.
+
+    It scans step by step: parallel paths have no place for a probe on every leaf.
+    """
+    copy = nnx.clone(model)
+    for stack in stacks(copy):
+        path = stack.structure.path._replace(associative=False)
+        stack.structure = dataclasses.replace(stack.structure, path=path)
+        for layer in stack.layers:
+            layer.cell = with_output_leaf(layer.cell)
+    return copy
+
+
+def whole_slots(model: Model, batch: Batch) -> list[State]:
+    """Zeros for probes on every leaf of the states that has derivatives, (T, B, ...)."""
+    return [
+        _zeros(unit, (span.steps, batch.inputs_TxBxI.shape[1]))
+        for unit, span in zip(model.units(), spans(model, batch), strict=True)
+    ]
+
+
+def empty_sums(unit: Unit, count: int) -> Sums:
+    """Zeros where a unit's parts are added up, for so many bins."""
+    prepared = jax.eval_shape(unit.layer.cell.prepare, unit.layer.params())
+    zeros = {k: jnp.zeros((count, *v.shape), v.dtype) for k, v in prepared.items()}
+    return Sums(zeros, _zeros(unit, (count,)))
+
+
+def _zeros(unit: Unit, leading: tuple[int, ...]) -> State:
+    """Zeros of a state's leaves with derivatives, with leading axes."""
+    state = unit.layer.cell.init_state(unit.layer.params())
+    return {
+        leaf: jnp.zeros((*leading, *value.shape), value.dtype)
+        for leaf, value in state.items()
+        if jnp.issubdtype(value.dtype, jnp.floating)
+    }
+
+
+Local = Callable[[Params, State, State, Array, Array], State]
+"""`(prepared params, state before, state after, x_BxI, t) -> state` after the step, with the
+output of the given state after under `OUTPUT`."""
+
+
+def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> Local:
+    """A step of an instrumented cell as the stack makes it in evaluation."""
+    hooks: list[Hook] = []
+    if structure.zoneout:
+        hooks.append(zoneout(cell, structure.zoneout, None))
+    if taught_TxBxO is not None and cell.feedback is not None:
+        hooks.append(teacher(cell.feedback, taught_TxBxO, taught_TxBxO.shape[0]))
+    transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
+    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+
+    def step(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
+        seen = old
+        for hook in hooks:
+            seen = hook.before(seen, t) if hook.before else seen
+        new = transition(params, seen, x_BxI)
+        for hook in hooks:
+            new = hook.after(old, new, t) if hook.after else new
+        return {**new, OUTPUT: output(params, after, x_BxI)} if OUTPUT in new else new
+
+    return step
+
+
+def pull_steps(
+    step: Local,
+    params: Params,
+    watched: Watched,
+    adjoints: State,
+    bins_WxT: Array,
+    count: int,
+) -> Sums:
+    """Vector-Jacobian products of all steps, added up over time, examples and bins.
+
+    Args:
+      params: prepared.
+      adjoints: by leaf, (W, T + 1, B, ...), W windows of lags side by side, each already
+        summed over the outputs in it; row t + 1 is for step t, row 0 the adjoint at step 0
+        that is carried on to the start.
+      bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
+    """
+    steps = watched.inputs_TxBxI.shape[0]
+    before = {k: jnp.concatenate([watched.start[k][None], v[:-1]])
+              for k, v in watched.states.items()}  # fmt: skip
+
+    def probed(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
+        new = step(params, old, after, x_BxI, t)
+        return {leaf: new[leaf] for leaf in adjoints}
+
+    def body(sums: Params, row: tuple[Array, State, State, Array, State, Array]) -> tuple:
+        t, old, after, x_BxI, wanted, bins_W = row
+        _, pull = jax.vjp(lambda p: probed(p, old, after, x_BxI, t), params)
+        (parts,) = jax.vmap(pull)(wanted)
+        return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
+
+    rows = (
+        jnp.arange(steps, dtype=jnp.int32),
+        before,
+        watched.states,
+        watched.inputs_TxBxI,
+        {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()},
+        bins_WxT[:, 1:].T,
+    )
+    empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
+    prepared = jax.lax.scan(body, empty, rows)[0]
+    old, after, x_BxI = jax.tree.map(lambda x: x[0], (before, watched.states, rows[3]))
+    _, pull = jax.vjp(lambda old: probed(params, old, after, x_BxI, rows[0][0]), old)
+    (carried,) = jax.vmap(pull)({leaf: value[:, 0] for leaf, value in adjoints.items()})
+    start = {
+        leaf: jnp.zeros((count, *value.shape[2:]), value.dtype)
+        .at[bins_WxT[:, 0]]
+        .add(jnp.sum(value, 1))
+        for leaf, value in carried.items()
+        if leaf in adjoints
+    }
+    return Sums(prepared, start)
+
+
+def finish(unit: Unit, sums: Sums, given: Sequence[str]) -> dict[str, Array]:
+    """Parts of a unit's own parameters from those of its prepared ones and of its start.
+
+    Args:
+      given: leaves of the start that come from elsewhere (a decoder's, from its encoder).
+    """
+    layer, params = unit.layer, unit.layer.params()
+    start = {k: jnp.zeros_like(v) if k in given else v for k, v in sums.start.items()}
+    (by_steps,) = jax.vmap(jax.vjp(layer.cell.prepare, params)[1])(sums.prepared)
+    drawn = {k: jnp.zeros_like(v) if k in layer.learned else v for k, v in start.items()}
+
+    def init_state(params: Params) -> State:
+        state = layer.cell.init_state(params)
+        return {leaf: state[leaf] for leaf in drawn}
+
+    (by_start,) = jax.vmap(jax.vjp(init_state, params)[1])(drawn)
+    parts = jax.tree.map(jnp.add, dict(by_steps), dict(by_start))
+    return {**parts, **{START + leaf: start[leaf] for leaf in layer.learned}}

@@ -1,0 +1,249 @@
+"""Lyapunov spectrum of a cell: the mean growth rates of small changes of its state.
+
+The exponents belong to the product of Jacobians ... J_2 J_1 of the *full* state (c and h
+of an LSTM, every tap of a delay line) and are the rates, in nats per step, at which its
+singular values grow. A largest exponent above 0 is chaos, and exploding gradients; far
+below 0 it is forgetting, and vanishing gradients. A driven cell's depend on its inputs.
+
+    inputs = jax.random.normal(jax.random.key(1), (2000, 8, cell.input_size))
+    spectrum = lyapunov_spectrum(cell, params, inputs, warmup_steps=500, key=jax.random.key(0))
+    to_dataset(spectrum)
+
+The warm-up is for two things: the state has to reach its attractor, and the tangent
+vectors have to turn into the directions that belong to the exponents. An exponent of
+-inf says that a direction is lost at a certain step for good: a delay line forgets its
+oldest entry, a relu is off, or a tanh is so saturated that its slope is exactly 0 in
+the precision at hand (float64 tells slopes that float32 rounds to 0). A counter in the
+state (`t` of the clockwork cell) has the exponent 0; `leave_out=("t",)` takes it out.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
+from rnnexp.gradflow import tangent
+from rnnexp.gradflow.tangent import Growth, Schedule
+from rnnexp.types import Array, Key, Params, State
+from rnnexp.unroll import initial_state
+
+if TYPE_CHECKING:
+    import xarray
+
+TOLERANCE = 0.01  # nats per step
+
+
+class Spectrum(NamedTuple):
+    """Lyapunov exponents, largest first, and what is needed to judge them.
+
+    Attributes:
+      exponents_K: nats per step, the mean over time and trajectories.
+      error_K: standard error of that mean, nats per step; 0 where the exponent is -inf.
+        The larger of two estimates: from up to 16 blocks of time, each averaged over
+        the trajectories (right if blocks are longer than the correlation time, even if
+        the trajectories are alike), and from the trajectories, each averaged over time
+        (right if they are independent, whatever the correlation in time).
+      kaplan_yorke: the dimension that `kaplan_yorke` gives; with fewer exponents than
+        the state has coordinates, a lower bound if it equals their number.
+      drift_K: mean over the later half of the blocks less that over the earlier half,
+        nats per step; 0 where the exponent is -inf.
+      lost_K: share of the re-orthogonalisations in which the vector's own growth lay
+        below rounding. Above 0 the exponent is uncertain, above 1/2 it is given as -inf
+        (as for a Jacobian of low rank); float64 or a shorter interval can tell more.
+    """
+
+    exponents_K: Array
+    error_K: Array
+    kaplan_yorke: Array
+    drift_K: Array
+    lost_K: Array
+
+
+def lyapunov_spectrum(
+    cell: Cell,
+    params: Params,
+    x_TxBxI: Array,
+    *,
+    count: int | None = None,
+    warmup_steps: int,
+    interval_steps: int = 1,
+    key: Key,
+    start: State | None = None,
+    leave_out: Sequence[str] = (),
+) -> Spectrum:
+    """The largest `count` exponents of a cell along B trajectories driven by inputs.
+
+    Args:
+      count: how many; None: as many as the flattened state has coordinates.
+      warmup_steps: steps at the start that are not counted; up to `interval_steps` - 1
+        more where the rest is not a multiple of it.
+      interval_steps: steps between re-orthogonalisations. The exponents do not depend
+        on it until rounding hides all but the first vectors (`lost_K` above 0): the
+        difference of two exponents times this number must stay well below -ln(eps), 36
+        nats in float64 and 16 in float32. (Half as much again counts as -inf.)
+      start: where to start, leaves (B, ...); None: the cell's initial state.
+      leave_out: leaves of the state along which no tangent vector starts.
+
+    Raises:
+      UsageError: inputs of another width than the cell's, `count` or `leave_out` that
+        the state does not have, or too few steps after the warm-up.
+    """
+    if x_TxBxI.ndim != 3 or x_TxBxI.shape[2] != cell.input_size or not x_TxBxI.shape[1]:
+        raise UsageError(
+            f"inputs must have the shape (T, B, {cell.input_size}), not {x_TxBxI.shape}"
+        )
+    steps, batch_size, _ = x_TxBxI.shape
+    start = initial_state(cell, params, batch_size) if start is None else start
+    plan = tangent.schedule(steps, warmup_steps, interval_steps)
+    return _spectrum(cell, params, start, x_TxBxI, key, plan, count, leave_out)
+
+
+def autonomous_spectrum(
+    cell: Cell,
+    params: Params,
+    *,
+    steps: int,
+    batch_size: int,
+    warmup_steps: int,
+    key: Key,
+    input_I: Array | None = None,
+    start: State | None = None,
+    start_scale: float = 1.0,
+    count: int | None = None,
+    interval_steps: int = 1,
+    leave_out: Sequence[str] = (),
+) -> Spectrum:
+    """The exponents of a cell left to itself: the same input at every step.
+
+    Args:
+      steps: T, the warm-up included.
+      batch_size: B, trajectories; with a `start`, as many as that has.
+      input_I: that input; None: zeros.
+      start: where to start, leaves (B, ...). None: the initial state plus Gaussian noise
+        of deviation `start_scale` on the cell's probed leaves.
+
+    The other arguments, and errors, are those of `lyapunov_spectrum`.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1, not {batch_size}")
+    key_start, key_tangent = jax.random.split(key)
+    if start is None:
+        start = random_start(cell, params, batch_size, start_scale, key_start)
+    if input_I is None:
+        input_I = jnp.zeros(cell.input_size, start[cell.hidden].dtype)
+    if input_I.shape != (cell.input_size,):
+        raise UsageError(f"input_I must have the shape ({cell.input_size},), not {input_I.shape}")
+    plan = tangent.schedule(steps, warmup_steps, interval_steps)
+    return _spectrum(cell, params, start, input_I, key_tangent, plan, count, leave_out)
+
+
+def kaplan_yorke(exponents_K: Array, zero: float = 0.0) -> Array:
+    """The Kaplan-Yorke dimension, k + (l_1 + ... + l_k) / |l_{k+1}|.
+
+    k is the largest number of exponents, taken from the largest, whose sum is not
+    negative: 0 if the largest is negative, K (all) if no sum is. Kaplan & Yorke 1979,
+    "Chaotic behavior of multidimensional difference equations".
+
+    Exponents are taken in any order, and count as 0 up to the size of `zero`.
+    """
+    ordered_K = -jnp.sort(-jnp.where(jnp.abs(exponents_K) <= zero, 0.0, exponents_K))
+    sums_K = jnp.cumsum(ordered_K)
+    k = jnp.sum(sums_K >= 0)
+    size = exponents_K.shape[0]
+    before = jnp.where(k > 0, sums_K[jnp.maximum(k - 1, 0)], 0.0)
+    following = jnp.where(k < size, ordered_K[jnp.minimum(k, size - 1)], -jnp.inf)
+    dimension = k.astype(sums_K.dtype) + before / jnp.abs(following)
+    return jnp.where(jnp.any(jnp.isnan(exponents_K)), jnp.nan, dimension)
+
+
+def trusted(spectrum: Spectrum, tolerance: float = TOLERANCE) -> Array:
+    """Which exponents are known to within `tolerance` (nats per step), (K,) of bool.
+
+    The standard error is at most the tolerance; the halves of the stretch differ by at
+    most the tolerance or by two standard errors of their difference, which are four of
+    the mean; and no vector was lost in rounding. Not so a NaN.
+    """
+    drift_K = jnp.abs(spectrum.drift_K)
+    settled_K = (drift_K <= tolerance) | (drift_K <= 4.0 * spectrum.error_K)
+    return (spectrum.error_K <= tolerance) & settled_K & (spectrum.lost_K == 0)
+
+
+def to_dataset(spectrum: Spectrum) -> "xarray.Dataset":
+    """The spectrum as a labelled data set: dimension `exponent`, 0 the largest."""
+    import xarray
+
+    values = jax.device_get(spectrum)
+    names = {"lyapunov": "exponents_K", "lyapunov_error": "error_K", "lyapunov_drift": "drift_K"}
+    variables: dict[str, Any] = {
+        name: ("exponent", getattr(values, field), {"units": "nats per step"})
+        for name, field in names.items()
+    }
+    variables["lyapunov_lost"] = ("exponent", values.lost_K, {"units": "share of intervals"})
+    variables["kaplan_yorke"] = ((), values.kaplan_yorke)
+    return xarray.Dataset(variables, {"exponent": range(len(values.exponents_K))})
+
+
+def random_start(cell: Cell, params: Params, batch_size: int, scale: float, key: Key) -> State:
+    """The initial state, with noise on what is computed (not on counters and copies)."""
+    start = dict(initial_state(cell, params, batch_size))
+    for leaf, part in zip(cell.probed, jax.random.split(key, len(cell.probed)), strict=True):
+        noise = jax.random.normal(part, start[leaf].shape, start[leaf].dtype)
+        start[leaf] = start[leaf] + scale * noise
+    return start
+
+
+def _spectrum(
+    cell: Cell,
+    params: Params,
+    start: State,
+    inputs: Array,
+    key: Key,
+    plan: Schedule,
+    count: int | None,
+    leave_out: Sequence[str],
+) -> Spectrum:
+    """The spectrum; what does not depend on the cell is compiled by itself, only once."""
+    free_S = tangent.free_directions(cell, params, leave_out)
+    count = tangent.resolve_count(free_S, count)
+    batch_size, dtype = start[cell.hidden].shape[0], start[cell.hidden].dtype
+    vectors = tangent.first_tangents(key, free_S, batch_size, count, dtype)
+    growth = tangent.tangent_growth(cell, params, start, vectors, inputs, plan)
+    return Spectrum(*_summarise(growth))
+
+
+@jax.jit
+def _summarise(growth: Growth) -> Spectrum:
+    """Means, errors and drifts of the growth, ordered by the means."""
+    rates_GxBxK, weights_G, lost_K = growth
+    blocks, batch_size, count = rates_GxBxK.shape
+    weights_Gx1 = weights_G[:, None]
+    mean_K = jnp.sum(weights_Gx1 * jnp.mean(rates_GxBxK, 1), 0)
+    lost_K = jnp.where(jnp.isneginf(mean_K), 0.0, lost_K)
+    mean_K = jnp.where(lost_K > 0.5, -jnp.inf, mean_K)
+    # a difference of two -inf would be NaN
+    gone_K = jnp.isneginf(mean_K)
+    rates_GxBxK = jnp.where(gone_K[None, None], 0.0, rates_GxBxK)
+    centre_1xK = jnp.where(gone_K, 0.0, mean_K)[None]
+    by_block_GxK = jnp.mean(rates_GxBxK, 1)
+    by_trajectory_BxK = jnp.sum(weights_Gx1[..., None] * rates_GxBxK, 0)
+    square_K = jnp.sum(weights_Gx1 * (by_block_GxK - centre_1xK) ** 2, 0) / (blocks - 1)
+    if batch_size > 1:
+        between_K = jnp.mean((by_trajectory_BxK - centre_1xK) ** 2, 0) / (batch_size - 1)
+        square_K = jnp.maximum(square_K, between_K)
+    half = blocks // 2
+    early, late = (
+        jnp.sum(weights_Gx1[part] * by_block_GxK[part], 0) / jnp.sum(weights_G[part])
+        for part in (slice(None, half), slice(half, None))
+    )
+    order_K = jnp.argsort(-mean_K)
+    rounding = 8.0 * count**0.5 * float(jnp.finfo(mean_K.dtype).eps)
+    return Spectrum(
+        mean_K[order_K],
+        jnp.sqrt(square_K)[order_K],
+        kaplan_yorke(mean_K, rounding),
+        (late - early)[order_K],
+        lost_K[order_K],
+    )

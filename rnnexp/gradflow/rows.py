@@ -1,0 +1,121 @@
+"""The loss of every output position, and what pulls it back to the states of all units.
+
+Training has one loss and one backward pass. Where the question is which output's loss
+reaches which state, every position has a loss of its own, and its backward pass runs over
+the same forward pass as the others'. Noise is off.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import jax
+
+from rnnexp.errors import UsageError
+from rnnexp.gradflow.adjoints import perturb, probes, tap
+from rnnexp.models.sequence import Modelled, SequenceModel
+from rnnexp.models.stack import Stack
+from rnnexp.models.transduction import Transducer
+from rnnexp.trees import tree_bytes
+from rnnexp.types import Array, Batch, State
+from rnnexp.unroll import Probe, Watched
+
+Model: TypeAlias = SequenceModel | Transducer
+Losses: TypeAlias = Callable[[Array, Batch], Array]
+"""`(outputs, batch) -> (S, B)`: the loss of every output position of every example, (1, B)
+in sequence_to_one mode. What it gives for positions after a sequence's end is ignored."""
+Teacher: TypeAlias = Callable[[Batch], Array]
+"""`batch -> (T, B, O)`, the true outputs that a network with output feedback is shown."""
+Pull: TypeAlias = Callable[[Array], tuple[Sequence[State]]]
+"""`weights (S, B) -> (adjoints,)` of the losses so weighted, one a unit."""
+
+
+class Span(NamedTuple):
+    """Steps of a unit's sequence, and how many are valid in each example (None: all)."""
+
+    steps: int
+    lengths_B: Array | None
+
+
+def apply(
+    model: Model,
+    batch: Batch,
+    *,
+    sits: Sequence[Probe] | None = None,
+    teacher: Teacher | None = None,
+    watch: bool = False,
+) -> Modelled:
+    """The model's outputs for a batch, without noise; a teacher shows every step."""
+    x_TxBxI, lengths_B = batch.inputs_TxBxI, batch.lengths_B
+    if isinstance(model, Transducer):
+        return model(x_TxBxI, batch.targets, lengths_B=lengths_B, probes=sits, watch=watch)
+    return model(
+        x_TxBxI,
+        lengths_B=lengths_B,
+        probes=sits,
+        taught_TxBxO=None if teacher is None else teacher(batch),
+        forced_steps=x_TxBxI.shape[0],
+        watch=watch,
+    )
+
+
+def spans(model: Model, batch: Batch) -> list[Span]:
+    """The span of every unit: a decoder runs over the targets."""
+    read = Span(batch.inputs_TxBxI.shape[0], batch.lengths_B)
+    if not isinstance(model, Transducer):
+        return [read] * len(model.units())
+    written = Span(batch.targets.shape[0], batch.target_lengths_B)
+    return [read] * len(model.encoder.layers) + [written] * len(model.decoder.layers)
+
+
+def output_lengths(model: Model, batch: Batch) -> Array | None:
+    """How many output positions of each example are valid; None: all."""
+    if isinstance(model, Transducer):
+        return batch.target_lengths_B
+    return batch.lengths_B if model.mode == "synchronous" else None
+
+
+def pull_back(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    slots: Sequence[State],
+    *,
+    teacher: Teacher | None = None,
+    watch: bool = False,
+) -> tuple[Array, Pull, Sequence[Watched]]:
+    """One forward pass: the losses (S, B), what pulls weights of them back to the slots
+    (adjoints in every unit's own order of reading), and what the units did, if watched.
+
+    Raises `UsageError` if the losses have another shape than (S, B).
+    """
+    additive = stacks(model)[0].structure.path.associative
+    probe = perturb if additive else tap
+
+    def run(slots: Sequence[State]) -> tuple[Array, Sequence[Watched]]:
+        got = apply(model, batch, sits=probes(probe, slots), teacher=teacher, watch=watch)
+        return losses(got.outputs, batch), got.watched
+
+    losses_SxB, pull, watched = jax.vjp(run, slots, has_aux=True)
+    batch_size = batch.inputs_TxBxI.shape[1]
+    if losses_SxB.ndim != 2 or losses_SxB.shape[1] != batch_size:
+        raise UsageError(
+            f"losses must be one a position and example, (S, {batch_size}), not {losses_SxB.shape}"
+        )
+    return losses_SxB, pull, watched
+
+
+def stacks(model: Model) -> list[Stack]:
+    """The stacks of a model, in the order of its units."""
+    return [model.encoder, model.decoder] if isinstance(model, Transducer) else [model.stack]
+
+
+def residual_bytes(
+    model: Model, batch: Batch, losses: Losses, slots: Sequence[State], teacher: Teacher | None
+) -> tuple[int, int]:
+    """Bytes that a forward pass keeps for its backward pass, and the number S of its rows."""
+
+    def run(slots: Sequence[State]) -> tuple[Array, Pull]:
+        return pull_back(model, batch, losses, slots, teacher=teacher)[:2]
+
+    losses_SxB, pull = jax.eval_shape(run, slots)
+    return tree_bytes(pull), losses_SxB.shape[0]

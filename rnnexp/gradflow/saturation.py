@@ -1,0 +1,210 @@
+"""Gates near 0 or 1, what the gates keep of the state, and units that no longer move.
+
+A saturated gate has almost no slope: what it lets through or holds back can hardly be
+learned any more. A gate that keeps the share f of a state every step gives it the time
+constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can recurrent
+neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
+and a unit that never changes carries no information.
+
+All of it is read off a watched trajectory (`watch=True` of a model), over valid steps only.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.cells.base import Cell
+from rnnexp.padding import reverse_valid
+from rnnexp.types import Array, Params, State
+from rnnexp.unroll import Watched
+
+LOW = 0.1
+"""A gate below this is shut."""
+HIGH = 0.9
+"""A gate above this is open. (Both as in Karpathy, Johnson & Li 2015, "Visualizing and
+understanding recurrent networks".)"""
+DEAD_RANGE = 1e-3
+"""A unit is dead if largest minus smallest value over all steps and examples is at most this."""
+SATURATED_VALUE = 0.9
+"""A tanh unit whose magnitude is above this is saturated at that step: its slope is below
+0.19."""
+SATURATED_SHARE = 0.95
+"""A unit is saturated if it is so at more than this share of the steps."""
+
+KEPT: Mapping[str, tuple[str, bool]] = {
+    "lstm": ("forget", True),  # c_t = f * c_{t-1} + ...
+    "min_lstm": ("forget", True),  # h_t = f * h_{t-1} + ...
+    "gru": ("update", True),  # h_t = z * h_{t-1} + ...
+    "minimal_gated": ("forget", False),  # h_t = (1 - f) * h_{t-1} + ...
+    "min_gru": ("update", False),  # h_t = (1 - z) * h_{t-1} + ...
+}
+"""By cell, the gate that says how much of the old state is kept, and whether it is the kept
+share itself or 1 minus it. Left out: LEM, which keeps 1 - dt * gate with a dt that the gate
+does not show; the gated antisymmetric cell, whose gate scales what is added; and all cells
+without gates."""
+
+
+class GateSaturation(NamedTuple):
+    """By gate and step, (T,) each; NaN at steps that no example has.
+
+    Attributes:
+      low, high: shares of units and examples whose gate is below `LOW`, above `HIGH`.
+      mean: the gate's mean over units and examples.
+    """
+
+    low: dict[str, Array]
+    high: dict[str, Array]
+    mean: dict[str, Array]
+
+
+class HiddenSaturation(NamedTuple):
+    """Shares of the units that are dead and that are saturated, 0 to 1. A unit that stands
+    still at +-1 is both."""
+
+    dead: Array
+    saturated: Array
+
+
+def gate_saturation(
+    cell: Cell,
+    params: Params,
+    watched: Watched,
+    lengths_B: Array | None = None,
+    *,
+    backward: bool = False,
+) -> GateSaturation:
+    """How many of a cell's gates are shut or open at every step of a trajectory.
+
+    Args:
+      params: the cell's, prepared or not.
+      lengths_B: valid steps of each example; None: all.
+      backward: the unit reads backwards; what comes back is in the sequence's own order.
+
+    Returns:
+      Empty dicts for a cell without gates.
+    """
+    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    params = cell.prepare(params)
+    before = {
+        leaf: jnp.concatenate([watched.start[leaf][None], value[:-1]])
+        for leaf, value in watched.states.items()
+    }
+
+    def at(row: tuple[State, Array]) -> dict[str, Array]:
+        state, x_BxI = row
+        gates = jax.vmap(cell.gates, in_axes=(None, 0, 0))(params, state, x_BxI)
+        return {name: _shares(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
+
+    shares = jax.lax.map(at, (before, watched.inputs_TxBxI))
+    if backward:
+        shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
+    valid_TxB = _valid(steps, batch_size, lengths_B)
+    means = {name: _mean_over_examples(value, valid_TxB) for name, value in shares.items()}
+    return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
+
+
+def kept_share(cell: Cell, gates: GateSaturation) -> Array | None:
+    """The mean share of its state that a cell keeps at each step, (T,); None: see `KEPT`."""
+    if cell.name not in KEPT:
+        return None
+    gate, is_share = KEPT[cell.name]
+    return gates.mean[gate] if is_share else 1.0 - gates.mean[gate]
+
+
+def time_constant(kept_T: Array) -> Array:
+    """-1/ln of the share that is kept of a state a step, in steps: inf at 1, 0 at 0."""
+    inside_T = (kept_T > 0) & (kept_T < 1)
+    steps_T = -1.0 / jnp.log(jnp.where(inside_T, kept_T, jnp.full_like(kept_T, 0.5)))
+    steps_T = jnp.where(kept_T <= 0, jnp.zeros_like(kept_T), steps_T)
+    steps_T = jnp.where(kept_T >= 1, jnp.full_like(kept_T, jnp.inf), steps_T)
+    return jnp.where(jnp.isnan(kept_T), kept_T, steps_T)
+
+
+def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> HiddenSaturation:
+    """Shares of dead and saturated units of a hidden leaf over its valid steps.
+
+    Saturation is a statement about units bounded by 1, such as those of tanh. Axes after
+    the second are all units (the parts of a complex state each for itself).
+    """
+    steps, batch_size = states_TxBxH.shape[:2]
+    x_TxBxH = states_TxBxH.reshape(steps, batch_size, -1)
+    valid = jnp.broadcast_to(_valid(steps, batch_size, lengths_B)[:, :, None], x_TxBxH.shape)
+    largest_H = jnp.max(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf)), (0, 1))
+    smallest_H = jnp.min(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, jnp.inf)), (0, 1))
+    dtype = x_TxBxH.dtype
+    beyond_H = jnp.sum((jnp.abs(x_TxBxH) > SATURATED_VALUE) & valid, (0, 1)).astype(dtype)
+    share_H = beyond_H / jnp.sum(valid, (0, 1)).astype(dtype)
+    return HiddenSaturation(
+        jnp.mean((largest_H - smallest_H <= DEAD_RANGE).astype(dtype)),
+        jnp.mean((share_H > SATURATED_SHARE).astype(dtype)),
+    )
+
+
+def saturation_dataset(
+    gates: Mapping[str, GateSaturation],
+    hidden: Mapping[str, HiddenSaturation],
+    kept: Mapping[str, Array | None],
+) -> Any:
+    """All units' saturation, each by the unit's name, as an xarray Dataset.
+
+    `gate_low`, `gate_high` (unit, gate, time), `time_constant` (unit, time) in steps from
+    `kept_share`, and `dead`, `saturated` (unit). NaN where a unit has no such gate, no such
+    step, or nothing that says what it keeps.
+    """
+    import xarray as xr
+
+    units = list(hidden)
+    names = sorted({gate for unit in gates.values() for gate in unit.mean})
+    lengths = [len(mean) for unit in gates.values() for mean in unit.mean.values()]
+    steps = max(lengths, default=0)
+
+    def table(pick: Callable[[str, str], Array | None]) -> np.ndarray:
+        filled = np.full((len(units), len(names), steps), np.nan)
+        for u, unit in enumerate(units):
+            for g, gate in enumerate(names):
+                values = pick(unit, gate)
+                if values is not None:
+                    filled[u, g, : len(values)] = np.asarray(values)
+        return filled
+
+    constants = np.full((len(units), steps), np.nan)
+    for u, unit in enumerate(units):
+        share = kept.get(unit)
+        if share is not None:
+            constants[u, : len(share)] = np.asarray(time_constant(share))
+    by_gate = ("unit", "gate", "time")
+    return xr.Dataset(
+        {
+            "gate_low": (by_gate, table(lambda unit, gate: gates[unit].low.get(gate))),
+            "gate_high": (by_gate, table(lambda unit, gate: gates[unit].high.get(gate))),
+            "time_constant": (("unit", "time"), constants),
+            "dead": (("unit",), [float(hidden[unit].dead) for unit in units]),
+            "saturated": (("unit",), [float(hidden[unit].saturated) for unit in units]),
+        },
+        {"unit": units, "gate": names, "time": np.arange(steps)},
+    )
+
+
+def _shares(gate_BxH: Array) -> Array:
+    """Of each example: shares of units shut and open, and the mean, (B, 3)."""
+    shut, open_ = (gate_BxH < LOW).astype(gate_BxH.dtype), (gate_BxH > HIGH).astype(gate_BxH.dtype)
+    return jnp.stack([jnp.mean(shut, 1), jnp.mean(open_, 1), jnp.mean(gate_BxH, 1)], -1)
+
+
+def _mean_over_examples(x_TxBx3: Array, valid_TxB: Array) -> Array:
+    """Mean over valid examples, (T, 3); NaN where there is none."""
+    valid = jnp.broadcast_to(valid_TxB[:, :, None], x_TxBx3.shape)
+    total = jnp.sum(jnp.where(valid, x_TxBx3, jnp.zeros_like(x_TxBx3)), 1)
+    count = jnp.sum(valid, 1).astype(x_TxBx3.dtype)
+    mean: Array = total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))
+    return mean
+
+
+def _valid(steps: int, batch_size: int, lengths_B: Array | None) -> Array:
+    """Which steps are valid, (T, B)."""
+    if lengths_B is None:
+        return jnp.ones((steps, batch_size), bool)
+    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]

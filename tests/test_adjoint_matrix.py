@@ -1,0 +1,258 @@
+"""dL_s/dh_t: closed forms, central differences, and rows that add up to the whole loss's."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnexp.errors import UsageError
+from rnnexp.gradflow.adjoint_matrix import (
+    adjoint_matrix,
+    adjoint_tensor,
+    class_adjoints,
+    matrix_bytes,
+    matrix_dataset,
+)
+from rnnexp.gradflow.adjoints import perturb, probes, tap, zero_slot
+from rnnexp.gradflow.rows import Losses, Model, apply, spans
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.models.transduction import Transducer
+from rnnexp.types import Array, Batch, State
+from rnnexp.unroll import Path
+from tests.variants import build
+
+T, U, I, H, O = 7, 4, 3, 5, 3  # noqa: E741
+
+
+def sequence_model(cell: str, mode: str = "synchronous", **keys: Any) -> SequenceModel:
+    """A small model; `options` go to the cell, the rest to the structure."""
+    options = keys.pop("options", {})
+    return SequenceModel(
+        lambda size, layer: build((cell, options), size, H, layer=layer, output_size=O),
+        structure=Structure(**keys),
+        input_size=I,
+        output_size=O,
+        mode=mode,
+        key=jax.random.key(0),
+    )
+
+
+def transducer(**keys: Any) -> Transducer:
+    """A small encoder and decoder of GRUs."""
+    return Transducer(
+        lambda size, layer: build(("gru", {}), size, H, layer=layer),
+        structure=Structure(**keys),
+        input_size=I,
+        output_size=O,
+        key=jax.random.key(0),
+    )
+
+
+def one_example(length: int | None = None, written: int | None = None) -> Batch:
+    """Inputs (T, 1, I), target symbols (U, 1), and lengths if they are wanted."""
+    x = jax.random.normal(jax.random.key(1), (T, 1, I))
+    targets = jax.random.randint(jax.random.key(2), (U, 1), 0, O)
+    lengths, ends = (None if n is None else jnp.array([n]) for n in (length, written))
+    return Batch(x, targets, lengths, ends)
+
+
+def losses(outputs: Array, batch: Batch) -> Array:
+    """Some smooth loss of every position: (S, B)."""
+    del batch
+    weights_O = jnp.arange(1, O + 1).astype(outputs.dtype)
+    each = jnp.sum(jnp.sin(outputs) * jnp.broadcast_to(weights_O, outputs.shape), -1)
+    return each if each.ndim == 2 else each[None]
+
+
+def linear_losses(outputs: Array, batch: Batch) -> Array:
+    """The sum of a position's outputs."""
+    del batch
+    return jnp.sum(outputs, -1)
+
+
+def slots_of(model: Model, batch: Batch) -> list[State]:
+    """A zero slot a unit."""
+    return [
+        zero_slot(unit.layer.cell, unit.layer.params(), span.steps, 1)
+        for unit, span in zip(model.units(), spans(model, batch), strict=True)
+    ]
+
+
+def recorded(model: Model, batch: Batch, rows: int) -> list[np.ndarray]:
+    """dL/dh_t of the sum of the first `rows` losses, in the units' own order of reading."""
+
+    def total(slots: Any) -> Array:
+        got = apply(model, batch, sits=probes(tap, slots))
+        return jnp.sum(losses(got.outputs, batch)[:rows])
+
+    return [np.asarray(a["h"][:, 0]) for a in jax.jit(jax.grad(total))(slots_of(model, batch))]
+
+
+def jitted(function: Any, model: Model, batch: Batch, of: Losses = losses, **keys: Any) -> Any:
+    """`function(model, batch, of, **keys)` as a compiled program of the parameters."""
+    graphdef, params = nnx.split(model, nnx.Param)
+
+    def run(params: Any, batch: Batch) -> Any:
+        return function(nnx.merge(graphdef, params), batch, of, **keys)
+
+    return jax.tree.map(np.asarray, jax.jit(run)(params, batch))
+
+
+def test_rows_of_a_linear_orthogonal_rnn_are_constant_up_to_their_own_step(x64: None) -> None:
+    model = sequence_model("rnn", options={"activation": "linear"})
+    matrix = jitted(adjoint_matrix, model, one_example(), linear_losses)["layer_0"]
+    norm = np.linalg.norm(np.sum(model.readout.kernel[...], axis=1))
+    np.testing.assert_allclose(matrix, norm * np.tri(T), rtol=1e-12, atol=0)
+
+
+def test_rows_shrink_by_exactly_c_a_step(x64: None) -> None:
+    options = {"activation": "linear", "recurrent_scale": 0.5}
+    matrix = jitted(
+        adjoint_matrix, sequence_model("rnn", options=options), one_example(), linear_losses
+    )["layer_0"]
+    lag = np.arange(T)[:, None] - np.arange(T)[None, :]
+    np.testing.assert_allclose(matrix, np.where(lag >= 0, matrix[0, 0] * 0.5**lag, 0), rtol=1e-12)
+
+
+def test_a_delay_line_is_exactly_deaf_beyond_its_taps(x64: None) -> None:
+    taps = 2
+    model = sequence_model("tdnn", options={"delay_steps": taps})
+    matrix = jitted(adjoint_matrix, model, one_example())["layer_0"]
+    lag = np.arange(T)[:, None] - np.arange(T)[None, :]
+    np.testing.assert_array_equal(matrix > 0, (lag >= 0) & (lag <= taps))
+
+
+def test_entries_equal_central_differences(x64: None) -> None:
+    model, batch = sequence_model("lstm", num_layers=2), one_example()
+    tensors = jitted(adjoint_tensor, model, batch, leaf="c")
+
+    @jax.jit
+    def moved(slots: Any) -> Array:
+        return losses(apply(model, batch, sits=probes(perturb, slots)).outputs, batch)[:, 0]
+
+    slots, step = slots_of(model, batch), 1e-6
+    for layer, t, unit in [(0, 0, 1), (0, 3, 4), (1, 2, 0), (1, T - 1, 2)]:
+        up, down = ([dict(s) for s in slots] for _ in range(2))
+        up[layer]["c"] = up[layer]["c"].at[t, 0, unit].add(step)
+        down[layer]["c"] = down[layer]["c"].at[t, 0, unit].add(-step)
+        numeric = (moved(up) - moved(down)) / (2 * step)
+        exact = tensors[f"layer_{layer}"][:, t, unit]
+        np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("length", [None, 4])
+def test_rows_add_up_to_the_recorded_adjoint(length: int | None, x64: None) -> None:
+    model = sequence_model("gru", num_layers=2, bidirectional=True)
+    batch, n = one_example(length), length or T
+    tensors = jitted(adjoint_tensor, model, batch)
+    matrix = jitted(adjoint_matrix, model, batch)
+    for unit, whole in zip(model.units(), recorded(model, batch, n), strict=True):
+        ordered = np.concatenate([whole[:n][::-1], whole[n:]]) if unit.backward else whole
+        np.testing.assert_allclose(tensors[unit.name].sum(0), ordered, rtol=1e-9, atol=1e-13)
+        norms = np.linalg.norm(tensors[unit.name].reshape(T, T, -1), axis=-1)
+        np.testing.assert_allclose(matrix[unit.name][:n, :n], norms[:n, :n], rtol=1e-9)
+        assert np.isnan(matrix[unit.name][n:]).all()
+        assert np.isnan(matrix[unit.name][:, n:]).all()
+        assert np.isfinite(matrix[unit.name][:n, :n]).all()
+
+
+@pytest.mark.parametrize("attention", ["none", "additive"])
+def test_rows_of_a_transducer_are_its_target_symbols(attention: str, x64: None) -> None:
+    model = transducer(attention=attention, bidirectional=True)
+    batch = one_example(length=5, written=3)
+    tensors = jitted(adjoint_tensor, model, batch)
+    matrix = jitted(adjoint_matrix, model, batch)
+    columns = {name: m.shape for name, m in matrix.items()}
+    encoders = ("encoder_layer_0_forward", "encoder_layer_0_backward")
+    assert columns == dict.fromkeys(encoders, (U, T)) | {"decoder_layer_0": (U, U)}
+    for unit, whole in zip(model.units(), recorded(model, batch, 3), strict=True):
+        ordered = np.concatenate([whole[:5][::-1], whole[5:]]) if unit.backward else whole
+        np.testing.assert_allclose(tensors[unit.name].sum(0), ordered, rtol=1e-9, atol=1e-13)
+    decoder = matrix["decoder_layer_0"]
+    np.testing.assert_array_equal(decoder[:3, :3] > 0, np.tri(3, dtype=bool))
+    assert np.isnan(decoder[3:]).all()
+    assert np.isnan(decoder[:, 3:]).all()
+    encoder = matrix["encoder_layer_0_backward"]
+    assert (encoder[:3, :5] > 0).all()
+    assert np.isnan(encoder[:, 5:]).all()
+
+
+def test_class_rows_of_a_linear_orthogonal_rnn_are_the_readouts_columns(x64: None) -> None:
+    model = sequence_model("rnn", "sequence_to_one", options={"activation": "linear"})
+    graphdef, params = nnx.split(model, nnx.Param)
+    run = jax.jit(lambda params, batch: class_adjoints(nnx.merge(graphdef, params), batch))
+    columns = np.linalg.norm(model.readout.kernel[...], axis=0)
+    whole = run(params, one_example())["layer_0"]
+    np.testing.assert_allclose(whole, np.broadcast_to(columns[:, None], (O, T)), rtol=1e-12)
+    short = run(params, one_example(4))["layer_0"]
+    np.testing.assert_allclose(short[:, :4], whole[:, :4], rtol=1e-12)
+    assert np.isnan(short[:, 4:]).all()
+
+
+def test_class_rows_at_a_position_are_those_of_its_outputs(x64: None) -> None:
+    model, batch = sequence_model("gru"), one_example()
+    at_three = class_adjoints(model, batch, position=3)["layer_0"]
+    for c in range(O):
+        matrix = adjoint_matrix(model, batch, lambda y, b: y[..., c], rows=[3])  # noqa: B023
+        np.testing.assert_allclose(at_three[c], matrix["layer_0"][0], rtol=1e-12)
+
+
+def test_neither_blocks_nor_the_parallel_path_change_a_row(x64: None) -> None:
+    batch = one_example()
+    whole = jitted(adjoint_matrix, sequence_model("min_gru"), batch, block=1)["layer_0"]
+    parallel = sequence_model("min_gru", path=Path(associative=True))
+    some = jitted(adjoint_matrix, parallel, batch, rows=(5, 1, 2), block=2)["layer_0"]
+    np.testing.assert_allclose(some, whole[np.array([5, 1, 2])], rtol=1e-10, atol=1e-14)
+
+
+def test_truncated_bptt_leaves_zeros_behind_every_cut(x64: None) -> None:
+    model = sequence_model("gru", path=Path(cut_steps=3))
+    matrix = jitted(adjoint_matrix, model, one_example())["layer_0"]
+    s, t = np.arange(T)[:, None], np.arange(T)[None, :]
+    np.testing.assert_array_equal(matrix > 0, (t <= s) & (t // 3 == s // 3))
+
+
+def test_memory_is_what_the_compiled_program_takes() -> None:
+    model = sequence_model("lstm", num_layers=2)
+    batch = Batch(jnp.zeros((200, 1, I)), jnp.zeros((U, 1)))
+    graphdef, params = nnx.split(model, nnx.Param)
+    cases: list[tuple[Any, dict[str, Any], bool]] = [
+        (adjoint_matrix, {"block": 1}, False),
+        (adjoint_matrix, {"block": 50}, False),
+        (adjoint_tensor, {"block": 4}, True),
+    ]
+    for function, keys, full in cases:
+        program = jax.jit(
+            lambda params, f=function, k=keys: f(nnx.merge(graphdef, params), batch, losses, **k)
+        )
+        used: Any = program.lower(params).compile().memory_analysis()
+        taken = used.temp_size_in_bytes + used.output_size_in_bytes
+        stated = matrix_bytes(model, batch, losses, full=full, **keys)
+        assert 0.7 < stated / taken < 1.3
+
+
+def test_bad_requests_name_what_is_wrong() -> None:
+    model, batch = sequence_model("gru"), one_example()
+    with pytest.raises(UsageError, match=r"unknown leaf 'c'.*Known: h"):
+        adjoint_matrix(model, batch, losses, leaf="c")
+    with pytest.raises(UsageError, match=r"rows must lie in 0 \.\.\. 6, not 7"):
+        adjoint_matrix(model, batch, losses, rows=[7])
+    with pytest.raises(UsageError, match="of one example, not of 2"):
+        adjoint_matrix(model, Batch(jnp.zeros((T, 2, I)), jnp.zeros(2)), losses)
+    with pytest.raises(UsageError, match=r"\(S, 1\), not \(7,\)"):
+        adjoint_matrix(model, batch, lambda y, b: y[:, 0, 0])
+    with pytest.raises(UsageError, match="position"):
+        class_adjoints(model, batch)
+
+
+def test_the_dataset_fills_shorter_units_with_nan() -> None:
+    matrices = {"encoder_layer_0": jnp.ones((2, 5)), "decoder_layer_0": jnp.ones((2, 3))}
+    data = matrix_dataset(matrices, rows=[0, 4])
+    assert data["adjoint_matrix"].dims == ("unit", "output_time", "time")
+    np.testing.assert_array_equal(data["output_time"], [0, 4])
+    decoder = data["adjoint_matrix"].sel(unit="decoder_layer_0")
+    np.testing.assert_array_equal(np.isnan(decoder), np.arange(5)[None] >= np.full((2, 1), 3))
