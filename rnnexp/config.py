@@ -14,24 +14,13 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
+from rnnexp.defaults import NOT_NEGATIVE, POSITIVE, model_defaults, regularizer_defaults
 from rnnexp.errors import UsageError, unknown
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
 DURATIONS = ("train.duration", "eval.every", "checkpoint.every", "record.every", "optimizer.warmup")
 """Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set."""
-
-POSITIVE = (
-    "devices",
-    "cell.hidden_size",
-    "model.num_layers",
-    "train.batch_size",
-    "optimizer.learning_rate",
-    "clip.threshold",
-    "eval.batch_size",
-    "eval.examples",
-)
-NOT_NEGATIVE = ("seed", "optimizer.momentum", "optimizer.weight_decay", "early_stopping.patience")
 
 
 def defaults() -> ConfigDict:
@@ -52,7 +41,14 @@ def defaults() -> ConfigDict:
             "schedule": "constant",  # constant, linear, cosine
         }
     )
-    config.clip = ConfigDict({"name": "global_norm", "threshold": 1.0})  # none, global_norm, value
+    config.clip = ConfigDict(
+        {
+            "name": "global_norm",  # none, global_norm, value, adaptive
+            "threshold": 1.0,
+            "adjoint_limit": 0.0,  # longest dL/ds_t that goes on in the backward pass; 0: any
+        }
+    )
+    config.regularizer = ConfigDict(regularizer_defaults())
     config.record = ConfigDict()
     config.eval = ConfigDict(
         {"batch_size": 256, "examples": 1024}
@@ -64,27 +60,6 @@ def defaults() -> ConfigDict:
             _set(config, f"{key}_{unit}", config_dict.placeholder(int))
         _set(config, f"{key}_steps", steps)
     return config
-
-
-def model_defaults() -> dict[str, Any]:
-    """The keys of `config.model`; `rnnexp.models.structure` says what they do."""
-    return {
-        "num_layers": 1,
-        "bidirectional": False,
-        "residual": False,
-        "layer_norm": False,
-        "dropout": 0.0,  # between layers of one time step
-        "variational_dropout": False,  # one such mask for all steps
-        "recurrent_dropout": 0.0,  # on the hidden state, one mask for all steps
-        "zoneout": 0.0,
-        "learned_state": False,
-        "pooling": "last",  # of sequence_to_one: last, mean, max
-        "attention": "none",  # of asynchronous: none, dot, additive
-        "teacher_forcing": True,  # of narx: see the true outputs in training
-        "associative": False,  # parallel path of lru, min_gru, min_lstm
-        "cut_steps": 0,  # truncated BPTT; 0: full
-        "remat_steps": 0,  # recompute all but every so-many-th state; 0: keep all
-    }
 
 
 def experiment(name: str) -> ConfigDict:

@@ -1,8 +1,8 @@
 """Optimisers, schedules and clipping from plain keywords.
 
 What a sweep varies (learning rate, momentum, weight decay, clipping threshold, shares of
-dropout) is passed as traced scalars, so another value needs no other program. Names are
-static, and so is whether there is dropout at all.
+dropout, weights of penalties) is passed as traced scalars, so another value needs no other
+program. Names are static, and so is whether there is dropout, or a penalty, at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from rnnexp.errors import UsageError, unknown
-from rnnexp.trees import tree_norm
+from rnnexp.trees import stable_norm, tree_norm
 from rnnexp.types import Array, Tree
 
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
-CLIPS = ("none", "global_norm", "value")
+CLIPS = ("none", "global_norm", "value", "adaptive")
+SMALLEST_UNIT = 1e-3  # Brock et al. 2021: weights that start at 0 may still move
 
 Hyper = Mapping[str, Array]
 """Traced scalars: those of `TRACED`."""
@@ -29,17 +30,32 @@ TRACED = {
     "clip.threshold": "clip_threshold",
     "model.dropout": "dropout",
     "model.recurrent_dropout": "recurrent_dropout",
+    "clip.adjoint_limit": "adjoint_limit",
+    "regularizer.omega": "omega",
+    "regularizer.orthogonality": "orthogonality",
+    "regularizer.flossing": "flossing",
 }
 """Configuration keys whose value is no part of a program, by their name in `Hyper`."""
+BRANCHES = (
+    "model.dropout",
+    "model.recurrent_dropout",
+    "clip.adjoint_limit",
+    "regularizer.omega",
+    "regularizer.orthogonality",
+    "regularizer.flossing",
+)
+"""Those that, where they are 0, leave a part of the program out."""
 
 
 class Clipped(NamedTuple):
-    """Gradients after clipping, norms before and after, and whether anything changed."""
+    """Gradients after clipping, norms before and after, whether anything changed, and the
+    cosine between the two: 1 where the direction is kept."""
 
     grads: Tree
     norm_before: Array
     norm_after: Array
     fired: Array
+    cosine: Array
 
 
 def make_hyper(
@@ -50,6 +66,10 @@ def make_hyper(
     clip_threshold: float,
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
+    adjoint_limit: float = 0.0,
+    omega: float = 0.0,
+    orthogonality: float = 0.0,
+    flossing: float = 0.0,
 ) -> Hyper:
     """The traced scalars of a training program, in the default float type."""
     values = {
@@ -59,6 +79,10 @@ def make_hyper(
         "clip_threshold": clip_threshold,
         "dropout": dropout,
         "recurrent_dropout": recurrent_dropout,
+        "adjoint_limit": adjoint_limit,
+        "omega": omega,
+        "orthogonality": orthogonality,
+        "flossing": flossing,
     }
     return {name: jnp.asarray(value, float) for name, value in values.items()}
 
@@ -120,24 +144,63 @@ def schedule(name: str, *, warmup_steps: int, total_steps: int) -> Callable[[Arr
     return factor
 
 
-def clip(name: str, grads: Tree, threshold: Array) -> Clipped:
-    """Clip gradients: `global_norm` rescales all to at most the threshold, `value` cuts
-    each element to [-threshold, threshold], `none` leaves them.
+def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipped:
+    """Clip gradients.
 
-    Pascanu, Mikolov & Bengio 2013, algorithm 1, for the norm; it is computed without
-    overflow, so gradients of 1e30 are rescaled and not zeroed.
+    * `none` leaves them.
+    * `global_norm` rescales all to at most the threshold (Pascanu, Mikolov & Bengio 2013,
+      algorithm 1).
+    * `value` cuts each element to [-threshold, threshold].
+    * `adaptive` rescales those of each unit to at most threshold * max(||w||, 1e-3) of
+      the unit's weights w (Brock, De, Smith & Simonyan 2021, "High-performance large-scale
+      image recognition without normalization", equation 3). A unit is a column of a
+      kernel, so one neuron's input weights, or a whole bias. It needs `params`. (The
+      authors leave the last layer alone; here every parameter is clipped.)
+
+    Norms are computed without overflow, so gradients of 1e30 are rescaled and not zeroed.
     """
     before = tree_norm(grads)
+    same, no = jnp.ones_like(before), jnp.zeros((), bool)
     match name:
         case "none":
-            return Clipped(grads, before, before, jnp.zeros((), bool))
+            return Clipped(grads, before, before, no, same)
         case "global_norm":
             fired = before > threshold
-            ratio = jnp.where(fired, threshold / before, jnp.ones_like(before))
+            ratio = jnp.where(fired, threshold / before, same)
             clipped = jax.tree.map(lambda g: g * ratio, grads)
-            return Clipped(clipped, before, before * ratio, fired)
+            return Clipped(clipped, before, before * ratio, fired, same)
         case "value":
             clipped = jax.tree.map(lambda g: jnp.clip(g, -threshold, threshold), grads)
             cut = [jnp.any(jnp.abs(g) > threshold) for g in jax.tree.leaves(grads)]
-            return Clipped(clipped, before, tree_norm(clipped), jnp.any(jnp.stack(cut)))
-    raise unknown("clip", name, CLIPS)
+        case "adaptive":
+            ratios = jax.tree.map(lambda g, w: _unit_ratio(g, w, threshold), grads, params)
+            clipped = jax.tree.map(lambda g, r: g * jnp.broadcast_to(r, g.shape), grads, ratios)
+            cut = [jnp.any(r < 1) for r in jax.tree.leaves(ratios)]
+        case _:
+            raise unknown("clip", name, CLIPS)
+    after = tree_norm(clipped)
+    return Clipped(
+        clipped, before, after, jnp.any(jnp.stack(cut)), _cosine(grads, clipped, before, after)
+    )
+
+
+def _unit_ratio(grad: Array, weight: Array, threshold: Array) -> Array:
+    """What the gradient of each unit is multiplied by: 1, or less."""
+
+    def norms(x: Array) -> Array:
+        if x.ndim < 2:
+            return stable_norm(x)
+        moved = jnp.moveaxis(x, 0, -1)
+        return stable_norm(moved.reshape(-1, x.shape[0]), axis=-1).reshape(1, *x.shape[1:])
+
+    norm, most = norms(grad), threshold * jnp.maximum(norms(weight), SMALLEST_UNIT)
+    return jnp.where(norm > most, most / norm, jnp.ones_like(norm))
+
+
+def _cosine(one: Tree, two: Tree, norm_one: Array, norm_two: Array) -> Array:
+    """The cosine of the angle between two trees of those norms; 1 if one of them is 0."""
+    usable = (norm_one > 0) & (norm_two > 0)
+    safe = [jnp.where(usable, n, jnp.ones_like(n)) for n in (norm_one, norm_two)]
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
+    cosine = jnp.sum(jnp.stack([jnp.sum((a / safe[0]) * (b / safe[1])) for a, b in pairs]))
+    return jnp.where(usable, cosine, jnp.ones_like(cosine))

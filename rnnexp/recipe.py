@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.gradflow.regularizers import Regularizers
 from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
@@ -23,6 +24,8 @@ class Recipe:
     `teacher_forcing`: show networks with output feedback the true outputs in training.
     `associative`: the model's cells run on their parallel path.
     `devices`: over how many the batch is divided; see `rnnexp.sharding`.
+    `regularizers`: the penalties on gradient flow that the gradient includes.
+    `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
     """
 
     task: Task
@@ -35,11 +38,18 @@ class Recipe:
     teacher_forcing: bool = True
     associative: bool = False
     devices: int = 1
+    regularizers: Regularizers = Regularizers()  # noqa: RUF009  an immutable value
+    adjoint_limit: bool = False
 
     def model(self, params: Tree) -> SequenceModel | Transducer:
         """The model with these parameters."""
         merged: SequenceModel | Transducer = nnx.merge(self.graphdef, params)
         return merged
+
+    @property
+    def forced_steps(self) -> int | None:
+        """At how many steps training shows the true outputs to a network that reads its own."""
+        return None if self.teacher_forcing else 0
 
     @property
     def profile_steps(self) -> int:
@@ -89,13 +99,17 @@ def apply_model(
     key: Key | None = None,
     rates: Rates | None = None,
     forced_steps: int | None = None,
+    watch: bool = False,
 ) -> Modelled:
-    """The model's outputs for a batch. `forced_steps` None: as many as there are, if any."""
+    """The model's outputs for a batch. `forced_steps` None: as many as there are, if any.
+
+    `watch`: also give what every unit did.
+    """
     model, task = recipe.model(params), recipe.task
     if isinstance(model, Transducer):
         return model(
             batch.inputs_TxBxI, batch.targets, lengths_B=batch.lengths_B, probes=layer_probes,
-            key=key, rates=rates,
+            key=key, rates=rates, watch=watch,
         )  # fmt: skip
     taught = None if task.teacher is None else task.teacher(batch)
     steps = batch.inputs_TxBxI.shape[0] if forced_steps is None else forced_steps
@@ -108,4 +122,5 @@ def apply_model(
         rates=rates,
         taught_TxBxO=taught if steps else None,
         forced_steps=steps,
+        watch=watch,
     )

@@ -6,22 +6,19 @@ serves every chunk of a run, whatever its length. Sequences of many lengths come
 buckets, each a branch of the same program. The host logs and decides between chunks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnexp.data_parallel import add_up, divide_chunk, mean_shares, own_examples
-from rnnexp.gradflow.adjoints import Profile, norm_recorder, probes, value_grads_adjoints
+from rnnexp.data_parallel import divide_chunk, own_examples
 from rnnexp.gradflow.profile import decay_scalars, stack_profiles
-from rnnexp.models.noise import Rates
-from rnnexp.models.sequence import SequenceModel
-from rnnexp.models.stack import Unit
-from rnnexp.models.transduction import Transducer
+from rnnexp.objective import backward
 from rnnexp.optim import Hyper, clip, update_params
-from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
+from rnnexp.penalties import Given
+from rnnexp.recipe import Recipe, TrainState, start_states
 from rnnexp.tasks.base import Bucketed, Stream
 from rnnexp.tasks.batches import (
     Keys,
@@ -32,8 +29,7 @@ from rnnexp.tasks.batches import (
     training_batch,
 )
 from rnnexp.trees import leaf_norms, tree_norm
-from rnnexp.types import Array, Batch, Key, State, Tree
-from rnnexp.unroll import Probe
+from rnnexp.types import Array, Batch, Key, Tree
 
 
 class Records(NamedTuple):
@@ -58,81 +54,6 @@ class Stepped(NamedTuple):
     norms: dict[str, Array]
 
 
-def batch_loss(
-    recipe: Recipe,
-    params: Tree,
-    batch: Batch,
-    carry: Sequence[State],
-    key: Key,
-    layer_probes: Sequence[Probe] | None,
-    rates: Rates | None = None,
-) -> tuple[Array, tuple[dict[str, Array], list[State]]]:
-    """This device's share in a batch's mean loss and mean scores, and the states to go on with."""
-    forced = None if recipe.teacher_forcing else 0
-    got = apply_model(
-        recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
-        rates=rates, forced_steps=forced,
-    )  # fmt: skip
-    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, batch))
-    return means["loss"], (means, got.states if carry else [])
-
-
-class Backward(NamedTuple):
-    """Mean scores, dL/dparams, states to go on with, and the profiles if recorded."""
-
-    means: dict[str, Array]
-    grads: Tree
-    carry: list[State]
-    profiles: list[Profile]
-
-
-def backward(
-    recipe: Recipe,
-    params: Tree,
-    batch: Batch,
-    carry: Sequence[State],
-    key: Key,
-    rates: Rates | None = None,
-    *,
-    record: bool,
-) -> Backward:
-    """One backward pass; with `record`, the profiles come from the same."""
-    loss_fn = partial(batch_loss, recipe)
-    if not record:
-        (_, extras), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-            params, batch, carry, key, None, rates
-        )
-        means, grads = add_up(recipe.devices, (extras[0], grads))
-        return Backward(means, grads, extras[1], [])
-    model = recipe.model(params)
-    units = model.units()
-    steps, lengths = _spans(model, units, batch)
-    batch_size = batch.inputs_TxBxI.shape[1]
-    recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative)
-    _, extras, grads, adjoints = value_grads_adjoints(
-        lambda params, slots: loss_fn(
-            params, batch, carry, key, probes(recorder.apply, slots), rates
-        ),
-        params,
-        recorder.slots,
-    )
-    profiles = recorder.norms(adjoints, lengths)
-    means, grads, profiles = add_up(recipe.devices, (extras[0], grads, profiles))
-    return Backward(means, grads, extras[1], profiles)
-
-
-def _spans(
-    model: SequenceModel | Transducer, units: Sequence[Unit], batch: Batch
-) -> tuple[list[int], list[Array | None]]:
-    """Steps and valid lengths of every unit's sequence: a decoder runs over the targets."""
-    steps, lengths = batch.inputs_TxBxI.shape[0], batch.lengths_B
-    if not isinstance(model, Transducer):
-        return [steps] * len(units), [lengths] * len(units)
-    encoders, decoders = len(model.encoder.layers), len(model.decoder.layers)
-    counts = [steps] * encoders + [batch.targets.shape[0]] * decoders
-    return counts, [lengths] * encoders + [None] * decoders
-
-
 def train_step(
     recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
 ) -> Stepped:
@@ -140,9 +61,10 @@ def train_step(
 
     A non-finite loss or gradient makes no update: the state comes back marked diverged.
     """
-    got = backward(recipe, state.params, batch, state.carry, key, hyper, record=record)
+    given = Given(batch, state.carry, key, hyper, state.step)
+    got = backward(recipe, state.params, given, record=record)
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
-    clipped = clip(recipe.clip, got.grads, hyper["clip_threshold"])
+    clipped = clip(recipe.clip, got.grads, hyper["clip_threshold"], state.params)
     params, opt_state, updates = update_params(
         recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params
     )
@@ -161,8 +83,10 @@ def train_step(
         "grad_norm": clipped.norm_before,
         "grad_norm_clipped": clipped.norm_after,
         "clip_fired": clipped.fired,
+        "clip_cosine": clipped.cosine,
         "update_ratio": tree_norm(updates) / tree_norm(state.params),
     }
+    scalars |= {f"regularizer/{name}": value for name, value in got.penalties.items()}
     scalars |= {f"grad_norm/{name}": norm for name, norm in leaf_norms(got.grads).items()}
     units = recipe.model(state.params).units()
     scalars |= decay_scalars(units, got.profiles)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rnnexp.errors import UsageError
@@ -109,3 +110,44 @@ def test_clipping_by_value() -> None:
     np.testing.assert_allclose(clipped.norm_after, tree_norm(clipped.grads))
     assert bool(clipped.fired)
     assert not bool(clip("none", {"a": jnp.array([9.0])}, jnp.array(1.0)).fired)
+
+
+def test_adaptive_clipping_equals_its_formula(x64: None) -> None:
+    """Brock et al. 2021, equation 3: unit by unit, max(||w||, 0.001) times the threshold."""
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 4), "bias": (4,), "blocks": (2, 3, 4)}
+    params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    params["kernel"][:, 1] = 0  # at the floor
+    grads = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    grads["kernel"][:, 2] *= 1e-3  # below its threshold
+    clipped = clip("adaptive", jax.tree.map(jnp.asarray, grads), jnp.array(0.3), params)
+    for name, g in grads.items():
+        axis = 0 if g.ndim > 1 else None
+        most = 0.3 * np.maximum(np.linalg.norm(params[name], axis=axis), 1e-3)
+        expected = g * np.minimum(1, most / np.linalg.norm(g, axis=axis))
+        np.testing.assert_allclose(clipped.grads[name], expected, rtol=1e-12)
+    np.testing.assert_array_equal(clipped.grads["kernel"][:, 2], grads["kernel"][:, 2])
+    assert bool(clipped.fired)
+    flat = [np.concatenate([t[n].ravel() for n in shapes]) for t in (grads, clipped.grads)]
+    cosine = flat[0] @ flat[1] / np.linalg.norm(flat[0]) / np.linalg.norm(flat[1])
+    np.testing.assert_allclose(clipped.cosine, cosine, rtol=1e-12)
+    assert cosine < 0.99
+    both = [optax.adaptive_grad_clip(0.3).update(grads, optax.EmptyState(), params)[0]]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), clipped.grads, *both)
+
+
+def test_adaptive_clipping_rescales_what_would_overflow_when_squared() -> None:
+    clipped = clip(
+        "adaptive", {"w": jnp.full((2, 1), 1e30)}, jnp.array(0.5), {"w": jnp.ones((2, 1))}
+    )
+    np.testing.assert_allclose(clipped.grads["w"], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(clipped.cosine, 1, rtol=1e-6)
+    assert not bool(clip("adaptive", {"b": jnp.zeros(2)}, jnp.array(1.0), {"b": jnp.ones(2)}).fired)
+
+
+def test_the_cosine_says_whether_clipping_keeps_the_direction() -> None:
+    grads = {"a": jnp.array([3e25, 4e25]), "b": jnp.zeros(2)}
+    for name, cosine in [("none", 1.0), ("global_norm", 1.0), ("value", 7 / 5 / np.sqrt(2))]:
+        np.testing.assert_allclose(clip(name, grads, jnp.array(1.0)).cosine, cosine, rtol=1e-6)
+    nothing = clip("value", {"a": jnp.zeros(2)}, jnp.array(1.0))
+    np.testing.assert_array_equal(nothing.cosine, 1)

@@ -1,10 +1,10 @@
 """Which runs share a compiled program.
 
 Runs that differ only in values that a program takes as arguments belong together: the
-seed, and the keys of `rnnexp.optim.TRACED`. Whether a share of dropout is zero is a branch,
-so it opens another group. An option of a cell may matter to the initial weights alone (a
-scale, a bias) or to the program as well; that is not declared but found out: both programs
-are traced, and their texts compared.
+seed, and the keys of `rnnexp.optim.TRACED`. Whether a share of dropout or the weight of a
+penalty is zero is a branch, so it opens another group. An option of a cell may matter to
+the initial weights alone (a scale, a bias) or to the program as well; that is not declared
+but found out: both programs are traced, and their texts compared.
 """
 
 import hashlib
@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import flat
-from rnnexp.optim import TRACED
+from rnnexp.optim import BRANCHES, TRACED
 
 if TYPE_CHECKING:
     from rnnexp.registry import Plan
 
-BRANCHES = ("model.dropout", "model.recurrent_dropout")
-"""Traced values that, where they are 0, leave a part of the program out."""
 SIZES = ("cell.name", "cell.hidden_size")
 
 

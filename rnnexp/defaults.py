@@ -1,0 +1,64 @@
+"""Sections of the configuration with many keys, and which numbers a key may have."""
+
+from typing import Any
+
+POSITIVE = (
+    "devices",
+    "cell.hidden_size",
+    "model.num_layers",
+    "train.batch_size",
+    "optimizer.learning_rate",
+    "clip.threshold",
+    "regularizer.flossing_exponents",
+    "eval.batch_size",
+    "eval.examples",
+)
+NOT_NEGATIVE = (
+    "seed",
+    "optimizer.momentum",
+    "optimizer.weight_decay",
+    "clip.adjoint_limit",
+    "regularizer.omega",
+    "regularizer.orthogonality",
+    "regularizer.flossing",
+    "regularizer.flossing_before_steps",
+    "regularizer.flossing_every_steps",
+    "early_stopping.patience",
+)
+
+
+def model_defaults() -> dict[str, Any]:
+    """The keys of `config.model`; `rnnexp.models.structure` says what they do."""
+    return {
+        "num_layers": 1,
+        "bidirectional": False,
+        "residual": False,
+        "layer_norm": False,
+        "dropout": 0.0,  # between layers of one time step
+        "variational_dropout": False,  # one such mask for all steps
+        "recurrent_dropout": 0.0,  # on the hidden state, one mask for all steps
+        "zoneout": 0.0,
+        "learned_state": False,
+        "pooling": "last",  # of sequence_to_one: last, mean, max
+        "attention": "none",  # of asynchronous: none, dot, additive
+        "teacher_forcing": True,  # of narx: see the true outputs in training
+        "kernel": "auto",  # compiled for a processor: auto, compiled, scan
+        "associative": False,  # parallel path of lru, min_gru, min_lstm
+        "cut_steps": 0,  # truncated BPTT; 0: full
+        "remat_steps": 0,  # recompute all but every so-many-th state; 0: keep all
+    }
+
+
+def regularizer_defaults() -> dict[str, Any]:
+    """The keys of `config.regularizer`: weights of penalties, 0: off.
+
+    `rnnexp.gradflow.regularizers` says what they are.
+    """
+    return {
+        "omega": 0.0,  # Pascanu's: backward steps keep the length of the gradient
+        "orthogonality": 0.0,  # ||W^T W - I||^2 of recurrent kernels
+        "flossing": 0.0,  # mean square of the leading Lyapunov exponents
+        "flossing_exponents": 4,  # how many
+        "flossing_before_steps": 0,  # so many first updates follow flossing alone
+        "flossing_every_steps": 1,  # then it joins at every so-many-th step; 0: no more
+    }

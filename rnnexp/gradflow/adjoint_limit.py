@@ -1,0 +1,105 @@
+"""A bound on dL/ds_t in the backward pass itself: activation gradients are rescaled.
+
+This changes the gradient on purpose. Where an example's own dL_b/ds_t (all leaves of its
+state as one vector) is longer than the limit, it is shortened to the limit before it goes
+on: to the parameters through step t, and to step t - 1. So no product of Jacobians grows
+past it, and one exploding sequence leaves the others' gradients alone, which clipping the
+sum does not. The direction at step t is kept; that of dL/dW, a sum over steps, is not.
+Graves 2013, "Generating sequences with recurrent neural networks", section 2.1, cuts the
+elements of such derivatives at every step; here the norm is bounded, example by example.
+
+L is the mean over a batch of B examples, so a cotangent is 1/B of an example's own; the
+limit is one for the latter, in the units of the profiles that a run records.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.gradflow.adjoints import NormRecorder, Profile, norm_recorder, perturb, tap
+from rnnexp.models.stack import Unit
+from rnnexp.trees import stable_norm
+from rnnexp.types import Array, State
+
+
+@jax.custom_vjp
+def limit_adjoint(state: State, bound: Array) -> State:
+    """The state, unchanged; its cotangent, example by example, is at most `bound` long."""
+    del bound
+    return state
+
+
+def _forward(state: State, bound: Array) -> tuple[State, Array]:
+    return state, bound
+
+
+def _backward(bound: Array, cotangent: State) -> tuple[State, Array]:
+    rows = [leaf.reshape(leaf.shape[0], -1) for leaf in cotangent.values()]
+    norm_B = stable_norm(jnp.concatenate(rows, -1), axis=-1)
+    # a norm that is not finite stays so, and the run says that it diverged
+    factor_B = jnp.where(norm_B > bound, bound / norm_B, jnp.ones_like(norm_B))
+    limited = {
+        name: leaf * factor_B.reshape(-1, *(1,) * (leaf.ndim - 1))
+        for name, leaf in cotangent.items()
+    }
+    return limited, jnp.zeros_like(bound)
+
+
+limit_adjoint.defvjp(_forward, _backward)
+
+
+def whole_recorder(
+    units: Sequence[Unit], steps: Sequence[int], batch_size: int, *, additive: bool = False
+) -> NormRecorder:
+    """A recorder of dL/ds_t over all leaves of the state; its norms are of the probed ones."""
+    slots = []
+    for unit, count in zip(units, steps, strict=True):
+        state = unit.layer.cell.init_state(unit.layer.params())
+        slots.append(
+            {k: jnp.zeros((count, batch_size, *v.shape), v.dtype) for k, v in state.items()}
+        )
+    of_probed = norm_recorder(units, steps, batch_size, additive=True).norms
+
+    def norms(adjoints: Sequence[State], lengths: Sequence[Array | None]) -> list[Profile]:
+        kept = [
+            {name: adjoint[name] for name in unit.layer.cell.probed}
+            for unit, adjoint in zip(units, adjoints, strict=True)
+        ]
+        return of_probed(kept, lengths)
+
+    return NormRecorder(slots, perturb if additive else tap, norms)
+
+
+def limited(
+    recorder: NormRecorder | None, units: Sequence[Unit], steps: Sequence[int], bound: Array
+) -> NormRecorder:
+    """A recorder that also keeps every example's cotangent within `bound`.
+
+    It records what the limit has left, which is what training uses. Without a recorder
+    there is only the limit.
+    """
+    slots: list[State] = []
+    for number, (unit, count) in enumerate(zip(units, steps, strict=True)):
+        state = unit.layer.cell.init_state(unit.layer.params())
+        # which leaves a probe gets is said by its slots
+        nothing = {name: jnp.zeros(count, leaf.dtype) for name, leaf in state.items()}
+        slots.append(nothing if recorder is None else {**nothing, **recorder.slots[number]})
+
+    def apply(state: State, slot: State) -> State:
+        if recorder is not None:
+            own = {name for name, value in slot.items() if value.ndim > 0}
+            seen = recorder.apply({k: state[k] for k in own}, {k: slot[k] for k in own})
+            state = {**state, **seen}
+        return limit_adjoint(state, bound)
+
+    def norms(adjoints: Sequence[State], lengths: Sequence[Array | None]) -> list[Profile]:
+        if recorder is None:
+            return []
+        kept = [
+            {name: adjoint[name] for name in slot}
+            for slot, adjoint in zip(recorder.slots, adjoints, strict=True)
+        ]
+        return recorder.norms(kept, lengths)
+
+    return NormRecorder(slots, apply, norms)

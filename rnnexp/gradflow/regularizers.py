@@ -1,0 +1,201 @@
+"""Penalties on how gradient flows through time, for any cell.
+
+All work along what a model's units did on a batch (`Watched`), through the transition's
+own derivatives. The state is the whole of it, all leaves as one vector.
+
+* `omega`: Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural
+  networks", equations 9 and 10.
+* `flossing`: Engelken 2023, "Gradient flossing: improving gradient descent through dynamic
+  control of Jacobians".
+* `orthogonality`: ||W^T W - I||_F^2 of every square block of the recurrent kernels; Vorontsov,
+  Trabelsi, Kadoury & Pal 2017, "On orthogonality and learning recurrent networks with long
+  term dependencies", section 2.2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.trees import stable_norm
+from rnnexp.types import Array, Params, State
+from rnnexp.unroll import Watched
+
+WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
+NAMES = ("omega", "orthogonality", "flossing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularizers:
+    """Which penalties a training program has; their weights are traced.
+
+    Attributes:
+      flossing_exponents: how many of the leading Lyapunov exponents are pushed to 0.
+      flossing_before_steps: so many first updates follow the flossing gradient alone.
+      flossing_every_steps: afterwards it joins the others at steps that this divides; 0:
+        no more.
+    """
+
+    omega: bool = False
+    orthogonality: bool = False
+    flossing: bool = False
+    flossing_exponents: int = 4
+    flossing_before_steps: int = 0
+    flossing_every_steps: int = 1
+
+    @property
+    def any(self) -> bool:
+        """Whether there are penalties at all."""
+        return self.omega or self.orthogonality or self.flossing
+
+
+def omega(
+    cell: Cell, params: Params, watched: Watched, adjoints: State, lengths_B: Array | None
+) -> Array:
+    """Pascanu's Omega, the mean over the batch of
+
+        sum_k (||dE/ds_{k+1} J_k|| / ||dE/ds_{k+1}|| - 1)^2,    J_k = ds_{k+1}/ds_k
+
+    over all T transitions, from the initial state on: 0 where a step keeps the length of
+    the gradient that arrives there. A transition after a sequence's end, or with a zero
+    dE/ds_{k+1}, adds nothing. (The authors' code has the ratio of squares, and the mean
+    over k instead of the sum.)
+
+    As in the paper the derivative is the immediate one: states, inputs and dE/ds are
+    held, and only recurrent parameters (see `find_recurrence`) move. The paper's state is
+    the one before the nonlinearity; with this project's, the slopes inside J_k move with
+    the recurrent parameters too, by one step.
+
+    Args:
+      adjoints: dE/ds after every step, (T, B, ...), in any scale; all leaves of the state.
+    """
+    recurrent = find_recurrence(cell).names
+    live = {k: v if k in recurrent else jax.lax.stop_gradient(v) for k, v in params.items()}
+    prepared = cell.prepare(live)
+    held = jax.lax.stop_gradient((states_before(watched), watched.inputs_TxBxI, adjoints))
+
+    def term(state: State, x_I: Array, adjoint: State) -> Array:
+        flat, unravel = ravel_pytree(adjoint)
+        norm = stable_norm(flat)
+        there = norm >= jnp.finfo(norm.dtype).tiny
+        unit = unravel(flat / jnp.where(there, norm, jnp.ones_like(norm)))
+        back = jax.vjp(lambda s: cell.transition(prepared, s, x_I), state)[1](unit)[0]
+        square = sum(jnp.sum(leaf * leaf) for leaf in back.values())
+        # the square root has no slope at 0
+        length = jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square)))
+        length = jnp.where(square > 0, length, jnp.zeros_like(length))
+        return jnp.where(there, jnp.square(length - 1.0), jnp.zeros_like(length))
+
+    terms_TxB = jax.vmap(jax.vmap(term))(*held)
+    return jnp.mean(jnp.sum(jnp.where(_valid(terms_TxB, lengths_B), terms_TxB, 0.0), 0))
+
+
+def flossing(
+    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, *, exponents: int
+) -> Array:
+    """The mean square of the leading Lyapunov exponents, (nats per step)^2, over the batch.
+
+    The derivative goes through the Jacobians, the QR decompositions and the states that
+    they are taken at, hence through all parameters that those depend on.
+    """
+    return jnp.mean(jnp.square(driven_exponents(cell, params, watched, lengths_B, exponents)))
+
+
+def driven_exponents(
+    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, count: int
+) -> Array:
+    """The `count` leading Lyapunov exponents of every example's trajectory, (B, count).
+
+    Tangent vectors go through the Jacobian of every valid step and are made orthonormal
+    after each: an exponent is the mean logarithm of its column's length before that. They
+    start in random directions (the same ones always); the first tenth of a sequence turns
+    them and is not counted. 0 where nothing is left. Counters, leaves that are a single
+    number, are not perturbed. A Jacobian of lower rank than `count` gives -inf.
+    """
+    prepared = cell.prepare(params)
+    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    if lengths_B is None:
+        lengths_B = jnp.full(batch_size, steps, jnp.int32)
+    warm_B = (lengths_B + WARMUP - 1) // WARMUP
+
+    def spread(state: State, x_I: Array, basis_SxK: Array) -> tuple[Array, Array]:
+        flat, unravel = ravel_pytree(state)
+
+        def transition(flat_S: Array) -> Array:
+            return ravel_pytree(cell.transition(prepared, unravel(flat_S), x_I))[0]
+
+        push = jax.linearize(transition, flat)[1]
+        basis, triangle = jnp.linalg.qr(jax.vmap(push, 1, 1)(basis_SxK))
+        return basis, jnp.log(jnp.abs(jnp.diagonal(triangle)))
+
+    def body(
+        carry: tuple[Array, Array], row: tuple[State, Array, Array]
+    ) -> tuple[tuple[Array, Array], None]:
+        basis_BxSxK, total_BxK = carry
+        state, x_BxI, t = row
+        t = t.astype(warm_B.dtype)
+        new, logs_BxK = jax.vmap(spread)(state, x_BxI, basis_BxSxK)
+        counts_Bx1 = ((t >= warm_B) & (t < lengths_B))[:, None]
+        total_BxK = total_BxK + jnp.where(counts_Bx1, logs_BxK, jnp.zeros_like(logs_BxK))
+        basis_BxSxK = jnp.where((t < lengths_B)[:, None, None], new, basis_BxSxK)
+        return (basis_BxSxK, total_BxK), None
+
+    basis_SxK = directions(watched.start, count)
+    basis = jnp.broadcast_to(basis_SxK, (batch_size, *basis_SxK.shape))
+    zeros = jnp.zeros((batch_size, count), basis.dtype)
+    rows = (states_before(watched), watched.inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32))
+    total_BxK = jax.lax.scan(body, (basis, zeros), rows)[0][1]
+    counted_B = jnp.maximum(lengths_B - warm_B, 1).astype(total_BxK.dtype)
+    return total_BxK / counted_B[:, None]
+
+
+def orthogonality(cell: Cell, params: Params) -> Array:
+    """The sum of ||W^T W - I||_F^2 over all square blocks of the recurrent kernels."""
+    return sum(
+        (_departure(blocks) for blocks in recurrent_blocks(cell, params).values()),
+        start=jnp.zeros(()),
+    )
+
+
+def tangent_size(state: Mapping[str, Any]) -> int:
+    """How many scalars of one example's state can be perturbed: all but counters."""
+    return sum(leaf.size for leaf in state.values() if leaf.ndim > 0)
+
+
+def states_before(watched: Watched) -> State:
+    """The state that every step began in, (T, B, ...) by leaf."""
+    return {
+        name: jnp.concatenate([watched.start[name][None], after[:-1]])
+        for name, after in watched.states.items()
+    }
+
+
+def directions(start: State, count: int) -> Array:
+    """Random orthonormal tangent vectors (S, count) of one example's state, always the same.
+
+    `start`: leaves (B, ...). Counters are not perturbed.
+    """
+    one = {name: leaf[0] for name, leaf in start.items()}
+    moves = {name: jnp.full_like(leaf, leaf.ndim > 0) for name, leaf in one.items()}
+    moves_S = ravel_pytree(moves)[0]
+    normal = jax.random.normal(jax.random.key(0), (moves_S.shape[0], count), moves_S.dtype)
+    return jnp.linalg.qr(normal * moves_S[:, None])[0]
+
+
+def _valid(terms_TxB: Array, lengths_B: Array | None) -> Array:
+    """Which steps lie within their sequence, (T, B)."""
+    steps = terms_TxB.shape[0]
+    if lengths_B is None:
+        return jnp.ones(terms_TxB.shape, bool)
+    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+
+
+def _departure(blocks_NxHxH: Array) -> Array:
+    gram = jnp.einsum("nij,nik->njk", blocks_NxHxH, blocks_NxHxH)
+    identity = jnp.eye(gram.shape[-1], dtype=gram.dtype)
+    return jnp.sum(jnp.square(gram - identity[None]))

@@ -1,0 +1,97 @@
+"""What a configuration changes about gradient flow, and what it cannot have together.
+
+Interventions are `config.regularizer`, `config.clip.adjoint_limit`, and options of clipping
+and of the cells' initialisation that need no checks here.
+"""
+
+import jax
+from ml_collections import FrozenConfigDict
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
+from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.regularizers import Regularizers, tangent_size
+from rnnexp.models.structure import Structure
+
+
+def regularizers_of(config: FrozenConfigDict) -> Regularizers:
+    """Which penalties a configuration has; `UsageError` for flossing that is never due."""
+    section = config.regularizer
+    if section.flossing_before_steps and not section.flossing:
+        raise UsageError(
+            "config.regularizer.flossing_before_steps needs a weight, config.regularizer.flossing"
+        )
+    if section.flossing and not section.flossing_before_steps | section.flossing_every_steps:
+        raise UsageError(
+            "config.regularizer.flossing is never due: set config.regularizer."
+            "flossing_before_steps or config.regularizer.flossing_every_steps"
+        )
+    return Regularizers(
+        omega=section.omega > 0,
+        orthogonality=section.orthogonality > 0,
+        flossing=section.flossing > 0,
+        flossing_exponents=section.flossing_exponents,
+        flossing_before_steps=section.flossing_before_steps,
+        flossing_every_steps=section.flossing_every_steps,
+    )
+
+
+def require_interventions(config: FrozenConfigDict, structure: Structure, cell: Cell) -> None:
+    """Raise `UsageError` for an intervention that this cell or model cannot have."""
+    section = config.regularizer
+    if config.clip.adjoint_limit and structure.path.associative:
+        raise UsageError(
+            "config.clip.adjoint_limit: the associative path has no step at which to limit "
+            "anything; set config.model.associative=False"
+        )
+    for name in ("omega", "flossing"):
+        if section[name]:
+            _require_plain_steps(f"config.regularizer.{name}", config, structure, cell)
+    if section.omega and structure.path.cut_steps:
+        raise UsageError(
+            "config.regularizer.omega needs the whole dL/ds_t; config.model.cut_steps cuts it"
+        )
+    if section.omega and structure.path.associative and set(_state(cell)) != set(cell.probed):
+        raise UsageError(
+            f"config.regularizer.omega: the associative path of {cell.name} records "
+            f"{', '.join(cell.probed)} alone; set config.model.associative=False"
+        )
+    if section.flossing and section.flossing_exponents > (most := tangent_size(_state(cell))):
+        raise UsageError(
+            f"config.regularizer.flossing_exponents is {section.flossing_exponents}, but the "
+            f"state of {cell.name} has {most} dimensions"
+        )
+    if section.orthogonality and not _has_kernels(cell):
+        raise UsageError(
+            f"config.regularizer.orthogonality: {cell.name} has no square recurrent matrix"
+        )
+
+
+def _require_plain_steps(
+    key: str, config: FrozenConfigDict, structure: Structure, cell: Cell
+) -> None:
+    """Raise `UsageError` unless a step in training is the cell's transition and no more."""
+    if not find_recurrence(cell).names:
+        raise UsageError(f"{key}: no parameter of {cell.name} multiplies its state")
+    for option in ("recurrent_dropout", "zoneout"):
+        if getattr(structure, option):
+            raise UsageError(
+                f"{key} is about the cell's own steps, which config.model.{option} changes"
+            )
+    if cell.feedback is not None and config.model.teacher_forcing:
+        raise UsageError(
+            f"{key}: a teacher cuts the recurrence of {cell.name}; set "
+            "config.model.teacher_forcing=False"
+        )
+
+
+def _state(cell: Cell) -> dict[str, jax.ShapeDtypeStruct]:
+    params = jax.eval_shape(cell.init, jax.random.key(0))
+    return dict(jax.eval_shape(cell.init_state, params))
+
+
+def _has_kernels(cell: Cell) -> bool:
+    def blocks(key: jax.Array) -> dict[str, jax.Array]:
+        return recurrent_blocks(cell, cell.init(key))
+
+    return bool(jax.eval_shape(blocks, jax.random.key(0)))

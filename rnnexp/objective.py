@@ -1,0 +1,105 @@
+"""What a training step descends: the task's mean loss, and penalties on gradient flow.
+
+Without penalties and limits one backward pass does all. Omega takes dL/ds_t from that same
+pass and differentiates its one-step terms; flossing runs the model once more. So what is
+recorded as loss and profile is the task's, always, and the gradient is that of the sum.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rnnexp.data_parallel import add_up, mean_shares
+from rnnexp.gradflow.adjoint_limit import limited, whole_recorder
+from rnnexp.gradflow.adjoints import (
+    NormRecorder,
+    Profile,
+    norm_recorder,
+    probes,
+    value_grads_adjoints,
+)
+from rnnexp.gradflow.rows import Span, spans
+from rnnexp.models.stack import Unit
+from rnnexp.optim import Hyper
+from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
+from rnnexp.recipe import Recipe, apply_model
+from rnnexp.types import Array, Batch, Key, State, Tree
+from rnnexp.unroll import Probe, Watched
+
+Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]
+"""Mean scores, the states to go on with, and what the units did if they were watched."""
+
+
+class Backward(NamedTuple):
+    """Mean scores, the gradient to descend, the states to go on with, the profiles if
+    recorded, and the penalties, without their weights."""
+
+    means: dict[str, Array]
+    grads: Tree
+    carry: list[State]
+    profiles: list[Profile]
+    penalties: dict[str, Array]
+
+
+def batch_loss(
+    recipe: Recipe,
+    params: Tree,
+    batch: Batch,
+    carry: Sequence[State],
+    key: Key,
+    layer_probes: Sequence[Probe] | None,
+    hyper: Hyper | None = None,
+    *,
+    watch: bool = False,
+) -> tuple[Array, Extras]:
+    """This device's share in a batch's mean loss, and what comes with it."""
+    got = apply_model(
+        recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
+        rates=hyper, forced_steps=recipe.forced_steps, watch=watch,
+    )  # fmt: skip
+    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, batch))
+    return means["loss"], (means, got.states if carry else [], got.watched)
+
+
+def backward(recipe: Recipe, params: Tree, given: Given, *, record: bool) -> Backward:
+    """Loss and gradient of one batch; with `record`, the profiles from the same pass."""
+    model = recipe.model(params)
+    reach = spans(model, given.batch)
+    recorder = recorder_for(recipe, model.units(), reach, given, record=record)
+
+    def loss(params: Tree, slots: Sequence[State]) -> tuple[Array, Extras]:
+        sits = None if recorder is None else probes(recorder.apply, slots)
+        return batch_loss(
+            recipe, params, given.batch, given.carry, given.key, sits, given.hyper,
+            watch=recipe.regularizers.omega,
+        )  # fmt: skip
+
+    slots: Sequence[State] = [] if recorder is None else recorder.slots
+    _, (means, carry, watched), grads, adjoints = value_grads_adjoints(loss, params, slots)
+    profiles: list[Profile] = []
+    if record and recorder is not None:
+        profiles = recorder.norms(adjoints, [span.lengths_B for span in reach])
+    values: dict[str, Array] = {}
+    if recipe.regularizers.any:
+        flow = Flow(reach, watched, adjoints)
+        penalties = find_penalties(recipe, params, given, flow, record=record)
+        values = {name: penalty.value for name, penalty in penalties.items()}
+        grads = add_penalties(recipe, given, grads, penalties)
+    means, grads, profiles, values = add_up(recipe.devices, (means, grads, profiles, values))
+    return Backward(means, grads, carry, profiles, values)
+
+
+def recorder_for(
+    recipe: Recipe, units: Sequence[Unit], reach: Sequence[Span], given: Given, *, record: bool
+) -> NormRecorder | None:
+    """What has to sit on the states of a step, if anything."""
+    batch_size = given.batch.inputs_TxBxI.shape[1]
+    steps = [span.steps for span in reach]
+    recorder = None
+    if recipe.regularizers.omega:
+        recorder = whole_recorder(units, steps, batch_size, additive=recipe.associative)
+    elif record:
+        recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative)
+    if recipe.adjoint_limit:
+        bound = given.hyper["adjoint_limit"] / (batch_size * recipe.devices)
+        recorder = limited(recorder, units, steps, bound)
+    return recorder

@@ -1,0 +1,154 @@
+"""The penalties of a training program over all units of its model, with their gradients.
+
+A penalty is a mean over the batch, or of the parameters alone; where a batch is divided
+over devices each computes its share, and the shares add up.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.gradflow import regularizers
+from rnnexp.gradflow.rows import Span
+from rnnexp.models.stack import Unit
+from rnnexp.optim import Hyper
+from rnnexp.recipe import Recipe, apply_model
+from rnnexp.types import Array, Batch, Key, State, Tree
+from rnnexp.unroll import Watched
+
+
+class Given(NamedTuple):
+    """What a step's loss depends on besides the parameters."""
+
+    batch: Batch
+    carry: Sequence[State]
+    key: Key
+    hyper: Hyper
+    step: Array
+
+
+class Flow(NamedTuple):
+    """What the task's pass leaves: of every unit its span, and for Omega what it did and
+    dL/ds_t of its whole state."""
+
+    reach: Sequence[Span]
+    watched: Sequence[Watched]
+    adjoints: Sequence[State]
+
+
+class Penalty(NamedTuple):
+    """This device's share of a penalty without its weight, and the gradient of that."""
+
+    value: Array
+    grads: Tree
+
+
+def find_penalties(
+    recipe: Recipe, params: Tree, given: Given, flow: Flow, *, record: bool
+) -> dict[str, Penalty]:
+    """Every penalty of the recipe, by name.
+
+    Flossing has its value at recorded steps only, and gradient 0 at steps where it is
+    not due.
+    """
+    wanted = recipe.regularizers
+    found = {}
+    if wanted.omega:
+        found["omega"] = _share(recipe, params, lambda p: _omega(recipe, p, flow))
+    if wanted.orthogonality:
+        found["orthogonality"] = _share(recipe, params, lambda p: _orthogonality(recipe, p))
+    if wanted.flossing:
+        found["flossing"] = _flossing_when_due(recipe, params, given, flow, record=record)
+    return found
+
+
+def add_penalties(recipe: Recipe, given: Given, grads: Tree, penalties: dict[str, Penalty]) -> Tree:
+    """The gradient of the task's loss plus each penalty times its weight.
+
+    During the first `flossing_before_steps` updates it is that of flossing alone.
+    """
+    first = recipe.regularizers.flossing_before_steps
+    others = {name: p.grads for name, p in penalties.items() if name != "flossing"}
+    for name, extra in others.items():
+        grads = _plus(grads, extra, given.hyper[name])
+    if recipe.regularizers.flossing:
+        if first:
+            after = (given.step >= first).astype(given.hyper["flossing"].dtype)
+            grads = jax.tree.map(lambda leaf: leaf * after, grads)
+        grads = _plus(grads, penalties["flossing"].grads, given.hyper["flossing"])
+    return grads
+
+
+def _omega(recipe: Recipe, params: Tree, flow: Flow) -> Array:
+    rows = zip(recipe.model(params).units(), *flow, strict=True)
+    return _sum(
+        regularizers.omega(unit.layer.cell, unit.layer.params(), did, adjoint, span.lengths_B)
+        for unit, span, did, adjoint in rows
+    )
+
+
+def _orthogonality(recipe: Recipe, params: Tree) -> Array:
+    units = recipe.model(params).units()
+    return _sum(regularizers.orthogonality(u.layer.cell, u.layer.params()) for u in units)
+
+
+def _flossing(recipe: Recipe, params: Tree, given: Given, reach: Sequence[Span]) -> Array:
+    got = apply_model(
+        recipe, params, given.batch, states=given.carry, key=given.key, rates=given.hyper,
+        forced_steps=recipe.forced_steps, watch=True,
+    )  # fmt: skip
+    rows = zip(recipe.model(params).units(), got.watched, reach, strict=True)
+
+    def of_unit(unit: Unit, did: Watched, span: Span) -> Array:
+        return regularizers.flossing(
+            unit.layer.cell, unit.layer.params(), did, span.lengths_B,
+            exponents=recipe.regularizers.flossing_exponents,
+        )  # fmt: skip
+
+    return _sum(of_unit(*row) for row in rows)
+
+
+def _flossing_when_due(
+    recipe: Recipe, params: Tree, given: Given, flow: Flow, *, record: bool
+) -> Penalty:
+    """Flossing; outside the steps at which it is due nothing is computed, unless recorded."""
+    every, first = (
+        recipe.regularizers.flossing_every_steps,
+        recipe.regularizers.flossing_before_steps,
+    )
+    due = given.step < first
+    if every:
+        due |= given.step % every == 0
+
+    def compute(params: Tree) -> Penalty:
+        return _share(recipe, params, lambda p: _flossing(recipe, p, given, flow.reach))
+
+    if every == 1:
+        return compute(params)
+    if record:
+        value, grads = compute(params)
+        zeros = jax.tree.map(jnp.zeros_like, grads)
+        return Penalty(value, jax.tree.map(lambda g, z: jnp.where(due, g, z), grads, zeros))
+    shapes = jax.eval_shape(compute, params)
+
+    def nothing(params: Tree) -> Penalty:
+        del params
+        zeros: Penalty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return zeros
+
+    penalty: Penalty = jax.lax.cond(due, compute, nothing, params)
+    return penalty
+
+
+def _share(recipe: Recipe, params: Tree, penalty: Callable[[Tree], Array]) -> Penalty:
+    return Penalty(*jax.value_and_grad(lambda p: penalty(p) / recipe.devices)(params))
+
+
+def _sum(terms: Iterable[Array]) -> Array:
+    return jnp.sum(jnp.stack(list(terms)))
+
+
+def _plus(grads: Tree, extra: Tree, weight: Array) -> Tree:
+    return jax.tree.map(lambda g, e: g + weight * e, grads, extra)
