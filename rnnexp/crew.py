@@ -13,6 +13,7 @@ import jax
 
 from rnnexp import processes
 from rnnexp.errors import RunError, first_line
+from rnnexp.flight.recorder import Recorder
 from rnnexp.journal import Journal
 from rnnexp.outcome import Result
 from rnnexp.programs import Programs, Slots
@@ -51,6 +52,7 @@ class Crew:
         judge: Judge = nobody_stops,
     ):
         self.slots = Slots(programs)
+        self.recorder = Recorder(self.slots)
         self.chunk_steps = programs.plan.recipe.chunk_steps
         self.lanes: list[Journal | None] = [None] * programs.layout.lanes
         self.recruit, self.report, self.judge = recruit, report, judge
@@ -92,6 +94,7 @@ class Crew:
                 journal, state = recruit
                 self.lanes[slot] = journal
                 self.slots.put(slot, journal.plan, state)
+                self.recorder.enter(slot)
         return bool(self._standing())
 
     def _launch(self) -> int:
@@ -102,6 +105,7 @@ class Crew:
             stops[slot] = min(lane.next_boundary(), lane.step + self.pace)
             everys[slot] = lane.plan.record_steps
             longest = max(longest, stops[slot] - lane.step)
+        self.recorder.keep({slot: lane.step for slot, lane in self._standing()})
         self.slots.launch(stops, everys)
         return longest
 
@@ -146,7 +150,9 @@ class Crew:
         states = self.slots.states()
         for slot, lane in bad:
             with self._losing(slot):
-                self._free(slot, lane.diverge(states[slot], self.slots.replay(slot)))
+                self._free(
+                    slot, lane.diverge(states[slot], self.recorder.flight(slot, states[slot]))
+                )
         ends = [(slot, lane) for slot, lane in ends if not diverged[slot]]
         tested = {}
         for slot, lane in ends:

@@ -16,6 +16,8 @@ import numpy as np
 
 from rnnexp import environment, processes
 from rnnexp.checkpoint import Progress
+from rnnexp.flight import store
+from rnnexp.flight.window import Flight
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import initial_state
 from rnnexp.recipe import TrainState
@@ -54,7 +56,9 @@ class Journal:
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
         self.files.truncate(None if restored is None else self.step)
-        here = environment.describe(imported)
+        if not bool(state.diverged) and processes.is_first():
+            store.discard(self.files.path)
+        here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
         if restored is None:
             self.files.write_json("environment.json", here)
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
@@ -80,7 +84,7 @@ class Journal:
     def _warn_of_changes(self, here: dict[str, Any]) -> None:
         """Say so if the run goes on elsewhere than it began."""
         before = read_json(self.files.path / "environment.json") or {}
-        for name in ("python", "packages", "device", "imported"):
+        for name in ("python", "packages", "device", "imported", "recurrence"):
             if before.get(name) != here[name]:
                 log.warning(
                     "%s changed since the run began (%s, now %s): its results may differ in "
@@ -161,12 +165,16 @@ class Journal:
         early = "" if whole else f"early stopping after step {self.step}"
         return self.finish("completed", early, test=scores, test_step=at)
 
-    def diverge(self, state: TrainState, records: Records) -> Result:
-        """A step was not finite: say where, from its recorded replay."""
+    def diverge(self, state: TrainState, flight: Flight) -> Result:
+        """A step was not finite: say where, and keep the steps that led to it."""
+        records = flight.window.failed
         if self.step % self.plan.record_steps != 0:
             self._log_records(records)
+        names = [unit.name for unit in self.units]
+        # before the checkpoint, from which a run that is killed here would know no steps before
+        growth = processes.from_first(lambda: store.keep(self.files.path, flight, names))
         self.save_last(state)
-        reason, details = divergence_verdict(records, self.units)
+        reason, details = divergence_verdict(records, self.units, growth)
         return self.finish("diverged", reason, divergence=details)
 
     def finish(self, status: str, reason: str, **details: Any) -> Result:

@@ -33,6 +33,7 @@ class Programs:
         devices = plan.recipe.devices
         self.arrays = place(devices, arrays) if whole is None else jax.device_put(arrays, whole)
         self.chunk: Any = spread_chunk(plan.recipe, layout)
+        self.copy: Any = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.evaluate: dict[str, Any] = {
             split: spread_evaluate(
                 evaluate_function(plan.recipe, split, size, self._examples(split)), layout
@@ -146,14 +147,34 @@ class Slots:
 
     def replay(self, slot: int) -> Records:
         """The step at which a lane diverged once more, recorded; other lanes stand still."""
-        lanes, plan = self.states(), self._plans[slot]
+        lane = self.states()[slot]
+        self.put(slot, self.plan_of(slot), lane._replace(diverged=jnp.zeros((), bool)))
+        return self.alone(slot, int(lane.step) + 1, 1)
+
+    def plan_of(self, slot: int) -> Plan:
+        """The plan of the run that stands in a slot."""
+        plan = self._coming[slot][0] if slot in self._coming else self._plans[slot]
         assert plan is not None
-        again = lanes[slot]._replace(diverged=jnp.zeros((), bool))
+        return plan
+
+    def alone(self, slot: int, stop: int, every: int) -> Records:
+        """Let one lane go on to `stop` while the others stand still; what it reports."""
+        self.settle()
         stops = self.steps()
-        self.put(slot, plan, again)
-        stops[slot] += 1
-        self.launch(stops, [1] * len(stops))
+        stops[slot] = stop
+        self.launch(stops, [every] * len(stops))
         return self.records()[slot]
+
+    def copied(self) -> Any:
+        """The state of all lanes in arrays of its own, where they are: a chunk takes `state`."""
+        self.settle()
+        return self.programs.copy(self.state)
+
+    def lane(self, state: Any, slot: int) -> TrainState:
+        """One lane of `state` or of a copy of it, on the host, in arrays of its own."""
+        # On a CPU the host sees the devices' own arrays, which the next chunk writes over.
+        lane: TrainState = jax.tree.map(np.array, self._apart(on_host(state))[slot])
+        return lane
 
     def settle(self) -> None:
         """Move the runs that were put into slots onto the devices."""

@@ -1,17 +1,25 @@
 """What a diverged run says of itself, from the record of the step that failed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnexp.gradflow.divergence import Order, find_origin
+from rnnexp.gradflow.growth import growth_text
 from rnnexp.train import Records
 
 
-def divergence_verdict(records: Records, units: Sequence[Order]) -> tuple[str, dict[str, Any]]:
-    """A sentence and its facts; `records` holds the failed step in its first row."""
+def divergence_verdict(
+    records: Records, units: Sequence[Order], growth: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """A sentence and its facts.
+
+    Args:
+      records: the failed step in its first row.
+      growth: where growth began, if it was found: the data of `Growth` and the gate.
+    """
     step = int(records.step[0])
     scalars = {name: values[0].item() for name, values in records.scalars.items()}
     norms = {leaf: np.asarray(values[0]) for leaf, values in records.norms.items()}
@@ -28,6 +36,7 @@ def divergence_verdict(records: Records, units: Sequence[Order]) -> tuple[str, d
         "grad_norm": scalars["grad_norm"],
         "origin": None if origin is None else origin._asdict(),
         "groups": groups,
+        "growth": growth,
     }
     what = "gradient" if math.isfinite(scalars["loss"]) else "loss"
     where = "the replay of the step was finite: it diverges by rounding alone"
@@ -36,6 +45,9 @@ def divergence_verdict(records: Records, units: Sequence[Order]) -> tuple[str, d
             f"dL/d{origin.leaf} left the finite range in {origin.unit} at time step "
             f"{origin.time}, {origin.lag} steps before the end of the sequence"
         )
-    elif groups:
+    elif not math.isfinite(scalars["loss"]):
+        where = "the loss alone left the finite range, its gradient did not"
+    if origin is None and groups:
         where = f"dL/dh is finite throughout, the gradient of {', '.join(groups)} is not"
-    return f"non-finite {what} at step {step}: {where}", details
+    began = "" if growth is None else f"; {growth_text(growth)}"
+    return f"non-finite {what} at step {step}: {where}{began}", details
