@@ -16,18 +16,13 @@ from rnnexp.cells.base import Cell
 from rnnexp.config import duration_steps, flat, options
 from rnnexp.errors import UsageError, require_choice
 from rnnexp.gradflow.divergence import Order
+from rnnexp.gradflow.rows import stacks
+from rnnexp.interventions import regularizers_of, require_interventions
+from rnnexp.kernel_choice import use_kernel
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.optim import (
-    CLIPS,
-    OPTIMIZERS,
-    SCHEDULES,
-    TRACED,
-    Hyper,
-    make_hyper,
-    schedule,
-)
+from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
 from rnnexp.recipe import Recipe
 from rnnexp.sharding import require_devices
 from rnnexp.tasks import TASKS
@@ -67,6 +62,14 @@ class Plan:
             Order(unit.name, unit.backward, int(unit.name.startswith("decoder")))
             for unit in self.recipe.model(self.params).units()
         ]
+
+    @property
+    def recurrence(self) -> str:
+        """What runs through the time axis: `compiled kernel`, `associative scan` or `scan`."""
+        path = stacks(self.recipe.model(self.params))[0].structure.path
+        if path.kernel:
+            return "compiled kernel"
+        return "associative scan" if path.associative else "scan"
 
     @property
     def left_out_examples(self) -> int:
@@ -113,7 +116,9 @@ def build_structure(config: FrozenConfigDict) -> Structure:
     """The structure that `config.model` describes; `UsageError` for a bad value."""
     keywords = config.model.to_dict()
     keywords.pop("teacher_forcing")
-    path = Path_(**{name: keywords.pop(name) for name in Path_._fields})
+    keywords.pop("kernel")
+    names = ("associative", "cut_steps", "remat_steps")
+    path = Path_(**{name: keywords.pop(name) for name in names})
     return Structure(path=path, **keywords)
 
 
@@ -131,7 +136,11 @@ def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel
         return built
 
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
-    require_fit(structure, make_cell(task.input_size, 0), task)
+    first = make_cell(task.input_size, 0)
+    require_fit(structure, first, task)
+    require_interventions(config, structure, first)
+    path = structure.path._replace(kernel=use_kernel(config, first))
+    structure = replace(structure, path=path)
     if task.mode == "asynchronous":
         return Transducer(make_cell, structure=structure, key=key, **sizes)
     return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
@@ -228,6 +237,8 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         teacher_forcing=config.model.teacher_forcing,
         associative=config.model.associative,
         devices=config.devices,
+        regularizers=regularizers_of(config),
+        adjoint_limit=config.clip.adjoint_limit > 0,
     )
     return Plan(
         config=config,

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
+from rnnexp.kernels.recurrence import recurrence
+from rnnexp.padding import hold, last_valid, take_steps
 from rnnexp.types import Array, Params, State, Tree
 
 
@@ -22,11 +24,14 @@ class Probe(NamedTuple):
       apply: `(state_Bx..., slot_t) -> state`, of the same structure.
       slots: a tree whose leaves have a leading time axis; `apply` gets its row t.
       additive: `apply` adds the slot, so that paths other than the scan can do it too.
+      silent: `apply` changes nothing, and the derivative by the slot is the cotangent of
+        the state; so other paths can give that.
     """
 
     apply: Callable[[State, Tree], State]
     slots: Tree
     additive: bool = False
+    silent: bool = False
 
 
 class Hook(NamedTuple):
@@ -50,11 +55,14 @@ class Path(NamedTuple):
         or at least T: full BPTT.
       remat_steps: keep the state of every so many steps only and compute those between
         again in the backward pass; 0: keep all. sqrt(T) needs least memory.
+      kernel: use the cell's compiled kernel wherever nothing asks for single steps: no
+        hooks, no states to keep, no probe but a silent one.
     """
 
     associative: bool = False
     cut_steps: int = 0
     remat_steps: int = 0
+    kernel: bool = False
 
 
 class Unrolled(NamedTuple):
@@ -124,13 +132,26 @@ def unroll(
     if path.associative:
         run = _associative(cell, params, inputs_TxBxI, lengths_B, state, probe, hooks, path)
         return run if keep_states else run._replace(states=None)
-    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps, keep_states)
     slots = None if probe is None else probe.slots
+    if path.kernel and cell.kernel and not keep_states and fits_kernel(cell, path, probe, hooks):
+        outputs_TxBxH, final_state = recurrence(
+            cell.kernel, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots
+        )
+        return Unrolled(final_state, final_state["h"], outputs_TxBxH)
+    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps, keep_states)
     rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
     final_state, (outputs_TxBxH, states) = _scan(body, state, rows, steps, path.remat_steps)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
     return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
+
+
+def fits_kernel(
+    cell: Cell, path: Path, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
+) -> bool:
+    """Whether the cell's kernel gives all that is asked for."""
+    plain = not (path.associative or path.cut_steps or path.remat_steps or hooks)
+    return cell.kernel is not None and plain and (probe is None or probe.silent)
 
 
 Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, tuple[Array, State | None]]]
@@ -164,7 +185,7 @@ def _make_body(
             new = {**new, **probe.apply({k: new[k] for k in slot}, slot)}
         if lengths_B is not None:
             valid_B = t.astype(lengths_B.dtype) < lengths_B
-            new = {k: _hold(valid_B, new[k], carry[k]) for k in new}
+            new = {k: hold(valid_B, new[k], carry[k]) for k in new}
         return new, (output(params, new, x_BxI), new if keep_states else None)
 
     return body
@@ -217,7 +238,7 @@ def _associative(
             jnp.arange(steps, dtype=lengths_B.dtype)[:, None],
             jnp.maximum(lengths_B - 1, 0)[None, :],
         )
-        states = {k: _take_steps(v, index_TxB) for k, v in states.items()}
+        states = {k: take_steps(v, index_TxB) for k, v in states.items()}
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
     outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
     final_state = {k: v[-1] for k, v in states.items()}
@@ -229,32 +250,3 @@ def _cut(state: State, t: Array, cut_steps: int) -> State:
     """The state; at steps that `cut_steps` divides, all but the first, without its history."""
     at = (t % cut_steps == 0) & (t > 0)
     return {k: jax.lax.select(at, jax.lax.stop_gradient(v), v) for k, v in state.items()}
-
-
-def _hold(valid_B: Array, new: Array, old: Array) -> Array:
-    """`new` where the step is valid, `old` elsewhere."""
-    return jnp.where(valid_B.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
-
-
-def _take_steps(x_TxBx: Array, index_TxB: Array) -> Array:
-    """Rows `index` of every example."""
-    index = index_TxB.reshape(*index_TxB.shape, *(1,) * (x_TxBx.ndim - 2))
-    return jnp.take_along_axis(x_TxBx, index, axis=0)
-
-
-def last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:
-    """The rows of each sequence's last valid step, (B, I)."""
-    if lengths_B is None:
-        return x_TxBxI[-1]
-    return _take_steps(x_TxBxI, jnp.maximum(lengths_B - 1, 0)[None, :])[0]
-
-
-def reverse_valid(x_TxB: Array, lengths_B: Array | None) -> Array:
-    """Every sequence backwards within its valid part; the padding stays where it is."""
-    steps = x_TxB.shape[0]
-    if lengths_B is None:
-        return x_TxB[::-1]
-    t_Tx1 = jnp.arange(steps, dtype=lengths_B.dtype)[:, None]
-    length_1xB = lengths_B[None, :]
-    index_TxB = jnp.where(t_Tx1 < length_1xB, length_1xB - 1 - t_Tx1, t_Tx1)
-    return _take_steps(x_TxB, index_TxB)

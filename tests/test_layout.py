@@ -7,15 +7,24 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    ["errors", "types", "trees", "tables", "modules", "files", "signals"],
-    ["cells", "data", "tasks"],
+    ["errors", "types", "trees", "tables", "modules", "files", "signals", "padding"],
+    ["cells", "data", "kernels", "tasks"],
     ["unroll", "models"],
     ["gradflow", "optim"],
-    ["recipe", "sharding", "data_parallel", "train", "evaluate", "spread"],
-    ["config", "overrides", "runlog", "arraylog", "checkpoint", "environment"],
-    ["registry", "programs", "outcome", "processes", "verdict"],
+    [
+        "recipe",
+        "sharding",
+        "data_parallel",
+        "penalties",
+        "objective",
+        "train",
+        "evaluate",
+        "spread",
+    ],
+    ["defaults", "config", "overrides", "runlog", "arraylog", "checkpoint", "environment"],
+    ["interventions", "registry", "programs", "outcome", "processes", "verdict"],
     ["journal", "crew", "runner", "sampling"],
-    ["sweep", "report"],
+    ["sweep", "report", "export"],
     ["progress", "commands", "cli", "__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

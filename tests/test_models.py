@@ -14,9 +14,10 @@ from rnnexp.gradflow.adjoints import norm_recorder, perturb, probes, tap, zero_s
 from rnnexp.models.noise import recurrent_dropout, zoneout
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
+from rnnexp.padding import reverse_valid
 from rnnexp.trees import named_leaves
 from rnnexp.types import Array, State, Tree
-from rnnexp.unroll import Path, Probe, reverse_valid, unroll
+from rnnexp.unroll import Path, Probe, unroll
 from tests.variants import build
 
 T, B, I, H, O = 7, 3, 4, 5, 2  # noqa: E741

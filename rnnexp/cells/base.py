@@ -59,6 +59,9 @@ class Cell:
       delay_steps: how far back its delay lines remember; 0 without such lines.
       feedback: the leaf, (O + 1,), into which a teacher may put the true output of the
         step before, followed by a 1. None: the network does not read its own output.
+      kernel: which of `rnnexp.kernels` computes the same over a whole sequence, with the
+        parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output. None:
+        there is none.
       is_network: the output is the network's own, and no readout is put on top.
     """
 
@@ -77,6 +80,7 @@ class Cell:
     states: States | None = None
     delay_steps: int = 0
     feedback: str | None = None
+    kernel: str | None = None
     is_network: bool = False
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:

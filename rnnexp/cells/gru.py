@@ -75,5 +75,6 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
         init_state=init_state,
         transition=transition,
         gates=gates,
+        kernel="gru" if reset == "after" else None,
         parameter_count=3 * (input_size + H + 1) * H + (H if reset == "after" else 0),
     )

@@ -115,5 +115,6 @@ def lstm(
         transition=transition,
         gates=gates,
         probed=("h", "c"),
+        kernel=None if peepholes or coupled else "lstm",
         parameter_count=(len(blocks) * (input_size + H + 1) + len(peeking) * peepholes) * H,
     )

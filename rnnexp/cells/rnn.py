@@ -66,5 +66,6 @@ def rnn(
         init=init,
         init_state=init_state,
         transition=transition,
+        kernel=activation,
         parameter_count=(input_size + hidden_size + 1) * hidden_size,
     )

@@ -25,9 +25,10 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.models.stack import Unit
+from rnnexp.padding import reverse_valid
 from rnnexp.trees import stable_norm
 from rnnexp.types import Array, Params, State, Tree
-from rnnexp.unroll import Probe, reverse_valid
+from rnnexp.unroll import Probe
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch
 
@@ -88,7 +89,7 @@ def zero_slot(cell: Cell, params: Params, steps: int, batch_size: int) -> State:
 
 def probes(apply: Callable[[State, State], State], slots: Sequence[State]) -> list[Probe]:
     """One probe a unit, of `tap`, `norm_tap` or `perturb`."""
-    return [Probe(apply, slot, additive=apply is perturb) for slot in slots]
+    return [Probe(apply, slot, additive=apply is perturb, silent=apply is tap) for slot in slots]
 
 
 def value_grads_adjoints(

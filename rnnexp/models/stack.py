@@ -15,8 +15,9 @@ from rnnexp.cells.base import Cell
 from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
+from rnnexp.padding import last_valid, reverse_valid
 from rnnexp.types import Array, Key, State
-from rnnexp.unroll import Hook, Probe, Unrolled, Watched, last_valid, reverse_valid
+from rnnexp.unroll import Hook, Probe, Unrolled, Watched
 
 MakeCell = Callable[[int, int], Cell]
 """`(input_size, layer) -> Cell`."""

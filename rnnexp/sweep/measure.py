@@ -20,7 +20,8 @@ from rnnexp.config import DURATIONS, flat
 from rnnexp.data.files import cache_dir
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
-from rnnexp.optim import TRACED, Hyper
+from rnnexp.objective import batch_loss
+from rnnexp.optim import BRANCHES, TRACED, Hyper
 from rnnexp.programs import initial_state, stream_keys
 from rnnexp.recipe import Recipe, TrainState
 from rnnexp.registry import Plan
@@ -34,7 +35,7 @@ from rnnexp.tasks.batches import (
     source_arrays,
     training_batch,
 )
-from rnnexp.train import batch_loss, take_step
+from rnnexp.train import take_step
 from rnnexp.trees import tree_bytes
 from rnnexp.types import Array, Key, Tree
 
@@ -120,8 +121,9 @@ def workload(plan: Plan, devices: int) -> str:
         for key, value in flat(plan.config).items()
         if key not in skipped and not key.startswith((*DURATIONS, "eval", "early_stopping"))
     }
+    values |= {key: flat(plan.config)[key] > 0 for key in BRANCHES}
     device = jax.devices()[0]
-    facts = [device.platform, device.device_kind, devices, jax.__version__, values]
+    facts = [device.platform, device.device_kind, devices, jax.__version__, plan.recurrence, values]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

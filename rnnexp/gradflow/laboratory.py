@@ -1,0 +1,223 @@
+"""Everything that can be said of gradient flow at one moment, as one labelled data set.
+
+    data = examine_cell(cell, params, inputs_TxBxI)
+    data.lyapunov.values, data.singular.sel(span=16).values
+
+Lyapunov spectrum, singular values of Jacobian products over growing spans, spectral radius
+and norm of the recurrent matrices, gates near 0 or 1 and their time constants, dead and
+saturated units; of a whole model also the parts of dL/dW by lag and, if asked for, dL_s/dh_t
+as a matrix. How each is computed stands in its own module of `rnnexp.gradflow`.
+
+What is too large for the sequences or the cell at hand (a warm-up, a span, a number of
+exponents) is reduced, and a line of the log says so.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
+from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
+from rnnexp.gradflow.laboratory_data import cell_dataset, model_dataset
+from rnnexp.gradflow.laboratory_figures import ModelFigures, Wanted, cell_figures, model_figures
+from rnnexp.gradflow.laboratory_memory import cell_bytes, laboratory_bytes, require_memory
+from rnnexp.gradflow.laboratory_settings import (
+    Laboratory,
+    choose_examples,
+    fit_unit,
+    shared_steps,
+)
+from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
+from rnnexp.tasks.base import Score
+from rnnexp.types import Array, Batch, Key, Params, State, Tree
+from rnnexp.unroll import initial_state
+
+if TYPE_CHECKING:
+    import xarray
+
+log = logging.getLogger("rnnexp")
+THOROUGH = Laboratory(
+    examples=0, exponents=0, interval_steps=1, product_examples=0, rank=0, products="auto",
+    iterations=64,
+)  # fmt: skip
+"""All examples, exponents and singular values: for a look at one moment, not for every step."""
+
+Scores = Callable[[Array, Batch], Mapping[str, Score]]
+"""The scores of a task; "loss" is what is trained."""
+Measure = Callable[[Tree, Batch, Key], ModelFigures]
+
+
+def examine_cell(
+    cell: Cell,
+    params: Params,
+    inputs_TxBxI: Array,
+    *,
+    start: State | None = None,
+    lengths_B: Array | None = None,
+    settings: Laboratory = THOROUGH,
+    key: Key | None = None,
+) -> "xarray.Dataset":
+    """Everything that can be said of one cell on given inputs.
+
+    Args:
+      start: where the cell begins, leaves (B, ...); None: its initial state.
+      lengths_B: valid steps of every example. Exponents and singular values are those of the
+        steps that all examples have.
+      settings: what is measured; of the inputs `settings.examples`, the longest first.
+      key: of the tangent vectors and start vectors; None: a fixed one.
+
+    Returns:
+      A Dataset with the dimensions exponent, span (steps), rank, matrix, gate and time
+      (steps); the attribute `units` of a variable says its unit.
+
+    Raises:
+      UsageError: inputs of another width than the cell's, or more memory than
+        `settings.memory_gib`.
+    """
+    if inputs_TxBxI.ndim != 3 or inputs_TxBxI.shape[2] != cell.input_size:
+        raise UsageError(
+            f"inputs must have the shape (T, B, {cell.input_size}), not {inputs_TxBxI.shape}"
+        )
+    steps, available, _ = inputs_TxBxI.shape
+    start = initial_state(cell, params, available) if start is None else start
+    index_E = choose_examples(lengths_B, available, settings.examples)
+    if lengths_B is not None:
+        lengths_B = lengths_B[index_E]
+    fitted, notes = fit_unit(
+        settings, cell, params, shared_steps(steps, lengths_B), len(index_E)
+    )  # fmt: skip
+    _say(cell.name, notes)
+    require_memory(settings, cell_bytes(cell, params, steps, len(index_E), fitted), cell.name)
+    figures = cell_figures(
+        cell, params, inputs_TxBxI[:, index_E], {k: v[index_E] for k, v in start.items()},
+        lengths_B, _key(key), fitted=fitted,
+    )  # fmt: skip
+    return cell_dataset(jax.device_get(figures), fitted)
+
+
+def examine_model(
+    model: Model,
+    batch: Batch,
+    scores: Scores,
+    *,
+    settings: Laboratory = THOROUGH,
+    teacher: Teacher | None = None,
+    key: Key | None = None,
+) -> "xarray.Dataset":
+    """Everything that can be said of a model on a batch: of each unit, and of dL/dW by lag.
+
+    Args:
+      scores: as a task has them; `scores(outputs, batch)["loss"]` is trained.
+      settings, key: as of `examine_cell`.
+      teacher: for a network with output feedback; None: it reads its own.
+
+    Returns:
+      As of `examine_cell`, with a dimension `unit`, and with parameter and lag (steps).
+
+    Raises:
+      UsageError: more memory than `settings.memory_gib`.
+    """
+    index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], settings.examples)
+    batch = take_examples(model, batch, jnp.asarray(index_E))
+    graphdef, params = nnx.split(model, nnx.Param)
+    wanted = prepare(settings, model, batch, scores, teacher, "the model")
+    measure = jax.jit(measure_function(graphdef, scores, wanted, teacher))
+    figures = measure(nnx.to_pure_dict(params), batch, _key(key))
+    return model_dataset(jax.device_get(figures), wanted, [unit.name for unit in model.units()])
+
+
+def prepare(
+    settings: Laboratory,
+    model: Model,
+    batch: Batch,
+    scores: Scores,
+    teacher: Teacher | None,
+    name: str,
+) -> Wanted:
+    """What is measured of a model on this batch; logs what is reduced and the memory it takes.
+
+    Raises `UsageError` for more memory than the settings allow.
+    """
+    examples = batch.inputs_TxBxI.shape[1]
+    fits, notes = [], []
+    for unit, span in zip(model.units(), spans(model, batch), strict=True):
+        steps = shared_steps(span.steps, span.lengths_B)
+        params = unit.layer.params()
+        fitted, more = fit_unit(settings, unit.layer.cell, params, steps, examples)
+        fits.append(fitted)
+        notes += more
+    if settings.examples > examples:
+        notes.append(f"examples {settings.examples} reduced to {examples}, those there are")
+    if settings.lag_examples > examples:
+        notes.append(f"lag_examples {settings.lag_examples} reduced to {examples}, the examples")
+    lag_examples = min(settings.lag_examples, examples)
+    edges = halving_edges(longest_lag(model, batch)) if lag_examples else ()
+    wanted = Wanted(tuple(fits), lag_examples, edges, settings.adjoint_matrix)
+    _say(name, list(dict.fromkeys(notes)))
+    losses = (position_losses(scores, mean=True), position_losses(scores, mean=False))
+    require_memory(settings, laboratory_bytes(model, batch, wanted, *losses, teacher), name)
+    return wanted
+
+
+def measure_function(
+    graphdef: Any, scores: Scores, wanted: Wanted, teacher: Teacher | None
+) -> Measure:
+    """The program `(params, batch, key) -> figures` of a model, to be compiled."""
+    losses = (position_losses(scores, mean=True), position_losses(scores, mean=False))
+
+    def measure(params: Tree, batch: Batch, key: Key) -> ModelFigures:
+        model = nnx.merge(graphdef, params)
+        return model_figures(model, batch, *losses, key, wanted, teacher)
+
+    return measure
+
+
+def position_losses(scores: Scores, *, mean: bool) -> Losses:
+    """What a task's loss is made of, position by position, as far as gradients can tell.
+
+    Each is the loss's slope by the outputs of that position, held, times those outputs: so
+    it has the gradient of the loss through that position, and all together have the whole.
+
+    Args:
+      mean: the mean over examples of the sum over positions is the loss that is trained;
+        else that sum is an example's total.
+    """
+
+    def losses(outputs: Array, batch: Batch) -> Array:
+        def loss(outputs: Array) -> Array:
+            score = scores(outputs, batch)["loss"]
+            total = jnp.sum(score.total_B)
+            return total * score.count_B.size / jnp.sum(score.count_B) if mean else total
+
+        slope = jax.grad(loss)(jax.lax.stop_gradient(outputs))
+        each = jnp.sum(slope * outputs, -1)
+        return each if each.ndim == 2 else each[None]
+
+    return losses
+
+
+def halving_edges(longest: int) -> tuple[int, ...]:
+    """Bins of lags that halve: the last one holds the longer half of all lags.
+
+    The largest lag of each, ascending: 0, 1, 2, ..., longest / 4, longest / 2, longest.
+    """
+    edges = {0}
+    while longest > 0:
+        edges.add(longest)
+        longest //= 2
+    return tuple(sorted(edges))
+
+
+def _say(name: str, notes: Sequence[str]) -> None:
+    for note in notes:
+        log.info("laboratory of %s: %s", name, note)
+
+
+def _key(key: Key | None) -> Key:
+    return jax.random.key(0) if key is None else key

@@ -1,0 +1,238 @@
+"""The laboratory's numbers: one program for all units of a model. No input or output.
+
+The model runs once, watched; every unit is then looked at along its own trajectory. Noise
+is off, time is run through step by step, and what a step does besides the cell (zoneout's
+mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rnnexp.cells.base import Cell
+from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
+from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
+from rnnexp.gradflow.laboratory_settings import Fitted, counters
+from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
+from rnnexp.gradflow.matrices import recurrent_matrices, spectral_norm
+from rnnexp.gradflow.products import ProductSpectrum, jacobian_products
+from rnnexp.gradflow.rows import Losses, Model, Teacher, apply, spans, stacks
+from rnnexp.gradflow.saturation import (
+    GateSaturation,
+    HiddenSaturation,
+    gate_saturation,
+    hidden_saturation,
+    kept_share,
+    time_constant,
+)
+from rnnexp.models.noise import teacher as teacher_hook
+from rnnexp.models.noise import zoneout
+from rnnexp.models.structure import Structure
+from rnnexp.trees import stable_norm
+from rnnexp.types import Array, Batch, Key, Params, State
+from rnnexp.unroll import Path, Watched, unroll
+
+
+class UnitFigures(NamedTuple):
+    """What is known of one unit; None where it cannot be known.
+
+    `matrices` are the recurrent matrices themselves: their eigenvalues are found on the host.
+    `norms` are their largest singular values; `constant_T` is in steps.
+    """
+
+    spectrum: Spectrum | None
+    products: ProductSpectrum | None
+    matrices: Mapping[str, Array]
+    norms: Mapping[str, Array]
+    gates: GateSaturation
+    constant_T: Array | None
+    hidden: HiddenSaturation
+
+
+class LagFigures(NamedTuple):
+    """Norms of dL/dW, by `unit/parameter`: of the part of every bin of lags, and of all."""
+
+    parts: Mapping[str, Array]
+    total: Mapping[str, Array]
+
+
+class ModelFigures(NamedTuple):
+    """Of a whole model: every unit, the parts of dL/dW by lag, dL_s/dh_t by unit."""
+
+    units: Sequence[UnitFigures]
+    lags: LagFigures | None
+    adjoints: Mapping[str, Array] | None
+
+
+class Wanted(NamedTuple):
+    """What is measured of a model: of each unit, and of how many examples the rest.
+
+    Static: `lag_edges` are the largest lags of the bins; none: without lags.
+    """
+
+    units: tuple[Fitted, ...]
+    lag_examples: int
+    lag_edges: tuple[int, ...]
+    adjoint_matrix: bool
+
+
+@partial(jax.jit, static_argnames=("cell", "fitted"))
+def cell_figures(
+    cell: Cell,
+    params: Params,
+    x_TxBxI: Array,
+    start: State,
+    lengths_B: Array | None,
+    key: Key,
+    *,
+    fitted: Fitted,
+) -> UnitFigures:
+    """The figures of a cell that is driven by inputs."""
+    run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, keep_states=True)
+    assert run.states is not None
+    seen = Watched(x_TxBxI, start, run.states)
+    return unit_figures(cell, cell, params, seen, lengths_B, key, fitted, backward=False)
+
+
+def model_figures(
+    model: Model,
+    batch: Batch,
+    losses: Losses,
+    row_losses: Losses,
+    key: Key,
+    wanted: Wanted,
+    teacher: Teacher | None = None,
+) -> ModelFigures:
+    """The figures of a model; to be compiled by whoever calls it.
+
+    Args:
+      losses: whose mean over the examples is the L of dL/dW.
+      row_losses: the L_s of dL_s/dh_t.
+    """
+    model = step_by_step(model)
+    taught = None if teacher is None else teacher(batch)
+    watched = apply(model, batch, teacher=teacher, watch=True).watched
+    structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
+    rows = zip(
+        model.units(), structures, watched, spans(model, batch), wanted.units, strict=True
+    )  # fmt: skip
+    units = []
+    for number, (unit, structure, seen, span, fitted) in enumerate(rows):
+        cell, params = unit.layer.cell, unit.layer.params()
+        whole, driven = whole_step(cell, structure, seen, taught)
+        units.append(
+            unit_figures(
+                cell, whole, params, driven, span.lengths_B, jax.random.fold_in(key, number),
+                fitted, backward=unit.backward,
+            )
+        )  # fmt: skip
+    lags = adjoints = None
+    if wanted.lag_edges:
+        part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
+        found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+        total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
+        lags = LagFigures(lag_norms(found), total)
+    if wanted.adjoint_matrix:
+        one = take_examples(model, batch, jnp.zeros(1, jnp.int32))
+        leaf = model.units()[0].layer.cell.hidden
+        adjoints = adjoint_matrix(model, one, row_losses, leaf=leaf, teacher=teacher)
+    return ModelFigures(units, lags, adjoints)
+
+
+def unit_figures(
+    cell: Cell,
+    whole: Cell,
+    params: Params,
+    seen: Watched,
+    lengths_B: Array | None,
+    key: Key,
+    fitted: Fitted,
+    *,
+    backward: bool,
+) -> UnitFigures:
+    """The figures of one unit along a trajectory.
+
+    Args:
+      whole: the cell with all that a step of it does, which `seen.inputs_TxBxI` are for.
+    """
+    key_tangent, key_krylov = jax.random.split(key)
+    x_TxBxI = seen.inputs_TxBxI[: fitted.steps]
+    spectrum = products = None
+    if fitted.exponents:
+        spectrum = lyapunov_spectrum(
+            whole, params, x_TxBxI, count=fitted.exponents, warmup_steps=fitted.warmup_steps,
+            interval_steps=fitted.interval_steps, key=key_tangent, start=seen.start,
+            leave_out=counters(cell),
+        )  # fmt: skip
+    if fitted.spans:
+        few = fitted.product_examples
+        products = jacobian_products(
+            whole, params, x_TxBxI[:, :few], count=fitted.rank, spans=fitted.spans,
+            starts=(fitted.begin,), method=fitted.products, iterations=fitted.iterations,
+            state={leaf: value[:few] for leaf, value in seen.start.items()}, key=key_krylov,
+        )  # fmt: skip
+    own = seen._replace(inputs_TxBxI=seen.inputs_TxBxI[..., : cell.input_size])
+    gates = gate_saturation(cell, params, own, lengths_B, backward=backward)
+    kept_T = kept_share(cell, gates)
+    matrices = recurrent_matrices(cell, params)
+    return UnitFigures(
+        spectrum,
+        products,
+        matrices,
+        {name: spectral_norm(matrix) for name, matrix in matrices.items()},
+        gates,
+        None if kept_T is None else time_constant(kept_T),
+        hidden_saturation(seen.states[cell.hidden], lengths_B),
+    )
+
+
+def step_by_step(model: Model) -> Model:
+    """A copy of a model that runs through time by the plain scan."""
+    copy = nnx.clone(model)
+    for stack in stacks(copy):
+        path = Path(cut_steps=stack.structure.path.cut_steps)
+        stack.structure = dataclasses.replace(stack.structure, path=path)
+    return copy
+
+
+def whole_step(
+    cell: Cell, structure: Structure, seen: Watched, taught_TxBxO: Array | None
+) -> tuple[Cell, Watched]:
+    """A cell that does alone what a step does in evaluation, and the inputs for it.
+
+    Zoneout's mean is part of its transition. What a teacher shows comes with its inputs.
+    """
+    whole = cell
+    if structure.zoneout:
+        whole = _zoned_out(whole, structure.zoneout)
+    if taught_TxBxO is None or cell.feedback is None:
+        return whole, seen
+    leaf, size = cell.feedback, cell.input_size
+    before = teacher_hook(leaf, taught_TxBxO, taught_TxBxO.shape[0]).before
+    assert before is not None
+    steps = jnp.arange(seen.inputs_TxBxI.shape[0], dtype=jnp.int32)
+    shown = jax.vmap(lambda t: before({}, t)[leaf])(steps)
+    untaught = whole.transition
+
+    def transition(params: Params, state: State, x: Array) -> State:
+        return untaught(params, {**state, leaf: x[size:]}, x[:size])
+
+    whole = dataclasses.replace(
+        whole, input_size=size + shown.shape[-1], transition=transition, states=None
+    )
+    return whole, seen._replace(inputs_TxBxI=jnp.concatenate([seen.inputs_TxBxI, shown], -1))
+
+
+def _zoned_out(cell: Cell, share: float) -> Cell:
+    after = zoneout(cell, share, None).after
+    assert after is not None
+
+    def transition(params: Params, state: State, x_I: Array) -> State:
+        return after(state, cell.transition(params, state, x_I), jnp.zeros((), jnp.int32))
+
+    return dataclasses.replace(cell, transition=transition, states=None)

@@ -1,0 +1,94 @@
+"""How much memory the laboratory takes, from shapes alone, and whether that is too much."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
+from rnnexp.gradflow.adjoint_matrix import matrix_bytes
+from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
+from rnnexp.gradflow.laboratory_figures import Wanted
+from rnnexp.gradflow.laboratory_settings import Fitted, Laboratory
+from rnnexp.gradflow.products import EXACT_BYTES, product_bytes
+from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
+from rnnexp.gradflow.tangent import tangent_bytes
+from rnnexp.trees import tree_bytes
+from rnnexp.types import Batch, Params
+
+log = logging.getLogger("rnnexp")
+COPIES = 3
+"""Of every trajectory: the watched one, that one step earlier, and the one of the products."""
+
+
+class Need(NamedTuple):
+    """Bytes that a part of the laboratory takes, what it is, and what makes it less."""
+
+    size: int
+    what: str
+    remedy: str
+
+
+def laboratory_bytes(
+    model: Model,
+    batch: Batch,
+    wanted: Wanted,
+    losses: Losses,
+    row_losses: Losses,
+    teacher: Teacher | None = None,
+) -> list[Need]:
+    """What every part of `model_figures` takes; arguments as there. Together a bound.
+
+    The compiled program and the model's own weights come on top.
+    """
+    needs: list[Need] = []
+    examples = batch.inputs_TxBxI.shape[1]
+    rows = zip(model.units(), spans(model, batch), wanted.units, strict=True)
+    for unit, span, fitted in rows:
+        cell, params = unit.layer.cell, unit.layer.params()
+        needs += cell_bytes(cell, params, span.steps, examples, fitted)
+    if wanted.lag_edges:
+        part = take_examples(model, batch, jax.numpy.arange(wanted.lag_examples))
+        size = lag_bytes(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+        needs.append(Need(size, "the parts of dL/dW by lag", "lower laboratory.lag_examples"))
+    if wanted.adjoint_matrix:
+        one = take_examples(model, batch, jax.numpy.zeros(1, int))
+        leaf = model.units()[0].layer.cell.hidden
+        size = matrix_bytes(model, one, row_losses, leaf=leaf, teacher=teacher)
+        needs.append(Need(size, "dL_s/dh_t as a matrix", "turn laboratory.adjoint_matrix off"))
+    return needs
+
+
+def cell_bytes(
+    cell: Cell, params: Params, steps: int, examples: int, fitted: Fitted
+) -> list[Need]:
+    """What every part of the figures of one unit takes, on sequences of so many steps."""
+    state = jax.eval_shape(cell.init_state, params)
+    dtype, few = state[cell.hidden].dtype, fitted.product_examples
+    step = tree_bytes(state) + cell.input_size * dtype.itemsize
+    needs = [Need(COPIES * steps * examples * step, "trajectories", "lower laboratory.examples")]
+    if fitted.exponents:
+        size = tangent_bytes(cell, params, examples, fitted.exponents, dtype)
+        needs.append(Need(size, "Lyapunov exponents", "lower laboratory.exponents"))
+    if fitted.spans:
+        exact = product_bytes(cell, params, few)
+        size = few * 4 * (fitted.iterations or 0) * tree_bytes(state)
+        if fitted.products == "exact" or (fitted.products == "auto" and exact <= EXACT_BYTES):
+            size = exact
+        needs.append(Need(size, "singular values", "lower laboratory.product_examples"))
+    return needs
+
+
+def require_memory(settings: Laboratory, needs: Sequence[Need], name: str) -> None:
+    """Say what measuring `name` takes; `UsageError` if that is more than the settings allow."""
+    total, most = sum(need.size for need in needs), max(needs)
+    log.info("laboratory of %s: measuring takes up to %.1f MiB", name, total / 2**20)
+    if total > settings.memory_gib * 2**30:
+        raise UsageError(
+            f"measuring {name} takes up to {total / 2**30:.2f} GiB, more than "
+            f"laboratory.memory_gib = {settings.memory_gib:g}; most of it "
+            f"({most.size / 2**30:.2f} GiB) is for {most.what}: {most.remedy}, or raise "
+            "laboratory.memory_gib"
+        )

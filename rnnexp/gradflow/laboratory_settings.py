@@ -1,0 +1,173 @@
+"""What the laboratory measures, and how that is cut to sequences and cells of a given size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.gradflow import tangent
+from rnnexp.gradflow.products import METHODS
+from rnnexp.types import Array, Params
+
+COUNTERS = {"clockwork": ("t",)}
+"""By cell, leaves of the state that only count steps; tangent vectors leave them out."""
+AT_LEAST_ONE = ("interval_steps", "longest_span", "iterations")
+NOT_NEGATIVE = (
+    "examples", "exponents", "warmup_steps", "product_examples", "rank", "lag_examples",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laboratory:
+    """What is measured, and how thoroughly.
+
+    Attributes:
+      examples: trajectories for the Lyapunov spectrum and the gates; 0: all there are.
+      exponents: how many Lyapunov exponents; 0: all that the state has.
+      warmup_steps, interval_steps: as of `lyapunov_spectrum`.
+      longest_span: singular values of dh_{t+k}/dh_t for k = 1, 2, 4, ... up to it.
+      rank: how many singular values; 0: all.
+      product_examples: trajectories for them; 0: as many as `examples`.
+      products: by which method, as of `jacobian_products`.
+      iterations: of its Krylov way, at least the rank and at most the size of the state.
+      lag_examples: examples for the parts of dL/dW by lag; 0: those are left out.
+      adjoint_matrix: also measure dL_s/dh_t of one example; memory grows with T^2.
+      memory_gib: the most that measuring may take.
+    """
+
+    examples: int = 2
+    exponents: int = 8
+    warmup_steps: int = 50
+    interval_steps: int = 4
+    longest_span: int = 64
+    rank: int = 4
+    product_examples: int = 1
+    products: str = "krylov"
+    iterations: int = 16
+    lag_examples: int = 2
+    adjoint_matrix: bool = False
+    memory_gib: float = 2.0
+
+    def __post_init__(self) -> None:
+        require_choice("laboratory.products", self.products, METHODS)
+        for names, least in ((AT_LEAST_ONE, 1), (NOT_NEGATIVE, 0)):
+            for name in names:
+                if getattr(self, name) < least:
+                    raise UsageError(
+                        f"laboratory.{name} must be at least {least}, not {getattr(self, name)}"
+                    )
+        if not self.memory_gib > 0:
+            raise UsageError(f"laboratory.memory_gib must be positive, not {self.memory_gib}")
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """The powers of two up to `longest_span`."""
+        return tuple(2**k for k in range(self.longest_span.bit_length()))
+
+
+class Fitted(NamedTuple):
+    """What is measured of one unit, cut to its sequences and its state.
+
+    Attributes:
+      steps: those that all examples have.
+      exponents: 0 where there are too few steps for any.
+      spans: empty where there is no step.
+      begin: the step, counted in steps done, from which Jacobian products are taken.
+    """
+
+    steps: int
+    exponents: int
+    warmup_steps: int
+    interval_steps: int
+    spans: tuple[int, ...]
+    rank: int
+    product_examples: int
+    begin: int
+    products: str
+    iterations: int | None
+
+
+def choose_examples(lengths_B: Array | None, available: int, count: int) -> np.ndarray:
+    """The numbers of the `count` longest examples (0: all), the first of equal ones, in order."""
+    count = min(count or available, available)
+    if lengths_B is None:
+        return np.arange(count)
+    longest_first = np.argsort(-np.asarray(lengths_B), kind="stable")
+    return np.sort(longest_first[:count])
+
+
+def shared_steps(steps: int, lengths_B: Array | None) -> int:
+    """The steps that all examples have; the lengths must be known."""
+    return steps if lengths_B is None else int(np.min(np.asarray(lengths_B)))
+
+
+def fit_unit(
+    settings: Laboratory, cell: Cell, params: Params, steps: int, examples: int
+) -> tuple[Fitted, list[str]]:
+    """The settings for one unit, and what had to be reduced and why.
+
+    Args:
+      steps: those that all examples have.
+      examples: how many there are.
+    """
+    notes: list[str] = []
+    free = int(tangent.free_directions(cell, params, counters(cell)).sum())
+    size = int(jax.eval_shape(cell.init_state, params)[cell.hidden].size)
+    exponents = _at_most("exponents", settings.exponents, free, "the state's coordinates", notes)
+    rank = _at_most("rank", settings.rank, size, "the hidden units", notes)
+    wanted = settings.product_examples or examples
+    product_examples = _at_most("product_examples", wanted, examples, "the examples", notes)
+    warmup, interval = _stretch(settings, steps, notes)
+    if steps < 2:
+        exponents = 0
+        notes.append(f"no Lyapunov exponents: they take two steps, and all examples have {steps}")
+    spans = tuple(span for span in settings.spans if span <= steps)
+    if len(spans) < len(settings.spans):
+        notes.append(
+            f"longest_span {settings.spans[-1]} reduced to {spans[-1] if spans else 'none'}: all "
+            f"examples have {steps} steps"
+        )
+    iterations = None
+    if settings.products != "exact":
+        iterations = min(size, max(rank, settings.iterations))
+        if settings.iterations < rank:
+            notes.append(f"iterations {settings.iterations} raised to {rank}, the rank")
+    begin = min(warmup, steps - spans[-1]) if spans else 0
+    fitted = Fitted(
+        steps, exponents, warmup, interval, spans, rank, product_examples, begin,
+        settings.products, iterations,
+    )  # fmt: skip
+    return fitted, notes
+
+
+def counters(cell: Cell) -> Sequence[str]:
+    """The leaves of a cell's state that only count steps."""
+    return COUNTERS.get(cell.name, ())
+
+
+def _at_most(name: str, wanted: int, most: int, of: str, notes: list[str]) -> int:
+    """The number wanted (0: all), reduced to the most that there are."""
+    if wanted > most:
+        notes.append(f"{name} {wanted} reduced to {most}, {of}")
+    return min(wanted or most, most)
+
+
+def _stretch(settings: Laboratory, steps: int, notes: list[str]) -> tuple[int, int]:
+    """Warm-up and interval that leave two intervals or more of the steps, if they can."""
+    warmup, interval = settings.warmup_steps, settings.interval_steps
+    most = max(0, min(steps // 2, steps - 2))  # the other half is for the mean
+    if warmup > most:
+        notes.append(f"warmup_steps {warmup} reduced to {most}: all examples have {steps} steps")
+        warmup = most
+    longest = max(1, (steps - warmup) // 2)
+    if interval > longest:
+        notes.append(
+            f"interval_steps {interval} reduced to {longest}: {steps - warmup} steps are left "
+            "after the warm-up"
+        )
+        interval = longest
+    return warmup, interval

@@ -1,0 +1,150 @@
+"""Compiles a kernel for this processor when it is first needed, and keeps the result.
+
+A library holds one cell in one float type, so that the first run of a cell waits some
+seconds once on a machine. It lies in the user's cache folder under a name that stands for
+all that decides its content: the sources, the compiler, JAX's headers, the processor.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from rnnexp.data.files import cache_dir
+
+CELLS = {
+    "lstm": "LstmCell",
+    "gru": "GruCell",
+    "tanh": "TanhCell",
+    "relu": "ReluCell",
+    "linear": "LinearCell",
+}
+"""What can be built, and what C++ calls it."""
+REALS = {"float32": "float", "float64": "double"}
+SOURCES = Path(__file__).parent / "native"
+MARCH = "RNNEXP_MARCH"
+"""Environment variable: the instruction set, as g++'s -march has it; this processor's if unset."""
+log = logging.getLogger("rnnexp")
+
+
+class Library(NamedTuple):
+    """A kernel: the names that XLA knows its calls by, and how many numbers the forward pass
+    keeps for an example and step, by hidden size."""
+
+    forward: str
+    backward: str
+    saved_size: Callable[[int], int]
+
+
+class BuildError(Exception):
+    """No kernel can be had here; the text says why."""
+
+
+@lru_cache(maxsize=32)
+def load(cell: str, dtype: str) -> Library:
+    """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if need be.
+
+    Raises `BuildError` if there is no compiler, or if it fails.
+    """
+    library = ctypes.CDLL(str(_built(cell, dtype)))
+    names = {}
+    for call in ("forward", "backward"):
+        names[call] = f"rnnexp_{cell}_{dtype}_{call}"
+        target = jax.ffi.pycapsule(getattr(library, f"rnnexp_{call}"))
+        jax.ffi.register_ffi_target(names[call], target, platform="cpu")
+    library.rnnexp_saved_size.restype = ctypes.c_int64
+    library.rnnexp_saved_size.argtypes = [ctypes.c_int64]
+    return Library(**names, saved_size=library.rnnexp_saved_size)
+
+
+@lru_cache(maxsize=32)
+def problem(cell: str, dtype: str) -> str:
+    """Why `load` fails; empty if it does not."""
+    try:
+        load(cell, dtype)
+    except BuildError as error:
+        return str(error)
+    return ""
+
+
+def _built(cell: str, dtype: str) -> Path:
+    """The library's file, from the cache or from the compiler."""
+    compiler = _compiler()
+    options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
+    folder = cache_dir() / "kernels"
+    file = folder / f"{cell}-{dtype}-{_fingerprint(compiler, options)}.so"
+    if file.exists():
+        return file
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one compiles
+            if not file.exists():
+                _compile([compiler, *options], file)
+    except OSError as error:
+        raise BuildError(f"cannot write {folder}: {error.strerror}") from error
+    return file
+
+
+def _compile(command: list[str], file: Path) -> None:
+    part = file.with_suffix(f".{os.getpid()}.part")
+    log.info("compiling %s once for this machine", file.name)
+    began = time.monotonic()
+    command = [*command, "-isystem", jax.ffi.include_dir(), str(SOURCES / "kernel.cc")]
+    done = subprocess.run([*command, "-o", str(part)], capture_output=True, text=True)
+    if done.returncode != 0:
+        part.unlink(missing_ok=True)
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        raise BuildError(f"{command[0]} failed: {(errors or [done.stderr.strip()])[0]}")
+    part.replace(file)
+    log.info("compiled in %.1f s: %s", time.monotonic() - began, file)
+
+
+def _compiler() -> str:
+    wanted = os.environ.get("CXX") or "g++"
+    found = shutil.which(wanted)
+    if found is None:
+        raise BuildError(f"no C++ compiler ({wanted}) was found")
+    return found
+
+
+def _options() -> list[str]:
+    options = ["-std=c++17", "-O3", f"-march={os.environ.get(MARCH, 'native')}"]
+    if platform.machine() in ("x86_64", "AMD64"):
+        options.append("-mprefer-vector-width=512")
+    return [*options, "-shared", "-fPIC", "-fvisibility=hidden"]
+
+
+@lru_cache(maxsize=1)
+def _surroundings(compiler: str) -> list[str]:
+    """What the content of a library depends on besides its options."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    texts = [path.read_text() for path in sorted(SOURCES.iterdir())]
+    return [version, importlib.metadata.version("jaxlib"), platform.machine(), _processor(), *texts]
+
+
+def _processor() -> str:
+    """What this processor can do, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    telling = ("flags", "Features", "model name")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(telling)))
+
+
+def _fingerprint(compiler: str, options: list[str]) -> str:
+    facts = "\0".join([*options, *_surroundings(compiler)])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]

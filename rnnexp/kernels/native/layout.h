@@ -1,0 +1,140 @@
+// How weights stand in memory for the products of a step, and how gradients come back.
+#pragma once
+
+#include "cells.h"
+
+namespace rnnexp {
+
+template <class T, class Cell>
+struct Layout {
+  static constexpr int n = Lanes<T>::n;
+  static constexpr int units = Cell::panel_units * n;  // of a panel
+  static constexpr int width = kVectors * n;           // columns of a panel
+  explicit Layout(const Problem& p)
+      : I(p.I), H(p.H), x_end(1 + I), h_end(1 + I + H), depth(h_end + (Cell::has_hn ? 1 : 0)),
+        panels((H + units - 1) / units), padded(panels * units), columns(panels * width),
+        kept(panels * Cell::saved * n), row((depth + n - 1) / n * n + n) {}
+  int64_t I, H;
+  int64_t x_end, h_end, depth;  // the row [1, x, h, 1]: where x and h end, and its length
+  int64_t panels, padded;       // of units
+  int64_t columns;              // of all panels
+  int64_t kept;                 // values saved for the backward pass, of one example and step
+  int64_t row;                  // memory of one row
+};
+
+// Calls f(index in the packed weights, where: 0 b, 1 w_x, 2 w_h, 3 b_hn, index there).
+template <class T, class Cell, class F>
+void for_each_weight(const Layout<T, Cell>& at, F&& f) {
+  constexpr int n = Lanes<T>::n;
+  const int64_t line = Cell::gates * at.H;  // of the matrices
+  for (int64_t p = 0; p < at.panels; ++p)
+    for (int64_t k = 0; k < at.depth; ++k) {
+      const bool of_x = k < at.x_end, last = k >= at.h_end;
+      const int mask = of_x ? Cell::mask_x : last ? Cell::mask_last : Cell::mask_h;
+      for (int v = 0; v < kVectors; ++v) {
+        if (!(mask >> v & 1)) continue;
+        const int64_t first = p * at.units + (Cell::panel_units > 1 ? v * n : 0);
+        const int64_t block = (of_x ? Cell::gate_x(v) : Cell::gate_h(v)) * at.H;
+        const int64_t here = (p * at.depth + k) * at.width + v * n;
+        for (int64_t u = first; u < std::min<int64_t>(first + n, at.H); ++u) {
+          const int64_t to = here + u - first;
+          if (k == 0) f(to, 0, block + u);
+          else if (of_x) f(to, 1, (k - 1) * line + block + u);
+          else if (last) f(to, 3, u);
+          else f(to, 2, (k - at.x_end) * line + block + u);
+        }
+      }
+    }
+}
+
+// Weights as [panel][row of the product][vector][lane], zeros where there is no unit.
+template <class T, class Cell>
+Buffer<T> pack(const Problem& p, const Layout<T, Cell>& at) {
+  Buffer<T> packed(at.panels * at.depth * at.width);
+  const T* from[] = {static_cast<const T*>(p.b), static_cast<const T*>(p.w_x),
+                     static_cast<const T*>(p.w_h), static_cast<const T*>(p.b_hn)};
+  for_each_weight(at, [&](int64_t to, int where, int64_t i) { packed.data()[to] = from[where][i]; });
+  return packed;
+}
+
+// Sums the blocks' gradients, in their order, and puts them where they belong.
+template <class T, class Cell>
+void unpack(const Problem& p, const Layout<T, Cell>& at, std::vector<Buffer<T>>& blocks) {
+  T* total = blocks[0].data();
+  for (size_t block = 1; block < blocks.size(); ++block)
+    for (int64_t i = 0; i < at.panels * at.depth * at.width; ++i) total[i] += blocks[block].data()[i];
+  T* to[] = {static_cast<T*>(p.db), static_cast<T*>(p.dw_x), static_cast<T*>(p.dw_h),
+             static_cast<T*>(p.db_hn)};
+  for_each_weight(at, [&](int64_t from, int where, int64_t i) { to[where][i] = total[from]; });
+}
+
+// Rows `first` to `first + count` of the packed weights as columns, for the way back:
+// [group of four vectors of rows][column that acts on them][vector][lane].
+template <class T, class Cell>
+class Transposed {
+ public:
+  Transposed(const T* packed, const Layout<T, Cell>& at, int64_t first, int64_t count, int mask)
+      : vectors_((count + Lanes<T>::n - 1) / Lanes<T>::n), mask_(mask), panels_(at.panels),
+        depth_(at.panels * __builtin_popcount(mask) * Lanes<T>::n),
+        weights_(depth_ * vectors_ * Lanes<T>::n) {
+    constexpr int n = Lanes<T>::n;
+    for (int64_t j = 0; j < count; ++j) {
+      const int64_t group = j / (kVectors * n), in_group = j % (kVectors * n);
+      T* to = weights_.data() + group * kVectors * n * depth_ + in_group;
+      const int64_t stride = group_vectors(group) * n;
+      int64_t column = 0;
+      for (int64_t p = 0; p < at.panels; ++p)
+        for (int v = 0; v < kVectors; ++v)
+          for (int lane = 0; lane < n && (mask >> v & 1); ++lane)
+            to[column++ * stride] = packed[(p * at.depth + first + j) * at.width + v * n + lane];
+    }
+  }
+
+  // out (rows, padded to whole vectors) += dz (rows, columns) times these weights.
+  void add_product(const T* dz, int64_t columns, int rows, T* out, int64_t out_row) const {
+    for (int64_t group = 0; group * kVectors < vectors_; ++group) {
+      const T* weights = weights_.data() + group * kVectors * Lanes<T>::n * depth_;
+      T* to = out + group * kVectors * Lanes<T>::n;
+      switch (group_vectors(group)) {
+        case 1: add_group<1>(weights, dz, columns, rows, to, out_row); break;
+        case 2: add_group<2>(weights, dz, columns, rows, to, out_row); break;
+        case 3: add_group<3>(weights, dz, columns, rows, to, out_row); break;
+        default: add_group<4>(weights, dz, columns, rows, to, out_row);
+      }
+    }
+  }
+
+ private:
+  int64_t group_vectors(int64_t group) const {
+    return std::min<int64_t>(kVectors, vectors_ - group * kVectors);
+  }
+
+  template <int Count>
+  void add_group(const T* weights, const T* dz, int64_t columns, int rows, T* out,
+                 int64_t out_row) const {
+    constexpr int n = Lanes<T>::n, all = (1 << Count) - 1;
+    in_tiles(rows, [&](int first, auto tile) {
+      constexpr int R = decltype(tile)::value;
+      Vec<T> acc[R][kVectors];
+      for (int r = 0; r < R; ++r)
+        for (int v = 0; v < Count; ++v) acc[r][v] = load(out + (first + r) * out_row + v * n);
+      const T* a = dz + first * columns;
+      const T* b = weights;
+      for (int64_t p = 0; p < panels_; ++p)
+        for (int v = 0; v < kVectors; ++v)
+          if (mask_ >> v & 1) {
+            multiply<R, all, T>(acc, a + (p * kVectors + v) * n, columns, 1, b, Count * n, n);
+            b += Count * n * n;
+          }
+      for (int r = 0; r < R; ++r)
+        for (int v = 0; v < Count; ++v) store(out + (first + r) * out_row + v * n, acc[r][v]);
+    });
+  }
+
+  int64_t vectors_;
+  int mask_;
+  int64_t panels_, depth_;
+  Buffer<T> weights_;
+};
+
+}  // namespace rnnexp

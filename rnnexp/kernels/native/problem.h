@@ -1,0 +1,33 @@
+// What one call computes: sizes, weights, sequences, results. Shapes as in `recurrent.py`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace rnnexp {
+
+// Pointers are to numbers of the type that the kernel is built for.
+struct Problem {
+  int64_t T, B, I, H;
+  const void *x, *w_x, *w_h, *b, *b_hn;   // (T,B,I) (I,G*H) (H,G*H) (G*H) (H): the last of GRU only
+  const void *h0, *c0;                    // (B,H); c0 of LSTM only
+  const int32_t* lengths;                 // (B), or null: all T
+  void *h, *c_last, *saved;               // (T,B,H) (B,H) (T,B,saved_size): the last null without gradients
+  // Of the backward pass.
+  const void *dh, *dc_last;               // cotangents of h and c_last
+  void *dx, *dw_x, *dw_h, *db, *db_hn, *dh0, *dc0;  // dx null if not wanted
+  void *tap_h, *tap_c;                    // (T,B,H), cotangents of every state, or null
+};
+
+// Runs tasks 0 ... n - 1, in any order, on any threads.
+using Parallel = std::function<void(int n, const std::function<void(int)>& task)>;
+
+// Examples are divided into the same blocks on every machine, whatever the number of
+// threads, so that sums over the batch have one order.
+inline int block_count(int64_t B) {
+  if (B < 16) return 1;
+  int64_t n = B / 32;
+  return static_cast<int>(n < 2 ? 2 : n > 16 ? 16 : n);
+}
+
+}  // namespace rnnexp

@@ -1,0 +1,169 @@
+"""A cell over a whole batch of sequences in one compiled call, on a CPU.
+
+XLA runs a scan over time as dozens of small operations a step, each of which reads and
+writes memory and uses one thread; the kernel (C++, in `native/`) keeps states and weights in
+the cache, forms products and gates together, divides the batch once over the threads, and
+sums the gradient of the weights several steps at a time. The mathematics are those of the
+cell's `transition`: values, gradients and adjoints are held to the scan in the tests.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.kernels import build
+from rnnexp.types import Array, Params, State
+
+
+class Static(NamedTuple):
+    """What is fixed of a call: the cell, how many threads may work, whether adjoints are wanted."""
+
+    cell: str
+    threads: int
+    taps: bool
+
+
+def recurrence(
+    cell: str,
+    params: Params,
+    inputs_TxBxI: Array,
+    state: State,
+    *,
+    lengths_B: Array | None = None,
+    slots: State | None = None,
+    threads: int | None = None,
+) -> tuple[Array, State]:
+    """The hidden states after every step, (T, B, H), and the final state.
+
+    Args:
+      cell: one of `build.CELLS`; `params` and `state` are those of the cell of that name.
+      lengths_B: int32; from there on a sequence's state is held.
+      slots: zeros (T, B, H) by state leaf; the derivative by them is dL/ds_t.
+      threads: how many may work on the batch at once; None: this device's share of the
+        cores. It changes no result.
+
+    Raises:
+      BuildError: there is no kernel; see `build.load`.
+    """
+    given = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
+    weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
+    static = Static(cell, threads or threads_of_a_device(), slots is not None)
+    start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
+    h_TxBxH, c_BxH = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
+    final = {"h": h_TxBxH[-1]} | ({"c": c_BxH} if cell == "lstm" else {})
+    return h_TxBxH, final
+
+
+def threads_of_a_device() -> int:
+    """This device's share of the processor's cores, at least 1."""
+    return max(1, len(os.sched_getaffinity(0)) // jax.local_device_count())
+
+
+Start = tuple[Array, Array]
+Result = tuple[Array, Array]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(
+    static: Static,
+    weights: Mapping[str, Array],
+    x_TxBxI: Array,
+    start: Start,
+    lengths_B: Array | None,
+    slots: State,
+) -> Result:
+    del slots
+    return _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=0)[:2]
+
+
+def _run_forward(
+    static: Static, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
+) -> tuple[Result, Any]:
+    """The values, and what the backward pass needs of them."""
+    del slots
+    # whether dL/dx is wanted is said by the structure, as leaves become traced arrays
+    with_dx = {"dx": ()} if x_TxBxI.perturbed else {}
+    weights, x_TxBxI, start, lengths_B = jax.tree.map(
+        lambda leaf: leaf.value, (weights, x_TxBxI, start, lengths_B)
+    )
+    size = build.load(static.cell, x_TxBxI.dtype.name).saved_size(start[0].shape[1])
+    h_TxBxH, c_BxH, saved = _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=size)
+    return (h_TxBxH, c_BxH), (with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved)
+
+
+def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
+    """Cotangents of all arguments."""
+    with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
+    dh_TxBxH, dc_BxH = jax.tree.map(_dense, cotangents, is_leaf=_is_zero)
+    like = jax.ShapeDtypeStruct
+    dtype = x_TxBxI.dtype
+    tap = {leaf: static.taps and (leaf == "h" or static.cell == "lstm") for leaf in ("h", "c")}
+    shapes = [
+        like(x_TxBxI.shape if "dx" in with_dx else (0,), dtype),
+        *(like(weights[name].shape, dtype) for name in ("w_x", "w_h", "b", "b_hn")),
+        *(like(leaf.shape, dtype) for leaf in start),
+        *(like(h_TxBxH.shape if tap[leaf] else (0,), dtype) for leaf in ("h", "c")),
+    ]
+    call = _call("backward", shapes, static, lengths_B)
+    arguments = (*_arguments(weights, x_TxBxI, start, lengths_B), h_TxBxH, saved, dh_TxBxH, dc_BxH)
+    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments)
+    grads = {"w_x": dw_x, "w_h": dw_h, "b": db, "b_hn": db_hn}
+    taps = {"h": tap_h} | ({"c": tap_c} if static.cell == "lstm" else {})
+    dx = dx if "dx" in with_dx else None
+    return grads, dx, (dh0, dc0), None, taps if static.taps else {}
+
+
+_run.defvjp(_run_forward, _run_backward, symbolic_zeros=True)
+
+
+def _forward(
+    static: Static,
+    weights: Mapping[str, Array],
+    x_TxBxI: Array,
+    start: Start,
+    lengths_B: Array | None,
+    *,
+    saved_size: int,
+) -> tuple[Array, Array, Array]:
+    """h (T, B, H), the last c, and what a backward pass needs (none of it if size is 0)."""
+    steps, batch_size, _ = x_TxBxI.shape
+    hidden_size = start[0].shape[1]
+    like = partial(jax.ShapeDtypeStruct, dtype=x_TxBxI.dtype)
+    shapes = [
+        like((steps, batch_size, hidden_size)),
+        like(start[1].shape),
+        like((steps, batch_size, saved_size)),
+    ]
+    call = _call("forward", shapes, static, lengths_B)
+    h_TxBxH, c_BxH, saved = call(*_arguments(weights, x_TxBxI, start, lengths_B))
+    return h_TxBxH, c_BxH, saved
+
+
+def _arguments(
+    weights: Mapping[str, Array], x_TxBxI: Array, start: Start, lengths_B: Array | None
+) -> tuple[Array, ...]:
+    """The first eight arguments of both calls."""
+    lengths = jnp.zeros(0, jnp.int32) if lengths_B is None else lengths_B
+    named = (weights[name] for name in ("w_x", "w_h", "b", "b_hn"))
+    return (x_TxBxI, *named, *start, lengths)
+
+
+def _call(name: str, shapes: list[Any], static: Static, lengths_B: Array | None) -> Any:
+    """The compiled function, with its attributes."""
+    name = getattr(build.load(static.cell, shapes[0].dtype.name), name)
+    call = jax.ffi.ffi_call(name, shapes, vmap_method="sequential")
+    return partial(call, threads=np.int64(static.threads), has_lengths=lengths_B is not None)
+
+
+def _is_zero(leaf: Any) -> bool:
+    return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
+
+
+def _dense(leaf: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf

@@ -1,0 +1,34 @@
+"""Sequences of unequal lengths in one batch: valid steps first, padding behind them."""
+
+import jax.numpy as jnp
+
+from rnnexp.types import Array
+
+
+def hold(valid_B: Array, new: Array, old: Array) -> Array:
+    """`new` where the step is valid, `old` elsewhere."""
+    return jnp.where(valid_B.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+
+def take_steps(x_TxBx: Array, index_TxB: Array) -> Array:
+    """Rows `index` of every example."""
+    index = index_TxB.reshape(*index_TxB.shape, *(1,) * (x_TxBx.ndim - 2))
+    return jnp.take_along_axis(x_TxBx, index, axis=0)
+
+
+def last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:
+    """The rows of each sequence's last valid step, (B, I)."""
+    if lengths_B is None:
+        return x_TxBxI[-1]
+    return take_steps(x_TxBxI, jnp.maximum(lengths_B - 1, 0)[None, :])[0]
+
+
+def reverse_valid(x_TxB: Array, lengths_B: Array | None) -> Array:
+    """Every sequence backwards within its valid part; the padding stays where it is."""
+    steps = x_TxB.shape[0]
+    if lengths_B is None:
+        return x_TxB[::-1]
+    t_Tx1 = jnp.arange(steps, dtype=lengths_B.dtype)[:, None]
+    length_1xB = lengths_B[None, :]
+    index_TxB = jnp.where(t_Tx1 < length_1xB, length_1xB - 1 - t_Tx1, t_Tx1)
+    return take_steps(x_TxB, index_TxB)
