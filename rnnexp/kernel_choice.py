@@ -22,6 +22,9 @@ SINGLE_STEPS = (
     "regularizer.omega",
 )
 """Keys that, unless 0 or False, do something between two steps or keep what is between them."""
+LARGE_WEIGHTS = 1 << 20
+"""From so many bytes of a cell's weights on its scan is as fast: each thread of the kernel reads
+all of them at every step, and they no longer stay in its own cache."""
 log = logging.getLogger("rnnexp")
 
 
@@ -54,6 +57,8 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
         section, name = key.split(".")
         if config[section][name]:
             return f"config.{key} needs single steps"
+    if cell.parameter_count * jnp.zeros(()).dtype.itemsize > LARGE_WEIGHTS:
+        return f"with {cell.parameter_count:,} weights a scan is as fast"
     return build.problem(cell.kernel, jnp.zeros(()).dtype.name)
 
 

@@ -16,10 +16,10 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
-from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
 from rnnexp.gradflow.laboratory_settings import Fitted, counters
+from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
 from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
-from rnnexp.gradflow.matrices import recurrent_matrices, spectral_norm
+from rnnexp.gradflow.matrices import recurrent_matrices
 from rnnexp.gradflow.products import ProductSpectrum, jacobian_products
 from rnnexp.gradflow.rows import Losses, Model, Teacher, apply, spans, stacks
 from rnnexp.gradflow.saturation import (
@@ -41,14 +41,13 @@ from rnnexp.unroll import Path, Watched, unroll
 class UnitFigures(NamedTuple):
     """What is known of one unit; None where it cannot be known.
 
-    `matrices` are the recurrent matrices themselves: their eigenvalues are found on the host.
-    `norms` are their largest singular values; `constant_T` is in steps.
+    `matrices` are the recurrent matrices themselves, whose eigenvalues and norms are found on
+    the host; `constant_T` is in steps.
     """
 
     spectrum: Spectrum | None
     products: ProductSpectrum | None
     matrices: Mapping[str, Array]
-    norms: Mapping[str, Array]
     gates: GateSaturation
     constant_T: Array | None
     hidden: HiddenSaturation
@@ -179,12 +178,10 @@ def unit_figures(
     own = seen._replace(inputs_TxBxI=seen.inputs_TxBxI[..., : cell.input_size])
     gates = gate_saturation(cell, params, own, lengths_B, backward=backward)
     kept_T = kept_share(cell, gates)
-    matrices = recurrent_matrices(cell, params)
     return UnitFigures(
         spectrum,
         products,
-        matrices,
-        {name: spectral_norm(matrix) for name, matrix in matrices.items()},
+        recurrent_matrices(cell, params),
         gates,
         None if kept_T is None else time_constant(kept_T),
         hidden_saturation(seen.states[cell.hidden], lengths_B),
@@ -223,7 +220,7 @@ def whole_step(
         return untaught(params, {**state, leaf: x[size:]}, x[:size])
 
     whole = dataclasses.replace(
-        whole, input_size=size + shown.shape[-1], transition=transition, states=None
+        whole, input_size=size + shown.shape[-1], transition=transition, states=None, kernel=None
     )
     return whole, seen._replace(inputs_TxBxI=jnp.concatenate([seen.inputs_TxBxI, shown], -1))
 
@@ -235,4 +232,4 @@ def _zoned_out(cell: Cell, share: float) -> Cell:
     def transition(params: Params, state: State, x_I: Array) -> State:
         return after(state, cell.transition(params, state, x_I), jnp.zeros((), jnp.int32))
 
-    return dataclasses.replace(cell, transition=transition, states=None)
+    return dataclasses.replace(cell, transition=transition, states=None, kernel=None)

@@ -53,18 +53,23 @@ def with_output_leaf(cell: Cell) -> Cell:
         return cell.output(params, own(state), x_I) + state[OUTPUT]
 
     return dataclasses.replace(
-        cell, init_state=init_state, transition=transition, output=output, states=None
+        cell,
+        init_state=init_state,
+        transition=transition,
+        output=output,
+        states=None,
+        kernel=None,
     )
 
 
 def instrumented(model: Model) -> Model:
     """A copy of a model, with the same values, whose cells' outputs can be probed.
 
-    It scans step by step: parallel paths have no place for a probe on every leaf.
+    It scans step by step: other paths have no place for a probe on every leaf.
     """
     copy = nnx.clone(model)
     for stack in stacks(copy):
-        path = stack.structure.path._replace(associative=False)
+        path = stack.structure.path._replace(associative=False, kernel=False)
         stack.structure = dataclasses.replace(stack.structure, path=path)
         for layer in stack.layers:
             layer.cell = with_output_leaf(layer.cell)
