@@ -1,0 +1,68 @@
+"""The contenders, and the process that each of them runs in.
+
+`python -m rnnexp.bench.contender NAME` reads a JSON line a command from its input, such as
+{"workload": "W1", "cell": "lstm", "seconds": 2.0}, and answers each with a JSON line: the
+milliseconds of a step, or an error. Only one contender works at a time.
+"""
+
+import importlib.util
+import json
+import logging
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from rnnexp.bench import ours, peers
+from rnnexp.bench.floor import matrix_rate
+from rnnexp.bench.ours import Run
+from rnnexp.bench.workloads import WORKLOADS, Workload
+
+CONTENDERS: dict[str, Callable[[Workload, str], Run]] = {
+    "rnnexp": ours.training_loop,
+    "rnnexp, bare step": ours.bare_step,
+    "rnnexp, scan": ours.scan_loop,
+    "flax.linen.RNN": peers.linen,
+    "flax.nnx.RNN": peers.nnx,
+    "torch.nn": peers.torch,
+}
+PEERS = {"flax.linen.RNN": "flax", "flax.nnx.RNN": "flax", "torch.nn": "torch"}
+"""Those of other libraries, and the package that must be there."""
+FLOOR = "matrix rate"
+
+
+def missing(name: str) -> bool:
+    """Whether the package of a contender is not installed."""
+    return name in PEERS and importlib.util.find_spec(PEERS[name]) is None
+
+
+@lru_cache(maxsize=1)
+def _made(name: str, workload: str, cell: str) -> Run:
+    """The contender for one workload; the one before is forgotten, and its memory freed."""
+    return CONTENDERS[name](WORKLOADS[workload], cell)
+
+
+def answer(name: str, command: dict[str, Any]) -> dict[str, Any]:
+    """What a contender answers to a command."""
+    work, cell, seconds = command["workload"], command["cell"], command["seconds"]
+    if name == FLOOR:
+        return {"flops": matrix_rate(WORKLOADS[work], cell, seconds)}
+    steps, spent = _made(name, work, cell)(seconds)
+    return {"ms": 1e3 * spent / steps, "steps": steps}
+
+
+def main() -> None:
+    """Answer commands until the input ends."""
+    logging.getLogger("rnnexp").setLevel(logging.INFO)
+    out, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not an answer
+    for line in sys.stdin:
+        try:
+            reply = answer(sys.argv[1], json.loads(line))
+        except Exception as error:  # of whatever library; the benchmark goes on without it
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        out.write(json.dumps(reply) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The floor under every time: the rate at which this machine multiplies matrices of a size."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.bench.workloads import GATES, Workload
+from rnnexp.types import Array
+
+REPEATS = 64
+
+
+def matrix_rate(work: Workload, cell: str, seconds: float) -> float:
+    """Operations a second of the product that a step of the recurrence is, (B, H) @ (H, G H).
+
+    The best of what fits into so many seconds: a floor is not an average. The compiled
+    program multiplies again and again, and each product depends on the one before.
+    """
+    columns = GATES[cell] * work.hidden_size
+    h_BxH = jnp.full((work.batch_size, work.hidden_size), 0.01)
+    w_HxG = jnp.full((work.hidden_size, columns), 0.01)
+
+    @jax.jit
+    def products(h_BxH: Array, w_HxG: Array) -> Array:
+        def body(h_BxH: Array, _: None) -> tuple[Array, None]:
+            return (h_BxH @ w_HxG)[:, : work.hidden_size], None
+
+        return jax.lax.scan(body, h_BxH, length=REPEATS)[0]
+
+    jax.block_until_ready(products(h_BxH, w_HxG))
+    flops = 2.0 * work.batch_size * work.hidden_size * columns * REPEATS
+    best, end = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        jax.block_until_ready(products(h_BxH, w_HxG))
+        best = min(best, time.monotonic() - began)
+    return flops / best

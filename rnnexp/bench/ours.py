@@ -1,0 +1,159 @@
+"""rnnexp as a contender: its own training loop, by kernel or by scan, and its bare step."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import FrozenConfigDict
+
+from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
+from rnnexp.config import experiment, finish
+from rnnexp.crew import Crew
+from rnnexp.errors import RunError
+from rnnexp.journal import Journal
+from rnnexp.outcome import Observer, Result, run_path
+from rnnexp.programs import Programs, initial_state, stream_keys
+from rnnexp.recipe import TrainState
+from rnnexp.registry import make_plan, task
+from rnnexp.runlog import RunLog
+from rnnexp.runner import CHUNK_STEPS
+from rnnexp.signals import StopRequest
+from rnnexp.tasks import TASKS
+from rnnexp.tasks.base import Finite, Score, Task
+from rnnexp.tasks.batches import Keys, epoch_order, source_arrays
+from rnnexp.tasks.scores import once
+from rnnexp.train import take_step
+from rnnexp.types import Array, Batch, Tree
+
+Run = Callable[[float], tuple[int, float]]
+"""`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""
+FOREVER = 1_000_000_000
+EPOCH_BATCHES = 1000
+BARE_STEPS = 10
+
+
+def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> Run:
+    """`rnnexp run` as it is, at the default cadence of recording: data, metrics, gradients.
+
+    Evaluations and checkpoints, which are no part of a training step, are off.
+    """
+    going = _training(_config(work, cell, kernel))
+    crew, journal = next(going)
+
+    def run(seconds: float) -> tuple[int, float]:
+        next(going)  # collects the chunk that was left over, and starts another
+        first, began, spent = journal.step, time.monotonic(), 0.0
+        while spent < seconds:
+            next(going)
+            spent = time.monotonic() - began
+        jax.block_until_ready(crew.slots.state)  # nothing goes on while others are timed
+        return journal.step - first, spent
+
+    return run
+
+
+def _training(config: FrozenConfigDict) -> Iterator[tuple[Crew, Journal]]:
+    """The run's crew and journal, once before its first chunk, then after every launch."""
+    with tempfile.TemporaryDirectory(prefix="rnnexp-bench-") as folder:
+        plan = make_plan(config, data_dir=None, chunk_steps=CHUNK_STEPS)
+        journal = Journal(plan, RunLog(run_path(config, Path(folder))), Observer())
+        waiting = [(journal, journal.begin([]))]
+        crew = Crew(Programs(plan), lambda: waiting.pop() if waiting else None, _report)
+        yield crew, journal
+        for _ in crew.rounds(StopRequest()):
+            yield crew, journal
+
+
+def scan_loop(work: Workload, cell: str) -> Run:
+    """The same without the compiled kernel."""
+    return training_loop(work, cell, kernel="scan")
+
+
+def bare_step(work: Workload, cell: str) -> Run:
+    """The compiled training step of `training_loop` alone: no record, no file, no host."""
+    plan = make_plan(_config(work, cell, "auto"), data_dir=None, chunk_steps=CHUNK_STEPS)
+    recipe, keys = plan.recipe, stream_keys(0)
+    streams, arrays = Keys(keys["train"], keys["noise"]), source_arrays(plan.recipe.task.train)
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state: TrainState, arrays: Tree) -> TrainState:
+        order = epoch_order(recipe.task.train, streams.data, state.step, recipe.batch_size)
+
+        def body(state: TrainState, _: None) -> tuple[TrainState, None]:
+            new = take_step(recipe, order, streams, plan.hyper, arrays, state, record=False)
+            return new.state, None
+
+        return jax.lax.scan(body, state, length=BARE_STEPS)[0]
+
+    state = jax.block_until_ready(steps(initial_state(plan), arrays))
+
+    def run(seconds: float) -> tuple[int, float]:
+        nonlocal state
+        count, began, spent = 0, time.monotonic(), 0.0
+        while spent < seconds:
+            state = jax.block_until_ready(steps(state, arrays))
+            count, spent = count + BARE_STEPS, time.monotonic() - began
+        return count, spent
+
+    return run
+
+
+def _report(result: Result, error: BaseException | None) -> None:
+    raise RunError(f"the benchmark's run ended: {result.status}, {result.reason}") from error
+
+
+def _config(work: Workload, cell: str, kernel: str) -> FrozenConfigDict:
+    name = f"bench_{work.name}"
+    if name not in TASKS.names():
+        task(name, modes=("sequence_to_one",))(partial(_task, work))
+    config = experiment(f"{name}/{cell}")
+    config.update_from_flattened_dict(
+        {
+            "cell.hidden_size": work.hidden_size,
+            "model.kernel": kernel,
+            "optimizer.name": "sgd",
+            "optimizer.learning_rate": LEARNING_RATE,
+            "clip.name": "none",
+            "train.batch_size": work.batch_size,
+            "train.duration_steps": FOREVER,
+            "eval.every_steps": FOREVER,
+            "checkpoint.every_steps": FOREVER,
+        }
+    )
+    return finish(config)
+
+
+def _task(work: Workload) -> Task:
+    """One batch of noise, again and again, taken from an epoch of `EPOCH_BATCHES` of it."""
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    examples = work.batch_size
+
+    def take(arrays: Tree, index_B: Array) -> Batch:
+        x_TxBxI, class_B = arrays
+        return Batch(x_TxBxI[:, index_B % examples], class_B[index_B % examples])
+
+    source = Finite((x_TxBxI, class_B), examples * EPOCH_BATCHES, take)
+    return Task(
+        name=f"bench_{work.name}",
+        mode="sequence_to_one",
+        input_size=work.input_size,
+        output_size=CLASSES,
+        num_steps=work.steps,
+        train=source,
+        valid=source,
+        test=source,
+        scores=_scores,
+        baseline={},
+        headline="loss",
+        higher_is_better=False,
+    )
+
+
+def _scores(logits_BxC: Array, batch: Batch) -> dict[str, Score]:
+    losses_B = optax.softmax_cross_entropy_with_integer_labels(logits_BxC, batch.targets)
+    return {"loss": once(losses_B)}

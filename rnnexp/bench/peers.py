@@ -1,0 +1,121 @@
+"""Other libraries as contenders: each its own layer, as its documentation has it used."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnexp.bench.ours import Run
+from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
+from rnnexp.types import Array, Tree
+
+
+def timed(step: Callable[[], None], wait: Callable[[], None]) -> Run:
+    """A contender from a step and from what waits for its result."""
+
+    def run(seconds: float) -> tuple[int, float]:
+        count, began, spent = 0, time.monotonic(), 0.0
+        while spent < seconds:
+            step()
+            wait()
+            count, spent = count + 1, time.monotonic() - began
+        return count, spent
+
+    step()  # compiles
+    wait()
+    return run
+
+
+def linen(work: Workload, cell: str) -> Run:
+    """`flax.linen.RNN` over `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, time-major."""
+    import flax.linen as nn
+
+    kinds: dict[str, Any] = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell, "rnn": nn.SimpleCell}
+    layer: Any = nn.RNN(kinds[cell](work.hidden_size), time_major=True)
+    head: Any = nn.Dense(CLASSES)
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    key_layer, key_head = jax.random.split(jax.random.key(0))
+    params = {
+        "layer": layer.init(key_layer, x_TxBxI),
+        "head": head.init(key_head, jnp.zeros((work.batch_size, work.hidden_size))),
+    }
+
+    def logits(params: Tree, x_TxBxI: Array) -> Array:
+        read: Array = head.apply(params["head"], layer.apply(params["layer"], x_TxBxI)[-1])
+        return read
+
+    return _in_jax(logits, params, x_TxBxI, class_B)
+
+
+def nnx(work: Workload, cell: str) -> Run:
+    """`flax.nnx.RNN` over `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, time-major."""
+    from flax import nnx
+
+    kinds: dict[str, Any] = {
+        "lstm": nnx.OptimizedLSTMCell,
+        "gru": nnx.GRUCell,
+        "rnn": nnx.SimpleCell,
+    }
+    rngs = nnx.Rngs(0)
+    made = kinds[cell](work.input_size, work.hidden_size, rngs=rngs)
+    both = {
+        "layer": nnx.RNN(made, time_major=True, rngs=rngs),
+        "head": nnx.Linear(work.hidden_size, CLASSES, rngs=rngs),
+    }
+    parts: Any = nnx.split(nnx.Dict(both), nnx.Param, ...)
+    graphdef, params, rest = parts
+    carry = made.initialize_carry((work.batch_size, work.input_size), rngs)
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+
+    def logits(params: Tree, x_TxBxI: Array) -> Array:
+        model = nnx.merge(graphdef, params, rest)
+        read: Array = model["head"](model["layer"](x_TxBxI, initial_carry=carry)[-1])
+        return read
+
+    return _in_jax(logits, params, x_TxBxI, class_B)
+
+
+def _in_jax(
+    logits: Callable[[Tree, Array], Array], params: Tree, x_TxBxI: Array, class_B: Array
+) -> Run:
+    """A compiled step that donates the parameters."""
+
+    @partial(jax.jit, donate_argnums=0)
+    def update(params: Tree, x_TxBxI: Array, class_B: Array) -> Tree:
+        def loss(params: Tree) -> Array:
+            read_BxC = logits(params, x_TxBxI)
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(read_BxC, class_B))
+
+        grads = jax.grad(loss)(params)
+        return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, params, grads)
+
+    def step() -> None:
+        nonlocal params
+        params = update(params, x_TxBxI, class_B)
+
+    return timed(step, lambda: jax.block_until_ready(params))
+
+
+def torch(work: Workload, cell: str) -> Run:
+    """`torch.nn.LSTM`, `GRU` or `RNN` on the processor, time-major, `torch.optim.SGD`."""
+    import torch as pt
+
+    pt.manual_seed(0)
+    kinds = {"lstm": pt.nn.LSTM, "gru": pt.nn.GRU, "rnn": pt.nn.RNN}
+    layer = kinds[cell](work.input_size, work.hidden_size)
+    head = pt.nn.Linear(work.hidden_size, CLASSES)
+    optimizer = pt.optim.SGD([*layer.parameters(), *head.parameters()], lr=LEARNING_RATE)
+    x_TxBxI, class_B = (pt.from_numpy(array) for array in draw(work))
+    target_B = class_B.long()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss = pt.nn.functional.cross_entropy(head(layer(x_TxBxI)[0][-1]), target_B)
+        loss.backward()
+        optimizer.step()
+
+    return timed(step, lambda: None)

@@ -1,0 +1,50 @@
+"""The command `bench`: a training step beside other libraries, on the same work."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnexp.commands.output import print_table
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.files import replace_text, to_json
+
+
+def add_bench(command: argparse.ArgumentParser) -> None:
+    """Arguments of `rnnexp bench`."""
+    command.add_argument("--workloads", default="W1,W2,W3,W4", metavar="NAMES", help="W1 to W5")
+    command.add_argument("--cells", default="lstm,gru,rnn", metavar="NAMES")
+    command.add_argument("--rounds", type=int, default=5, help="each has all contenders in turn")
+    command.add_argument("--seconds", type=float, default=2.0, help="of a contender in a round")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="where data go (json)")
+    command.add_argument("--plot", type=Path, metavar="FILE", help="draw it (png, svg, pdf)")
+
+
+def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """`rnnexp bench`."""
+    from rnnexp.bench import results
+    from rnnexp.bench.measure import Row, measure
+    from rnnexp.bench.workloads import GATES, find_workloads
+
+    works = find_workloads(known.workloads)
+    cells = [cell.strip() for cell in known.cells.split(",") if cell.strip()]
+    for cell in cells:
+        require_choice("cell of the benchmark", cell, GATES)
+    if known.rounds < 1 or known.seconds <= 0 or not cells:
+        raise UsageError("--rounds must be at least 1, --seconds above 0, and a cell be named")
+
+    def told(row: Row) -> None:
+        if not known.json:
+            print(results.title(row))
+            print_table("", results.table(row))
+
+    rows = measure(works, cells, rounds=known.rounds, seconds=known.seconds, told=told)
+    data = to_json(results.as_data(rows, rounds=known.rounds, seconds=known.seconds), indent=2)
+    if known.json:
+        print(data)
+    else:
+        print_table("summary", results.summary(rows))
+    if known.output is not None:
+        replace_text(known.output, data + "\n")
+    if known.plot is not None:
+        results.draw(rows, known.plot)
+    return 0
