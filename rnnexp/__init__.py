@@ -18,6 +18,9 @@ _HOMES = {
     "load_runs": "rnnexp.report.frames",
     "load_gradients": "rnnexp.report.frames",
     "load_laboratory": "rnnexp.report.frames",
+    "Laboratory": "rnnexp.gradflow.laboratory_settings",
+    "examine_cell": "rnnexp.gradflow.laboratory",
+    "examine_model": "rnnexp.gradflow.laboratory",
 }
 __all__ = list(_HOMES)
 

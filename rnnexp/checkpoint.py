@@ -1,4 +1,4 @@
-"""Checkpoints through Orbax: the last two, and the best by validation.
+"""Checkpoints through Orbax: the last two, the best by validation, and those kept for good.
 
 Orbax makes a checkpoint appear whole or not at all, but a bit that flips afterwards
 can be read back unnoticed; so each carries the SHA-256 of its arrays, and a damaged one
@@ -8,6 +8,7 @@ is set aside for the one before it.
 import hashlib
 import logging
 import shutil
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,8 @@ from rnnexp.types import Tree
 
 log = logging.getLogger("rnnexp")
 T = TypeVar("T")
-KEPT = {"last": 2, "best": 1}
-"""How many checkpoints of each kind are kept."""
+KEPT: dict[str, int | None] = {"last": 2, "best": 1, "kept": None}
+"""How many checkpoints of each kind are kept; None: all."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,28 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one run, by the number of updates made, under `last` or `best`."""
+    """The checkpoints of one run, by the number of updates made, under the names of `KEPT`."""
 
     def __init__(self, path: Path):
         self.path = path
-        self._managers = {which: _manager(path / which, kept) for which, kept in KEPT.items()}
-        self._saved: Progress | None = None
+        self._managers: dict[str, Any] = {}
+        self._saved: tuple[Progress, str] | None = None
+        for which in ("last", "best"):
+            self._manager(which)
+
+    def _manager(self, which: str) -> Any:
+        """What writes checkpoints of a kind, made when it is first asked for."""
+        if which not in self._managers:
+            self._managers[which] = _manager(self.path / which, KEPT[which])
+        return self._managers[which]
 
     def save(self, which: str, state: Tree, progress: Progress) -> None:
-        """Save under `last` or `best`. Raises `RunError` if it cannot be stored."""
-        manager = self._managers[which]
+        """Save under `last`, `best` or `kept`. Raises `RunError` if it cannot be stored."""
+        manager = self._manager(which)
         if progress.step in manager.all_steps():
             return  # runs are deterministic: it is the same
-        if self._saved == progress and self._copied("last" if which == "best" else "best", which):
+        same = self._saved is not None and self._saved[0] == progress
+        if same and self._copied(which):
             return
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
@@ -69,15 +79,16 @@ class Checkpoints:
         except Exception as error:  # Orbax passes on whatever its storage layers raise
             reason = first_line(error)
             raise RunError(f"cannot save a checkpoint in {self.path}: {reason}") from error
-        self._saved = progress
+        self._saved = progress, which
 
-    def _copied(self, source: str, target: str) -> bool:
-        """Copy the files of the checkpoint just saved under `source` to `target`.
+    def _copied(self, target: str) -> bool:
+        """Copy the files of the checkpoint just saved, of whatever kind, to `target`.
 
         That takes a fraction of the time that Orbax does. False where it cannot be done.
         """
         assert self._saved is not None
-        step = str(self._saved.step)
+        progress, source = self._saved
+        step = str(progress.step)
         part = self.path / target / f".{step}.part"
         try:
             shutil.rmtree(part, ignore_errors=True)
@@ -86,10 +97,11 @@ class Checkpoints:
         except OSError as error:
             log.debug("checkpoint %s/%s is saved anew: %s", target, step, error)
             return False
-        manager = self._managers[target]
+        manager = self._manager(target)
         manager.reload()
-        for old in sorted(manager.all_steps())[: -KEPT[target]]:
-            manager.delete(old)
+        if (most := KEPT[target]) is not None:
+            for old in sorted(manager.all_steps())[:-most]:
+                manager.delete(old)
         return True
 
     def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
@@ -97,31 +109,16 @@ class Checkpoints:
 
         A damaged one is moved to `damaged/`, with a warning, and the one before is taken.
         """
-        manager = self._managers[which]
+        manager = self._manager(which)
         for step in sorted(manager.all_steps(), reverse=True):
             try:
-                return self._restore_step(manager, step, like)
+                return restore_step(manager, step, like)
             except Exception as error:  # damage shows as any kind of error
                 reason = first_line(error)[:200]
                 log.warning("checkpoint %s/%d is damaged (%s)", which, step, reason)
                 self._set_aside(which, step)
                 log.warning("going back to the checkpoint before it")
         return None
-
-    def _restore_step(
-        self, manager: ocp.CheckpointManager, step: int, like: T
-    ) -> tuple[T, Progress]:
-        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        content = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore()
-            ),
-        )
-        progress = Progress(**content.meta["progress"])
-        if digest(content.state, progress) != content.meta["digest"]:
-            raise ValueError("its content does not match its checksum")
-        return content.state, progress
 
     def _set_aside(self, which: str, step: int) -> None:
         target = self.path / "damaged" / f"{which}-{step}"
@@ -131,12 +128,70 @@ class Checkpoints:
             number += 1
             target = target.with_name(f"{which}-{step}-{number}")
         (self.path / which / str(step)).rename(target)
-        self._managers[which].reload()
+        self._manager(which).reload()
 
     def close(self) -> None:
         """Release Orbax's threads."""
         for manager in self._managers.values():
             manager.close()
+
+
+def read_checkpoints(
+    path: Path, like: T, leave_out: Collection[int] = ()
+) -> Iterator[tuple[T, Progress]]:
+    """Every intact checkpoint of a run, of all kinds, by step; the files are left alone.
+
+    A run may be at work on them: one that vanishes or is damaged is passed over with a
+    warning. No step comes twice.
+
+    Args:
+      path: the run's `checkpoints` folder.
+      leave_out: steps that are not wanted.
+    """
+    found = [(step, which) for step, which in stored_steps(path) if step not in leave_out]
+    managers = {which: _manager(path / which, None, read_only=True) for _, which in found}
+    given = -1
+    try:
+        for step, which in found:
+            if step == given:
+                continue
+            try:
+                restored = restore_step(managers[which], step, like)
+            except Exception as error:  # damage shows as any kind of error
+                there = (path / which / str(step)).exists()
+                why = f"is damaged ({first_line(error)[:200]})" if there else "is gone"
+                log.warning("checkpoint %s/%d %s: passed over", which, step, why)
+                continue
+            given = step
+            yield restored
+    finally:
+        for manager in managers.values():
+            manager.close()
+
+
+def stored_steps(path: Path) -> list[tuple[int, str]]:
+    """Step and kind of all checkpoints in a run's `checkpoints` folder, by step."""
+    return sorted(
+        (int(folder.name), which)
+        for which in KEPT
+        for folder in (path / which).glob("*")
+        if folder.name.isdigit()
+    )
+
+
+def restore_step(manager: Any, step: int, like: T) -> tuple[T, Progress]:
+    """The checkpoint of a step; raises any kind of error if it is damaged."""
+    template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    content = manager.restore(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore()
+        ),
+    )
+    progress = Progress(**content.meta["progress"])
+    if digest(content.state, progress) != content.meta["digest"]:
+        raise ValueError("its content does not match its checksum")
+    return content.state, progress
 
 
 def digest(tree: Tree, progress: Progress) -> str:
@@ -149,13 +204,15 @@ def digest(tree: Tree, progress: Progress) -> str:
     return result.hexdigest()
 
 
-def _manager(path: Path, keep: int) -> Any:
-    path.mkdir(parents=True, exist_ok=True)
+def _manager(path: Path, keep: int | None, *, read_only: bool = False) -> Any:
+    if not read_only:
+        path.mkdir(parents=True, exist_ok=True)
     # Of several processes that compute a run, the one that is here must not wait for others.
     only = {jax.process_index()} if jax.process_count() > 1 else None
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
         create=False,
+        read_only=read_only,
         enable_async_checkpointing=False,
         multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes=only),
     )

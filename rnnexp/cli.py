@@ -12,8 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnexp.commands.analyze import add_analyze, analyze_command
 from rnnexp.commands.arguments import add_compare, add_sweep
+from rnnexp.commands.bench import add_bench, bench_command
 from rnnexp.commands.compare import compare_command
+from rnnexp.commands.export import add_export, export_command
+from rnnexp.commands.report import add_report, report_command
 from rnnexp.commands.runs import (
     SIGNAL_CODES,
     inspect_command,
@@ -26,9 +30,20 @@ from rnnexp.errors import RunError, UsageError
 from rnnexp.modules import load_module
 
 LISTS = ("experiments", "cells", "tasks", "runs")
-COMMANDS = ("list", "run", "sweep", "compare", "inspect", "sample")
-CONFIGURED = ("run", "sweep")
-"""Commands that take `--config=FILE` and `--config.KEY=VALUE`."""
+COMMANDS = (
+    "list",
+    "run",
+    "sweep",
+    "compare",
+    "inspect",
+    "analyze",
+    "report",
+    "export",
+    "sample",
+    "bench",
+)
+CONFIGURED = ("run", "sweep", "analyze")
+"""Commands that take `--config.KEY=VALUE`, and all but `analyze` `--config=FILE`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +111,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--num-processes", type=int, metavar="P", help="how many processes")
     run.add_argument("--process-id", type=int, metavar="I", help="this one's number, from 0")
     add_sweep(add("sweep", sweep_command, "train many runs, and only those that are missing"))
-    add_compare(add("compare", compare_command, "groups of runs side by side, with intervals"))
+    add_compare(add("compare", compare_command, "groups of runs side by side, or single runs"))
+    add_report(add("report", report_command, "many runs as one page that needs no network"))
+    add_export(add("export", export_command, "runs for TensorBoard, MLflow or Weights & Biases"))
     sample = add("sample", sample_command, "let a trained run write text, music or an answer")
     sample.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
     sample.add_argument("--data-dir", type=Path, help="where to look for data files first")
@@ -110,4 +127,12 @@ def parser() -> argparse.ArgumentParser:
     inspect = add("inspect", inspect_command, "show a run's gradient norms through time")
     inspect.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
     inspect.add_argument("--plot", type=Path, metavar="FILE", help="draw them (png, svg, pdf)")
+    inspect.add_argument(
+        "--divergence", action="store_true", help="how it diverged, and that step computed again"
+    )
+    inspect.add_argument(
+        "--data-dir", type=Path, help="with --divergence: where to look for data files first"
+    )
+    add_analyze(add("analyze", analyze_command, "Lyapunov spectra and more of a run's checkpoints"))
+    add_bench(add("bench", bench_command, "a training step beside other libraries"))
     return top

@@ -14,13 +14,28 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
-from rnnexp.defaults import NOT_NEGATIVE, POSITIVE, model_defaults, regularizer_defaults
+from rnnexp.defaults import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    laboratory_defaults,
+    model_defaults,
+    regularizer_defaults,
+)
 from rnnexp.errors import UsageError, unknown
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
-DURATIONS = ("train.duration", "eval.every", "checkpoint.every", "record.every", "optimizer.warmup")
-"""Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set."""
+DURATIONS = {
+    "train.duration": 2000,
+    "eval.every": 200,
+    "checkpoint.every": 200,
+    "record.every": 10,
+    "optimizer.warmup": 0,
+    "checkpoint.keep_every": 0,  # checkpoints that are kept for good; 0: none
+    "laboratory.every": 0,  # measurements of the laboratory; 0: none
+}
+"""Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set. In steps."""
+MAY_BE_ZERO = ("optimizer.warmup", "checkpoint.keep_every", "laboratory.every")
 
 
 def defaults() -> ConfigDict:
@@ -55,7 +70,8 @@ def defaults() -> ConfigDict:
     )  # examples: of endless tasks; data sets are evaluated whole
     config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
     config.checkpoint = ConfigDict()
-    for key, steps in zip(DURATIONS, (2000, 200, 200, 10, 0), strict=True):
+    config.laboratory = ConfigDict(laboratory_defaults())
+    for key, steps in DURATIONS.items():
         for unit in UNITS:
             _set(config, f"{key}_{unit}", config_dict.placeholder(int))
         _set(config, f"{key}_steps", steps)
@@ -151,8 +167,8 @@ def duration(values: dict[str, Any], key: str) -> tuple[int, str]:
     if len(given) != 1:
         raise UsageError(f"exactly one of {names} must be set, not {len(given)}")
     unit, number = given.popitem()
-    if number < (0 if key == "optimizer.warmup" else 1):
-        least = "negative" if key == "optimizer.warmup" else "less than 1"
+    if number < (0 if key in MAY_BE_ZERO else 1):
+        least = "negative" if key in MAY_BE_ZERO else "less than 1"
         raise UsageError(f"config.{key}_{unit} must not be {least}, but is {number}")
     return number, unit
 

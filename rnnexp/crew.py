@@ -18,6 +18,7 @@ from rnnexp.journal import Journal
 from rnnexp.outcome import Result
 from rnnexp.programs import Programs, Slots
 from rnnexp.recipe import TrainState
+from rnnexp.sharding import on_host
 from rnnexp.signals import StopRequest
 
 VISIT_S = 0.5  # how long a chunk may take before the host looks again
@@ -95,6 +96,9 @@ class Crew:
                 self.lanes[slot] = journal
                 self.slots.put(slot, journal.plan, state)
                 self.recorder.enter(slot)
+                if journal.laboratory_due and not bool(state.diverged):  # before the first step
+                    with self._losing(slot):
+                        journal.measure(self.slots.programs.examiner, on_host(state.params))
         return bool(self._standing())
 
     def _launch(self) -> int:
@@ -123,15 +127,21 @@ class Crew:
         sound = [(slot, lane) for slot, lane in self._standing() if not diverged[slot]]
         due = {slot: lane.evaluation_due for slot, lane in sound}
         saves = {slot for slot, lane in sound if lane.checkpoint_due}
-        if not any(due.values()) and not saves:
+        keeps = {slot for slot, lane in sound if lane.keeping_due}
+        measures = {slot for slot, lane in sound if lane.laboratory_due}
+        if not any(due.values()) and not saves | keeps | measures:
             return
         flags = [due.get(slot, False) for slot in range(len(self.lanes))]
         scores = self.slots.scores("valid", flags) if any(flags) else []
         states = self.slots.states()
         for slot, lane in sound:
             with self._losing(slot):
+                if slot in measures:
+                    lane.measure(self.slots.programs.examiner, states[slot].params)
                 if flags[slot]:
                     lane.evaluated(scores[slot], states[slot])
+                if slot in keeps:
+                    lane.keep(states[slot])
                 if slot in saves:
                     lane.save_last(states[slot])
                 if flags[slot] and (reason := self.judge(lane)) and not lane.ended:

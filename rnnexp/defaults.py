@@ -12,6 +12,9 @@ POSITIVE = (
     "regularizer.flossing_exponents",
     "eval.batch_size",
     "eval.examples",
+    "laboratory.interval_steps",
+    "laboratory.iterations",
+    "laboratory.memory_gib",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -24,6 +27,13 @@ NOT_NEGATIVE = (
     "regularizer.flossing_before_steps",
     "regularizer.flossing_every_steps",
     "early_stopping.patience",
+    "laboratory.examples",
+    "laboratory.exponents",
+    "laboratory.warmup_steps",
+    "laboratory.product_examples",
+    "laboratory.longest_span",
+    "laboratory.rank",
+    "laboratory.lag_examples",
 )
 
 
@@ -61,4 +71,22 @@ def regularizer_defaults() -> dict[str, Any]:
         "flossing_exponents": 4,  # how many
         "flossing_before_steps": 0,  # so many first updates follow flossing alone
         "flossing_every_steps": 1,  # then it joins at every so-many-th step; 0: no more
+    }
+
+
+def laboratory_defaults() -> dict[str, Any]:
+    """The keys of `config.laboratory` besides `every`; `gradflow.laboratory_settings` says what
+    they are. A whole measurement costs about as much as ten steps of training."""
+    return {
+        "examples": 2,  # trajectories, the longest of the first validation examples; 0: all
+        "exponents": 8,  # Lyapunov exponents; 0: all
+        "warmup_steps": 50,  # of a sequence, before exponents count
+        "interval_steps": 4,  # between re-orthogonalisations
+        "longest_span": 64,  # singular values of dh_{t+k}/dh_t for k = 1, 2, 4, ... up to it; 0: none
+        "rank": 4,  # singular values; 0: all
+        "product_examples": 1,  # trajectories for them; 0: all
+        "iterations": 16,  # of the Krylov method that finds them
+        "lag_examples": 2,  # for the parts of dL/dW by lag; 0: without
+        "adjoint_matrix": False,  # dL_s/dh_t of one example as a matrix
+        "memory_gib": 2.0,  # the most that measuring may take
     }

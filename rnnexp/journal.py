@@ -18,6 +18,8 @@ from rnnexp import environment, processes
 from rnnexp.checkpoint import Progress
 from rnnexp.flight import store
 from rnnexp.flight.window import Flight
+from rnnexp.lablog import LaboratoryLog
+from rnnexp.laboratory import Examiner
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import initial_state
 from rnnexp.recipe import TrainState
@@ -25,6 +27,7 @@ from rnnexp.registry import Plan
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.train import Records
 from rnnexp.trees import tree_size
+from rnnexp.types import Tree
 from rnnexp.verdict import divergence_verdict
 
 log = logging.getLogger("rnnexp")
@@ -39,6 +42,7 @@ class Journal:
         self.units = plan.units
         names = [unit.name for unit in self.units]
         self.gradients = processes.open_gradients(files.path / "gradients.zarr", names)
+        self.laboratory = LaboratoryLog(files.path / "laboratory.zarr")
         self.progress = Progress()
 
     @property
@@ -55,6 +59,8 @@ class Journal:
         restored = self.checkpoints.restore("last", self.like)
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
+        kept = None if restored is None else self.step
+        processes.from_first(lambda: self.laboratory.truncate(kept))
         self.files.truncate(None if restored is None else self.step)
         if not bool(state.diverged) and processes.is_first():
             store.discard(self.files.path)
@@ -103,6 +109,7 @@ class Journal:
         """The next step at which the host has something to do, or an epoch ends."""
         plan, step = self.plan, self.step
         periods = [plan.eval_steps, plan.checkpoint_steps, plan.epoch_steps or plan.total_steps]
+        periods += filter(None, (plan.keep_steps, plan.laboratory_steps))
         return min(plan.total_steps, *((step // period + 1) * period for period in periods))
 
     @property
@@ -114,6 +121,19 @@ class Journal:
     def checkpoint_due(self) -> bool:
         """Whether a checkpoint comes after the step just made."""
         return self.step % self.plan.checkpoint_steps == 0
+
+    @property
+    def keeping_due(self) -> bool:
+        """Whether a checkpoint that is kept for good comes after the step just made."""
+        return self.plan.keep_steps > 0 and self.step % self.plan.keep_steps == 0
+
+    @property
+    def laboratory_due(self) -> bool:
+        """Whether the laboratory measures the present state, and has not done so yet."""
+        every = self.plan.laboratory_steps
+        if every == 0 or self.step % every:
+            return False
+        return not processes.from_first(lambda: self.step in self.laboratory.steps())
 
     def advanced(self, step: int, records: Records) -> None:
         """A chunk brought the run to `step` and reported this."""
@@ -147,9 +167,20 @@ class Journal:
             stale = self.progress.stale_evaluations + 1
             self.progress = replace(self.progress, stale_evaluations=stale)
 
+    def measure(self, examiner: Examiner, params: Tree) -> None:
+        """The laboratory measures the present state; its parameters lie on the host."""
+        processes.from_first(
+            lambda: self.laboratory.append(examiner.measure(self.plan, params, self.step))
+        )
+
+    def keep(self, state: TrainState) -> None:
+        """A checkpoint that stays."""
+        self.checkpoints.save("kept", state, self.progress)
+
     def save_last(self, state: TrainState) -> None:
         """A checkpoint to resume from, with everything before it on the disk."""
         self.gradients.flush()
+        processes.from_first(self.laboratory.flush)
         self.checkpoints.save("last", state, self.progress)
 
     def tested_state(self, state: TrainState) -> tuple[TrainState, int]:

@@ -1,7 +1,8 @@
 """The compiled functions of a program, and the lanes that stand on the devices."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, source_arrays, source_size
 from rnnexp.train import Records
 from rnnexp.types import Key
+
+if TYPE_CHECKING:
+    from rnnexp.laboratory import Examiner
 
 STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
 SPLITS = ("train", "valid", "test")
@@ -48,6 +52,13 @@ class Programs:
     def compilations(self) -> int:
         """How many times the training program was compiled."""
         return int(self.chunk._cache_size())
+
+    @cached_property
+    def examiner(self) -> "Examiner":
+        """The laboratory for all runs of the program."""
+        from rnnexp.laboratory import Examiner, settings_of  # which takes keys from here
+
+        return Examiner(self.plan, settings_of(self.plan.config))
 
     def initial(self) -> TrainState:
         """The plan's own state before the first step."""

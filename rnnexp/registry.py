@@ -41,7 +41,8 @@ task: Callable[..., Any] = TASKS.register
 class Plan:
     """A configuration turned into functions and numbers of steps.
 
-    `draw` makes initial weights from a key; `params` are those of the run's seed.
+    `draw` makes initial weights from a key; `params` are those of the run's seed. Of
+    `keep_steps` and `laboratory_steps` 0 means never.
     """
 
     config: FrozenConfigDict
@@ -53,6 +54,8 @@ class Plan:
     eval_steps: int
     checkpoint_steps: int
     record_steps: int
+    keep_steps: int
+    laboratory_steps: int
     epoch_steps: int | None
 
     @property
@@ -250,5 +253,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         eval_steps=steps("eval.every"),
         checkpoint_steps=steps("checkpoint.every"),
         record_steps=steps("record.every"),
+        keep_steps=steps("checkpoint.keep_every"),
+        laboratory_steps=steps("laboratory.every"),
         epoch_steps=epoch_steps,
     )

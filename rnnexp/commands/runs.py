@@ -105,6 +105,16 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp inspect`."""
+    if known.divergence:
+        if known.plot is not None:
+            raise UsageError(
+                "--plot draws the gradients of a run; it does not go with --divergence"
+            )
+        from rnnexp.commands.divergence import divergence_command
+
+        return divergence_command(known)
+    if known.data_dir is not None:
+        raise UsageError("--data-dir is for the replay of a step; it goes with --divergence")
     from rnnexp.report import table
     from rnnexp.report.load import find_run, load_run
 

@@ -34,6 +34,8 @@ LOW = 0.1
 """The low level is this quantile: the lowest value, but for a few outliers."""
 SMALLEST, LARGEST = 1.4e-45, 3.4e38
 """The range of float32. A norm of 0 counts as the smallest, a non-finite one as the largest."""
+SMALLEST_CHANGE = 0.01
+"""A gate that closed or opened in a smaller share of its values has not changed."""
 
 Shares = Mapping[str, tuple[float, float]]
 """Of every gate the shares of its values that are low (closed) and high (open)."""
@@ -202,7 +204,10 @@ def growth_text(growth: Mapping[str, Any]) -> str:
     )
     if growth["rate"] == 0:
         text += ", where it came in from the loss or the units above"
-    if gate := growth["gate"]:
+    gate = growth["gate"]
+    if gate and abs(gate["after"] - gate["before"]) < SMALLEST_CHANGE:
+        text += f"; none of its gates changed in {SMALLEST_CHANGE:.0%} of its values"
+    elif gate:
         text += (
             f"; of its gates {gate['gate']} changed most: {gate['side']} in "
             f"{gate['before']:.0%} of its values before, {gate['after']:.0%} after"

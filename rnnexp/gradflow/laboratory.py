@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
-from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
 from rnnexp.gradflow.laboratory_data import cell_dataset, model_dataset
 from rnnexp.gradflow.laboratory_figures import ModelFigures, Wanted, cell_figures, model_figures
 from rnnexp.gradflow.laboratory_memory import cell_bytes, laboratory_bytes, require_memory
@@ -33,6 +31,7 @@ from rnnexp.gradflow.laboratory_settings import (
     fit_unit,
     shared_steps,
 )
+from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
 from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
 from rnnexp.tasks.base import Score
 from rnnexp.types import Array, Batch, Key, Params, State, Tree
@@ -124,7 +123,7 @@ def examine_model(
       UsageError: more memory than `settings.memory_gib`.
     """
     index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], settings.examples)
-    batch = take_examples(model, batch, jnp.asarray(index_E))
+    batch = take_examples(model, jax.tree.map(jnp.asarray, batch), jnp.asarray(index_E))
     graphdef, params = nnx.split(model, nnx.Param)
     wanted = prepare(settings, model, batch, scores, teacher, "the model")
     measure = jax.jit(measure_function(graphdef, scores, wanted, teacher))

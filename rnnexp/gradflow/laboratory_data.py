@@ -80,7 +80,7 @@ def _unit_variables(
     if matrices:
         coordinates["matrix"] = np.array(matrices)
         add("spectral_radius", ("matrix",), lambda u: _row(_radii(u), matrices))
-        add("spectral_norm", ("matrix",), lambda u: _row(u.norms, matrices))
+        add("spectral_norm", ("matrix",), lambda u: _row(_norms(u), matrices))
     gates = _names(unit.gates.mean for unit in units)
     if gates:
         coordinates["gate"] = np.array(gates)
@@ -146,6 +146,16 @@ def _names(mappings: Any) -> list[str]:
 
 def _radii(unit: UnitFigures) -> dict[str, float]:
     return {name: spectral_radius(matrix) for name, matrix in unit.matrices.items()}
+
+
+def _norms(unit: UnitFigures) -> dict[str, float]:
+    """The largest singular values; by NumPy, which need not be compiled."""
+    matrices = {name: np.asarray(matrix) for name, matrix in unit.matrices.items()}
+    finite = {name: bool(np.isfinite(matrix).all()) for name, matrix in matrices.items()}
+    return {
+        name: float(np.linalg.norm(matrix, 2)) if finite[name] else float("nan")
+        for name, matrix in matrices.items()
+    }
 
 
 def _row(values: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:

@@ -9,9 +9,9 @@ import jax
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
 from rnnexp.gradflow.adjoint_matrix import matrix_bytes
-from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
 from rnnexp.gradflow.laboratory_figures import Wanted
 from rnnexp.gradflow.laboratory_settings import Fitted, Laboratory
+from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
 from rnnexp.gradflow.products import EXACT_BYTES, product_bytes
 from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
 from rnnexp.gradflow.tangent import tangent_bytes
@@ -61,9 +61,7 @@ def laboratory_bytes(
     return needs
 
 
-def cell_bytes(
-    cell: Cell, params: Params, steps: int, examples: int, fitted: Fitted
-) -> list[Need]:
+def cell_bytes(cell: Cell, params: Params, steps: int, examples: int, fitted: Fitted) -> list[Need]:
     """What every part of the figures of one unit takes, on sequences of so many steps."""
     state = jax.eval_shape(cell.init_state, params)
     dtype, few = state[cell.hidden].dtype, fitted.product_examples
@@ -87,8 +85,8 @@ def require_memory(settings: Laboratory, needs: Sequence[Need], name: str) -> No
     log.info("laboratory of %s: measuring takes up to %.1f MiB", name, total / 2**20)
     if total > settings.memory_gib * 2**30:
         raise UsageError(
-            f"measuring {name} takes up to {total / 2**30:.2f} GiB, more than "
+            f"measuring {name} takes up to {total / 2**30:.3g} GiB, more than "
             f"laboratory.memory_gib = {settings.memory_gib:g}; most of it "
-            f"({most.size / 2**30:.2f} GiB) is for {most.what}: {most.remedy}, or raise "
+            f"({most.size / 2**30:.3g} GiB) is for {most.what}: {most.remedy}, or raise "
             "laboratory.memory_gib"
         )

@@ -15,9 +15,10 @@ from rnnexp.types import Array, Params
 
 COUNTERS = {"clockwork": ("t",)}
 """By cell, leaves of the state that only count steps; tangent vectors leave them out."""
-AT_LEAST_ONE = ("interval_steps", "longest_span", "iterations")
+AT_LEAST_ONE = ("interval_steps", "iterations")
 NOT_NEGATIVE = (
-    "examples", "exponents", "warmup_steps", "product_examples", "rank", "lag_examples",
+    "examples", "exponents", "warmup_steps", "product_examples", "rank", "longest_span",
+    "lag_examples",
 )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ class Laboratory:
       examples: trajectories for the Lyapunov spectrum and the gates; 0: all there are.
       exponents: how many Lyapunov exponents; 0: all that the state has.
       warmup_steps, interval_steps: as of `lyapunov_spectrum`.
-      longest_span: singular values of dh_{t+k}/dh_t for k = 1, 2, 4, ... up to it.
+      longest_span: singular values of dh_{t+k}/dh_t for k = 1, 2, 4, ... up to it; 0: none.
       rank: how many singular values; 0: all.
       product_examples: trajectories for them; 0: as many as `examples`.
       products: by which method, as of `jacobian_products`.

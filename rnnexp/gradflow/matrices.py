@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
-from rnnexp.types import Array, Params, State
+from rnnexp.types import Array, Key, Params, State
 
 KERNELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "rnn": {"w_h": ("",)},
@@ -154,8 +154,9 @@ def _kernels_by_effect(cell: Cell) -> dict[str, np.ndarray]:
     0, with nothing in the state but the hidden leaf and those of its shape, only rows
     that multiply these have one. Parameters drawn at random, so that none is zero.
     """
-    with jax.ensure_compile_time_eval():
-        key_init, key_noise, key_state, key_out = jax.random.split(jax.random.key(0), 4)
+
+    def slopes(key: Key) -> Params:
+        key_init, key_noise, key_state, key_out = jax.random.split(key, 4)
         params = cell.prepare(cell.init(key_init))
         flat, unravel = ravel_pytree(dict(params))
         params = unravel(flat + 0.3 * jax.random.normal(key_noise, flat.shape, flat.dtype))
@@ -169,10 +170,14 @@ def _kernels_by_effect(cell: Cell) -> dict[str, np.ndarray]:
                 (jnp.sum(leaf) for leaf in new.values()), jnp.sum(weights * new[cell.hidden])
             )
 
-        slopes = jax.grad(seen)(dict(params))
-    size = _hidden_size(cell, params)
+        by_name: Params = jax.grad(seen)(dict(params))
+        return by_name
+
+    with jax.ensure_compile_time_eval():
+        by_name = jax.jit(slopes)(jax.random.key(0))
+    size = _hidden_size(cell, by_name)
     found = {}
-    for name, slope in slopes.items():
+    for name, slope in by_name.items():
         if slope.ndim != 2 or slope.shape[1] % size:
             continue
         rows = np.flatnonzero(np.any(np.asarray(slope) != 0, axis=1))

@@ -27,8 +27,8 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError, require_choice
-from rnnexp.gradflow.graded import Graded, advance, log_singular_values, start
-from rnnexp.gradflow.product_maps import StepAt, by_products
+from rnnexp.gradflow.product_maps import by_products
+from rnnexp.gradflow.product_matrices import by_matrices
 from rnnexp.types import Array, Key, Params, State
 from rnnexp.unroll import initial_state, unroll
 
@@ -120,8 +120,7 @@ def jacobian_products(
     with jax.default_matmul_precision("float32"):
         spectrum: ProductSpectrum = _spectrum(
             *(cell, params, state, x_TxBxI, key),
-            spans=tuple(spans),
-            starts=tuple(starts),
+            *(jnp.array(spans, jnp.int32), jnp.array(starts, jnp.int32)),
             which=which,
             count=count,
             iterations=iterations,
@@ -185,16 +184,16 @@ Logs = tuple[Array, Array, Array]
 """Of one trajectory: largest and smallest singular values, and errors of the former."""
 
 
-@partial(jax.jit, static_argnames=("cell", "spans", "starts", "which", "count", "iterations"))
+@partial(jax.jit, static_argnames=("cell", "which", "count", "iterations"))
 def _spectrum(
     cell: Cell,
     params: Params,
     state: State,
     x_TxBxI: Array,
     key: Key,
+    spans_K: Array,
+    starts: Array,
     *,
-    spans: tuple[int, ...],
-    starts: tuple[int, ...],
     which: str,
     count: int,
     iterations: int | None,
@@ -205,7 +204,7 @@ def _spectrum(
     whole = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), dict(state), states)
     states_TxBxS = jax.vmap(jax.vmap(lambda s: ravel_pytree(s)[0]))(whole)
     unravel = ravel_pytree(jax.tree.map(lambda x: x[0], dict(state)))[1]
-    block, spans_K = _block(cell, params, which), jnp.array(spans, jnp.int32)
+    block = _block(cell, params, which)
 
     def step(state_S: Array, x_I: Array) -> Array:
         return ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
@@ -215,7 +214,7 @@ def _spectrum(
             return lambda state_S: step(state_S, x_TxI[t + j]), states_TxS[t + j]
 
         if iterations is None:
-            return _by_matrices(step_at, spans_K, block, count)
+            return by_matrices(step_at, spans_K, block, count)
         numbers = {"count": count, "iterations": iterations}
         found: Logs = jax.lax.map(
             lambda span: by_products(step_at, span, block, key=key, **numbers), spans_K
@@ -225,25 +224,7 @@ def _spectrum(
     def of_start(t: Array) -> Logs:
         return jax.vmap(of_one, (1, 1, None))(states_TxBxS, x_TxBxI, t)
 
-    logs, smallest, error = jax.lax.map(of_start, jnp.array(starts, jnp.int32))
+    logs, smallest, error = jax.lax.map(of_start, starts)
     condition = jnp.where(smallest == -jnp.inf, jnp.inf, logs[..., 0] - smallest)
     means = (jnp.mean(x, axis=(0, 1)) for x in (logs, smallest, condition, error))
     return ProductSpectrum(*means)
-
-
-def _by_matrices(step_at: StepAt, spans_K: Array, block: np.ndarray, count: int) -> Logs:
-    """By explicit Jacobians, multiplied in graded form from each span on to the next."""
-    at = step_at(jnp.int32(0))[1]
-    select_NxS = jnp.eye(at.size, dtype=at.dtype)[block]
-
-    def multiply(j: Array, graded: Graded) -> Graded:
-        step, state_S = step_at(j)
-        return advance(graded, jax.jacfwd(step)(state_S))
-
-    def to_span(carry: tuple[Graded, Array], span: Array) -> tuple[tuple[Graded, Array], Array]:
-        graded = jax.lax.fori_loop(carry[1], span, multiply, carry[0])
-        seen = graded if block.size == at.size else advance(graded, select_NxS)
-        return (graded, span), log_singular_values(seen)
-
-    logs: Array = jax.lax.scan(to_span, (start(select_NxS.T), jnp.int32(0)), spans_K)[1]
-    return logs[:, :count], logs[:, -1], jnp.zeros_like(logs[:, :count])

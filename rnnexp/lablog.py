@@ -1,0 +1,177 @@
+"""What the laboratory measured of a run, in a Zarr store that grows by training steps.
+
+`xarray.open_zarr("RUN/laboratory.zarr")` opens it: variables and dimensions as of
+`rnnexp.gradflow.laboratory`, with `step` (updates made) in front, ascending, no step twice.
+
+Rows are appended with plain file operations: for some twenty small variables zarr's own
+take as long as many training steps. All rows of a flush appear at once, when the gathered
+metadata in the store's `zarr.json` is replaced; what a kill leaves behind, `truncate` or
+the next flush mends. A row that belongs between others, or has labels that the store lacks,
+makes the store anew beside the old one. A lock keeps training and `rnnexp analyze` apart.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnexp import rowstore
+
+if TYPE_CHECKING:
+    import xarray
+
+FLUSH_ROWS = 64
+
+
+class LaboratoryLog:
+    """Appends measured rows to a run's store; buffers them until `flush`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._old = path.with_name(f".{path.name}.old")
+        self._rows: list[xarray.Dataset] = []
+        self._known: tuple[bytes, dict[str, np.ndarray]] | None = None
+
+    def append(self, data: "xarray.Dataset") -> None:
+        """Add rows, as a Dataset with the dimension `step`."""
+        self._rows.append(data)
+        if len(self._rows) >= FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered; of a step that is there already the new row stands."""
+        if not self._rows:
+            return
+        data = self._rows[0]
+        for more in self._rows[1:]:
+            data = merged(data, more)
+        with self._locked():
+            fitting = self._fitting(data)
+            if fitting is None:
+                self._rewrite(data)
+            else:
+                labels = self._labels()
+                rowstore.append(self.path, fitting)
+                self._known = (rowstore.stamp(self.path), labels)
+        self._rows = []
+
+    def truncate(self, step: int | None) -> None:
+        """Drop the rows after `step` updates, which a resumed run measures again; None: all."""
+        self._rows = []
+        if not self._there():
+            return
+        with self._locked():
+            steps = rowstore.steps(self.path)
+            kept = 0 if step is None else int(np.sum(steps <= step))
+            if kept:
+                rowstore.cut(self.path, kept)
+            else:
+                self._discard()
+
+    def steps(self) -> list[int]:
+        """The training steps of all rows, ascending."""
+        stored = []
+        if self._there():
+            with self._locked():
+                stored = rowstore.steps(self.path).tolist()
+        return sorted({*stored, *(int(s) for data in self._rows for s in data["step"].values)})
+
+    def load(self) -> "xarray.Dataset | None":
+        """What is in the store, in memory; None if there is none."""
+        if not self._there():
+            return None
+        with self._locked():
+            return rowstore.load(self.path)
+
+    def _there(self) -> bool:
+        """Whether there is a store, be it one that was being replaced."""
+        return rowstore.exists(self.path) or rowstore.exists(self._old)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the store, and what was interrupted mended."""
+        with self.path.with_name("laboratory.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._old.exists():
+                if rowstore.exists(self.path):
+                    shutil.rmtree(self._old)
+                else:
+                    self._old.rename(self.path)
+            yield
+
+    def _labels(self) -> dict[str, np.ndarray]:
+        """The labels of the store's dimensions but `step`; read again if others wrote to it."""
+        stamp = rowstore.stamp(self.path)
+        if self._known is None or self._known[0] != stamp:
+            data = rowstore.load(self.path)
+            self._known = (stamp, {str(k): v.values for k, v in data.coords.items() if k != "step"})
+        return self._known[1]
+
+    def _fitting(self, data: "xarray.Dataset") -> "xarray.Dataset | None":
+        """The rows with the store's own labels and variables; None if they do not fit behind it."""
+        if not rowstore.exists(self.path):
+            return None
+        steps = rowstore.steps(self.path)
+        if len(steps) and int(data["step"][0]) <= steps[-1]:
+            return None
+        labels = self._labels()
+        here = {str(k): v.values for k, v in data.coords.items() if k != "step"}
+        if any(name not in labels or not _within(v, labels[name]) for name, v in here.items()):
+            return None
+        if not {str(name) for name in data.data_vars} <= rowstore.variables(self.path):
+            return None
+        changed = {k: labels[k] for k, v in here.items() if not np.array_equal(v, labels[k])}
+        return data.reindex(changed) if changed else data
+
+    def _rewrite(self, data: "xarray.Dataset") -> None:
+        """The store made anew with these rows in it, in order."""
+        part = self.path.with_name(f".{self.path.name}.part")
+        if rowstore.exists(self.path):
+            data = merged(rowstore.load(self.path), data)
+        rowstore.create(part, data)
+        if self.path.exists():
+            self.path.rename(self._old)
+        part.rename(self.path)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def _discard(self) -> None:
+        self.path.rename(self._old)
+        shutil.rmtree(self._old)
+
+
+def merged(old: "xarray.Dataset", new: "xarray.Dataset") -> "xarray.Dataset":
+    """Rows of both in order, with the labels and variables of both; a step's new row stands."""
+    import xarray
+
+    kept = old.sel(step=~np.isin(old["step"].values, new["step"].values))
+    parts = [part for part in (kept, new) if part.sizes["step"]]
+    if len(parts) == 1:
+        return parts[0].sortby("step")
+    for name in {*map(str, kept.data_vars), *map(str, new.data_vars)}:
+        for number, part in enumerate(parts):
+            if name not in part:
+                like = parts[1 - number][name]
+                parts[number] = part.assign({name: _nothing(like, part["step"].values)})
+    whole: xarray.Dataset = xarray.concat(
+        parts, "step", data_vars="all", coords="minimal", compat="equals", join="outer",
+        combine_attrs="override",
+    )  # fmt: skip
+    return whole.sortby("step")
+
+
+def _nothing(like: "xarray.DataArray", steps: np.ndarray) -> "xarray.DataArray":
+    """NaN at other steps, with the labels of `like`."""
+    import xarray
+
+    sizes = {**like.sizes, "step": len(steps)}
+    labels = {name: value for name, value in like.coords.items() if name != "step"}
+    values = np.full([sizes[dim] for dim in like.dims], np.nan, like.dtype)
+    return xarray.DataArray(values, {**labels, "step": steps}, like.dims, attrs=like.attrs)
+
+
+def _within(labels: np.ndarray, of: np.ndarray) -> bool:
+    return len(set(labels.tolist()) - set(of.tolist())) == 0

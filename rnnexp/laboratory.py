@@ -1,0 +1,113 @@
+"""The laboratory at a run: always the same validation examples, one program for all its steps.
+
+Runs on the lanes of a group have one program too: each is measured by itself, so that the
+numbers are those of a run that trains alone. What is measured stands in
+`rnnexp.gradflow.laboratory`; `measured_with` has the settings of every row.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import FrozenConfigDict
+
+from rnnexp.errors import RunError, first_line
+from rnnexp.gradflow.laboratory import measure_function, prepare
+from rnnexp.gradflow.laboratory_data import model_dataset
+from rnnexp.gradflow.laboratory_figures import Wanted
+from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples
+from rnnexp.gradflow.lag_gradients import take_examples
+from rnnexp.gradflow.rows import Model
+from rnnexp.programs import stream_keys
+from rnnexp.registry import Plan
+from rnnexp.tasks.base import Bucketed, Finite, Stream
+from rnnexp.tasks.batches import evaluation_batch, source_arrays, source_size, stream_batch
+from rnnexp.types import Array, Batch, Key, Tree
+
+if TYPE_CHECKING:
+    import xarray
+
+RECORDED = (
+    "examples", "exponents", "warmup_steps", "interval_steps", "longest_span", "rank",
+    "product_examples", "iterations", "lag_examples", "adjoint_matrix",
+)  # fmt: skip
+"""Settings that every row has, in the variable `measured_with`."""
+
+
+def settings_of(config: FrozenConfigDict) -> Laboratory:
+    """The settings in `config.laboratory`; `UsageError` for a number that cannot be."""
+    values = config.laboratory.to_dict()
+    return Laboratory(**{k: v for k, v in values.items() if not k.startswith("every_")})
+
+
+class Examiner:
+    """Measures the runs of one program, at any step of each."""
+
+    def __init__(self, plan: Plan, settings: Laboratory):
+        self.recipe, self.settings = plan.recipe, settings
+        self.eval_size = int(plan.config.eval.batch_size)
+        task = plan.recipe.task
+        self.teacher = task.teacher if plan.recipe.teacher_forcing else None
+        self._arrays = source_arrays(task.valid)
+        self._given: dict[int, tuple[Batch, Wanted]] = {}
+        self._programs: dict[Wanted, Any] = {}
+
+    def measure(self, plan: Plan, params: Tree, step: int) -> "xarray.Dataset":
+        """One row: the run of `plan` with these parameters, on the host, after `step` updates.
+
+        Raises:
+          UsageError: measuring takes more memory than `laboratory.memory_gib`.
+          RunError: the device cannot do it.
+        """
+        task = self.recipe.task
+        batch, wanted = self._of_run(plan)
+        if wanted not in self._programs:
+            program = measure_function(self.recipe.graphdef, task.scores, wanted, self.teacher)
+            self._programs[wanted] = jax.jit(program)
+        try:
+            figures = jax.device_get(self._programs[wanted](params, batch, jax.random.key(0)))
+        except jax.errors.JaxRuntimeError as error:
+            raise RunError(f"the laboratory failed at step {step}: {first_line(error)}") from error
+        names = [unit.name for unit in self.recipe.model(plan.params).units()]
+        data = model_dataset(figures, wanted, names).expand_dims(step=[step])
+        data["step"].attrs["units"] = "updates made"
+        settings = np.array([[float(getattr(self.settings, name)) for name in RECORDED]])
+        data["measured_with"] = (("step", "setting"), settings)
+        return data.assign_coords(setting=np.array(RECORDED))
+
+    def _of_run(self, plan: Plan) -> tuple[Batch, Wanted]:
+        """The run's fixed batch, and what is measured of it."""
+        seed = int(plan.config.seed)
+        if seed not in self._given:
+            keys, config = stream_keys(seed), plan.config
+            model = self.recipe.model(plan.params)
+            batch = self._first_examples(model, keys["valid"])
+            name = f"{config.task.name}/{config.cell.name}, seed {seed}"
+            scores = self.recipe.task.scores
+            wanted = prepare(self.settings, model, batch, scores, self.teacher, name)
+            self._given[seed] = batch, wanted
+        return self._given[seed]
+
+    def _first_examples(self, model: Model, key: Key) -> Batch:
+        """Of the first validation batch the longest examples, as many as are wanted.
+
+        Of a task with buckets, that of the largest one; of a stream, its first window.
+        """
+        source, arrays = self.recipe.task.valid, self._arrays
+        if isinstance(source, Bucketed):
+            number = int(np.argmax([bucket.size for bucket in source.buckets]))
+            bucket = source.buckets[number]
+            source, arrays = Finite(bucket.arrays, bucket.size, source.take), arrays[number]
+        count = source_size(source)
+        size = self.eval_size if count is None else min(self.eval_size, count)
+
+        def draw(key: Key, arrays: Tree) -> Batch:
+            first: Array = jnp.zeros((), jnp.int32)
+            if isinstance(source, Stream):
+                return stream_batch(source, arrays, first, size)
+            return evaluation_batch(source, arrays, key, first, size, size)[0]
+
+        batch = jax.jit(draw)(key, arrays)
+        index_E = choose_examples(batch.lengths_B, size, self.settings.examples)
+        return take_examples(model, batch, jnp.asarray(index_E))

@@ -1,0 +1,162 @@
+"""A Zarr store whose variables all grow along `step`, appended to by plain file operations.
+
+Format 3 of Zarr, every variable in uncompressed chunks of whole rows, the metadata of all
+gathered in the store's own `zarr.json`. That file is replaced last, by rename: with it all
+variables get their new rows at once. `cut` brings the arrays' own metadata back to what the
+gathered one says.
+"""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+if TYPE_CHECKING:
+    import xarray
+
+CHUNK_ROWS = 64
+CHUNK_BYTES = 1 << 18  # a row that is longer has a chunk of its own
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a whole store."""
+    return (path / "zarr.json").exists()
+
+
+def stamp(path: Path) -> bytes:
+    """What changes whenever the store does."""
+    return (path / "zarr.json").read_bytes()
+
+
+def steps(path: Path) -> np.ndarray:
+    """The training steps of all rows."""
+    meta = _arrays(path)["step"]
+    size, chunk = meta["shape"][0], meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+    blocks = [_block(path / "step", meta, number) for number in range(-(-size // chunk))]
+    return np.concatenate([np.zeros(0, np.int64), *blocks])[:size]
+
+
+def variables(path: Path) -> set[str]:
+    """The names of the variables that have rows, `step` among them."""
+    return {name for name, meta in _arrays(path).items() if "step" in meta["dimension_names"]}
+
+
+def load(path: Path) -> "xarray.Dataset":
+    """The whole store in memory; names as fixed-length strings."""
+    import xarray
+
+    with xarray.open_zarr(path, consolidated=True) as data:
+        texts = {
+            name: np.array(label.values.tolist())
+            for name, label in data.coords.items()
+            if label.dtype.kind in "TO"
+        }
+        loaded: xarray.Dataset = data.load().assign_coords(texts)
+        return loaded
+
+
+def create(path: Path, data: "xarray.Dataset") -> None:
+    """Make a store of a Dataset with the dimension `step`; what was there is removed."""
+    shutil.rmtree(path, ignore_errors=True)
+    group = zarr.create_group(path)
+    for name, variable in data.variables.items():
+        dims = [str(dim) for dim in variable.dims]
+        if "step" not in dims:
+            texts = variable.dtype.kind in "UTO"
+            values = variable.values.astype(object) if texts else variable.values
+            array = group.create_array(
+                str(name), shape=values.shape, dtype=str if texts else values.dtype,
+                dimension_names=dims, attributes=dict(variable.attrs),
+            )  # fmt: skip
+            array[...] = values
+            continue
+        shape = (0, *(data.sizes[dim] for dim in dims if dim != "step"))
+        dtype = np.dtype(np.int64) if name == "step" else variable.dtype
+        row = int(np.prod(shape[1:], dtype=int)) * dtype.itemsize
+        rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, row)))
+        group.create_array(
+            str(name), shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, compressors=None,
+            fill_value=-1 if dtype.kind == "i" else np.nan, attributes=dict(variable.attrs),
+            dimension_names=["step", *(dim for dim in dims if dim != "step")],
+        )  # fmt: skip
+    with warnings.catch_warnings():
+        # Zarr points out that version 3 of the format does not specify it yet.
+        warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")
+        zarr.consolidate_metadata(path)
+    append(path, data)
+
+
+def append(path: Path, data: "xarray.Dataset") -> None:
+    """Add rows behind those that are there; variables that they lack are NaN."""
+    arrays = _arrays(path)
+    first, count = arrays["step"]["shape"][0], data.sizes["step"]
+    for name, meta in arrays.items():
+        if "step" not in meta["dimension_names"]:
+            continue
+        if name in data.variables:
+            values = data.variables[name].transpose(*meta["dimension_names"]).values
+        else:
+            values = np.full((count, *meta["shape"][1:]), np.nan)
+        _put(path / name, meta, first, values)
+    _resize(path, first + count)
+
+
+def cut(path: Path, rows: int) -> None:
+    """Keep the first rows, of all variables alike."""
+    _resize(path, rows)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    """The gathered metadata of all arrays."""
+    found: dict[str, Any] = json.loads(stamp(path))["consolidated_metadata"]["metadata"]
+    return found
+
+
+def _resize(path: Path, rows: int) -> None:
+    """Give all variables so many rows."""
+    root = json.loads(stamp(path))
+    for name, meta in root["consolidated_metadata"]["metadata"].items():
+        if "step" in meta["dimension_names"]:
+            meta["shape"][0] = rows
+            _replace(path / name / "zarr.json", json.dumps(meta).encode())
+    _replace(path / "zarr.json", json.dumps(root).encode())
+
+
+def _dtype(meta: dict[str, Any]) -> Any:
+    return np.dtype(meta["data_type"]).newbyteorder("<")
+
+
+def _chunk(folder: Path, meta: dict[str, Any], number: int) -> Path:
+    return folder.joinpath("c", str(number), *["0"] * (len(meta["shape"]) - 1))
+
+
+def _block(folder: Path, meta: dict[str, Any], number: int) -> np.ndarray:
+    """The rows of a chunk, a copy of one's own; fill values where there is none."""
+    shape = meta["chunk_grid"]["configuration"]["chunk_shape"]
+    file = _chunk(folder, meta, number)
+    if file.exists():
+        return np.frombuffer(file.read_bytes(), _dtype(meta)).reshape(shape).copy()
+    return np.full(shape, -1 if _dtype(meta).kind == "i" else np.nan, _dtype(meta))
+
+
+def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> None:
+    """Write rows from `first` on into their chunks."""
+    size = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+    for number in range(first // size, -(-(first + len(values)) // size)):
+        begin, end = max(first, number * size), min(first + len(values), (number + 1) * size)
+        block = _block(folder, meta, number)
+        block[begin - number * size : end - number * size] = values[begin - first : end - first]
+        file = _chunk(folder, meta, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _replace(file, block.tobytes())
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file by rename, as zarr does: without waiting for the disk."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_bytes(content)
+    part.rename(file)

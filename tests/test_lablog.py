@@ -1,0 +1,206 @@
+"""The laboratory's store: rows in order, none twice, whole whenever it was interrupted."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+
+from rnnexp.lablog import LaboratoryLog
+from rnnexp.report.frames import load_laboratory
+from tests.laboratory_data import laboratory
+
+DATA = laboratory(5, 6)
+OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+
+
+def rows(*steps: int) -> xarray.Dataset:
+    """Rows of the example, at these steps."""
+    return DATA.sel(step=list(steps))
+
+
+def written(path: Path, *parts: xarray.Dataset) -> LaboratoryLog:
+    """A log with these rows on the disk, flushed one by one."""
+    log = LaboratoryLog(path)
+    for part in parts:
+        log.append(part)
+        log.flush()
+    return log
+
+
+def stored(path: Path) -> xarray.Dataset:
+    """What a fresh reader finds."""
+    data = LaboratoryLog(path).load()
+    assert data is not None
+    return data.drop_attrs()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "laboratory.zarr"
+
+
+def test_rows_come_back_as_they_were(path: Path) -> None:
+    log = written(path, rows(0), rows(100, 200))
+    log.append(rows(300))
+    log.append(rows(400))
+    assert log.steps() == [0, 100, 200, 300, 400]
+    assert stored(path).sizes["step"] == 3  # the others wait
+    log.flush()
+    xarray.testing.assert_identical(stored(path), DATA)
+    with warnings.catch_warnings(), xarray.open_zarr(path) as opened:
+        assert list(opened["unit"].values) == ["layer_0", "layer_1"]
+        np.testing.assert_array_equal(opened["lyapunov"], DATA["lyapunov"])
+    (path.parent / "status.json").write_text("{}")
+    read = load_laboratory(path.parent)
+    np.testing.assert_array_equal(read["lag_norm"], DATA["lag_norm"])
+    assert read["lyapunov"].attrs["units"] == "nats per step"
+
+
+def test_many_rows_span_chunks(path: Path) -> None:
+    log = LaboratoryLog(path)
+    for step in range(150):
+        log.append(rows(100).assign_coords(step=[step]) + step)
+        if step % 7 == 0:
+            log.flush()
+    log.flush()
+    data = stored(path)
+    assert list(data["step"].values) == list(range(150))
+    expected = DATA["lyapunov"].sel(step=100).values + np.arange(150)[:, None, None]
+    np.testing.assert_array_equal(data["lyapunov"], expected)
+
+
+def test_a_row_between_others_and_a_second_row_of_a_step(path: Path) -> None:
+    log = written(path, rows(0), rows(200), rows(400))
+    written(path, rows(300, 100))
+    xarray.testing.assert_identical(stored(path), DATA)
+    assert log.steps() == [0, 100, 200, 300, 400]
+    written(path, rows(200) + 1)
+    data = stored(path)
+    assert list(data["step"].values) == [0, 100, 200, 300, 400]
+    np.testing.assert_array_equal(data["lyapunov"].sel(step=200), rows(200)["lyapunov"][0] + 1)
+    np.testing.assert_array_equal(data["lyapunov"].sel(step=300), rows(300)["lyapunov"][0])
+
+
+def test_rows_with_other_labels_and_variables(path: Path) -> None:
+    log = written(path, rows(0, 100))
+    more = rows(200).assign_coords(exponent=[2, 3, 4, 5]).drop_vars("lag_norm")
+    written(path, more.assign(extra=("step", [7.0])))
+    data = stored(path)
+    assert list(data["exponent"].values) == [0, 1, 2, 3, 4, 5]
+    assert np.isnan(data["extra"].values).tolist() == [True, True, False]
+    assert np.isnan(data["lag_norm"].sel(step=200)).all()
+    np.testing.assert_array_equal(data["lyapunov"][:2, :, :4], rows(0, 100)["lyapunov"])
+    np.testing.assert_array_equal(data["lyapunov"][2, :, 2:], more["lyapunov"][0])
+    inode = path.stat().st_ino
+    log.append(rows(300))  # fits into the wider store, which another log made
+    log.flush()
+    assert path.stat().st_ino == inode
+    np.testing.assert_array_equal(stored(path)["lyapunov"][3, :, :4], rows(300)["lyapunov"][0])
+    assert np.isnan(stored(path)["extra"].values[3])
+
+
+def test_truncated_for_a_run_that_resumes(path: Path) -> None:
+    log = written(path, rows(0, 100, 200))
+    log.append(rows(300))
+    log.truncate(150)
+    assert log.steps() == [0, 100]
+    xarray.testing.assert_identical(stored(path), rows(0, 100))
+    log.append(rows(200))
+    log.flush()
+    xarray.testing.assert_identical(stored(path), rows(0, 100, 200))
+    log.truncate(None)
+    assert not path.exists()
+    assert log.load() is None
+    LaboratoryLog(path.with_name("nowhere.zarr")).truncate(10)
+
+
+class Killed(BaseException):
+    """What takes the place of a kill in this process."""
+
+
+armed: list[int] = []
+
+
+def hook(event: str, arguments: tuple[Any, ...]) -> None:
+    """Counts file operations while armed, and stops at the last one."""
+    if armed and event in OPERATIONS and "laboratory" in str(arguments[0]):
+        armed[0] -= 1
+        if armed[0] == 0:
+            armed.clear()
+            raise Killed
+
+
+sys.addaudithook(hook)
+
+
+@contextmanager
+def killed_at(operation: int) -> Iterator[list[bool]]:
+    """The body ends at its n-th file operation on the store, as a process that is killed."""
+    hit = [False]
+    armed[:] = [operation]
+    try:
+        yield hit
+    except Killed:
+        hit[0] = True
+    finally:
+        armed.clear()
+
+
+@pytest.mark.parametrize(
+    ("before", "during"),
+    [
+        ([], lambda log: written(log.path, rows(0, 100))),
+        ([rows(0), rows(100)], lambda log: written(log.path, rows(200, 300))),
+        ([rows(0), rows(200)], lambda log: written(log.path, rows(100))),
+        ([rows(0), rows(100, 200)], lambda log: log.truncate(50)),
+        ([rows(0)], lambda log: log.truncate(None)),
+    ],
+    ids=["first", "append", "between", "cut", "all"],
+)
+def test_killed_at_any_moment(
+    tmp_path: Path, before: list[xarray.Dataset], during: Callable[[LaboratoryLog], None]
+) -> None:
+    kills = 0
+    for operation in range(1, 10_000):
+        path = tmp_path / str(operation) / "laboratory.zarr"
+        path.parent.mkdir()
+        written(path, *before)
+        with killed_at(operation) as hit:
+            during(LaboratoryLog(path))
+        log = LaboratoryLog(path)
+        log.truncate(0)  # the run goes on from the step before all others
+        assert log.steps() in ([0], [])
+        log.append(rows(0, 100))
+        log.append(rows(200, 300, 400))
+        log.flush()
+        xarray.testing.assert_identical(stored(path), DATA)
+        assert os.listdir(path.parent) == ["laboratory.lock", "laboratory.zarr"] or sorted(
+            os.listdir(path.parent)
+        ) == ["laboratory.lock", "laboratory.zarr"]
+        if not hit[0]:
+            break
+        kills += 1
+    assert kills > 5
+
+
+def test_readers_see_all_new_rows_or_none(path: Path) -> None:
+    """The gathered metadata changes last, so that no variable is longer than another."""
+    written(path, rows(0, 100))
+    for operation in range(1, 500):
+        with killed_at(operation) as hit:
+            written(path, rows(200))
+        root = json.loads((path / "zarr.json").read_text())
+        arrays = root["consolidated_metadata"]["metadata"].values()
+        lengths = {meta["shape"][0] for meta in arrays if "step" in meta["dimension_names"]}
+        assert lengths == ({2} if hit[0] else {3})
+        if not hit[0]:
+            return
+    raise AssertionError("never got through")
