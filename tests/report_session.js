@@ -17,6 +17,11 @@ found.spectrum = all()["plot-lyapunov"];
 await move("lyapunov", 0);
 found.firstSpectrum = all()["plot-lyapunov"];
 
+const byLag = at("plot-lag-norms"), spectrum = at("plot-lyapunov");
+found.lagTicks = [...byLag.querySelectorAll(".xtick text")].map((tick) => tick.textContent);
+found.lagChoice = byLag.closest("section").querySelector("label").firstChild.textContent;
+found.exponentTicks = [...spectrum.querySelectorAll(".xtick text")].map((tick) => tick.textContent);
+
 const boxes = [...document.querySelectorAll("input[data-run]")];
 found.names = boxes.map((box) => box.closest("label").lastChild.firstChild.textContent);
 await click(boxes[0]);

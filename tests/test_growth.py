@@ -201,6 +201,10 @@ def test_the_clause_names_lag_and_gate() -> None:
         "growth began at step 820 in layer_0, dL/dh at time 12 (lag 7); of its gates forget "
         "changed most: open in 25% of its values before, 80% after"
     )
+    hardly = GateChange("forget", "open", 0.25, 0.259)._asdict()
+    assert growth_text(growth | {"gate": hardly}).endswith(
+        "(lag 7); none of its gates changed in 1% of its values"
+    )
     came_in = growth_text(growth | {"gate": None, "rate": 0.0})
     assert came_in.endswith("(lag 7), where it came in from the loss or the units above")
 

@@ -43,7 +43,7 @@ LAYERS = [
         "verdict",
     ],
     ["flight", "journal", "crew", "runner", "sampling", "analysis"],
-    ["sweep", "report", "export"],
+    ["sweep", "report", "export", "bench"],
     ["progress", "commands", "cli", "__main__"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

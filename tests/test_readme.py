@@ -1,5 +1,6 @@
 """What the README says can be done, can be done."""
 
+import math
 import re
 from pathlib import Path
 
@@ -9,14 +10,17 @@ from rnnexp.cells import CELLS
 from rnnexp.cli import main
 from rnnexp.overrides import from_command_line, load_file
 from rnnexp.tasks import TASKS
+from tests.laboratory_data import laboratory
+from tests.logged_runs import write_logged_run
+from tests.report_runs import write_laboratory
 
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 
 
 def python_blocks(root: Path) -> list[str]:
-    """The Python in the README: a user's own cell, and Flax's."""
+    """The Python in the README: reading runs, a user's own cell, and Flax's."""
     blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     return blocks
 
 
@@ -25,7 +29,7 @@ def test_its_flax_example_runs(
 ) -> None:
     monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
     file = tmp_path / "flax_example.py"
-    file.write_text(python_blocks(root)[1])
+    file.write_text(python_blocks(root)[2])
     command = ["run", "adding/linen_gru", "--import", str(file), "--runs-dir", str(tmp_path)]
     assert main([*command, *SMALL]) == 0
     printed = capsys.readouterr().out
@@ -35,11 +39,24 @@ def test_its_flax_example_runs(
     assert "completed after 3 steps" in printed
 
 
+def test_its_reading_of_runs_runs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_logged_run(tmp_path / "runs", "copy_memory/lstm")
+    write_laboratory(run, laboratory())
+    monkeypatch.chdir(tmp_path)
+    exec(python_blocks(root)[0], {})
+    printed = capsys.readouterr().out
+    assert re.search(r"^copy_memory +lstm +0.25$", printed, re.MULTILINE)
+    assert f"\n{math.exp(-0.4 * 20):.6f}"[:8] in printed
+    assert "[-0.18 -0.18]" in printed
+
+
 def test_its_own_cell_trains(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
-    block = python_blocks(root)[0]
+    block = python_blocks(root)[1]
     file = tmp_path / "mine.py"
     file.write_text(block)
     command = ["run", "adding/leaky", "--import", str(file), "--runs-dir", str(tmp_path)]

@@ -99,6 +99,14 @@ def test_the_sliders_move_what_they_are_beside(answer: dict[str, Any]) -> None:
     np.testing.assert_allclose(answer["firstSpectrum"][0]["y"], -0.1 * np.arange(6), atol=1e-4)
 
 
+def test_bins_of_lags_stand_side_by_side_and_exponents_are_whole_numbers(
+    answer: dict[str, Any],
+) -> None:
+    assert answer["lagTicks"] == ["1", "2", "4", "8", "16"]
+    assert answer["lagChoice"] == "parameter"
+    assert answer["exponentTicks"] == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_a_hidden_run_vanishes_from_every_picture_and_comes_back(answer: dict[str, Any]) -> None:
     label = answer["names"][0]
 

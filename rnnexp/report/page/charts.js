@@ -115,14 +115,14 @@ function curve(run, x, y, changes = {}) {
 }
 
 /** A straight dashed line through a picture, with a word on it. */
-function markLine(axis, value, words = "") {
+function markLine(axis, value, words = "", xanchor = "left") {
   const other = axis === "x" ? "y" : "x";
   return {
     type: "line", [`${axis}0`]: value, [`${axis}1`]: value, [`${axis}ref`]: axis,
     [`${other}0`]: 0, [`${other}1`]: 1, [`${other}ref`]: "paper",
     line: { color: colour("soft"), dash: "dash", width: 1.3 },
     label: { text: plain(words), textposition: axis === "x" ? "end" : "start", textangle: 0,
-      xanchor: "left", yanchor: axis === "x" ? "top" : "bottom", font: { size: 11, color: colour("soft") } },
+      xanchor, yanchor: axis === "x" ? "top" : "bottom", font: { size: 11, color: colour("soft") } },
   };
 }
 

@@ -98,6 +98,12 @@ function steadyRange(spec, name, combination) {
   return { range: [from - margin, to + margin], ...(spec.log ? decadeTicks(to - from) : {}) };
 }
 
+/** How the axis of a dimension is divided: exponents at whole numbers, bins of lags (0, 1, 2, 4 ...) side by side. */
+const placed = {
+  exponent: (traces) => ({ tick0: 0, dtick: Math.max(1, ...traces.map(({ x }) => Math.ceil(x.length / 12))) }),
+  lag: (traces) => ({ type: "category", categoryorder: "array", categoryarray: union(traces.map(({ x }) => x)) }),
+};
+
 function labFigure(host, spec, updates) {
   const all = combinations(spec);
   if (!all.length) return false;
@@ -105,7 +111,8 @@ function labFigure(host, spec, updates) {
   host.append(make("p", {}, spec.words));
   const row = make("div", { class: "row" }), redraw = () => refresh(figure);
   const name = spec.names.length > 1 ? addSelect(row, "Show", spec.names, redraw) : { value: spec.names[0][0] };
-  const combination = addSelect(row, choices(spec).join(", "), all.map((json) => [json, JSON.parse(json).join(", ") || "all"]), redraw);
+  const has = (dim) => RUNS.some((run) => spec.names.some(([name]) => run.laboratory?.[name]?.dims.includes(dim)));
+  const combination = addSelect(row, choices(spec).filter(has).join(", "), all.map((json) => [json, JSON.parse(json).join(", ") || "all"]), redraw);
   const stepsOf = (run) => run.laboratory?.[name.value]?.coords.step ?? [];
   const slider = spec.x === "step" ? null : addSlider(row, "Training step", () => union(shownRuns().map(({ run }) => stepsOf(run))), redraw);
   host.append(row);
@@ -117,7 +124,7 @@ function labFigure(host, spec, updates) {
     }
     const yTitle = spec.yTitle || spec.names.find(([key]) => key === name.value)[1];
     const yaxis = { title: { text: yTitle }, ...(spec.log ? LOG_AXIS : {}), ...(spec.unitRange ? { range: [-0.02, 1.02] } : slider ? steadyRange(spec, name.value, JSON.parse(combination.value)) : {}) };
-    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: spec.xTitle } }, yaxis }, note: lacking("these numbers", missing) };
+    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: spec.xTitle }, ...(placed[spec.x]?.(traces) ?? {}) }, yaxis }, note: lacking("these numbers", missing) };
   } });
   if (slider) updates.push(slider.update);
   return true;

@@ -41,7 +41,8 @@ def read_laboratory(run: Path, most: int) -> Kept | None:
     import xarray
 
     try:
-        with xarray.open_zarr(path) as store:
+        # The arrays' own metadata: the gathered one may be missing, or of the moment before.
+        with xarray.open_zarr(path, consolidated=False) as store:
             names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
             arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
     except (OSError, ValueError, KeyError) as error:

@@ -124,8 +124,9 @@ function slopeSection(host) {
       traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 11 }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per step<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
       if (Number.isFinite(level)) levels.set(`${run.task} baseline ${text(level)}`, level);
     }
-    const shapes = [...levels].map(([words, level]) => markLine("y", level, words)).concat(markLine("x", 0, "no decay"));
-    return { traces, layout: { shapes, xaxis: { title: { text: `slope of ln ${stateWords()}, nats per step` }, zeroline: false }, yaxis: { title: { text: `test ${plain(score.value)}` } } },
+    const slopes = traces.map(({ x }) => x[0]), side = -Math.min(...slopes) > Math.max(...slopes) ? "right" : "left"; // where there is room
+    const shapes = [...levels].map(([words, level]) => markLine("y", level, words)).concat(markLine("x", 0, "no decay", side));
+    return { traces, layout: { shapes, xaxis: { title: { text: "slope, nats per step" }, zeroline: false }, yaxis: { title: { text: `test ${plain(score.value)}` } } },
       note: lacking("a test score or a slope", missing) };
   } });
   host.append(make("h3", {}, "The slope while training"), make("p", {}, "The same slope at each recorded step. Below 0 the gradient shrinks with the lag, above 0 it grows."));
