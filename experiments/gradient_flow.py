@@ -203,7 +203,9 @@ def main() -> None:
     known = parser.parse_args()
     began = time.perf_counter()
     configs = {
-        (title, label): configuration(task, *cell, known.steps or task.updates)
+        (title, label): configuration(
+            task, *cell, task.updates if known.steps is None else known.steps
+        )
         for title, task in TASKS.items()
         for label, cell in CELLS.items()
     }

@@ -14,6 +14,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     CACHE = tempfile.TemporaryDirectory(prefix="rnnexp-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+# Most of the time goes into compiling programs that run for milliseconds.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import pytest
@@ -34,3 +36,11 @@ def x64() -> Iterator[None]:
 def root() -> Path:
     """The project's top folder."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def diverged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that diverged, for tests that only read it."""
+    from tests.diverging_runs import diverged_run
+
+    return diverged_run(tmp_path_factory.mktemp("diverged"))
