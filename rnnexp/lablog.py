@@ -33,6 +33,7 @@ class LaboratoryLog:
     def __init__(self, path: Path):
         self.path = path
         self._old = path.with_name(f".{path.name}.old")
+        self._gone = path.with_name(f".{path.name}.gone")
         self._rows: list[xarray.Dataset] = []
         self._known: tuple[bytes, dict[str, np.ndarray]] | None = None
 
@@ -96,6 +97,7 @@ class LaboratoryLog:
         """Alone with the store, and what was interrupted mended."""
         with self.path.with_name("laboratory.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(self._gone, ignore_errors=True)
             if self._old.exists():
                 if rowstore.exists(self.path):
                     shutil.rmtree(self._old)
@@ -139,8 +141,8 @@ class LaboratoryLog:
         shutil.rmtree(self._old, ignore_errors=True)
 
     def _discard(self) -> None:
-        self.path.rename(self._old)
-        shutil.rmtree(self._old)
+        self.path.rename(self._gone)
+        shutil.rmtree(self._gone)
 
 
 def merged(old: "xarray.Dataset", new: "xarray.Dataset") -> "xarray.Dataset":

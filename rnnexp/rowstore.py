@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from rnnexp.errors import UsageError
+
 if TYPE_CHECKING:
     import xarray
 
 CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 18  # a row that is longer has a chunk of its own
+PIECE = 512
 
 
 def exists(path: Path) -> bool:
@@ -112,7 +115,13 @@ def cut(path: Path, rows: int) -> None:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """The gathered metadata of all arrays."""
-    found: dict[str, Any] = json.loads(stamp(path))["consolidated_metadata"]["metadata"]
+    try:
+        found: dict[str, Any] = json.loads(stamp(path))["consolidated_metadata"]["metadata"]
+    except (ValueError, KeyError) as error:
+        raise UsageError(
+            f"{path} is damaged ({error}); remove it, and `rnnexp analyze RUN` measures the "
+            "checkpoints that there are"
+        ) from error
     return found
 
 
@@ -122,7 +131,7 @@ def _resize(path: Path, rows: int) -> None:
     for name, meta in root["consolidated_metadata"]["metadata"].items():
         if "step" in meta["dimension_names"]:
             meta["shape"][0] = rows
-            _replace(path / name / "zarr.json", json.dumps(meta).encode())
+            _overwrite(path / name / "zarr.json", json.dumps(meta).encode())
     _replace(path / "zarr.json", json.dumps(root).encode())
 
 
@@ -144,15 +153,31 @@ def _block(folder: Path, meta: dict[str, Any], number: int) -> np.ndarray:
 
 
 def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> None:
-    """Write rows from `first` on into their chunks."""
+    """Write rows from `first` on into their chunks; nobody looks at them yet."""
     size = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+    values = np.ascontiguousarray(values, _dtype(meta))
     for number in range(first // size, -(-(first + len(values)) // size)):
         begin, end = max(first, number * size), min(first + len(values), (number + 1) * size)
-        block = _block(folder, meta, number)
-        block[begin - number * size : end - number * size] = values[begin - first : end - first]
-        file = _chunk(folder, meta, number)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, block.tobytes())
+        file, rows = _chunk(folder, meta, number), values[begin - first : end - first]
+        if begin == number * size:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            empty = _block(folder / "nowhere", meta, number)
+            empty[: len(rows)] = rows
+            _replace(file, empty.tobytes())
+            continue
+        with file.open("r+b") as stream:
+            stream.seek((begin - number * size) * rows[0].nbytes)
+            stream.write(rows.tobytes())
+
+
+def _overwrite(file: Path, content: bytes) -> None:
+    """Write a small file in place, in one piece: padded with spaces, it keeps its size."""
+    padded = content.ljust(-(-len(content) // PIECE) * PIECE)
+    if file.stat().st_size != len(padded):
+        _replace(file, padded)
+        return
+    with file.open("r+b", buffering=0) as stream:
+        stream.write(padded)
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -8,98 +8,24 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.errors import UsageError
-from rnnexp.gradflow.adjoint_matrix import (
-    adjoint_matrix,
-    adjoint_tensor,
-    class_adjoints,
-    matrix_bytes,
-    matrix_dataset,
-)
-from rnnexp.gradflow.adjoints import perturb, probes, tap, zero_slot
-from rnnexp.gradflow.rows import Losses, Model, apply, spans
-from rnnexp.models.sequence import SequenceModel
-from rnnexp.models.structure import Structure
-from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Batch, State
+from rnnexp.gradflow.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
+from rnnexp.gradflow.adjoints import perturb, probes
+from rnnexp.gradflow.rows import apply
+from rnnexp.types import Array
 from rnnexp.unroll import Path
-from tests.variants import build
-
-T, U, I, H, O = 7, 4, 3, 5, 3  # noqa: E741
-
-
-def sequence_model(cell: str, mode: str = "synchronous", **keys: Any) -> SequenceModel:
-    """A small model; `options` go to the cell, the rest to the structure."""
-    options = keys.pop("options", {})
-    return SequenceModel(
-        lambda size, layer: build((cell, options), size, H, layer=layer, output_size=O),
-        structure=Structure(**keys),
-        input_size=I,
-        output_size=O,
-        mode=mode,
-        key=jax.random.key(0),
-    )
-
-
-def transducer(**keys: Any) -> Transducer:
-    """A small encoder and decoder of GRUs."""
-    return Transducer(
-        lambda size, layer: build(("gru", {}), size, H, layer=layer),
-        structure=Structure(**keys),
-        input_size=I,
-        output_size=O,
-        key=jax.random.key(0),
-    )
-
-
-def one_example(length: int | None = None, written: int | None = None) -> Batch:
-    """Inputs (T, 1, I), target symbols (U, 1), and lengths if they are wanted."""
-    x = jax.random.normal(jax.random.key(1), (T, 1, I))
-    targets = jax.random.randint(jax.random.key(2), (U, 1), 0, O)
-    lengths, ends = (None if n is None else jnp.array([n]) for n in (length, written))
-    return Batch(x, targets, lengths, ends)
-
-
-def losses(outputs: Array, batch: Batch) -> Array:
-    """Some smooth loss of every position: (S, B)."""
-    del batch
-    weights_O = jnp.arange(1, O + 1).astype(outputs.dtype)
-    each = jnp.sum(jnp.sin(outputs) * jnp.broadcast_to(weights_O, outputs.shape), -1)
-    return each if each.ndim == 2 else each[None]
-
-
-def linear_losses(outputs: Array, batch: Batch) -> Array:
-    """The sum of a position's outputs."""
-    del batch
-    return jnp.sum(outputs, -1)
-
-
-def slots_of(model: Model, batch: Batch) -> list[State]:
-    """A zero slot a unit."""
-    return [
-        zero_slot(unit.layer.cell, unit.layer.params(), span.steps, 1)
-        for unit, span in zip(model.units(), spans(model, batch), strict=True)
-    ]
-
-
-def recorded(model: Model, batch: Batch, rows: int) -> list[np.ndarray]:
-    """dL/dh_t of the sum of the first `rows` losses, in the units' own order of reading."""
-
-    def total(slots: Any) -> Array:
-        got = apply(model, batch, sits=probes(tap, slots))
-        return jnp.sum(losses(got.outputs, batch)[:rows])
-
-    return [np.asarray(a["h"][:, 0]) for a in jax.jit(jax.grad(total))(slots_of(model, batch))]
-
-
-def jitted(function: Any, model: Model, batch: Batch, of: Losses = losses, **keys: Any) -> Any:
-    """`function(model, batch, of, **keys)` as a compiled program of the parameters."""
-    graphdef, params = nnx.split(model, nnx.Param)
-
-    def run(params: Any, batch: Batch) -> Any:
-        return function(nnx.merge(graphdef, params), batch, of, **keys)
-
-    return jax.tree.map(np.asarray, jax.jit(run)(params, batch))
+from tests.adjoint_models import (
+    O,
+    T,
+    U,
+    jitted,
+    linear_losses,
+    losses,
+    one_example,
+    recorded,
+    sequence_model,
+    slots_of,
+    transducer,
+)
 
 
 def test_rows_of_a_linear_orthogonal_rnn_are_constant_up_to_their_own_step(x64: None) -> None:
@@ -144,7 +70,7 @@ def test_entries_equal_central_differences(x64: None) -> None:
         np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("length", [None, 4])
+@pytest.mark.parametrize("length", [pytest.param(None, marks=pytest.mark.slow), 4])
 def test_rows_add_up_to_the_recorded_adjoint(length: int | None, x64: None) -> None:
     model = sequence_model("gru", num_layers=2, bidirectional=True)
     batch, n = one_example(length), length or T
@@ -160,7 +86,7 @@ def test_rows_add_up_to_the_recorded_adjoint(length: int | None, x64: None) -> N
         assert np.isfinite(matrix[unit.name][:n, :n]).all()
 
 
-@pytest.mark.parametrize("attention", ["none", "additive"])
+@pytest.mark.parametrize("attention", [pytest.param("none", marks=pytest.mark.slow), "additive"])
 def test_rows_of_a_transducer_are_its_target_symbols(attention: str, x64: None) -> None:
     model = transducer(attention=attention, bidirectional=True)
     batch = one_example(length=5, written=3)
@@ -195,10 +121,20 @@ def test_class_rows_of_a_linear_orthogonal_rnn_are_the_readouts_columns(x64: Non
 
 def test_class_rows_at_a_position_are_those_of_its_outputs(x64: None) -> None:
     model, batch = sequence_model("gru"), one_example()
-    at_three = class_adjoints(model, batch, position=3)["layer_0"]
-    for c in range(O):
-        matrix = adjoint_matrix(model, batch, lambda y, b: y[..., c], rows=[3])  # noqa: B023
-        np.testing.assert_allclose(at_three[c], matrix["layer_0"][0], rtol=1e-12)
+    graphdef, params = nnx.split(model, nnx.Param)
+
+    @jax.jit
+    def run(params: Any) -> list[Array]:
+        model = nnx.merge(graphdef, params)
+        at_three = class_adjoints(model, batch, position=3)["layer_0"]
+        by_output = [
+            adjoint_matrix(model, batch, lambda y, b: y[..., c], rows=[3])["layer_0"][0]  # noqa: B023
+            for c in range(O)
+        ]
+        return [at_three, jnp.stack(by_output)]
+
+    at_three, by_output = run(params)
+    np.testing.assert_allclose(at_three, by_output, rtol=1e-12)
 
 
 def test_neither_blocks_nor_the_parallel_path_change_a_row(x64: None) -> None:
@@ -214,45 +150,3 @@ def test_truncated_bptt_leaves_zeros_behind_every_cut(x64: None) -> None:
     matrix = jitted(adjoint_matrix, model, one_example())["layer_0"]
     s, t = np.arange(T)[:, None], np.arange(T)[None, :]
     np.testing.assert_array_equal(matrix > 0, (t <= s) & (t // 3 == s // 3))
-
-
-def test_memory_is_what_the_compiled_program_takes() -> None:
-    model = sequence_model("lstm", num_layers=2)
-    batch = Batch(jnp.zeros((200, 1, I)), jnp.zeros((U, 1)))
-    graphdef, params = nnx.split(model, nnx.Param)
-    cases: list[tuple[Any, dict[str, Any], bool]] = [
-        (adjoint_matrix, {"block": 1}, False),
-        (adjoint_matrix, {"block": 50}, False),
-        (adjoint_tensor, {"block": 4}, True),
-    ]
-    for function, keys, full in cases:
-        program = jax.jit(
-            lambda params, f=function, k=keys: f(nnx.merge(graphdef, params), batch, losses, **k)
-        )
-        used: Any = program.lower(params).compile().memory_analysis()
-        taken = used.temp_size_in_bytes + used.output_size_in_bytes
-        stated = matrix_bytes(model, batch, losses, full=full, **keys)
-        assert 0.7 < stated / taken < 1.3
-
-
-def test_bad_requests_name_what_is_wrong() -> None:
-    model, batch = sequence_model("gru"), one_example()
-    with pytest.raises(UsageError, match=r"unknown leaf 'c'.*Known: h"):
-        adjoint_matrix(model, batch, losses, leaf="c")
-    with pytest.raises(UsageError, match=r"rows must lie in 0 \.\.\. 6, not 7"):
-        adjoint_matrix(model, batch, losses, rows=[7])
-    with pytest.raises(UsageError, match="of one example, not of 2"):
-        adjoint_matrix(model, Batch(jnp.zeros((T, 2, I)), jnp.zeros(2)), losses)
-    with pytest.raises(UsageError, match=r"\(S, 1\), not \(7,\)"):
-        adjoint_matrix(model, batch, lambda y, b: y[:, 0, 0])
-    with pytest.raises(UsageError, match="position"):
-        class_adjoints(model, batch)
-
-
-def test_the_dataset_fills_shorter_units_with_nan() -> None:
-    matrices = {"encoder_layer_0": jnp.ones((2, 5)), "decoder_layer_0": jnp.ones((2, 3))}
-    data = matrix_dataset(matrices, rows=[0, 4])
-    assert data["adjoint_matrix"].dims == ("unit", "output_time", "time")
-    np.testing.assert_array_equal(data["output_time"], [0, 4])
-    decoder = data["adjoint_matrix"].sel(unit="decoder_layer_0")
-    np.testing.assert_array_equal(np.isnan(decoder), np.arange(5)[None] >= np.full((2, 1), 3))

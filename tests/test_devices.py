@@ -28,7 +28,6 @@ from tests.small_run import assert_same_runs, small_config
 
 FAST = ("buckets", "stream", "noise")
 STEPS = 150
-FAST_COMPILER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def python(root: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -45,9 +44,7 @@ def python(root: Path, *arguments: str, **environment: str) -> subprocess.Popen[
 
 def on_devices(root: Path, *arguments: str) -> str:
     """What `tests.on_devices` prints."""
-    process = python(
-        root, "tests.on_devices", *arguments, JAX_ENABLE_X64="1", XLA_FLAGS=FAST_COMPILER
-    )
+    process = python(root, "tests.on_devices", *arguments, JAX_ENABLE_X64="1")
     out, err = process.communicate(timeout=550)
     assert process.returncode == 0, err
     return out
@@ -59,10 +56,7 @@ def two(root: Path, task: str, runs_dir: Path, steps: int = STEPS) -> list[subpr
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     numbers = [map(str, (port, 2, process, 2, steps)) for process in (0, 1)]
-    return [
-        python(root, "tests.one_of_several", task, str(runs_dir), *given, XLA_FLAGS=FAST_COMPILER)
-        for given in numbers
-    ]
+    return [python(root, "tests.one_of_several", task, str(runs_dir), *given) for given in numbers]
 
 
 def outputs(processes: list[subprocess.Popen[str]], code: int, timeout: float = 300) -> list[str]:
@@ -120,7 +114,7 @@ def test_devices_exchange_twice_a_step_and_never_in_the_scan_over_time(root: Pat
 def test_the_command_line_divides_the_processor(root: Path, tmp_path: Path) -> None:
     command = ["rnnexp", "run", "adding/rnn", "--runs-dir", str(tmp_path), "--json"]
     command += ["--config.devices=2", "--config.train.duration_steps=3", "--config.eval.examples=8"]
-    process = python(root, *command, XLA_FLAGS=FAST_COMPILER)
+    process = python(root, *command)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert json.loads(out)["status"] == "completed"

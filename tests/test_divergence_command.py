@@ -27,11 +27,7 @@ from rnnexp.report.load import load_run
 from rnnexp.runlog import read_json
 from rnnexp.runner import run
 from rnnexp.unroll import Watched, unroll
-from tests.diverging_runs import (
-    config,
-    flight_of,
-    printed,
-)
+from tests.diverging_runs import config, flight_of, printed
 from tests.test_resume import StopAt
 
 

@@ -15,13 +15,7 @@ from rnnexp.runner import run
 from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import PlannedRun, planned
-from tests.diverging_runs import (
-    FAILS_AT_ONCE,
-    assert_states_of_the_run,
-    config,
-    flight_of,
-    printed,
-)
+from tests.diverging_runs import FAILS_AT_ONCE, assert_states_of_the_run, config, flight_of, printed
 from tests.small_run import assert_same_runs
 
 

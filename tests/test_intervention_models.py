@@ -18,8 +18,12 @@ from tests.test_train import configured
     ("name", "changes"),
     [
         ("addition/lstm", {"model__bidirectional": True}),
-        ("date_format/gru", {"model__attention": "dot"}),
-        ("digits/min_gru", {"model__associative": True, "regularizer__orthogonality": 0.0}),
+        pytest.param("date_format/gru", {"model__attention": "dot"}, marks=pytest.mark.slow),
+        pytest.param(
+            "digits/min_gru",
+            {"model__associative": True, "regularizer__orthogonality": 0.0},
+            marks=pytest.mark.slow,
+        ),
         ("mackey_glass/narx", {"model__teacher_forcing": False, "regularizer__orthogonality": 0.0}),
     ],
 )

@@ -111,7 +111,8 @@ def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
 def test_an_update_follows_the_loss_plus_the_weighted_penalties() -> None:
     plain, (moved, plan) = one_step(), first_step(**(PLAIN | ALL))
     expected = penalties_by_hand(plan)
-    assert logged(moved, "loss") == logged(plain, "loss")  # the task's alone
+    # the task's alone, up to the rounding of another program
+    np.testing.assert_allclose(logged(moved, "loss"), logged(plain, "loss"), rtol=1e-12)
     np.testing.assert_allclose(moved.norms["h"], plain.norms["h"], rtol=1e-12)
     weights = {"omega": 0.3, "orthogonality": 0.2, "flossing": 0.4}
     extra: dict[str, Any] = jax.tree.map(jnp.zeros_like, plan.params)
@@ -134,7 +135,7 @@ def test_flossing_before_training_leaves_the_task_alone() -> None:
         lambda a, b, g: np.testing.assert_allclose(a, b - 0.2 * g, rtol=1e-9, atol=1e-12),
         moved.state.params, plan.params, grads,
     )  # fmt: skip
-    assert logged(moved, "loss") == logged(one_step(), "loss")
+    np.testing.assert_allclose(logged(moved, "loss"), logged(one_step(), "loss"), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")
@@ -155,6 +156,24 @@ def test_flossing_joins_at_the_steps_that_are_due() -> None:
                 assert records.scalars["regularizer/flossing"][0] > 0
 
 
+@cache
+def profile_after(**change: Any) -> tuple[float, float]:
+    """Slope and far end of a profile after 80 steps of a network that contracts by half."""
+    setting: dict[str, Any] = {
+        "cell__recurrent_scale": 0.5,
+        "task__length_steps": 12,
+        "optimizer__name": "adam",
+        "optimizer__learning_rate": 0.01,
+    }
+    program = build(**(PLAIN | setting | change))
+    state, records = program.initial(), None
+    for stop in range(4, 81, 4):
+        state, records = program.advance(state, stop, 1)
+    assert records is not None
+    slope = float(records.scalars["slope/layer_0/h"][3])
+    return slope, float(records.norms["h"][3, 0, 0] / records.norms["h"][3, 0, -1])
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -165,22 +184,7 @@ def test_flossing_joins_at_the_steps_that_are_due() -> None:
     ids=["omega", "orthogonality", "flossing"],
 )
 def test_each_penalty_flattens_the_profile_of_a_contracting_network(change: Any) -> None:
-    setting: dict[str, Any] = {
-        "cell__recurrent_scale": 0.5,
-        "task__length_steps": 12,
-        "optimizer__name": "adam",
-        "optimizer__learning_rate": 0.01,
-    }
-    slopes, early = [], []
-    options: list[dict[str, Any]] = [{}, change]
-    for extra in options:
-        program = build(**(PLAIN | setting | extra))
-        state, records = program.initial(), None
-        for stop in range(4, 81, 4):
-            state, records = program.advance(state, stop, 1)
-        assert records is not None
-        slopes.append(float(records.scalars["slope/layer_0/h"][3]))
-        early.append(float(records.norms["h"][3, 0, 0] / records.norms["h"][3, 0, -1]))
+    slopes, early = zip(profile_after(), profile_after(**change), strict=True)
     assert slopes[0] < -0.3  # nats per step: it vanishes
     assert abs(slopes[1]) < 0.7 * abs(slopes[0])
     assert early[1] > 3 * early[0]
@@ -195,8 +199,11 @@ def test_a_limited_adjoint_follows_its_recursion() -> None:
     np.testing.assert_allclose(profile[:-1] / profile[1:], 1.3, rtol=1e-9)
     limit = float(profile[-2])
     huge, held = (one_step(clip__adjoint_limit=value, **growing) for value in (1e6, limit))
-    jax.tree.map(np.testing.assert_array_equal, huge.state.params, free.state.params)
-    np.testing.assert_array_equal(huge.norms["h"][0], profile)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12),
+        huge.state.params, free.state.params,
+    )  # fmt: skip
+    np.testing.assert_allclose(huge.norms["h"][0], profile, rtol=1e-12)
     assert (held.norms["h"][0] <= limit * (1 + 1e-12)).all()
     assert held.norms["h"][0, 0] > 0.5 * limit  # most examples reach it
     assert logged(held, "grad_norm") < logged(free, "grad_norm")

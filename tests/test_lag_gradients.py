@@ -1,4 +1,4 @@
-"""dL/dW by lags: sums against autodiff, every bin against copies of the parameters."""
+"""dL/dW by lags: sums against autodiff, closed forms, memory and names."""
 
 import dataclasses
 from typing import Any
@@ -22,80 +22,24 @@ from rnnexp.gradflow.lag_gradients import (
 from rnnexp.gradflow.rows import Model, apply
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.models.transduction import Transducer
 from rnnexp.types import Array, Batch, Tree
 from rnnexp.unroll import Path
+from tests.lag_models import (
+    EVERY,
+    TO_ONE,
+    B,
+    H,
+    I,
+    O,
+    T,
+    batch_for,
+    by_lags,
+    losses,
+    sequence_model,
+    transducer,
+    valid,
+)
 from tests.variants import build
-
-T, U, B, I, H, O = 4, 3, 3, 2, 4, 3  # noqa: E741
-LENGTHS, WRITTEN = (4, 2, 4), (2, 3, 3)
-EVERY = tuple(range(T + 1))
-TO_ONE = "sequence_to_one"
-
-
-def sequence_model(cell: str, mode: str = "synchronous", **keys: Any) -> SequenceModel:
-    """A small model; `options` go to the cell, the rest to the structure."""
-    options = keys.pop("options", {})
-    return SequenceModel(
-        lambda size, layer: build((cell, options), size, H, layer=layer, output_size=O),
-        structure=Structure(**keys),
-        input_size=I,
-        output_size=O,
-        mode=mode,
-        key=jax.random.key(0),
-    )
-
-
-def transducer(cell: str, **keys: Any) -> Transducer:
-    """A small encoder and decoder."""
-    return Transducer(
-        lambda size, layer: build((cell, {}), size, H, layer=layer),
-        structure=Structure(**keys),
-        input_size=I,
-        output_size=O,
-        key=jax.random.key(0),
-    )
-
-
-def batch_for(model: Model, *, padded: bool = False) -> Batch:
-    """Inputs, targets, and lengths if wanted."""
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-    if isinstance(model, Transducer):
-        targets = jax.random.randint(jax.random.key(2), (U, B), 0, O)
-        ends = jnp.array(WRITTEN, jnp.int32) if padded else None
-    else:
-        shape = (B, O) if model.mode == TO_ONE else (T, B, O)
-        targets, ends = jax.random.normal(jax.random.key(2), shape), None
-    return Batch(x, targets, jnp.array(LENGTHS, jnp.int32) if padded else None, ends)
-
-
-def losses(outputs: Array, batch: Batch) -> Array:
-    """Some smooth loss of every position, (S, B), that sees the targets."""
-    targets = batch.targets
-    if jnp.issubdtype(targets.dtype, jnp.integer):
-        targets = jax.nn.one_hot(targets, O, dtype=outputs.dtype)
-    each = jnp.sum(jnp.sin(outputs) * (1.0 + targets), -1)
-    return each if each.ndim == 2 else each[None]
-
-
-def valid(model: Model, padded: bool) -> np.ndarray:
-    """Which outputs count, (S, B)."""
-    if isinstance(model, Transducer):
-        return np.arange(U)[:, None] < np.array(WRITTEN if padded else [U] * B)
-    if model.mode == TO_ONE:
-        return np.ones((1, B), bool)
-    return np.arange(T)[:, None] < np.array(LENGTHS if padded else [T] * B)
-
-
-def by_lags(model: Model, batch: Batch, **keys: Any) -> LagGradients:
-    """`lag_gradients` as a compiled program."""
-    graphdef, params = nnx.split(model, nnx.Param)
-
-    def run(params: Tree, batch: Batch) -> LagGradients:
-        return lag_gradients(nnx.merge(graphdef, params), batch, losses, **keys)
-
-    got: LagGradients = jax.tree.map(np.asarray, jax.jit(run)(params, batch))
-    return got
 
 
 def by_autodiff(model: Model, batch: Batch, padded: bool, **keys: Any) -> list[dict[str, Any]]:
@@ -114,14 +58,20 @@ def by_autodiff(model: Model, batch: Batch, padded: bool, **keys: Any) -> list[d
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("rnn", "synchronous", {}),
-    ("lstm", "synchronous", {"layer_norm": True}),
     ("lstm", TO_ONE, {"zoneout": 0.3, "pooling": "mean"}),
     ("gru", "synchronous", {"bidirectional": True, "learned_state": True}),
     ("clockwork", "synchronous", {"path": Path(cut_steps=2)}),
 ]
+SLOW: list[tuple[str, str, dict[str, Any]]] = [
+    ("lstm", "synchronous", {"layer_norm": True}),
+]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join([*case[:2], *case[2]]))
+@pytest.mark.parametrize(
+    "case",
+    [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)],
+    ids=lambda case: "-".join([*case[:2], *case[2]]),
+)
 def test_the_bins_add_up_to_the_gradient(case: tuple[str, str, dict[str, Any]], x64: None) -> None:
     cell, mode, keys = case
     model = sequence_model(cell, mode, **dict(keys))
@@ -173,156 +123,6 @@ def equals_autodiff(model: Model, got: LagGradients, grads: list[dict[str, Any]]
     assert any(np.any(part[1:]) for parts in got.parts.values() for part in parts.values())
 
 
-def copies_of(model: Model) -> dict[str, Any]:
-    """Parameters of all units, a copy for every step, (T, ...); (U, ...) in a decoder."""
-    steps = {unit.name: U if "decoder" in unit.name else T for unit in model.units()}
-    return {
-        unit.name: jax.tree.map(
-            lambda p, n=steps[unit.name]: jnp.broadcast_to(p, (n, *p.shape)),
-            dict(unit.layer.params()),
-        )
-        for unit in model.units()
-    }
-
-
-def read_with_copies(unit: Any, copies: Any, x_TxI: Array, state: Any) -> tuple[Any, Array]:
-    """A unit over one example, the parameters of each step its own; in its reading order."""
-    cell = unit.layer.cell
-
-    def step(state: Any, row: Any) -> tuple[Any, Array]:
-        stepped: tuple[Any, Array] = cell.step(cell.prepare(row[0]), state, row[1])
-        return stepped
-
-    own = jax.tree.map(lambda copy: copy[: len(x_TxI)], copies)
-    read: tuple[Any, Array] = jax.lax.scan(step, state, (own, x_TxI))
-    return read
-
-
-def stack_with_copies(units: list[Any], copies: Any, x_TxI: Array) -> tuple[Array, Any]:
-    """Outputs of a stack over one example, (T, H), and the final state of its last unit."""
-    while units:
-        both = len(units) > 1 and units[1].backward
-        layer, units = units[: 1 + both], units[1 + both :]
-        ways = []
-        for unit in layer:
-            start = unit.layer.cell.init_state(unit.layer.params())
-            way = slice(None, None, -1 if unit.backward else 1)
-            state, y_TxH = read_with_copies(unit, copies[unit.name], x_TxI[way], start)
-            ways.append(y_TxH[way])
-        x_TxI = jnp.concatenate(ways, -1)
-    return x_TxI, state
-
-
-def bins_by_copies(model: Model, batch: Batch, run: Any, lag: Any) -> dict[str, dict[str, Any]]:
-    """Parts by single lags 0 ... T + U from dL_s/dW_t of copies, example by example.
-
-    `run`: `(copies, x_TxI of the valid steps, targets) -> outputs`, one a row. `lag`: `(unit,
-    s, t, b) -> lag` with t in the unit's order of reading, or None where the row or the step
-    is padding.
-    """
-    copies = copies_of(model)
-    parts = {
-        name: {k: np.zeros((T + U + 1, *v.shape[1:])) for k, v in params.items()}
-        for name, params in copies.items()
-    }
-    to_one = isinstance(model, SequenceModel) and model.mode == TO_ONE
-
-    def rows(copies: Any, x_TxI: Array, targets: Array) -> Array:
-        outputs = run(copies, x_TxI, targets)
-        shown = outputs if to_one else outputs[:, None]
-        example = Batch(x_TxI[:, None], targets[None] if to_one else targets[:, None])
-        return losses(shown, example)[:, 0] / B
-
-    jacobians = jax.jit(jax.jacrev(rows))
-    for b in range(B):
-        targets = batch.targets[b] if to_one else batch.targets[:, b]
-        length = T if batch.lengths_B is None else LENGTHS[b]
-        got = jacobians(copies, batch.inputs_TxBxI[:length, b], targets)
-        for unit in model.units():
-            for name, jacobian in got[unit.name].items():
-                for s, t in np.ndindex(jacobian.shape[:2]):
-                    at = lag(unit, s, t, b)
-                    if at is not None:
-                        parts[unit.name][name][at] += jacobian[s, t]
-    return parts
-
-
-def equals_copies(got: LagGradients, parts: dict[str, dict[str, Any]]) -> None:
-    """Every bin is what the copies of its lags contribute."""
-    lower = [-1, *got.edges[:-1]]
-    for unit, by_name in parts.items():
-        for name, exact in by_name.items():
-            for d, (after, up_to) in enumerate(zip(lower, got.edges, strict=True)):
-                np.testing.assert_allclose(
-                    got.parts[unit][name][d], exact[after + 1 : up_to + 1].sum(0),
-                    rtol=1e-9, atol=1e-12, err_msg=f"{unit} {name} {up_to}",
-                )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("cell", "keys"),
-    [
-        ("lru", {"num_layers": 2, "path": Path(associative=True)}),
-        ("rnn", {"num_layers": 2, "bidirectional": True}),
-    ],
-)
-def test_every_bin_of_a_synchronous_stack_is_its_copies_share(
-    cell: str, keys: dict[str, Any], x64: None
-) -> None:
-    model = sequence_model(cell, **keys)
-    batch = batch_for(model)
-
-    def run(copies: Any, x_TxI: Array, targets: Array) -> Array:
-        del targets
-        return jnp.asarray(model.readout(stack_with_copies(model.units(), copies, x_TxI)[0]))
-
-    def lag(unit: Any, s: int, t: int, b: int) -> int:
-        del b
-        return abs(s - (T - 1 - t if unit.backward else t))
-
-    parts = bins_by_copies(model, batch, run, lag)
-    equals_copies(by_lags(model, batch, edges=EVERY, block=3, examples=2), parts)
-
-
-def test_every_bin_of_a_sequence_to_one_stack_counts_from_the_units_end(x64: None) -> None:
-    model = sequence_model("rnn", TO_ONE, num_layers=2, bidirectional=True)
-    batch = batch_for(model, padded=True)
-
-    def run(copies: Any, x_TxI: Array, targets: Array) -> Array:
-        del targets
-        y, _ = stack_with_copies(model.units(), copies, x_TxI)
-        return jnp.asarray(model.readout(jnp.concatenate([y[-1, :H], y[0, H:]]))[None])
-
-    def lag(unit: Any, s: int, t: int, b: int) -> int | None:
-        del unit, s
-        return LENGTHS[b] - 1 - t if t < LENGTHS[b] else None
-
-    equals_copies(by_lags(model, batch), bins_by_copies(model, batch, run, lag))
-
-
-def test_every_bin_of_a_transducer_counts_through_the_decoder(x64: None) -> None:
-    model = transducer("gru")
-    batch = batch_for(model, padded=True)
-    encoder, decoder = model.units()
-
-    def run(copies: Any, x_TxI: Array, targets: Array) -> Array:
-        _, state = stack_with_copies([encoder], copies, x_TxI)
-        # one_hot of -1 is the zero vector that the first step sees
-        before = jnp.concatenate([jnp.full(1, -1, targets.dtype), targets[:-1]])
-        shown = jax.nn.one_hot(before, O, dtype=x_TxI.dtype)
-        _, y_UxH = read_with_copies(decoder, copies[decoder.name], shown, state)
-        return jnp.asarray(model.readout(y_UxH))
-
-    def lag(unit: Any, s: int, t: int, b: int) -> int | None:
-        if s >= WRITTEN[b]:
-            return None
-        if unit.name == decoder.name:
-            return s - t if t <= s else None
-        return LENGTHS[b] - 1 - t + 1 + s if t < LENGTHS[b] else None
-
-    equals_copies(by_lags(model, batch), bins_by_copies(model, batch, run, lag))
-
-
 def test_the_bias_of_a_linear_rnn_loses_exactly_c_a_step(x64: None) -> None:
     options = {"activation": "linear", "recurrent_scale": 0.5}
     model = sequence_model("rnn", TO_ONE, options=options)
@@ -363,7 +163,10 @@ def test_a_vanished_long_range_part_shows_in_its_share_alone(x64: None) -> None:
     assert float(jnp.linalg.norm(lost.total["layer_0"]["w_x"])) > 0.1
 
 
-@pytest.mark.parametrize(("mode", "padded"), [(TO_ONE, False), ("synchronous", True)])
+@pytest.mark.parametrize(
+    ("mode", "padded"),
+    [(TO_ONE, False), pytest.param("synchronous", True, marks=pytest.mark.slow)],
+)
 def test_memory_is_what_the_compiled_program_takes(mode: str, padded: bool) -> None:
     model = sequence_model("lstm", mode)
     shape = (16, O) if mode == TO_ONE else (150, 16, O)

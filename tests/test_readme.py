@@ -18,9 +18,9 @@ SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_ste
 
 
 def python_blocks(root: Path) -> list[str]:
-    """The Python in the README: reading runs, a user's own cell, and Flax's."""
+    """The Python in the README: a cell in the laboratory, reading runs, a cell of one's own, Flax's."""
     blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     return blocks
 
 
@@ -29,7 +29,7 @@ def test_its_flax_example_runs(
 ) -> None:
     monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
     file = tmp_path / "flax_example.py"
-    file.write_text(python_blocks(root)[2])
+    file.write_text(python_blocks(root)[3])
     command = ["run", "adding/linen_gru", "--import", str(file), "--runs-dir", str(tmp_path)]
     assert main([*command, *SMALL]) == 0
     printed = capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_its_reading_of_runs_runs(
     run = write_logged_run(tmp_path / "runs", "copy_memory/lstm")
     write_laboratory(run, laboratory())
     monkeypatch.chdir(tmp_path)
-    exec(python_blocks(root)[0], {})
+    exec(python_blocks(root)[1], {})
     printed = capsys.readouterr().out
     assert re.search(r"^copy_memory +lstm +0.25$", printed, re.MULTILINE)
     assert f"\n{math.exp(-0.4 * 20):.6f}"[:8] in printed
@@ -56,7 +56,7 @@ def test_its_own_cell_trains(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
-    block = python_blocks(root)[1]
+    block = python_blocks(root)[2]
     file = tmp_path / "mine.py"
     file.write_text(block)
     command = ["run", "adding/leaky", "--import", str(file), "--runs-dir", str(tmp_path)]
@@ -98,3 +98,11 @@ def test_configs_load_and_say_what_they_show(root: Path, name: str) -> None:
     docstring = file.read_text().split('"""')[1]
     assert f"rnnexp run --config=configs/{file.name}" in docstring
     assert "Expected" in docstring
+
+
+def test_its_cell_in_the_laboratory(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(python_blocks(root)[0], found := {})
+    data = found["data"]
+    assert dict(data.sizes) | {"exponent": 32, "rank": 16, "gate": 3, "matrix": 4} == data.sizes
+    assert float(data.lyapunov[0]) < 0
+    assert f"{float(data.lyapunov[0]):.3f}" in capsys.readouterr().out

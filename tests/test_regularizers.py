@@ -11,21 +11,19 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.rnn import rnn
-from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.recurrence import find_recurrence
 from rnnexp.gradflow.regularizers import (
     directions,
     driven_exponents,
     flossing,
     omega,
-    orthogonality,
     states_before,
 )
-from rnnexp.types import Array, Params, State, Tree
-from rnnexp.unroll import Watched, initial_state, unroll
-from tests.variants import VARIANTS, build, variant_id
+from rnnexp.types import Array, Params, State
+from rnnexp.unroll import Watched, initial_state
+from tests.regularized_cells import LENGTHS, B, H, I, T, drawn, watch
+from tests.variants import build, variant_id
 
-T, B, I, H = 9, 3, 2, 4  # noqa: E741
-LENGTHS = jnp.array([9, 4, 6], jnp.int32)
 SOME: list[tuple[str, dict[str, Any]]] = [
     ("rnn", {}),
     ("lstm", {"peepholes": True}),
@@ -33,24 +31,18 @@ SOME: list[tuple[str, dict[str, Any]]] = [
     ("clockwork", {}),
     ("lru", {}),
 ]
-each = pytest.mark.parametrize("variant", SOME, ids=variant_id)
+
+
+SLOW = [pytest.param(v, marks=pytest.mark.slow) for v in SOME if v[0] in ("gru", "lru")]
+
+
+QUICK = [v for v in SOME if v[0] not in ("gru", "lru")]
+
+
+each = pytest.mark.parametrize("variant", [*QUICK, *SLOW], ids=variant_id)
+
+
 pytestmark = pytest.mark.usefixtures("x64")
-
-
-def drawn(cell: Cell) -> Params:
-    """Parameters off their special starting values."""
-    flat, unravel = ravel_pytree(cell.init(jax.random.key(0)))
-    params: Params = unravel(flat + 0.1 * jax.random.normal(jax.random.key(3), flat.shape))
-    return params
-
-
-def watch(cell: Cell, params: Params, lengths: Array | None = None) -> Watched:
-    """What the cell does on a fixed batch."""
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-    start = initial_state(cell, params, B)
-    run = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
-    assert run.states is not None
-    return Watched(x, start, run.states)
 
 
 def some_adjoints(watched: Watched) -> State:
@@ -91,8 +83,11 @@ def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
 
 @pytest.mark.parametrize(
     ("variant", "lengths"),
-    [(("rnn", {}), None), *((variant, LENGTHS) for variant in SOME)],
-    ids=["full", *map(variant_id, SOME)],
+    [
+        (("rnn", {}), None),
+        *((variant, LENGTHS) for variant in QUICK),
+        *(pytest.param(v, LENGTHS, marks=pytest.mark.slow) for v in SOME if v not in QUICK),
+    ],
 )
 def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) -> None:
     cell = build(variant, I, H)
@@ -163,33 +158,6 @@ def test_omega_sends_nothing_into_states_or_adjoints() -> None:
     assert all(bool(jnp.all(leaf == 0)) for leaf in jax.tree.leaves(by_rest))
 
 
-RECURRENT: dict[str, set[str]] = {
-    "feedforward": set(),
-    "tdnn": {"w_x"},  # its window holds past inputs
-    "narx": {"w", "w_y"},
-    "rnn": {"w_h"},
-    "lstm": {"w_h"},
-    "lstm-peepholes=True": {"w_h", "p"},
-    "gru": {"w_h"},
-    "gru-reset=before": {"w_h"},
-    "min_gru": {"w_x", "b"},  # the gate that multiplies the state sees the input alone
-    "indrnn": {"u"},
-    "lru": {"nu_log", "theta_log"},
-    "lem": {"w_h", "w_z"},
-    "antisymmetric": {"w_upper"},
-    "unitary": {"d", "v"},
-    "clockwork": {"w_blocks"},
-    "scrn": {"w_h", "w_sh"},
-}
-
-
-@pytest.mark.parametrize(
-    "variant", [v for v in VARIANTS if variant_id(v) in RECURRENT], ids=variant_id
-)
-def test_recurrent_parameters_are_found(variant: Any) -> None:
-    assert find_recurrence(build(variant, I, H)).names == RECURRENT[variant_id(variant)]
-
-
 def exponents_by_hand(J: np.ndarray, basis: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """QR after every step; the first tenth, rounded up, is not counted."""
     found = []
@@ -236,7 +204,9 @@ def test_a_counter_is_not_a_direction() -> None:
     np.testing.assert_array_equal(directions(start, 2)[flat == 1], 0)
 
 
-@pytest.mark.parametrize("cell", [rnn(I, H), lstm(I, H)], ids=["rnn", "lstm"])
+@pytest.mark.parametrize(
+    "cell", [rnn(I, H), pytest.param(lstm(I, H), marks=pytest.mark.slow)], ids=["rnn", "lstm"]
+)
 def test_the_gradient_of_flossing_equals_differences(cell: Cell) -> None:
     def value(params: Params) -> Array:
         watched = watch(cell, params, LENGTHS)  # the states move with the parameters
@@ -245,38 +215,6 @@ def test_the_gradient_of_flossing_equals_differences(cell: Cell) -> None:
     flat, unravel = ravel_pytree(drawn(cell))
     exact, numeric = gradients(lambda p: value(unravel(p)), flat)
     np.testing.assert_allclose(exact, numeric, rtol=1e-5, atol=1e-8)
-
-
-def gates_of(w: np.ndarray) -> list[np.ndarray]:
-    """The square blocks of a kernel, side by side."""
-    return [w[:, n : n + w.shape[0]] for n in range(0, w.shape[1], w.shape[0])]
-
-
-@pytest.mark.parametrize("variant", [("rnn", {}), ("lstm", {"peepholes": True}), ("lem", {})])
-def test_orthogonality_and_its_gradient_equal_their_formulas(variant: Any) -> None:
-    cell = build(variant, I, H)
-    params = drawn(cell)
-    value, grads = jax.value_and_grad(lambda p: orthogonality(cell, p))(params)
-    expected = np.zeros(())
-    for name in params:
-        if name not in ("w_h", "w_z"):
-            np.testing.assert_array_equal(grads[name], 0)
-            continue
-        blocks = gates_of(np.asarray(params[name]))
-        expected += np.sum([np.linalg.norm(w.T @ w - np.eye(H)) ** 2 for w in blocks])
-        by_hand = np.concatenate([4 * w @ (w.T @ w - np.eye(H)) for w in blocks], 1)
-        np.testing.assert_allclose(grads[name], by_hand, atol=1e-12)
-    np.testing.assert_allclose(value, expected, rtol=1e-12)
-
-
-def test_blocks_are_those_of_prepared_matrices() -> None:
-    cell = build(("orthogonal", {}), I, H)
-    blocks: dict[str, Tree] = jax.eval_shape(lambda p: recurrent_blocks(cell, p), drawn(cell))
-    assert {name: b.shape for name, b in blocks.items()} == {"w_h": (1, H, H)}
-    value = jax.jit(lambda params: orthogonality(cell, params))(drawn(cell))
-    np.testing.assert_allclose(value, 0, atol=1e-20)
-    alone = build(("indrnn", {}), I, H)
-    assert recurrent_blocks(alone, drawn(alone)) == {}
 
 
 def test_omega_is_zero_where_steps_keep_every_length() -> None:

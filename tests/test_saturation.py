@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell
+from rnnexp.gradflow import saturation
 from rnnexp.gradflow.saturation import (
     KEPT,
     GateSaturation,
-    gate_saturation,
-    hidden_saturation,
     kept_share,
     saturation_dataset,
     time_constant,
@@ -28,16 +27,33 @@ LENGTHS = (6, 2, 4)
 
 def watch(cell: Cell, params: Params, x: Array, lengths: Array | None = None) -> Watched:
     """What a cell does on a batch."""
-    start = initial_state(cell, params, x.shape[1])
-    got = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
-    assert got.states is not None
-    return Watched(x, start, got.states)
+
+    @jax.jit
+    def run(params: Params, x: Array, lengths: Array | None) -> Watched:
+        start = initial_state(cell, params, x.shape[1])
+        got = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
+        assert got.states is not None
+        return Watched(x, start, got.states)
+
+    watched: Watched = run(params, x, lengths)
+    return watched
+
+
+def gate_saturation(cell: Cell, params: Params, watched: Watched, *rest: Any, **keys: Any) -> Any:
+    """The function of that name, compiled."""
+    run = jax.jit(
+        lambda params, watched: saturation.gate_saturation(cell, params, watched, *rest, **keys)
+    )
+    return run(params, watched)
+
+
+hidden_saturation = jax.jit(saturation.hidden_saturation)
 
 
 def drawn(name: str, **options: Any) -> tuple[Cell, dict[str, Any], Array]:
     """A cell, its parameters with random biases, and inputs."""
     cell = build((name, options), I, H)
-    params = dict(cell.init(jax.random.key(0)))
+    params = dict(jax.jit(cell.init)(jax.random.key(0)))
     if "b" in params:
         params["b"] = params["b"] + jax.random.normal(jax.random.key(3), params["b"].shape)
     return cell, params, jax.random.normal(jax.random.key(1), (T, B, I))
@@ -75,11 +91,12 @@ def test_shares_count_valid_examples_alone(backward: bool, x64: None) -> None:
         cell, params, watch(cell, params, read, lengths), lengths, backward=backward
     )
     gates: list[list[np.ndarray]] = [[] for _ in range(T)]
+    gates_of, transition = jax.jit(cell.gates), jax.jit(cell.transition)
     for b, length in enumerate(LENGTHS):  # the slow and obvious way
         state = cell.init_state(params)
         for t in range(length - 1, -1, -1) if backward else range(length):
-            gates[t].append(np.asarray(cell.gates(params, state, x[t, b])["update"]))
-            state = cell.transition(params, state, x[t, b])
+            gates[t].append(np.asarray(gates_of(params, state, x[t, b])["update"]))
+            state = transition(params, state, x[t, b])
     for t in range(T):
         here = np.stack(gates[t])
         np.testing.assert_allclose(got.mean["update"][t], here.mean(), rtol=1e-12)
@@ -109,7 +126,7 @@ def test_the_kept_share_is_how_a_state_depends_on_itself(name: str, x64: None) -
     def step(value: Array, state: Any, x_I: Array) -> Array:
         return cell.transition(params, {**state, leaf: value}, x_I)[leaf]
 
-    jacobian = jax.vmap(jax.vmap(jax.jacfwd(step)))
+    jacobian = jax.jit(jax.vmap(jax.vmap(jax.jacfwd(step))))
     slopes = jacobian(seen.states[leaf][:-1], {k: v[:-1] for k, v in seen.states.items()}, x[1:])
     diagonal = np.diagonal(slopes, axis1=2, axis2=3)
     np.testing.assert_allclose(kept[1:], diagonal.mean((1, 2)), rtol=1e-10)

@@ -187,12 +187,25 @@ def test_an_evaluation_equals_one_big_batch() -> None:
 
 LONG = ("nottingham", "musedata", "piano_midi")  # minutes of compilation and steps
 EVERY = pairs()
-SOME = [
-    (task, cell)
-    for task, cell in EVERY
-    if (task == "adding" or cell == "gru" or (task, cell) == ("mackey_glass", "narx"))
-    and task not in LONG
-]
+
+
+def covering() -> list[tuple[str, str]]:
+    """Pairs in which every task and every cell is there once, or nearly so.
+
+    Tasks whose files may be missing take the GRU, which other tasks test as well.
+    """
+    found = [("mackey_glass", "narx"), ("adding", "gru")]
+    for task, cell in EVERY:
+        tasks, cells = zip(*found, strict=True)
+        if task in LONG or task in tasks:
+            continue
+        if cell == "gru" if task in DATA else cell not in cells:
+            found.append((task, cell))
+    tested = {cell for _, cell in found}
+    return found + [pair for pair in EVERY if pair[0] == "adding" and pair[1] not in tested]
+
+
+SOME = covering()
 
 
 @pytest.mark.parametrize(("task", "cell"), SOME)

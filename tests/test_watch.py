@@ -1,17 +1,20 @@
 """What a model's units did: inputs, initial states, and the states after every step."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from rnnexp.cells.lru import lru
 from rnnexp.cells.lstm import lstm
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array
-from rnnexp.unroll import Path, Watched, unroll
+from rnnexp.types import Array, Params
+from rnnexp.unroll import Path, Unrolled, Watched, unroll
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 2, 4
 LENGTHS = jnp.array([7, 3, 5], jnp.int32)
@@ -24,11 +27,12 @@ def sequences() -> Array:
 def follow(layer: object, watched: Watched, lengths: Array | None) -> None:
     """A Python loop over the watched inputs, example by example, gives the watched states."""
     cell, params = layer.cell, layer.cell.prepare(layer.params())  # type: ignore[attr-defined]
+    transition = jax.jit(cell.transition)
     for b in range(watched.inputs_TxBxI.shape[1]):
         state = {k: v[b] for k, v in watched.start.items()}
         for t in range(watched.inputs_TxBxI.shape[0]):
             if lengths is None or t < int(lengths[b]):
-                state = cell.transition(params, state, watched.inputs_TxBxI[t, b])
+                state = transition(params, state, watched.inputs_TxBxI[t, b])
             for leaf, value in state.items():
                 np.testing.assert_allclose(watched.states[leaf][t, b], value, atol=1e-10)
 
@@ -44,7 +48,7 @@ def test_every_unit_of_a_bidirectional_stack_is_watched_in_its_own_order(
         output_size=2, mode="synchronous", key=jax.random.key(0),
     )  # fmt: skip
     x = sequences()
-    got = model(x, lengths_B=lengths, watch=True)
+    got = nnx.jit(lambda model, x: model(x, lengths_B=lengths, watch=True))(model, x)
     assert len(got.watched) == 4
     for unit, watched, final in zip(model.units(), got.watched, got.states, strict=True):
         follow(unit.layer, watched, lengths)
@@ -75,7 +79,9 @@ def test_encoder_and_decoder_are_watched(attention: str) -> None:
         input_size=INPUTS, output_size=3, key=jax.random.key(0),
     )  # fmt: skip
     targets = jnp.array([[1, 2, 0], [2, 1, 1], [0, 0, 2]], jnp.int32)
-    got = model(sequences(), targets, lengths_B=LENGTHS, watch=True)
+    got = nnx.jit(lambda model, x: model(x, targets, lengths_B=LENGTHS, watch=True))(
+        model, sequences()
+    )
     encoder, decoder = model.units()
     follow(encoder.layer, got.watched[0], LENGTHS)
     follow(decoder.layer, got.watched[1], None)
@@ -87,8 +93,13 @@ def test_encoder_and_decoder_are_watched(attention: str) -> None:
 def test_all_paths_keep_the_same_states(path: Path) -> None:
     cell = lru(INPUTS, HIDDEN)
     params = jax.tree.map(lambda x: x.astype(jnp.float64), cell.init(jax.random.key(0)))
-    plain = unroll(cell, params, sequences(), lengths_B=LENGTHS, keep_states=True)
-    other = unroll(cell, params, sequences(), lengths_B=LENGTHS, keep_states=True, path=path)
+
+    @jax.jit
+    def both(params: Params, x: Array) -> list[Unrolled]:
+        keys: dict[str, Any] = {"lengths_B": LENGTHS, "keep_states": True}
+        return [unroll(cell, params, x, path=way, **keys) for way in (Path(), path)]
+
+    plain, other = both(params, sequences())
     assert plain.states is not None
     assert other.states is not None
     for leaf, value in plain.states.items():

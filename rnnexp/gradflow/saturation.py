@@ -136,10 +136,11 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     smallest_H = jnp.min(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, jnp.inf)), (0, 1))
     dtype = x_TxBxH.dtype
     beyond_H = jnp.sum((jnp.abs(x_TxBxH) > SATURATED_VALUE) & valid, (0, 1)).astype(dtype)
-    share_H = beyond_H / jnp.sum(valid, (0, 1)).astype(dtype)
+    # compared as counts: a compiled division by a constant rounds otherwise
+    most_H = SATURATED_SHARE * jnp.sum(valid, (0, 1)).astype(dtype)
     return HiddenSaturation(
         jnp.mean((largest_H - smallest_H <= DEAD_RANGE).astype(dtype)),
-        jnp.mean((share_H > SATURATED_SHARE).astype(dtype)),
+        jnp.mean((beyond_H > most_H).astype(dtype)),
     )
 
 

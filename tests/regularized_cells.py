@@ -1,0 +1,30 @@
+"""Small cells off their special starting values, watched on a batch."""
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.types import Array, Params
+from rnnexp.unroll import Watched, initial_state, unroll
+
+T, B, I, H = 9, 3, 2, 4  # noqa: E741
+
+
+LENGTHS = jnp.array([9, 4, 6], jnp.int32)
+
+
+def drawn(cell: Cell) -> Params:
+    """Parameters off their special starting values."""
+    flat, unravel = ravel_pytree(jax.jit(cell.init)(jax.random.key(0)))
+    params: Params = unravel(flat + 0.1 * jax.random.normal(jax.random.key(3), flat.shape))
+    return params
+
+
+def watch(cell: Cell, params: Params, lengths: Array | None = None) -> Watched:
+    """What the cell does on a fixed batch."""
+    x = jax.random.normal(jax.random.key(1), (T, B, I))
+    start = initial_state(cell, params, B)
+    run = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
+    assert run.states is not None
+    return Watched(x, start, run.states)
