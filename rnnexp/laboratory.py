@@ -70,11 +70,8 @@ class Examiner:
         except jax.errors.JaxRuntimeError as error:
             raise RunError(f"the laboratory failed at step {step}: {first_line(error)}") from error
         names = [unit.name for unit in self.recipe.model(plan.params).units()]
-        data = model_dataset(figures, wanted, names).expand_dims(step=[step])
-        data["step"].attrs["units"] = "updates made"
-        settings = np.array([[float(getattr(self.settings, name)) for name in RECORDED]])
-        data["measured_with"] = (("step", "setting"), settings)
-        return data.assign_coords(setting=np.array(RECORDED))
+        settings = {name: float(getattr(self.settings, name)) for name in RECORDED}
+        return model_dataset(figures, wanted, names, step, settings)
 
     def _of_run(self, plan: Plan) -> tuple[Batch, Wanted]:
         """The run's fixed batch, and what is measured of it."""

@@ -20,7 +20,7 @@ from tests.variants import VARIANTS as TABLE
 from tests.variants import build as build_cell
 from tests.variants import variant_id
 
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", {}),
     "gru": ("gru", {}),
     "tanh": ("rnn", {"recurrent_scale": 0.9}),
@@ -127,7 +127,8 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
             run = unroll(cell, params, x, state=start, probe=probe, path=Path(kernel=kernel))
             return jnp.sum(jnp.sin(run.outputs_TxBxH))
 
-        return jax.grad(loss)({leaf: slots[leaf] for leaf in leaves})
+        grads: State = jax.grad(loss)({leaf: slots[leaf] for leaf in leaves})
+        return grads
 
     both = adjoint(["h", "c"], True)
     for leaf in ("h", "c"):

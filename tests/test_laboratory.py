@@ -124,7 +124,8 @@ def test_the_data_set_of_a_model_is_what_the_single_analyses_say(x64: None) -> N
     before = jnp.concatenate([seen.start["h"][None], seen.states["h"]])
 
     def jacobian(h_H: Array, x_I: Array) -> Array:
-        return jax.jacfwd(lambda h: cell.transition(params, {"h": h}, x_I)["h"])(h_H)
+        found: Array = jax.jacfwd(lambda h: cell.transition(params, {"h": h}, x_I)["h"])(h_H)
+        return found
 
     inside = jax.jit(jax.vmap(jax.vmap(jacobian)))(before[:10], seen.inputs_TxBxI[:10])
     step_TxBxHxH = np.asarray(inside)
@@ -157,7 +158,8 @@ def test_its_lags_and_matrices_are_of_the_gradient_that_is_trained(x64: None) ->
 
     def loss(params: Any) -> Array:
         outputs = apply(nnx.merge(graphdef, params), batch).outputs
-        return scores(outputs, batch)["loss"].mean()
+        mean: Array = scores(outputs, batch)["loss"].mean()
+        return mean
 
     grads = nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))
     for name, grad in grads["stack"]["layers"][0].items():
@@ -196,7 +198,9 @@ def test_a_whole_step_makes_the_watched_trajectory(cell: str, keys: dict[str, An
 
 def test_time_is_run_through_step_by_step() -> None:
     model = model_of("min_gru", path=Path(associative=True, remat_steps=0))
-    assert step_by_step(model).stack.structure.path == Path()
+    plain = step_by_step(model)
+    assert isinstance(plain, SequenceModel)
+    assert plain.stack.structure.path == Path()
     assert model.stack.structure.path.associative
 
 

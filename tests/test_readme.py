@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_ste
 
 
 def python_blocks(root: Path) -> list[str]:
-    """The Python in the README: a cell in the laboratory, reading runs, a cell of one's own, Flax's."""
+    """The README's Python: a cell in the laboratory, reading runs, one's own cell, Flax's."""
     blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 4
     return blocks
@@ -101,7 +102,8 @@ def test_configs_load_and_say_what_they_show(root: Path, name: str) -> None:
 
 
 def test_its_cell_in_the_laboratory(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(python_blocks(root)[0], found := {})
+    found: dict[str, Any] = {}
+    exec(python_blocks(root)[0], found)
     data = found["data"]
     assert dict(data.sizes) | {"exponent": 32, "rank": 16, "gate": 3, "matrix": 4} == data.sizes
     assert float(data.lyapunov[0]) < 0

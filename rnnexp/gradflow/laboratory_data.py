@@ -35,6 +35,7 @@ UNITS = {
     "time": "steps",
     "lag": "steps",
     "output_time": "steps",
+    "step": "updates made",
 }
 """Units of the variables and dimensions; the others have none."""
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
@@ -48,8 +49,18 @@ def cell_dataset(figures: UnitFigures, fitted: Fitted) -> "xarray.Dataset":
     return _dataset({k: (dims[1:], v[0]) for k, (dims, v) in variables.items()}, coordinates)
 
 
-def model_dataset(figures: ModelFigures, wanted: Wanted, names: Sequence[str]) -> "xarray.Dataset":
-    """The figures of a model, on the host, as a Dataset; `names` of its units."""
+def model_dataset(
+    figures: ModelFigures,
+    wanted: Wanted,
+    names: Sequence[str],
+    step: int | None = None,
+    settings: Mapping[str, float] | None = None,
+) -> "xarray.Dataset":
+    """The figures of a model, on the host, as a Dataset; `names` of its units.
+
+    With a training step all variables have it as their first dimension; with settings these
+    are in `measured_with`, by their names.
+    """
     variables, coordinates = _unit_variables(figures.units, wanted.units)
     coordinates["unit"] = np.array(names)
     if figures.lags is not None:
@@ -62,7 +73,14 @@ def model_dataset(figures: ModelFigures, wanted: Wanted, names: Sequence[str]) -
         variables["adjoint_matrix"] = (("unit", "output_time", "time"), stacked)
         coordinates["output_time"] = np.arange(shape[0])
         coordinates["time"] = np.arange(max(len(coordinates.get("time", ())), shape[1]))
-    return _dataset(_to_shapes(variables, coordinates), coordinates)
+    variables = _to_shapes(variables, coordinates)
+    if settings is not None:
+        coordinates["setting"] = np.array(list(settings))
+        variables["measured_with"] = (("setting",), np.array(list(settings.values()), float))
+    if step is not None:
+        coordinates["step"] = np.array([step])
+        variables = {k: (("step", *dims), v[None]) for k, (dims, v) in variables.items()}
+    return _dataset(variables, coordinates)
 
 
 def _unit_variables(
@@ -192,14 +210,10 @@ def _to_shapes(variables: Variables, coordinates: Mapping[str, Any]) -> Variable
 def _dataset(variables: Variables, coordinates: Mapping[str, Any]) -> "xarray.Dataset":
     import xarray
 
-    data = xarray.Dataset(
-        {
-            name: (dims, values, {"units": UNITS[name]} if name in UNITS else {})
-            for name, (dims, values) in variables.items()
-        },
-        coordinates,
+    def unit(name: str) -> dict[str, str]:
+        return {"units": UNITS[name]} if name in UNITS else {}
+
+    return xarray.Dataset(
+        {name: (dims, values, unit(name)) for name, (dims, values) in variables.items()},
+        {name: (name, values, unit(name)) for name, values in coordinates.items()},
     )
-    for name in data.coords:
-        if name in UNITS:
-            data[name].attrs["units"] = UNITS[str(name)]
-    return data

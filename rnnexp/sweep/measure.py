@@ -168,7 +168,22 @@ def lane_bytes(plan: Plan) -> int:
     keys = jax.eval_shape(lambda: jax.random.key(0))
     arrays = source_arrays(plan.recipe.task.train)
     kept = jax.eval_shape(partial(_kept_for_backward, plan.recipe), state, keys, arrays)
-    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept)
+    backward = _handed_to_kernels(plan) if plan.recurrence == "compiled kernel" else 0
+    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + backward
+
+
+def _handed_to_kernels(plan: Plan) -> int:
+    """Bytes that go in and out of compiled kernels in the backward pass, whole sequences each:
+    the cotangent of a layer's outputs, and the adjoints of its state."""
+    recipe = plan.recipe
+    decoder_steps, encoder_steps = recipe.task.target_steps, recipe.task.num_steps
+    total = 0
+    for unit in recipe.model(plan.params).units():
+        steps = decoder_steps if unit.name.startswith("decoder") else encoder_steps
+        state = unit.layer.cell.init_state(unit.layer.params())
+        sequences = [unit.layer.cell.hidden, *unit.layer.cell.probed]
+        total += steps * recipe.batch_size * sum(state[leaf].nbytes for leaf in sequences)
+    return total
 
 
 def data_bytes(plan: Plan) -> int:
