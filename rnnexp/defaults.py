@@ -82,7 +82,7 @@ def laboratory_defaults() -> dict[str, Any]:
         "exponents": 8,  # Lyapunov exponents; 0: all
         "warmup_steps": 50,  # of a sequence, before exponents count
         "interval_steps": 4,  # between re-orthogonalisations
-        "longest_span": 64,  # of dh_{t+k}/dh_t singular values for k = 1, 2, 4 ... up to it; 0: none
+        "longest_span": 64,  # of singular values: k = 1, 2, 4 ... steps up to it; 0: none
         "rank": 4,  # singular values; 0: all
         "product_examples": 1,  # trajectories for them; 0: all
         "iterations": 16,  # of the Krylov method that finds them

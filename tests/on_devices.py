@@ -44,6 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "to_one": ("adding/lstm", {"task.length_steps": 12, "model.num_layers": 2}),
     "synchronous": ("copy_memory/gru", {"task.delay_steps": 5}),
     "lengths": ("reverse/gru", {"model.attention": "additive"}),
+    "scanned": ("reverse/gru", {"model.attention": "additive", "model.kernel": "scan"}),
     "two_directions": ("sort/lstm", {"model.bidirectional": True, "model.layer_norm": True}),
     "data_set": ("digits/lstm", {"optimizer.name": "momentum"}),
     "buckets": ("tiny_music/gru", {"eval.batch_size": 3}),

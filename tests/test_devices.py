@@ -106,7 +106,7 @@ def test_two_and_four_devices_equal_one(root: Path, case: str) -> None:
 
 
 def test_devices_exchange_twice_a_step_and_never_in_the_scan_over_time(root: Path) -> None:
-    exchanges, tanhs = map(json.loads, on_devices(root, "exchanges", "lengths", "2").splitlines())
+    exchanges, tanhs = map(json.loads, on_devices(root, "exchanges", "scanned", "2").splitlines())
     assert exchanges == [1] * 4  # in the scan over steps: a plain step's two, a recorded one's two
     assert max(tanhs) == 2
 

@@ -97,7 +97,7 @@ def test_a_killed_process_and_a_killed_node_lose_nothing(tmp_path: Path) -> None
 def test_stopping_the_driver_checkpoints_its_tasks_and_killing_it_ends_them(
     tmp_path: Path,
 ) -> None:
-    behave(tmp_path, steps=1000, seconds=0.05, bad=[0])
+    behave(tmp_path, steps=10_000, seconds=0.05, bad=[0])
     with RayCluster(nodes=1) as cluster:
         driver = start_driver(cluster, tmp_path, 3)
         until(lambda: steps(tmp_path, 1))
