@@ -1,8 +1,6 @@
 """The laboratory: closed forms through the whole path, and its parts against themselves alone."""
 
-import logging
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,92 +9,48 @@ import numpy as np
 import pytest
 from flax import nnx
 
-import rnnexp
-from rnnexp.cells.base import Cell
-from rnnexp.defaults import laboratory_defaults
-from rnnexp.errors import UsageError
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
 from rnnexp.gradflow.laboratory import (
     examine_cell,
     examine_model,
-    halving_edges,
     measure_function,
     prepare,
 )
-from rnnexp.gradflow.laboratory_data import cell_dataset, model_dataset
-from rnnexp.gradflow.laboratory_figures import cell_figures, step_by_step, whole_step
-from rnnexp.gradflow.laboratory_memory import Need, require_memory
-from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples, fit_unit
+from rnnexp.gradflow.laboratory_data import model_dataset
+from rnnexp.gradflow.laboratory_figures import step_by_step, whole_step
+from rnnexp.gradflow.laboratory_settings import Laboratory, fit_unit
 from rnnexp.gradflow.lag_gradients import take_examples
+from rnnexp.gradflow.lyapunov import lyapunov_spectrum
 from rnnexp.gradflow.matrices import recurrent_matrices, spectral_radius
 from rnnexp.gradflow.rows import apply
 from rnnexp.gradflow.saturation import gate_saturation, hidden_saturation, time_constant
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.models.structure import Structure
-from rnnexp.tasks.scores import cross_entropy, over_steps
-from rnnexp.types import Array, Batch, Params, State
+from rnnexp.tasks.scores import cross_entropy
+from rnnexp.types import Array, Batch
 from rnnexp.unroll import Path, unroll
-from tests.variants import build
-
-SETTINGS = Laboratory(
-    examples=2, exponents=3, warmup_steps=3, interval_steps=2, longest_span=4, rank=2,
-    product_examples=1, iterations=3, lag_examples=2, adjoint_matrix=True,
-)  # fmt: skip
-T, B, I, H, O = 12, 3, 2, 3, 3  # noqa: E741
-
-
-def linear_cell() -> Cell:
-    """h_t = W h_{t-1} + x_t, written for a row."""
-
-    def transition(params: Params, state: State, x_I: Array) -> State:
-        return {"h": state["h"] @ params["w_h"] + x_I}
-
-    def start(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["w_h"][0])}
-
-    return Cell(
-        name="linear", input_size=4, output_size=4, init=lambda key: {"w_h": jnp.eye(4)},
-        init_state=start, transition=transition, parameter_count=16,
-    )  # fmt: skip
+from tests.laboratory_models import SETTINGS, B, O, T, batch_of, linear_cell, model_of, scores
 
 
 def test_a_linear_cell_through_the_whole_path(x64: None) -> None:
     cell, x_TxBxI = linear_cell(), jax.random.normal(jax.random.key(1), (40, 2, 4))
     w_h = jnp.linalg.qr(jax.random.normal(jax.random.key(2), (4, 4)))[0]
-    settings = Laboratory(exponents=0, rank=0, iterations=4, longest_span=16)
-    for scale in (1.0, 0.9):
-        data = examine_cell(cell, {"w_h": scale * w_h}, x_TxBxI, settings=settings)
-        growth = np.full(4, np.log(scale))
-        np.testing.assert_allclose(data.lyapunov, growth, atol=1e-12)
-        np.testing.assert_allclose(data.singular, np.outer([1, 2, 4, 8, 16], growth), atol=1e-11)
+    settings = Laboratory(exponents=0, rank=0, iterations=4, longest_span=16, warmup_steps=10)
+    for scale, rates_TxB in ((1.0, 0.0 * x_TxBxI[..., 0]), (0.9, 0.3 * x_TxBxI[..., 0])):
+        driven = x_TxBxI.at[..., 0].set(rates_TxB)
+        data = examine_cell(cell, {"w_h": scale * w_h}, driven, settings=settings)
+        # 10 steps of warm-up, and 2 more that fill no interval of 4
+        growth = np.log(scale) + float(rates_TxB[12:].mean())
+        np.testing.assert_allclose(data.lyapunov, np.full(4, growth), atol=1e-12)
+        for span in (1, 2, 4, 8, 16):  # of the first example, from the end of the warm-up on
+            size = span * np.log(scale) + float(rates_TxB[10 : 10 + span, 0].sum())
+            np.testing.assert_allclose(data.singular.sel(span=span), np.full(4, size), atol=1e-11)
+            assert float(data.singular_smallest.sel(span=span)) == pytest.approx(size, abs=1e-11)
         np.testing.assert_allclose(data.spectral_radius, scale, rtol=1e-12)
         np.testing.assert_allclose(data.spectral_norm, scale, rtol=1e-12)
         assert float(data.kaplan_yorke) == (4 if scale == 1 else 0)
     assert dict(data.sizes) == {"exponent": 4, "span": 5, "rank": 4, "matrix": 1}
-    assert list(data.span.values) == [1, 2, 4, 8, 16]
     assert data.lyapunov.attrs["units"] == "nats per step"
     assert data.span.attrs["units"] == "steps"
-
-
-def model_of(cell: str, mode: str = "synchronous", **keys: Any) -> SequenceModel:
-    """A small model."""
-    return SequenceModel(
-        lambda size, layer: build((cell, {}), size, H, layer=layer, output_size=O),
-        structure=Structure(**keys), input_size=I, output_size=O, mode=mode,
-        key=jax.random.key(0),
-    )  # fmt: skip
-
-
-def batch_of(lengths: tuple[int, ...] | None = None) -> Batch:
-    """Inputs and a class at every step."""
-    x_TxBxI = jax.random.normal(jax.random.key(1), (T, B, I))
-    targets = jax.random.randint(jax.random.key(2), (T, B), 0, O)
-    return Batch(x_TxBxI, targets, None if lengths is None else jnp.array(lengths, jnp.int32))
-
-
-def scores(outputs: Array, batch: Batch) -> dict[str, Any]:
-    """Cross-entropy over valid steps."""
-    return {"loss": over_steps(cross_entropy(outputs, batch.targets), batch.lengths_B)}
 
 
 def figures_of(
@@ -113,42 +67,48 @@ def figures_of(
     return model_dataset(jax.device_get(figures), wanted, [unit.name for unit in model.units()])
 
 
-def test_the_data_set_of_a_model_is_what_the_single_analyses_say(x64: None) -> None:
-    model, whole = model_of("gru"), batch_of((12, 4, 10))
-    off: dict[str, Any] = {"lag_examples": 0, "adjoint_matrix": False}
-    data = examine_model(model, whole, scores, settings=replace(SETTINGS, **off))
-    batch = take_examples(model, whole, jnp.array([0, 2]))  # the longest ones; 10 steps in both
-    assert batch.lengths_B is not None
-    [unit], [seen] = model.units(), apply(model, batch, watch=True).watched
-    cell, params, one = unit.layer.cell, unit.layer.params(), data.sel(unit="layer_0")
-    before = jnp.concatenate([seen.start["h"][None], seen.states["h"]])
-
-    def jacobian(h_H: Array, x_I: Array) -> Array:
-        found: Array = jax.jacfwd(lambda h: cell.transition(params, {"h": h}, x_I)["h"])(h_H)
-        return found
-
-    inside = jax.jit(jax.vmap(jax.vmap(jacobian)))(before[:10], seen.inputs_TxBxI[:10])
-    step_TxBxHxH = np.asarray(inside)
-    # 3 steps of warm-up and one that fills no interval; all exponents together: the volume
-    volume = np.linalg.slogdet(step_TxBxHxH[4:])[1].mean()
-    assert float(one.lyapunov.sum()) == pytest.approx(volume, rel=1e-9)
-    assert np.all(np.diff(one.lyapunov) <= 0)
-    for span in (1, 2, 4):  # from the end of the warm-up on
-        product = np.linalg.multi_dot([np.eye(H), *step_TxBxHxH[3 : 3 + span, 0][::-1]])
-        exact = np.log(np.linalg.svd(product)[1])
-        np.testing.assert_allclose(one.singular.sel(span=span), exact[:2], rtol=1e-9)
-        np.testing.assert_allclose(one.singular_smallest.sel(span=span), exact[-1], rtol=1e-9)
+def test_the_data_set_of_a_model_is_what_the_single_analyses_say() -> None:
+    model, batch = model_of("gru"), batch_of((12, 4, 10))
+    settings = replace(SETTINGS, lag_examples=0, adjoint_matrix=False)
+    data = figures_of(model, batch, settings, dynamics=False)
+    assert "lyapunov" not in data
+    assert "singular" not in data
+    [unit], one = model.units(), data.sel(unit="layer_0")
+    cell, params = unit.layer.cell, unit.layer.params()
     for name, matrix in recurrent_matrices(cell, params).items():
         radius, norm = spectral_radius(matrix), np.linalg.svd(matrix)[1][0]
-        assert float(one.spectral_radius.sel(matrix=name)) == pytest.approx(radius, rel=1e-12)
-        assert float(one.spectral_norm.sel(matrix=name)) == pytest.approx(norm, rel=1e-12)
-    gates = jax.jit(lambda: gate_saturation(cell, params, seen, batch.lengths_B))()
+        assert float(one.spectral_radius.sel(matrix=name)) == pytest.approx(radius, rel=1e-6)
+        assert float(one.spectral_norm.sel(matrix=name)) == pytest.approx(norm, rel=1e-6)
+
+    def alone() -> Any:
+        [seen] = apply(model, batch, watch=True).watched
+        hidden = hidden_saturation(seen.states["h"], batch.lengths_B)
+        return gate_saturation(cell, params, seen, batch.lengths_B), hidden
+
+    gates, hidden = jax.jit(alone)()
     for name, shares in gates.high.items():
-        np.testing.assert_allclose(one.gate_high.sel(gate=name), shares)
-        np.testing.assert_allclose(one.gate_low.sel(gate=name), gates.low[name])
-    np.testing.assert_allclose(one.time_constant, time_constant(gates.mean["update"]), rtol=1e-9)
-    hidden = hidden_saturation(seen.states["h"], batch.lengths_B)
+        np.testing.assert_allclose(one.gate_high.sel(gate=name), shares, atol=1e-6)
+        np.testing.assert_allclose(one.gate_low.sel(gate=name), gates.low[name], atol=1e-6)
+    np.testing.assert_allclose(one.time_constant, time_constant(gates.mean["update"]), rtol=1e-5)
     assert (float(one.dead), float(one.saturated)) == tuple(map(float, hidden))
+
+
+def test_a_model_is_measured_as_its_cell_is() -> None:
+    """One call, the longest examples, every unit with its own steps."""
+    model, whole = model_of("rnn"), batch_of((12, 4, 10))
+    settings = replace(SETTINGS, lag_examples=0, adjoint_matrix=False, longest_span=0)
+    data = examine_model(model, whole, scores, settings=settings).sel(unit="layer_0")
+    [unit] = model.units()
+    fitted, _ = fit_unit(settings, unit.layer.cell, unit.layer.params(), 10, 2)
+    assert (fitted.steps, fitted.exponents) == (10, 3)
+    index = jnp.array([0, 2])
+    spectrum = lyapunov_spectrum(
+        unit.layer.cell, unit.layer.params(), whole.inputs_TxBxI[:10, index], count=3,
+        warmup_steps=3, interval_steps=2,
+        key=jax.random.split(jax.random.fold_in(jax.random.key(0), 0))[0],
+    )  # fmt: skip
+    np.testing.assert_allclose(data.lyapunov, spectrum.exponents_K, rtol=1e-4)
+    np.testing.assert_allclose(data.lyapunov_error, spectrum.error_K, rtol=1e-3, atol=1e-6)
 
 
 def test_its_lags_and_matrices_are_of_the_gradient_that_is_trained(x64: None) -> None:
@@ -181,19 +141,23 @@ def crosses(outputs: Array, batch: Batch) -> Array:
 def test_a_whole_step_makes_the_watched_trajectory(cell: str, keys: dict[str, Any]) -> None:
     model, batch = model_of(cell, **keys), batch_of()
     taught = jax.random.normal(jax.random.key(3), (T, B, O))
-    [seen] = apply(model, batch, teacher=lambda batch: taught, watch=True).watched
-    [unit] = model.units()
-    whole, driven = whole_step(unit.layer.cell, model.stack.structure, seen, taught)
-    again = unroll(
-        whole, unit.layer.params(), driven.inputs_TxBxI, state=seen.start, keep_states=True
-    ).states
-    assert again is not None
-    np.testing.assert_allclose(again["h"], seen.states["h"], rtol=1e-5, atol=1e-6)
-    alone = unroll(
-        unit.layer.cell, unit.layer.params(), seen.inputs_TxBxI, state=seen.start, keep_states=True
-    ).states
-    assert alone is not None
-    assert not np.allclose(alone["h"], seen.states["h"], atol=1e-3)
+
+    def trajectories() -> list[Array]:
+        [seen] = apply(model, batch, teacher=lambda batch: taught, watch=True).watched
+        [unit] = model.units()
+        whole, driven = whole_step(unit.layer.cell, model.stack.structure, seen, taught)
+        found = [seen.states["h"]]
+        for cell, did in ((whole, driven), (unit.layer.cell, seen)):
+            run = unroll(
+                cell, unit.layer.params(), did.inputs_TxBxI, state=did.start, keep_states=True
+            )
+            assert run.states is not None
+            found.append(run.states["h"])
+        return found
+
+    seen, whole, alone = jax.jit(trajectories)()
+    np.testing.assert_allclose(whole, seen, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(alone, seen, atol=1e-3)
 
 
 def test_time_is_run_through_step_by_step() -> None:
@@ -202,95 +166,3 @@ def test_time_is_run_through_step_by_step() -> None:
     assert isinstance(plain, SequenceModel)
     assert plain.stack.structure.path == Path()
     assert model.stack.structure.path.associative
-
-
-def test_what_is_too_large_is_reduced_and_said() -> None:
-    cell = build(("lstm", {}), I, H)
-    params = cell.init(jax.random.key(0))
-    fitted, notes = fit_unit(Laboratory(exponents=9, rank=5), cell, params, 20, 1)
-    assert (fitted.exponents, fitted.rank, fitted.warmup_steps) == (6, 3, 10)
-    assert (fitted.spans, fitted.begin, fitted.interval_steps) == ((1, 2, 4, 8, 16), 4, 4)
-    assert notes == [
-        "exponents 9 reduced to 6, the state's coordinates",
-        "rank 5 reduced to 3, the hidden units",
-        "warmup_steps 50 reduced to 10: all examples have 20 steps",
-        "longest_span 64 reduced to 16: all examples have 20 steps",
-    ]
-    quiet = Laboratory(exponents=0, rank=0, warmup_steps=0, interval_steps=1, longest_span=1)
-    assert fit_unit(quiet, cell, params, 20, 1)[1] == []
-    short, notes = fit_unit(quiet, cell, params, 1, 1)
-    assert (short.exponents, short.spans) == (0, (1,))
-    assert notes == ["no Lyapunov exponents: they take two steps, and all examples have 1"]
-    _, notes = fit_unit(replace(quiet, interval_steps=15, product_examples=2), cell, params, 20, 1)
-    assert notes == [
-        "product_examples 2 reduced to 1, the examples",
-        "interval_steps 15 reduced to 10: 20 steps are left after the warm-up",
-    ]
-
-
-def test_counters_have_no_exponent() -> None:
-    cell = build(("clockwork", {"modules": 3}), I, H)
-    fitted, _ = fit_unit(Laboratory(exponents=0), cell, cell.init(jax.random.key(0)), 200, 1)
-    assert fitted.exponents == H
-
-
-def test_sequences_of_one_step_have_no_exponents_but_all_the_rest() -> None:
-    cell = linear_cell()
-    arguments = {"w_h": jnp.eye(4)}, jnp.zeros((1, 1, 4)), {"h": jnp.zeros((1, 4))}
-    fitted, _ = fit_unit(Laboratory(rank=1), cell, arguments[0], 1, 1)
-    measure = partial(cell_figures, cell, fitted=fitted)
-    shapes = jax.eval_shape(measure, *arguments, None, jax.random.key(0))
-    data = cell_dataset(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), fitted)
-    assert "lyapunov" not in data
-    assert data.singular.shape == (1, 1)
-
-
-def test_the_longest_examples_are_taken_the_first_of_equal_ones() -> None:
-    assert choose_examples(None, 5, 2).tolist() == [0, 1]
-    assert choose_examples(jnp.array([3, 7, 5, 7, 7]), 5, 2).tolist() == [1, 3]
-    assert choose_examples(jnp.array([3, 7]), 2, 0).tolist() == [0, 1]
-    assert halving_edges(100) == (0, 1, 3, 6, 12, 25, 50, 100)
-
-
-def test_more_memory_than_allowed_names_what_to_lower(caplog: pytest.LogCaptureFixture) -> None:
-    model, batch = model_of("lstm"), batch_of()
-    caplog.set_level(logging.INFO, "rnnexp")
-    prepare(SETTINGS, model, batch, scores, None, "it")
-    assert "laboratory of it: measuring takes up to 0.0 MiB" in caplog.text
-    small = replace(SETTINGS, memory_gib=1e-9)
-    with pytest.raises(UsageError, match=r"measuring it takes up to .* GiB.*lower laboratory\."):
-        prepare(small, model, batch, scores, None, "it")
-    needs = [Need(3 * 2**30, "A", "lower a"), Need(2**30, "B", "lower b")]
-    with pytest.raises(UsageError, match=r"takes up to 4 GiB.*\(3 GiB\) is for A: lower a, or"):
-        require_memory(Laboratory(), needs, "it")
-    wide = build(("lstm", {}), I, 512)
-    with pytest.raises(UsageError, match=r"Lyapunov exponents: lower laboratory\.exponents"):
-        examine_cell(
-            wide, jax.eval_shape(wide.init, jax.random.key(0)), jnp.zeros((8, 4, I)),
-            settings=Laboratory(exponents=0, examples=0, memory_gib=0.1),
-        )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"exponents": -1}, r"laboratory\.exponents must be at least 0, not -1"),
-        ({"interval_steps": 0}, r"laboratory\.interval_steps must be at least 1, not 0"),
-        ({"memory_gib": 0.0}, r"laboratory\.memory_gib must be positive"),
-        ({"products": "exakt"}, "Did you mean 'exact'"),
-    ],
-)
-def test_settings_that_cannot_be(change: dict[str, Any], text: str) -> None:
-    with pytest.raises(UsageError, match=text):
-        Laboratory(**change)
-
-
-def test_inputs_of_another_width() -> None:
-    with pytest.raises(
-        UsageError, match=r"inputs must have the shape \(T, B, 4\), not \(3, 1, 5\)"
-    ):
-        examine_cell(linear_cell(), {"w_h": jnp.eye(4)}, jnp.zeros((3, 1, 5)))
-
-
-def test_the_keys_of_a_run_have_the_settings_own_defaults() -> None:
-    assert rnnexp.Laboratory(**laboratory_defaults()) == Laboratory()
