@@ -148,25 +148,20 @@ def read_checkpoints(
       path: the run's `checkpoints` folder.
       leave_out: steps that are not wanted.
     """
-    found = [(step, which) for step, which in stored_steps(path) if step not in leave_out]
-    managers = {which: _manager(path / which, None, read_only=True) for _, which in found}
     given = -1
-    try:
-        for step, which in found:
-            if step == given:
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        for step, which in stored_steps(path):
+            folder = path.absolute() / which / str(step)
+            if step == given or step in leave_out:
                 continue
             try:
-                restored = restore_step(managers[which], step, like)
+                restored = restore_step(reader, folder, like)
             except Exception as error:  # damage shows as any kind of error
-                there = (path / which / str(step)).exists()
-                why = f"is damaged ({first_line(error)[:200]})" if there else "is gone"
+                why = f"is damaged ({first_line(error)[:200]})" if folder.exists() else "is gone"
                 log.warning("checkpoint %s/%d %s: passed over", which, step, why)
                 continue
             given = step
             yield restored
-    finally:
-        for manager in managers.values():
-            manager.close()
 
 
 def stored_steps(path: Path) -> list[tuple[int, str]]:
@@ -179,11 +174,14 @@ def stored_steps(path: Path) -> list[tuple[int, str]]:
     )
 
 
-def restore_step(manager: Any, step: int, like: T) -> tuple[T, Progress]:
-    """The checkpoint of a step; raises any kind of error if it is damaged."""
+def restore_step(reader: Any, where: int | Path, like: T) -> tuple[T, Progress]:
+    """A checkpoint, of a step by a manager or in a folder by a plain checkpointer.
+
+    Raises any kind of error if it is damaged.
+    """
     template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    content = manager.restore(
-        step,
+    content = reader.restore(
+        where,
         args=ocp.args.Composite(
             state=ocp.args.StandardRestore(template), meta=ocp.args.JsonRestore()
         ),
@@ -204,15 +202,13 @@ def digest(tree: Tree, progress: Progress) -> str:
     return result.hexdigest()
 
 
-def _manager(path: Path, keep: int | None, *, read_only: bool = False) -> Any:
-    if not read_only:
-        path.mkdir(parents=True, exist_ok=True)
+def _manager(path: Path, keep: int | None) -> Any:
+    path.mkdir(parents=True, exist_ok=True)
     # Of several processes that compute a run, the one that is here must not wait for others.
     only = {jax.process_index()} if jax.process_count() > 1 else None
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
         create=False,
-        read_only=read_only,
         enable_async_checkpointing=False,
         multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes=only),
     )
