@@ -112,7 +112,9 @@ def far_share(laboratory: "Laboratory", run: Run, steps_T: int) -> tuple[np.ndar
     """
     norms_SxB, edges_B = by_lag(laboratory)
     begin = int(np.argmin(np.abs(edges_B - steps_T / 2)))
-    return norms_SxB[:, begin + 1 :].sum(1) / norms_SxB.sum(1), int(edges_B[begin])
+    far_S, whole_S = norms_SxB[:, begin + 1 :].sum(1), norms_SxB.sum(1)
+    share_S = np.divide(far_S, whole_S, out=np.full_like(far_S, np.nan), where=whole_S > 0)
+    return share_S, int(edges_B[begin])
 
 
 def by_lag(laboratory: "Laboratory") -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +128,8 @@ def by_lag(laboratory: "Laboratory") -> tuple[np.ndarray, np.ndarray]:
 def slopes(run: Run) -> tuple[float, float]:
     """Of the gradient's profile, before the first update and in the last quarter of training."""
     _, values = run.curve("train", "slope/layer_0/h")
-    return float(values[0]), float(np.nanmedian(values[-(len(values) // 4 or 1) :]))
+    last = values[-(len(values) // 4 or 1) :]
+    return float(values[0]), float(np.median(last[np.isfinite(last)] if np.isfinite(last).any() else last))
 
 
 def row(run: Run, laboratory: "Laboratory", task: Task) -> list[str]:
@@ -139,7 +142,12 @@ def row(run: Run, laboratory: "Laboratory", task: Task) -> list[str]:
     share, _ = far_share(laboratory, run, task.steps_T)
     pairs += [(exponents[0], exponents[-1], "+.3f"), (stretch[0], stretch[-1], "+.2f")]
     pairs.append((100 * share[0], 100 * share[-1], ".2g"))
-    return [score, *(f"{first:{form}} → {last:{form}}" for first, last, form in pairs)]
+    return [score, *(f"{shown(first, form)} → {shown(last, form)}" for first, last, form in pairs)]
+
+
+def shown(value: float, form: str) -> str:
+    """A number of the table; nothing if it does not exist."""
+    return "none" if np.isnan(value) else f"{value:{form}}"
 
 
 def print_table(title: str, task: Task, runs: dict[str, Run]) -> None:

@@ -85,7 +85,7 @@ def laboratory_defaults() -> dict[str, Any]:
         "longest_span": 64,  # of singular values: k = 1, 2, 4 ... steps up to it; 0: none
         "rank": 4,  # singular values; 0: all
         "product_examples": 1,  # trajectories for them; 0: all
-        "iterations": 16,  # of the Krylov method that finds them
+        "iterations": 12,  # of the Krylov method that finds them
         "lag_examples": 2,  # for the parts of dL/dW by lag; 0: without
         "adjoint_matrix": False,  # dL_s/dh_t of one example as a matrix
         "memory_gib": 2.0,  # the most that measuring may take

@@ -48,7 +48,7 @@ class Laboratory:
     rank: int = 4
     product_examples: int = 1
     products: str = "krylov"
-    iterations: int = 16
+    iterations: int = 12
     lag_examples: int = 2
     adjoint_matrix: bool = False
     memory_gib: float = 2.0
