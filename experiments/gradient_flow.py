@@ -129,7 +129,8 @@ def slopes(run: Run) -> tuple[float, float]:
     """Of the gradient's profile, before the first update and in the last quarter of training."""
     _, values = run.curve("train", "slope/layer_0/h")
     last = values[-(len(values) // 4 or 1) :]
-    return float(values[0]), float(np.median(last[np.isfinite(last)] if np.isfinite(last).any() else last))
+    finite = last[np.isfinite(last)]
+    return float(values[0]), float(np.median(finite)) if len(finite) else float("nan")
 
 
 def row(run: Run, laboratory: "Laboratory", task: Task) -> list[str]:

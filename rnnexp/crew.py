@@ -117,10 +117,7 @@ class Crew:
         """Write down what the chunk brought, and see to what is due."""
         records, now = self.slots.records(), self.slots.steps()
         diverged = self.slots.diverged()
-        seconds_a_step = (time.monotonic() - began) / steps
-        if self.visits > 0:  # the first visit compiled
-            self.pace = min(self.chunk_steps, max(1, int(VISIT_S / seconds_a_step)))
-        self.visits += 1
+        self._set_pace(began, steps)
         for slot, lane in self._standing():
             with self._losing(slot):
                 lane.advanced(now[slot], records[slot])
@@ -147,6 +144,19 @@ class Crew:
                 if flags[slot] and (reason := self.judge(lane)) and not lane.ended:
                     lane.save_last(states[slot])
                     self._free(slot, lane.finish("pruned", reason))
+
+    def _set_pace(self, began: float, steps: int) -> None:
+        """So many steps that a chunk takes `VISIT_S`, from the last chunk's steps and start.
+
+        At least half as many as before: while the host writes, a chunk looks longer than it is.
+        """
+        programs, now = self.slots.programs, time.monotonic()
+        # a chunk that waited for another crew's on the same devices began when they were free
+        seconds_a_step = (now - max(began, programs.free_since)) / steps
+        programs.free_since = now
+        if self.visits > 0:  # the first visit compiled
+            self.pace = min(self.chunk_steps, max(1, self.pace // 2, int(VISIT_S / seconds_a_step)))
+        self.visits += 1
 
     def _conclude(self) -> None:
         """Free the slots of runs that diverged or are through."""

@@ -56,7 +56,7 @@ class LaboratoryLog:
                 self._rewrite(data)
             else:
                 labels = self._labels()
-                rowstore.append(self.path, fitting)
+                rowstore.append(self.path, labelled(fitting))
                 self._known = (rowstore.stamp(self.path), labels)
         self._rows = []
 
@@ -134,7 +134,7 @@ class LaboratoryLog:
         part = self.path.with_name(f".{self.path.name}.part")
         if rowstore.exists(self.path):
             data = merged(rowstore.load(self.path), data)
-        rowstore.create(part, data)
+        rowstore.create(part, labelled(data))
         if self.path.exists():
             self.path.rename(self._old)
         part.rename(self.path)
@@ -143,6 +143,14 @@ class LaboratoryLog:
     def _discard(self) -> None:
         self.path.rename(self._gone)
         shutil.rmtree(self._gone)
+
+
+def labelled(data: "xarray.Dataset") -> rowstore.Data:
+    """The variables of a Dataset, its labels among them."""
+    return {
+        str(name): rowstore.Labelled([str(dim) for dim in of.dims], of.values, of.attrs)
+        for name, of in data.variables.items()
+    }
 
 
 def merged(old: "xarray.Dataset", new: "xarray.Dataset") -> "xarray.Dataset":

@@ -30,6 +30,7 @@ class Programs:
 
     def __init__(self, plan: Plan, layout: Layout = Layout()):  # noqa: B008  an immutable value
         self.plan, self.layout = plan, layout
+        self.free_since = 0.0  # monotonic time at which a chunk last came to its end
         task, size = plan.recipe.task, plan.config.eval.batch_size
         self.sources: dict[str, Source] = {split: getattr(task, split) for split in SPLITS}
         arrays = {split: source_arrays(source) for split, source in self.sources.items()}

@@ -9,11 +9,11 @@ gathered one says.
 import json
 import shutil
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import zarr
 
 from rnnexp.errors import UsageError
 
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 18  # a row that is longer has a chunk of its own
 PIECE = 512
+
+
+class Labelled(NamedTuple):
+    """The values of one variable, the names of their dimensions, and what is said of them."""
+
+    dims: Sequence[str]
+    values: np.ndarray
+    attrs: Mapping[str, Any] = {}
+
+
+Data = Mapping[str, Labelled]
+"""Variables by name; those that grow have the dimension `step`, and `step` is one of them."""
 
 
 def exists(path: Path) -> bool:
@@ -62,29 +74,30 @@ def load(path: Path) -> "xarray.Dataset":
         return loaded
 
 
-def create(path: Path, data: "xarray.Dataset") -> None:
-    """Make a store of a Dataset with the dimension `step`; what was there is removed."""
+def create(path: Path, data: Data) -> None:
+    """Make a store of variables; what was there is removed."""
+    import zarr  # slow to import, and a run logs its first steps before it is needed
+
     shutil.rmtree(path, ignore_errors=True)
     group = zarr.create_group(path)
-    for name, variable in data.variables.items():
-        dims = [str(dim) for dim in variable.dims]
+    for name, (dims, values, attrs) in data.items():
         if "step" not in dims:
-            texts = variable.dtype.kind in "UTO"
-            values = variable.values.astype(object) if texts else variable.values
+            texts = values.dtype.kind in "UTO"
             array = group.create_array(
-                str(name), shape=values.shape, dtype=str if texts else values.dtype,
-                dimension_names=dims, attributes=dict(variable.attrs),
+                name, shape=values.shape, dtype=str if texts else values.dtype,
+                dimension_names=list(dims), attributes=dict(attrs),
             )  # fmt: skip
-            array[...] = values
+            array[...] = values.astype(object) if texts else values
             continue
-        shape = (0, *(data.sizes[dim] for dim in dims if dim != "step"))
-        dtype = np.dtype(np.int64) if name == "step" else variable.dtype
+        order = ["step", *(dim for dim in dims if dim != "step")]
+        shape = (0, *(values.shape[list(dims).index(dim)] for dim in order[1:]))
+        dtype = np.dtype(np.int64) if name == "step" else values.dtype
         row = int(np.prod(shape[1:], dtype=int)) * dtype.itemsize
         rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, row)))
         group.create_array(
-            str(name), shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, compressors=None,
-            fill_value=-1 if dtype.kind == "i" else np.nan, attributes=dict(variable.attrs),
-            dimension_names=["step", *(dim for dim in dims if dim != "step")],
+            name, shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, compressors=None,
+            fill_value=-1 if dtype.kind == "i" else np.nan, attributes=dict(attrs),
+            dimension_names=order,
         )  # fmt: skip
     with warnings.catch_warnings():
         # Zarr points out that version 3 of the format does not specify it yet.
@@ -93,17 +106,22 @@ def create(path: Path, data: "xarray.Dataset") -> None:
     append(path, data)
 
 
-def append(path: Path, data: "xarray.Dataset") -> None:
-    """Add rows behind those that are there; variables that they lack are NaN."""
+def append(path: Path, data: Data) -> None:
+    """Add rows behind those that are there; variables that they lack are NaN.
+
+    Raises `UsageError` for a store that was not made by `create`.
+    """
     arrays = _arrays(path)
-    first, count = arrays["step"]["shape"][0], data.sizes["step"]
+    first, count = arrays["step"]["shape"][0], len(data["step"].values)
     for name, meta in arrays.items():
         if "step" not in meta["dimension_names"]:
             continue
-        if name in data.variables:
-            values = data.variables[name].transpose(*meta["dimension_names"]).values
-        else:
-            values = np.full((count, *meta["shape"][1:]), np.nan)
+        if [codec["name"] for codec in meta["codecs"]] != ["bytes"]:
+            raise UsageError(f"{path / name} is compressed: another program, or version, wrote it")
+        values = np.full((count, *meta["shape"][1:]), np.nan)
+        if name in data:
+            dims = list(data[name].dims)
+            values = data[name].values.transpose([dims.index(d) for d in meta["dimension_names"]])
         _put(path / name, meta, first, values)
     _resize(path, first + count)
 

@@ -3,12 +3,9 @@
 import json
 import os
 import shutil
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ import xarray
 from rnnexp.errors import UsageError
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.report.frames import load_laboratory
+from tests.killed_write import killed_at
 from tests.laboratory_data import laboratory
 
 DATA = laboratory(5, 6)
@@ -24,7 +22,6 @@ SMALL = xarray.Dataset(
     {"dead": (("step", "unit"), np.arange(10.0).reshape(5, 2))},
     {"step": np.arange(5), "unit": ["layer_0", "layer_1"]},
 )
-OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 
 
 def rows(*steps: int) -> xarray.Dataset:
@@ -136,38 +133,6 @@ def test_truncated_for_a_run_that_resumes(path: Path) -> None:
     LaboratoryLog(path.with_name("nowhere.zarr")).truncate(10)
 
 
-class Killed(BaseException):
-    """What takes the place of a kill in this process."""
-
-
-armed: list[int] = []
-
-
-def hook(event: str, arguments: tuple[Any, ...]) -> None:
-    """Counts file operations while armed, and stops at the last one."""
-    if armed and event in OPERATIONS and "laboratory" in str(arguments[0]):
-        armed[0] -= 1
-        if armed[0] == 0:
-            armed.clear()
-            raise Killed
-
-
-sys.addaudithook(hook)
-
-
-@contextmanager
-def killed_at(operation: int) -> Iterator[list[bool]]:
-    """The body ends at its n-th file operation on the store, as a process that is killed."""
-    hit = [False]
-    armed[:] = [operation]
-    try:
-        yield hit
-    except Killed:
-        hit[0] = True
-    finally:
-        armed.clear()
-
-
 @pytest.mark.filterwarnings(
     "ignore:.*never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -192,7 +157,7 @@ def test_killed_at_any_moment(
     for operation in range(1, 1000, stride):
         path = tmp_path / str(operation) / "laboratory.zarr"
         shutil.copytree(tmp_path / "before", path.parent)
-        with killed_at(operation) as hit:
+        with killed_at(operation, "laboratory") as hit:
             during(LaboratoryLog(path))
         log = LaboratoryLog(path)
         log.truncate(0)  # the run goes on from the step before all others
@@ -242,7 +207,7 @@ def test_readers_see_all_new_rows_or_none(path: Path) -> None:
     written(path, few(0, 1))
     for operation in range(1, 500):
         LaboratoryLog(path).truncate(1)
-        with killed_at(operation) as hit:
+        with killed_at(operation, "laboratory") as hit:
             written(path, few(2))
         root = json.loads((path / "zarr.json").read_text())
         arrays = root["consolidated_metadata"]["metadata"].values()
