@@ -7,7 +7,7 @@ updates), 64 hidden units, batches of 32, the laboratory on at ten moments of ev
 one compiled program serves train side by side. Prints a table a task, draws
 experiments/pictures/gradient_flow.png and writes RUNS_DIR/report.html. A second call makes only
 what is missing. `--steps N` cuts both tasks to N updates, and draws into RUNS_DIR. Expected on 2
-cores: a quarter of an hour, of which about four minutes compile.
+cores: about a quarter of an hour.
 
 Of each run, at the start and at the end:
 

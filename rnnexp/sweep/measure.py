@@ -44,9 +44,12 @@ STEPS = 8
 """Steps that a measurement times."""
 GROWTH = 4
 """A width is tried against the next one this many times as wide."""
-WORTH = 0.95
-"""A wider layout must bring the time of a lane's step below this share of the best so far."""
-PATIENCE = 10
+WORTH = 0.9
+"""A wider layout must bring the time of a lane's step below this share of the best so far:
+it takes longer to compile, and its lanes wait for each other."""
+MEASURED_S = 0.3
+"""How long a width is timed, twice at least; its best time counts."""
+PATIENCE = 20
 """Widths beyond 1 are measured only if the runs take this many times as long as that."""
 
 
@@ -138,12 +141,13 @@ def time_lane_step(plan: Plan, layout: Layout) -> float:
     )
     arrays = source_arrays(plan.recipe.task.train)
     run = run_on_lanes(partial(plain_steps, plan.recipe), layout, len(arguments))
-    seconds = []
-    for _ in range(3):  # the first compiles
+    jax.block_until_ready(run(*arguments, arrays))  # compiles
+    seconds: list[float] = []
+    while len(seconds) < 2 or sum(seconds) < MEASURED_S:
         began = time.monotonic()
         jax.block_until_ready(run(*arguments, arrays))
         seconds.append(time.monotonic() - began)
-    return min(seconds[1:]) / STEPS / lanes
+    return min(seconds) / STEPS / lanes
 
 
 def plain_steps(
