@@ -21,7 +21,7 @@ from rnnexp.recipe import TrainState
 from rnnexp.sharding import on_host
 from rnnexp.signals import StopRequest
 
-VISIT_S = 0.5  # how long a chunk may take before the host looks again
+VISIT_S = 2.0  # how long a chunk may take: each makes its large buffers anew, page by page
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
 """What ends a run, or all runs of a program, without being a fault of this code."""
 
