@@ -17,8 +17,8 @@ from rnnexp.gradflow.adjoints import (
     probes,
     value_grads_adjoints,
 )
-from rnnexp.gradflow.rows import Span, spans
-from rnnexp.models.stack import Unit
+from rnnexp.gradflow.rows import Model, Span, spans, stacks
+from rnnexp.newton.solve import Effort
 from rnnexp.optim import Hyper
 from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
 from rnnexp.recipe import Recipe, apply_model
@@ -57,14 +57,32 @@ def batch_loss(
         rates=hyper, forced_steps=recipe.forced_steps, watch=watch,
     )  # fmt: skip
     means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, batch))
+    means |= _effort_shares(recipe, params, got.efforts)
     return means["loss"], (means, got.states if carry else [], got.watched)
+
+
+def _effort_shares(
+    recipe: Recipe, params: Tree, efforts: Sequence[Effort | None]
+) -> dict[str, Array]:
+    """What Newton's iteration took each unit; of several devices the mean, in shares.
+
+    `newton_fell_back` is 1 where the batch had to be scanned.
+    """
+    shares = {}
+    for unit, effort in zip(recipe.model(params).units(), efforts, strict=True):
+        if effort is not None:
+            count = effort.iterations.astype(float) / recipe.devices
+            shares[f"newton_iterations/{unit.name}"] = count
+            failed = (~effort.converged).astype(float) / recipe.devices
+            shares[f"newton_fell_back/{unit.name}"] = failed
+    return shares
 
 
 def backward(recipe: Recipe, params: Tree, given: Given, *, record: bool) -> Backward:
     """Loss and gradient of one batch; with `record`, the profiles from the same pass."""
     model = recipe.model(params)
     reach = spans(model, given.batch)
-    recorder = recorder_for(recipe, model.units(), reach, given, record=record)
+    recorder = recorder_for(recipe, model, reach, given, record=record)
 
     def loss(params: Tree, slots: Sequence[State]) -> tuple[Array, Extras]:
         sits = None if recorder is None else probes(recorder.apply, slots)
@@ -89,16 +107,17 @@ def backward(recipe: Recipe, params: Tree, given: Given, *, record: bool) -> Bac
 
 
 def recorder_for(
-    recipe: Recipe, units: Sequence[Unit], reach: Sequence[Span], given: Given, *, record: bool
+    recipe: Recipe, model: Model, reach: Sequence[Span], given: Given, *, record: bool
 ) -> NormRecorder | None:
     """What has to sit on the states of a step, if anything."""
-    batch_size = given.batch.inputs_TxBxI.shape[1]
+    units, batch_size = model.units(), given.batch.inputs_TxBxI.shape[1]
     steps = [span.steps for span in reach]
     recorder = None
     if recipe.regularizers.omega:
         recorder = whole_recorder(units, steps, batch_size, additive=recipe.associative)
     elif record:
-        recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative)
+        lean = stacks(model)[0].structure.path.remat_steps > 0
+        recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative, lean=lean)
     if recipe.adjoint_limit:
         bound = given.hyper["adjoint_limit"] / (batch_size * recipe.devices)
         recorder = limited(recorder, units, steps, bound)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from rnnexp.types import Array
+from rnnexp.types import Array, State
 
 
 def hold(valid_B: Array, new: Array, old: Array) -> Array:
@@ -14,6 +14,16 @@ def take_steps(x_TxBx: Array, index_TxB: Array) -> Array:
     """Rows `index` of every example."""
     index = index_TxB.reshape(*index_TxB.shape, *(1,) * (x_TxBx.ndim - 2))
     return jnp.take_along_axis(x_TxBx, index, axis=0)
+
+
+def hold_ends(states: State, lengths_B: Array | None) -> State:
+    """States after every step, (T, B, ...) by leaf; from a sequence's end on its last valid one."""
+    if lengths_B is None:
+        return states
+    steps = next(iter(states.values())).shape[0]
+    steps_Tx1 = jnp.arange(steps, dtype=lengths_B.dtype)[:, None]
+    index_TxB = jnp.minimum(steps_Tx1, jnp.maximum(lengths_B - 1, 0)[None, :])
+    return {name: take_steps(leaf, index_TxB) for name, leaf in states.items()}
 
 
 def last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -22,7 +24,7 @@ class Recipe:
     """The static choices of a training program.
 
     `teacher_forcing`: show networks with output feedback the true outputs in training.
-    `associative`: the model's cells run on their parallel path.
+    `associative`: the model's cells run on a parallel path.
     `devices`: over how many the batch is divided; see `rnnexp.sharding`.
     `regularizers`: the penalties on gradient flow that the gradient includes.
     `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
@@ -55,6 +57,16 @@ class Recipe:
     def profile_steps(self) -> int:
         """T of the recorded profiles."""
         return max(self.task.num_steps, self.task.target_steps)
+
+    @cached_property
+    def start(self) -> Callable[[Tree, Hyper], "TrainState"]:
+        """The compiled `init_state` of weights and traced values, in arrays of its own."""
+
+        def start(params: Tree, hyper: Hyper) -> TrainState:
+            return init_state(self, jax.tree.map(jnp.copy, params), hyper)
+
+        compiled: Callable[[Tree, Hyper], TrainState] = jax.jit(start)
+        return compiled
 
 
 class TrainState(NamedTuple):

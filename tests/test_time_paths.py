@@ -1,5 +1,6 @@
 """Ways through time: truncated, rematerialised, associative."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,8 +12,12 @@ from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import zoneout
+from rnnexp.programs import initial_state
+from rnnexp.registry import make_plan
+from rnnexp.train import train_step
 from rnnexp.types import Array, State, Tree
 from rnnexp.unroll import Path, Probe, unroll
+from tests.small_run import small_config
 from tests.structured_models import KEY, LENGTHS, B, H, I, T, inputs, model_of, moves
 from tests.variants import build
 
@@ -77,6 +82,29 @@ def test_rematerialisation_needs_less_memory() -> None:
         return int(analysis.temp_size_in_bytes)
 
     assert bytes_of(Path(remat_steps=32)) < bytes_of(Path()) / 4
+
+
+def test_recording_keeps_no_adjoints_where_states_are_computed_again() -> None:
+    def recorded(remat_steps: int) -> tuple[Any, int]:
+        changes: dict[str, Any] = {
+            "task.length_steps": 400,
+            "model.num_layers": 1,
+            "cell.hidden_size": 16,
+        }
+        changes |= {"model.remat_steps": remat_steps, "model.kernel": "scan"}
+        plan = make_plan(small_config(**changes), data_dir=None, chunk_steps=1)
+        batch = plan.recipe.task.train.draw(KEY, 8)  # type: ignore[union-attr]
+        step = jax.jit(partial(train_step, plan.recipe, record=True))
+        given = (initial_state(plan), batch, plan.hyper, KEY)
+        compiled = step.lower(*given).compile()
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return compiled(*given).norms, int(analysis.temp_size_in_bytes)
+
+    (all_kept, most), (few_kept, least) = recorded(0), recorded(20)
+    assert least < most / 4
+    for leaf, norms_LxT in all_kept.items():
+        np.testing.assert_allclose(few_kept[leaf], norms_LxT, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

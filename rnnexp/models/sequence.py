@@ -16,6 +16,7 @@ from rnnexp.errors import UsageError, require_choice
 from rnnexp.models.noise import Rates
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
+from rnnexp.newton.solve import Effort
 from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Probe, Watched
 
@@ -24,11 +25,12 @@ MODES = ("sequence_to_one", "synchronous")
 
 class Modelled(NamedTuple):
     """What a model gives for a batch: its outputs, the final states, one a unit, and what
-    every unit did, if it was to be watched."""
+    every unit did, if it was to be watched, or took, with Newton's iteration."""
 
     outputs: Array
     states: list[State]
     watched: Sequence[Watched] = ()
+    efforts: Sequence[Effort | None] = ()
 
 
 class SequenceModel(nnx.Module):
@@ -97,7 +99,7 @@ class SequenceModel(nnx.Module):
         if self.mode == "sequence_to_one":
             read = pool(self.pooling, read, top.final_BxH, lengths_B)
         outputs = self.readout(read) if self.reads else read
-        return Modelled(outputs, top.states, top.watched)
+        return Modelled(outputs, top.states, top.watched, top.efforts)
 
 
 def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:

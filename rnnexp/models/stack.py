@@ -15,6 +15,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
+from rnnexp.newton.solve import Effort
 from rnnexp.padding import last_valid, reverse_valid
 from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Hook, Probe, Unrolled, Watched
@@ -34,12 +35,14 @@ class Unit(NamedTuple):
 class Stacked(NamedTuple):
     """What a stack gives: top outputs, the top's output after each sequence's last valid
     step (for a backward direction its first), the final states, one a unit, and what each
-    unit did, if it was to be watched."""
+    unit did, if it was to be watched; and what Newton's iteration took it, if
+    that is how it ran."""
 
     outputs_TxBxH: Array
     final_BxH: Array
     states: list[State]
     watched: list[Watched]
+    efforts: list[Effort | None]
 
 
 class Stack(nnx.Module):
@@ -101,6 +104,7 @@ class Stack(nnx.Module):
         directions = 2 if self.structure.bidirectional else 1
         final_states: list[State] = []
         watched: list[Watched] = []
+        efforts: list[Effort | None] = []
         for first in range(0, len(units), directions):
             results = []
             for index in range(first, first + directions):
@@ -113,8 +117,9 @@ class Stack(nnx.Module):
                 results.append(got)
                 final_states.append(got.final_state)
                 watched.extend(seen)
+                efforts.append(got.effort)
             x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first, rates)
-        return Stacked(x_TxBxI, final_BxH, final_states, watched)
+        return Stacked(x_TxBxI, final_BxH, final_states, watched, efforts)
 
     def _rate(self, name: str, rates: Rates | None) -> float | Array:
         """The share of that kind of dropout."""

@@ -25,6 +25,7 @@ from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
+from rnnexp.newton.solve import Effort
 from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Probe, Watched
 
@@ -36,6 +37,7 @@ class Encoded(NamedTuple):
     lengths_B: Array | None
     states: Sequence[State]
     watched: Sequence[Watched] = ()
+    efforts: Sequence[Effort | None] = ()
 
 
 class Transducer(nnx.Module):
@@ -113,7 +115,8 @@ class Transducer(nnx.Module):
             watch=watch,
         )  # fmt: skip
         watched = [*encoded.watched, *got.watched]
-        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched)
+        efforts = [*encoded.efforts, *got.efforts]
+        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched, efforts)
 
     def encode(
         self,
@@ -137,7 +140,7 @@ class Transducer(nnx.Module):
             for leaf in layer.cell.probed:
                 state[leaf] = jnp.mean(jnp.stack([end[leaf] for end in ends]), 0)
             starts.append(state)
-        return Encoded(got.outputs_TxBxH, lengths_B, starts, got.watched)
+        return Encoded(got.outputs_TxBxH, lengths_B, starts, got.watched, got.efforts)
 
     def step(
         self, states: Sequence[State], shown_BxO: Array, encoded: Encoded

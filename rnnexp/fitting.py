@@ -1,0 +1,67 @@
+"""Which options of a configuration fit its cell and its task."""
+
+from ml_collections import FrozenConfigDict
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError, require_choice
+from rnnexp.models.structure import Structure
+from rnnexp.newton.solve import MOST_ITERATIONS
+from rnnexp.tasks.base import Stream, Task
+
+SINGLE_STEPS = (
+    "model.recurrent_dropout",
+    "model.zoneout",
+    "model.cut_steps",
+    "model.remat_steps",
+    "clip.adjoint_limit",
+)
+"""Keys that, unless 0, do something at every step, for which a parallel path has no place."""
+
+
+def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` where an option means nothing for this cell or task, or cannot be."""
+    if structure.path.associative and cell.states is None:
+        raise UsageError(
+            f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
+            "lru, min_gru and min_lstm have that path"
+        )
+    if cell.delay_steps >= task.num_steps:
+        raise UsageError(
+            f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
+            f"sequences of {task.name} ({task.num_steps} steps)"
+        )
+    if structure.bidirectional and isinstance(task.train, Stream):
+        raise UsageError(
+            f"config.model.bidirectional: {task.name} reads one long stream, which has no end "
+            "to begin from"
+        )
+    if structure.pooling != "last" and task.mode != "sequence_to_one":
+        raise UsageError(f"config.model.pooling: {task.name} is {task.mode}, nothing is pooled")
+    if structure.attention != "none" and task.mode != "asynchronous":
+        raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
+    _require_newton(config, cell, task)
+
+
+def _require_newton(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` for an unknown `config.model.newton`, or what it cannot be had with."""
+    require_choice("config.model.newton", config.model.newton, ("none", *MOST_ITERATIONS))
+    if config.model.newton == "none":
+        return
+    for key in SINGLE_STEPS:
+        section, name = key.split(".")
+        if config[section][name]:
+            raise UsageError(
+                f"config.model.newton computes all steps at once, and config.{key} needs single "
+                "steps; set config.model.newton='none' or leave that out"
+            )
+    if config.model.associative or config.model.kernel == "compiled":
+        other = "associative" if config.model.associative else "kernel='compiled'"
+        raise UsageError(
+            f"config.model.newton and config.model.{other} are two ways through the same time "
+            "axis; set one of them"
+        )
+    if cell.feedback is not None and task.teacher is not None:
+        raise UsageError(
+            f"config.model.newton: {task.name} shows {cell.name} the true outputs step by step, "
+            "and a parallel path has no place for that; set config.model.newton='none'"
+        )

@@ -1,0 +1,1 @@
+"""Time in parallel for cells of any kind: `rnnexp.newton.solve` says how."""

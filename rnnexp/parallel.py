@@ -1,0 +1,51 @@
+"""All steps of a sequence at once: by a cell's own parallel path, or by Newton's iteration."""
+
+import jax
+
+from rnnexp.cells.base import Cell
+from rnnexp.errors import UsageError
+from rnnexp.newton.solve import Effort, newton_states
+from rnnexp.padding import hold_ends, last_valid
+from rnnexp.types import Array, Params, State
+
+
+def run_parallel(
+    cell: Cell,
+    params: Params,
+    inputs_TxBxI: Array,
+    state: State,
+    *,
+    newton: str,
+    slots: State,
+    lengths_B: Array | None,
+) -> tuple[State, Array, Array, State, Effort | None]:
+    """What a cell does over a batch of sequences.
+
+    Args:
+      params: as `cell.prepare` gives them.
+      newton: `full` or `diagonal`, for any cell; empty: the cell's own path.
+      slots: added to leaves of the state after every step, (T, B, ...); of the probed leaves
+        on a cell's own path, of any with Newton's iteration.
+
+    Returns:
+      The final states, the outputs then (B, H), all outputs (T, B, H), the states after every
+      step, (T, B, ...) by leaf and held from a sequence's end on, and Newton's effort.
+
+    Raises:
+      UsageError: the cell has no path of its own.
+    """
+    effort = None
+    if newton:
+        states, effort = newton_states(
+            cell, params, inputs_TxBxI, state, method=newton, slots=slots, lengths_B=lengths_B
+        )
+    elif cell.states is None:
+        raise UsageError(f"cell {cell.name!r} has no associative path: its state is not linear")
+    else:
+        run = jax.vmap(cell.states, in_axes=(None, 0, 1, 1), out_axes=1)
+        states = hold_ends(run(params, state, inputs_TxBxI, slots), lengths_B)
+    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
+    final_state = {k: v[-1] for k, v in states.items()}
+    final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
+    return final_state, final_BxH, outputs_TxBxH, states, effort

@@ -1,0 +1,178 @@
+"""When a run takes Newton's iteration, what it records, and what it says."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import FrozenConfigDict
+
+from rnnexp import run
+from rnnexp.config import experiment, finish
+from rnnexp.errors import UsageError
+from rnnexp.newton_choice import FallBacks, first_batch, largest_exponents, offer_newton
+from rnnexp.programs import Programs, stream_keys
+from rnnexp.registry import Plan, make_plan
+from rnnexp.report.load import load_run
+from rnnexp.tasks.base import Bucket, Bucketed
+from rnnexp.types import Batch
+
+SMALL = {
+    "task.length_steps": 16,
+    "cell.hidden_size": 5,
+    "train.batch_size": 4,
+    "train.duration_steps": 4,
+    "eval.every_steps": 4,
+    "eval.examples": 8,
+    "eval.batch_size": 8,
+    "checkpoint.every_steps": 4,
+    "record.every_steps": 2,
+}
+
+
+def configured(name: str = "adding/gru", **changes: Any) -> FrozenConfigDict:
+    config = experiment(name)
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict({**SMALL, **changes})
+    return finish(config)
+
+
+def planned(name: str = "adding/gru", **changes: Any) -> Plan:
+    return make_plan(configured(name, **changes), data_dir=None, chunk_steps=4)
+
+
+def test_a_contracting_network_is_offered_it_and_trains_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values, recorded adjoints and what the run says of itself; in both directions of time."""
+    both: dict[str, Any] = {"model__bidirectional": True}
+    with caplog.at_level(logging.INFO, logger="rnnexp"):
+        newton = run(configured(model__newton="full", **both), runs_dir=tmp_path)
+    scan = run(configured(model__kernel="scan", **both), runs_dir=tmp_path)
+    assert "all steps at once by Newton's iteration (full)" in caplog.text
+    here = json.loads((newton.path / "environment.json").read_text())
+    assert here["recurrence"] == "Newton's iteration (full)"
+    units = ["layer_0_forward", "layer_0_backward"]
+    assert list(here["largest_lyapunov_exponents"]) == units
+    assert all(value < 0 for value in here["largest_lyapunov_exponents"].values())
+    got, wanted = load_run(newton.path), load_run(scan.path)
+    for row, other in zip(got.metrics, wanted.metrics, strict=True):
+        for name, value in other.items():
+            if isinstance(value, float) and name != "time":
+                np.testing.assert_allclose(row[name], value, rtol=1e-3, err_msg=name)
+    np.testing.assert_allclose(got.norms["h"], wanted.norms["h"], rtol=1e-3)
+    steps = [row for row in got.metrics if row["kind"] == "train"]
+    for row in steps:
+        for unit in units:
+            assert 2 <= row[f"newton_iterations/{unit}"] <= 10
+            assert row[f"newton_fell_back/{unit}"] == 0
+    assert not any(name.startswith("newton") for row in wanted.metrics for name in row)
+
+
+def test_a_chaotic_network_is_not_offered_it_and_a_line_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chaotic = {"cell__recurrent_scale": 4.0, "cell__hidden_size": 16, "task__length_steps": 60}
+    with caplog.at_level(logging.INFO, logger="rnnexp"):
+        plan = planned("adding/rnn", model__newton="full", model__kernel="scan", **chaotic)
+    (exponent,) = plan.newton.exponents.values()
+    assert exponent > 0.1
+    assert plan.recurrence == "scan"
+    assert not plan.recipe.associative
+    assert "config.model.newton='full' is not used, and steps are taken one after" in caplog.text
+    assert f"layer_0 +{exponent:.3g} nats per step" in caplog.text
+
+
+def test_it_is_off_unless_asked_for() -> None:
+    plan = planned()
+    assert plan.newton.exponents == {}
+    assert not plan.recurrence.startswith("Newton")
+
+
+def test_a_network_that_becomes_chaotic_goes_on_by_the_scan(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The choice was made for other weights; the numbers stay right, and the record says it."""
+    usual = {"cell__hidden_size": 16, "task__length_steps": 60}
+    plan = planned("adding/rnn", model__newton="full", **usual)
+    assert plan.recurrence == "Newton's iteration (full)"
+    chaotic = planned("adding/rnn", cell__recurrent_scale=4.0, **usual).params
+    programs = Programs(plan)
+    records = programs.advance(programs.initial()._replace(params=chaotic), 1, 1)[1]
+    row = {name: float(values[0]) for name, values in records.scalars.items()} | {"step": 0}
+    assert row["newton_fell_back/layer_0"] == 1
+    assert np.isfinite(row["grad_norm"])
+    with caplog.at_level(logging.WARNING, logger="rnnexp"):
+        FallBacks().notice([row])
+    assert "step 0: Newton's iteration did not come to rest in layer_0" in caplog.text
+
+
+def test_fall_backs_are_told_at_the_first_and_at_every_doubling(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = FallBacks()
+    with caplog.at_level(logging.WARNING, logger="rnnexp"):
+        for step in range(20):
+            failed = 1.0 if step % 2 else 0.0
+            told.notice([{"step": step, "loss": 1.0, "newton_fell_back/layer_1": failed}])
+    assert [record.args[0] for record in caplog.records] == [1, 3, 7, 15]  # type: ignore[index]
+    assert "in layer_1" in caplog.text
+
+
+def test_exponents_are_those_of_the_first_batch_of_the_run() -> None:
+    config = configured(model__newton="full")
+    plan = planned(model__newton="full")
+    key = stream_keys(config.seed)["train"]
+    batch = first_batch(plan.recipe.task.train, key, 4)
+    drawn = plan.recipe.task.train.draw(jax.random.fold_in(key, 0), 4)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(batch.inputs_TxBxI, drawn.inputs_TxBxI)
+    assert largest_exponents(plan.recipe.model(plan.params), batch) == plan.newton.exponents
+
+
+def test_buckets_and_sequences_without_a_second_step() -> None:
+    plan = planned(model__newton="full")
+
+    def take(arrays: Any, indices_B: Any) -> Batch:
+        x_BxTxI = arrays[indices_B]
+        ones_B = jnp.ones(indices_B.shape, jnp.int32)
+        return Batch(jnp.swapaxes(x_BxTxI, 0, 1), x_BxTxI[:, 0, :1], ones_B)
+
+    arrays = jnp.ones((6, 3, 2))
+    source = Bucketed((Bucket(arrays, 6, 3),), take)
+    batch = first_batch(source, jax.random.key(0), 4)
+    assert batch.inputs_TxBxI.shape == (3, 4, 2)
+    exponents = largest_exponents(plan.recipe.model(plan.params), batch)
+    assert np.isnan(exponents["layer_0"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("adding/gru", {"model__newton": "half"}, "config.model.newton"),
+        ("adding/gru", {"model__zoneout": 0.1}, "config.model.zoneout needs single steps"),
+        ("adding/gru", {"model__cut_steps": 4}, "config.model.cut_steps needs single steps"),
+        ("adding/gru", {"model__remat_steps": 4}, "config.model.remat_steps needs"),
+        ("adding/gru", {"model__recurrent_dropout": 0.1}, "config.model.recurrent_dropout needs"),
+        ("adding/gru", {"clip__adjoint_limit": 1.0}, "config.clip.adjoint_limit needs single"),
+        ("adding/gru", {"model__kernel": "compiled"}, "config.model.kernel='compiled' are two"),
+        ("adding/min_gru", {"model__associative": True}, "config.model.associative are two ways"),
+        ("mackey_glass/narx", {}, "shows narx the true outputs"),
+    ],
+)
+def test_what_it_cannot_be_had_with_is_named(name: str, changes: dict, words: str) -> None:
+    config = experiment(name)
+    given = {"model__newton": "full", **changes}
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in given.items()})
+    with pytest.raises(UsageError, match=words):
+        make_plan(finish(config), data_dir=None, chunk_steps=4)
+
+
+def test_the_offer_leaves_a_model_alone_that_does_not_ask() -> None:
+    plan = planned()
+    got = offer_newton(plan.config, plan.recipe.task, plan.recipe.graphdef, plan.params)
+    assert got[0] is plan.recipe.graphdef
+    assert got[1].method == ""
