@@ -52,8 +52,10 @@ def model_defaults() -> dict[str, Any]:
         "pooling": "last",  # of sequence_to_one: last, mean, max
         "attention": "none",  # of asynchronous: none, dot, additive
         "teacher_forcing": True,  # of narx: see the true outputs in training
-        "kernel": "auto",  # compiled for a processor: auto, compiled, scan
+        "kernel": "auto",  # compiled for this device: auto, compiled, scan
+        "precision": "float32",  # of products on a graphics processor: float32, tf32, bf16
         "associative": False,  # parallel path of lru, min_gru, min_lstm
+        "newton": "none",  # all steps at once: full or diagonal Jacobians, if it pays
         "cut_steps": 0,  # truncated BPTT; 0: full
         "remat_steps": 0,  # recompute all but every so-many-th state; 0: keep all
     }

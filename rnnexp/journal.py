@@ -20,6 +20,7 @@ from rnnexp.flight import store
 from rnnexp.flight.window import Flight
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.laboratory import Examiner
+from rnnexp.newton_choice import FallBacks
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import initial_state
 from rnnexp.recipe import TrainState
@@ -44,6 +45,7 @@ class Journal:
         self.gradients = processes.open_gradients(files.path / "gradients.zarr", names)
         self.laboratory = LaboratoryLog(files.path / "laboratory.zarr")
         self.progress = Progress()
+        self.fall_backs = FallBacks()
 
     @property
     def step(self) -> int:
@@ -65,6 +67,8 @@ class Journal:
         if not bool(state.diverged) and processes.is_first():
             store.discard(self.files.path)
         here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
+        if exponents := self.plan.newton.exponents:
+            here["largest_lyapunov_exponents"] = dict(exponents)
         if restored is None:
             self.files.write_json("environment.json", here)
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
@@ -151,6 +155,7 @@ class Journal:
             self.gradients.append(rows[-1]["step"], norms)
         if rows:
             self.files.log("train", rows)
+            self.fall_backs.notice(rows)
         return rows
 
     def evaluated(self, scores: dict[str, float], state: TrainState) -> None:

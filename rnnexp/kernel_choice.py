@@ -10,6 +10,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError, require_choice
 from rnnexp.kernels import build
+from rnnexp.kernels.fused.layout import PRECISIONS
 
 WANTED = ("auto", "compiled", "scan")
 SINGLE_STEPS = (
@@ -37,9 +38,16 @@ def use_kernel(config: FrozenConfigDict, cell: Cell) -> bool:
       UsageError: an unknown value, or a kernel that is demanded and cannot be had.
     """
     require_choice("config.model.kernel", config.model.kernel, WANTED)
-    if config.model.kernel == "scan":
+    _require_precision(config.model.precision)
+    scanned = config.model.kernel == "scan"
+    why_not = "config.model.kernel is 'scan'" if scanned else obstacle(config, cell)
+    if why_not and config.model.precision != "float32":
+        raise UsageError(
+            f"config.model.precision {config.model.precision!r} is for the fused kernels, "
+            f"but {why_not}"
+        )
+    if scanned:
         return False
-    why_not = obstacle(config, cell)
     if config.model.kernel == "compiled" and why_not:
         raise UsageError(f"config.model.kernel is 'compiled', but {why_not}")
     if why_not and cell.kernel is not None:
@@ -51,15 +59,35 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
     """What keeps a run from the compiled kernel; empty if nothing does."""
     if cell.kernel is None:
         return f"{cell.name} with these options has no compiled kernel"
-    if jax.default_backend() != "cpu":
-        return f"the compiled kernels are for processors, not for {jax.default_backend()}"
+    backend = jax.default_backend()
+    if backend not in ("cpu", "gpu"):
+        return f"there are no compiled kernels for {backend}"
     for key in SINGLE_STEPS:
         section, name = key.split(".")
         if config[section][name]:
             return f"config.{key} needs single steps"
-    if cell.parameter_count * jnp.zeros(()).dtype.itemsize > LARGE_WEIGHTS:
+    dtype = jnp.zeros(()).dtype
+    if backend == "gpu":
+        from rnnexp.kernels.fused.problem import problem  # Pallas takes a while to import
+
+        return problem(cell.kernel, cell.output_size, dtype.name, config.model.precision)
+    if cell.parameter_count * dtype.itemsize > LARGE_WEIGHTS:
         return f"with {cell.parameter_count:,} weights a scan is as fast"
-    return build.problem(cell.kernel, jnp.zeros(()).dtype.name)
+    return build.problem(cell.kernel, dtype.name)
+
+
+def fused_precision(config: FrozenConfigDict) -> str:
+    """The precision of a kernel on a graphics processor; empty on a processor."""
+    return config.model.precision if jax.default_backend() == "gpu" else ""
+
+
+def _require_precision(precision: str) -> None:
+    require_choice("config.model.precision", precision, PRECISIONS)
+    if precision != "float32" and jax.default_backend() != "gpu":
+        raise UsageError(
+            f"config.model.precision {precision!r} is for graphics processors; products on a "
+            f"{jax.default_backend()} are exact: 'float32'"
+        )
 
 
 @lru_cache(maxsize=64)

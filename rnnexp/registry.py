@@ -15,18 +15,21 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config import duration_steps, flat, options
 from rnnexp.errors import UsageError, require_choice
+from rnnexp.fitting import require_fit
 from rnnexp.gradflow.divergence import Order
 from rnnexp.gradflow.rows import stacks
 from rnnexp.interventions import regularizers_of, require_interventions
-from rnnexp.kernel_choice import use_kernel
+from rnnexp.kernel_choice import fused_precision, use_kernel
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
+from rnnexp.newton_choice import Offer, offer_newton
 from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
+from rnnexp.program_cache import quickly
 from rnnexp.recipe import Recipe
 from rnnexp.sharding import require_devices
 from rnnexp.tasks import TASKS
-from rnnexp.tasks.base import Bucketed, Stream, Task
+from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
 from rnnexp.types import Key, Tree
 from rnnexp.unroll import Path as Path_
@@ -41,8 +44,8 @@ task: Callable[..., Any] = TASKS.register
 class Plan:
     """A configuration turned into functions and numbers of steps.
 
-    `draw` makes initial weights from a key; `params` are those of the run's seed. Of
-    `keep_steps` and `laboratory_steps` 0 means never.
+    `draw` makes initial weights from a key; `params` are those of the run's seed. `newton` is
+    what came of `config.model.newton`. Of `keep_steps` and `laboratory_steps` 0 means never.
     """
 
     config: FrozenConfigDict
@@ -50,6 +53,7 @@ class Plan:
     hyper: Hyper
     draw: Callable[[Key], Tree]
     params: Tree
+    newton: Offer
     total_steps: int
     eval_steps: int
     checkpoint_steps: int
@@ -68,10 +72,15 @@ class Plan:
 
     @property
     def recurrence(self) -> str:
-        """What runs through the time axis: `compiled kernel`, `associative scan` or `scan`."""
+        """What runs through the time axis: `compiled kernel`, `associative scan`, `Newton's
+        iteration (METHOD)` or `scan`."""
         path = stacks(self.recipe.model(self.params))[0].structure.path
         if path.kernel:
+            if path.fused:
+                return f"fused kernel, products in {path.fused}"
             return "compiled kernel"
+        if path.newton:
+            return f"Newton's iteration ({path.newton})"
         return "associative scan" if path.associative else "scan"
 
     @property
@@ -120,6 +129,8 @@ def build_structure(config: FrozenConfigDict) -> Structure:
     keywords = config.model.to_dict()
     keywords.pop("teacher_forcing")
     keywords.pop("kernel")
+    keywords.pop("precision")
+    keywords.pop("newton")
     names = ("associative", "cut_steps", "remat_steps")
     path = Path_(**{name: keywords.pop(name) for name in names})
     return Structure(path=path, **keywords)
@@ -140,46 +151,28 @@ def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel
 
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     first = make_cell(task.input_size, 0)
-    require_fit(structure, first, task)
+    require_fit(config, structure, first, task)
     require_interventions(config, structure, first)
-    path = structure.path._replace(kernel=use_kernel(config, first))
+    path = structure.path._replace(kernel=use_kernel(config, first), fused=fused_precision(config))
     structure = replace(structure, path=path)
     if task.mode == "asynchronous":
         return Transducer(make_cell, structure=structure, key=key, **sizes)
     return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
 
 
-def require_fit(structure: Structure, cell: Cell, task: Task) -> None:
-    """Raise `UsageError` where an option means nothing for this cell or task, or cannot be."""
-    if structure.path.associative and cell.states is None:
-        raise UsageError(
-            f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
-            "lru, min_gru and min_lstm have that path"
-        )
-    if cell.delay_steps >= task.num_steps:
-        raise UsageError(
-            f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
-            f"sequences of {task.name} ({task.num_steps} steps)"
-        )
-    if structure.bidirectional and isinstance(task.train, Stream):
-        raise UsageError(
-            f"config.model.bidirectional: {task.name} reads one long stream, which has no end "
-            "to begin from"
-        )
-    if structure.pooling != "last" and task.mode != "sequence_to_one":
-        raise UsageError(f"config.model.pooling: {task.name} is {task.mode}, nothing is pooled")
-    if structure.attention != "none" and task.mode != "asynchronous":
-        raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
-
-
 def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], Tree]]:
     """The model's static part, and the function that draws its weights from a key.
 
-    One compilation draws all weights; drawn one by one, each would need its own.
+    One compilation draws all weights; drawn one by one, each would need its own. It runs once,
+    so it is compiled quickly rather than well; the weights are the same, bit for bit.
     """
     build = partial(build_model, config, task)
     graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
-    return graphdef, jax.jit(lambda key: nnx.to_pure_dict(nnx.state(build(key), nnx.Param)))
+
+    def draw(key: Key) -> Tree:
+        return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+
+    return graphdef, jax.jit(draw, compiler_options=quickly())
 
 
 def weights_key(seed: int) -> Key:
@@ -225,6 +218,8 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         return duration_steps(config, key, batch_size=batch_size, epoch_steps=epoch_steps)
 
     graphdef, draw = weights(config, task)
+    params = draw(weights_key(config.seed))
+    graphdef, newton = offer_newton(config, task, graphdef, params)
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
@@ -238,7 +233,7 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         batch_size=batch_size,
         chunk_steps=chunk_steps,
         teacher_forcing=config.model.teacher_forcing,
-        associative=config.model.associative,
+        associative=config.model.associative or newton.method != "",
         devices=config.devices,
         regularizers=regularizers_of(config),
         adjoint_limit=config.clip.adjoint_limit > 0,
@@ -248,7 +243,8 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         recipe=recipe,
         hyper=hyper_of(config),
         draw=draw,
-        params=draw(weights_key(config.seed)),
+        params=params,
+        newton=newton,
         total_steps=steps("train.duration"),
         eval_steps=steps("eval.every"),
         checkpoint_steps=steps("checkpoint.every"),

@@ -5,6 +5,7 @@ and scanned over time. Compile time does not depend on T.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,9 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
 from rnnexp.kernels.recurrence import recurrence
-from rnnexp.padding import hold, last_valid, take_steps
+from rnnexp.newton.solve import Effort
+from rnnexp.padding import hold, last_valid
+from rnnexp.parallel import run_parallel
 from rnnexp.types import Array, Params, State, Tree
 
 
@@ -57,24 +60,32 @@ class Path(NamedTuple):
         again in the backward pass; 0: keep all. sqrt(T) needs least memory.
       kernel: use the cell's compiled kernel wherever nothing asks for single steps: no
         hooks, no states to keep, no probe but a silent one.
+      fused: the kernel is that of graphics processors, with products in this precision (see
+        `rnnexp.kernels.fused.layout`); empty: it is that of processors.
+      newton: `full` or `diagonal`: all steps at once by Newton's iteration, where there is
+        more than one step (see `rnnexp.newton.solve`).
     """
 
     associative: bool = False
     cut_steps: int = 0
     remat_steps: int = 0
     kernel: bool = False
+    fused: str = ""
+    newton: str = ""
 
 
 class Unrolled(NamedTuple):
     """States after every sequence's last valid step, its output then, and all outputs.
 
     `states` are those after every step, (T, B, ...) by leaf, where they were asked for.
+    `effort` is that of Newton's iteration.
     """
 
     final_state: State
     final_BxH: Array
     outputs_TxBxH: Array
     states: State | None = None
+    effort: Effort | None = None
 
 
 class Watched(NamedTuple):
@@ -123,18 +134,22 @@ def unroll(
       Final states, final outputs and all outputs.
 
     Raises:
-      UsageError: the associative path with a cell, or with hooks, that it cannot take.
+      UsageError: a parallel path with a cell, or with hooks, that it cannot take.
     """
     steps, batch_size, _ = inputs_TxBxI.shape
     params = cell.prepare(params)
     if state is None:
         state = initial_state(cell, params, batch_size)
-    if path.associative:
-        run = _associative(cell, params, inputs_TxBxI, lengths_B, state, probe, hooks, path)
+    if path.associative or (path.newton and steps > 1):
+        added = _parallel_slots(path, probe, hooks)
+        got = run_parallel(
+            cell, params, inputs_TxBxI, state, newton=path.newton, slots=added, lengths_B=lengths_B
+        )
+        run = Unrolled(*got)
         return run if keep_states else run._replace(states=None)
     slots = None if probe is None else probe.slots
     if path.kernel and cell.kernel and not keep_states and fits_kernel(cell, path, probe, hooks):
-        outputs_TxBxH, final_state = recurrence(
+        outputs_TxBxH, final_state = _kernel(path)(
             cell.kernel, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots
         )
         return Unrolled(final_state, final_state["h"], outputs_TxBxH)
@@ -150,8 +165,16 @@ def fits_kernel(
     cell: Cell, path: Path, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
 ) -> bool:
     """Whether the cell's kernel gives all that is asked for."""
-    plain = not (path.associative or path.cut_steps or path.remat_steps or hooks)
+    plain = not (path.associative or path.newton or path.cut_steps or path.remat_steps or hooks)
     return cell.kernel is not None and plain and (probe is None or probe.silent)
+
+
+def _kernel(path: Path) -> Callable[..., tuple[Array, State]]:
+    if not path.fused:
+        return recurrence
+    from rnnexp.kernels.fused.recurrence import recurrence as fused  # Pallas takes a while
+
+    return partial(fused, precision=path.fused)
 
 
 Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, tuple[Array, State | None]]]
@@ -211,39 +234,19 @@ def _scan(body: Body, state: State, rows: Tree, steps: int, remat_steps: int) ->
     return state, outputs
 
 
-def _associative(
-    cell: Cell,
-    params: Params,
-    inputs_TxBxI: Array,
-    lengths_B: Array | None,
-    state: State,
-    probe: Probe | None,
-    hooks: tuple[Hook, ...],
-    path: Path,
-) -> Unrolled:
-    """The cell's parallel path, with the states after a sequence's end held as in the scan."""
-    if cell.states is None:
-        raise UsageError(f"cell {cell.name!r} has no associative path: its state is not linear")
-    if hooks or path.cut_steps or path.remat_steps or (probe is not None and not probe.additive):
+def _parallel_slots(path: Path, probe: Probe | None, hooks: tuple[Hook, ...]) -> State:
+    """What a probe adds to the states, if a parallel path has a place for all that is asked."""
+    silent = probe is not None and probe.silent and path.newton != ""
+    fits = probe is None or probe.additive or silent
+    if hooks or path.cut_steps or path.remat_steps or not fits:
         raise UsageError(
-            "the associative path takes no recurrent dropout, zoneout, truncated BPTT "
-            "or rematerialisation"
+            f"the {'Newton' if path.newton else 'associative'} path takes no recurrent dropout, "
+            "zoneout, teacher, truncated BPTT or rematerialisation"
         )
-    slots = {} if probe is None else probe.slots
-    run = jax.vmap(cell.states, in_axes=(None, 0, 1, 1), out_axes=1)
-    states = run(params, state, inputs_TxBxI, slots)
-    if lengths_B is not None:
-        steps = inputs_TxBxI.shape[0]
-        index_TxB = jnp.minimum(
-            jnp.arange(steps, dtype=lengths_B.dtype)[:, None],
-            jnp.maximum(lengths_B - 1, 0)[None, :],
-        )
-        states = {k: take_steps(v, index_TxB) for k, v in states.items()}
-    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
-    outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
-    final_state = {k: v[-1] for k, v in states.items()}
-    final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
-    return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
+    slots: State = {} if probe is None else probe.slots
+    if silent:  # it adds nothing, but has the derivative
+        return {k: v - jax.lax.stop_gradient(v) for k, v in slots.items()}
+    return slots
 
 
 def _cut(state: State, t: Array, cut_steps: int) -> State:

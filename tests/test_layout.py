@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    ["errors", "types", "trees", "tables", "modules", "files", "signals", "padding"],
+    ["errors", "types", "trees", "tables", "modules", "files", "signals", "padding", "processor"],
     ["cells", "data", "kernels", "tasks"],
-    ["unroll", "models"],
+    ["newton", "parallel", "unroll", "models"],
     ["gradflow", "optim"],
     [
         "recipe",
@@ -31,10 +31,13 @@ LAYERS = [
         "lablog",
         "checkpoint",
         "environment",
+        "program_cache",
     ],
     [
         "interventions",
         "kernel_choice",
+        "newton_choice",
+        "fitting",
         "registry",
         "programs",
         "laboratory",

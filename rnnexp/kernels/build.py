@@ -23,6 +23,7 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.data.files import cache_dir
+from rnnexp.processor import processor
 
 CELLS = {
     "lstm": "LstmCell",
@@ -132,17 +133,7 @@ def _surroundings(compiler: str) -> list[str]:
     """What the content of a library depends on besides its options."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     texts = [path.read_text() for path in sorted(SOURCES.iterdir())]
-    return [version, importlib.metadata.version("jaxlib"), platform.machine(), _processor(), *texts]
-
-
-def _processor() -> str:
-    """What this processor can do, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    telling = ("flags", "Features", "model name")
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(telling)))
+    return [version, importlib.metadata.version("jaxlib"), platform.machine(), processor(), *texts]
 
 
 def _fingerprint(compiler: str, options: list[str]) -> str:

@@ -1,0 +1,159 @@
+"""Training steps on a graphics processor: the fused kernels, the scan, and cuDNN."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
+from rnnexp.cells import CELLS
+from rnnexp.kernels.fused.layout import PRECISIONS, Layout, too_wide
+from rnnexp.kernels.fused.recurrence import recurrence
+from rnnexp.types import Array, Params, Tree
+from rnnexp.unroll import Path, initial_state, unroll
+
+KERNELS = {"lstm": "lstm", "gru": "gru", "rnn": "tanh"}
+"""Of the benchmark's cells."""
+Step = Callable[[], Any]
+"""Makes one training step, and gives back what to wait for."""
+
+
+def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload) -> Step:
+    """A step from what gives the last hidden states, (B, H)."""
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    head = 0.01 * jax.random.normal(jax.random.key(1), (work.hidden_size, CLASSES))
+    both = {"layer": params, "head": head}
+
+    @partial(jax.jit, donate_argnums=0)
+    def update(both: Tree, x_TxBxI: Array, class_B: Array) -> Tree:
+        def loss(both: Tree) -> Array:
+            logits = outputs(both["layer"], x_TxBxI) @ both["head"]
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, class_B))
+
+        grads = jax.grad(loss)(both)
+        return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, both, grads)
+
+    def step() -> Tree:
+        nonlocal both
+        both = update(both, x_TxBxI, class_B)
+        return both
+
+    return step
+
+
+def ours(work: Workload, kind: str, how: Path, *, exact: bool = True) -> Step:
+    """rnnexp's unroll; `exact`: where a scan multiplies, it does so in float32."""
+    cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
+
+    def outputs(params: Params, x_TxBxI: Array) -> Array:
+        with jax.default_matmul_precision("float32" if exact else "tensorfloat32"):
+            return unroll(cell, params, x_TxBxI, path=how).final_BxH
+
+    return in_jax(outputs, cell.init(jax.random.key(0)), work)
+
+
+def laid_out(work: Workload, kind: str, shape: Layout) -> Step:
+    """The fused kernel with a layout of one's own."""
+    cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
+
+    def outputs(params: Params, x_TxBxI: Array) -> Array:
+        start = initial_state(cell, params, work.batch_size)
+        return recurrence(str(cell.kernel), params, x_TxBxI, start, shape=shape)[1]["h"]
+
+    return in_jax(outputs, cell.init(jax.random.key(0)), work)
+
+
+def cudnn_in_jax(work: Workload, *, tf32: bool) -> Step:
+    """`jax.experimental.rnn`, which has the LSTM alone."""
+    from jax.experimental import rnn
+
+    sizes = (work.input_size, work.hidden_size, 1)
+    zeros = jnp.zeros((1, work.batch_size, work.hidden_size))
+    lengths = jnp.full(work.batch_size, work.steps, jnp.int32)
+    precision = jax.lax.Precision.HIGH if tf32 else jax.lax.Precision.HIGHEST
+
+    def outputs(weights: Array, x_TxBxI: Array) -> Array:
+        x_BxTxI = x_TxBxI.swapaxes(0, 1)
+        _, h_1xBxH, _ = rnn.lstm(
+            x_BxTxI, zeros, zeros, weights, lengths, *sizes, 0.0, False, precision
+        )
+        return h_1xBxH[0]
+
+    return in_jax(outputs, rnn.init_lstm_weight(jax.random.key(0), *sizes, False), work)
+
+
+def cudnn_in_torch(work: Workload, kind: str, *, tf32: bool) -> Step:
+    """`torch.nn.LSTM`, `GRU` or `RNN`, time-major, with `torch.optim.SGD`."""
+    import torch as pt
+
+    pt.manual_seed(0)
+    kinds = {"lstm": pt.nn.LSTM, "gru": pt.nn.GRU, "rnn": pt.nn.RNN}
+    layer = kinds[kind](work.input_size, work.hidden_size).cuda()
+    head = pt.nn.Linear(work.hidden_size, CLASSES).cuda()
+    optimizer = pt.optim.SGD([*layer.parameters(), *head.parameters()], lr=LEARNING_RATE)
+    x_TxBxI, class_B = (pt.from_numpy(array).cuda() for array in draw(work))
+    target_B = class_B.long()
+
+    def step() -> Any:
+        pt.backends.cudnn.allow_tf32 = pt.backends.cuda.matmul.allow_tf32 = tf32
+        optimizer.zero_grad()
+        loss = pt.nn.functional.cross_entropy(head(layer(x_TxBxI)[0][-1]), target_B)
+        loss.backward()
+        optimizer.step()
+        return pt.cuda
+
+    return step
+
+
+def wait(result: Any) -> None:
+    """Until a step is done."""
+    if hasattr(result, "synchronize"):
+        result.synchronize()
+    else:
+        jax.block_until_ready(result)
+
+
+def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], Step]]]:
+    """By name, what makes a contender's step."""
+    kernel = KERNELS[kind]
+    for precision in PRECISIONS:
+        if not too_wide(kernel, work.hidden_size, precision):
+            how = Path(kernel=True, fused=precision)
+            yield f"fused, {precision}", partial(ours, work, kind, how)
+    yield "scan, float32", partial(ours, work, kind, Path())
+    yield "scan, tf32", partial(ours, work, kind, Path(), exact=False)
+    for tf32 in (False, True):
+        word = "tf32" if tf32 else "float32"
+        if kind == "lstm":
+            yield f"jax.experimental.rnn, {word}", partial(cudnn_in_jax, work, tf32=tf32)
+        yield f"torch cuDNN, {word}", partial(cudnn_in_torch, work, kind, tf32=tf32)
+
+
+def timed(makers: Mapping[str, Callable[[], Step]], rounds: int) -> dict[str, Any]:
+    """Milliseconds of a step by name, medians of rounds in which all work in turn; or why not."""
+    steps: dict[str, tuple[Step, int]] = {}
+    rows: dict[str, Any] = {}
+    for name, make in makers.items():
+        try:
+            step = make()
+            for _ in range(3):
+                wait(step())
+            began = time.monotonic()
+            wait(step())
+            steps[name] = step, max(3, int(0.1 / (time.monotonic() - began)))
+        except Exception as error:  # of any library; the others are still timed
+            rows[name] = f"{type(error).__name__}: {error}"[:500]
+    spent: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, (step, count) in steps.items():
+            began = time.monotonic()
+            for _ in range(count):
+                result = step()
+            wait(result)
+            spent[name].append(1e3 * (time.monotonic() - began) / count)
+    return rows | {name: statistics.median(times) for name, times in spent.items()}

@@ -1,0 +1,211 @@
+"""A cell over a whole batch of sequences in one kernel each way, on a graphics processor.
+
+XLA runs a scan over time as several kernels a step, each of which waits for the one before,
+reads the weights again and writes the state out. Here the inputs' products for all steps are
+one large product before, one kernel takes the state through all steps, and the gradient of
+the weights is one large product after. `layout` says what is held where. The mathematics are
+those of the cell's `transition`: the tests hold values, gradients and adjoints to the scan, by
+running the kernels on a processor, step by step (`interpret`).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.kernels.fused.cells import CELLS, FusedCell
+from rnnexp.kernels.fused.kernel import Spec, backward, forward
+from rnnexp.kernels.fused.layout import Layout, layout
+from rnnexp.kernels.fused.products import add_up, matmul, shortened
+from rnnexp.types import Array, Params, State
+
+
+class Result(NamedTuple):
+    """h after every step and c after the last."""
+
+    h_TxBxH: Array
+    c_BxH: Array
+
+
+def recurrence(
+    cell: str,
+    params: Params,
+    inputs_TxBxI: Array,
+    state: State,
+    *,
+    lengths_B: Array | None = None,
+    slots: State | None = None,
+    precision: str = "float32",
+    shape: Layout | None = None,
+    interpret: bool | None = None,
+) -> tuple[Array, State]:
+    """The hidden states after every step, (T, B, H), and the final state.
+
+    Args:
+      cell: one of `cells.CELLS`; `params` and `state` are those of the cell of that name.
+      lengths_B: int32; from there on a sequence's state is held.
+      slots: zeros (T, B, H) for some leaves of the state; the derivative by them is dL/ds_t.
+      precision: of all matrix products, forward and backward; one of `layout.PRECISIONS`.
+      shape: how the work is laid out; None: as `layout` has it for this cell and size.
+      interpret: run step by step by XLA, slowly, for tests; None: only where the default
+        device is a processor.
+    """
+    h_BxH = state["h"]
+    hidden_size = h_BxH.shape[1]
+    spec = Spec(
+        cell,
+        shape or layout(cell, hidden_size, precision),
+        lengths_B is not None,
+        tuple(slots or ()),
+        jax.default_backend() == "cpu" if interpret is None else interpret,
+    )
+    given = {"b_hn": jnp.zeros(hidden_size, inputs_TxBxI.dtype), **params}
+    weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
+    start = {"h": h_BxH, "c": state["c"] if CELLS[cell].has_c else jnp.zeros_like(h_BxH)}
+    run = _run(spec, weights, inputs_TxBxI, start, lengths_B, slots or {})
+    final = {"h": run.h_TxBxH[-1]} | ({"c": run.c_BxH} if CELLS[cell].has_c else {})
+    return run.h_TxBxH, final
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(
+    spec: Spec,
+    weights: Mapping[str, Array],
+    x_TxBxI: Array,
+    start: State,
+    lengths_B: Array | None,
+    slots: State,
+) -> Result:
+    del slots
+    return _forward(spec, weights, x_TxBxI, start, lengths_B, save=False)[0]
+
+
+def _run_forward(
+    spec: Spec, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
+) -> tuple[Result, Any]:
+    """The values, and what the backward pass needs of them."""
+    del slots
+    # whether dL/dx is wanted is said by the structure, as leaves become traced arrays
+    with_dx = {"dx": ()} if x_TxBxI.perturbed else {}
+    weights, x_TxBxI, start, lengths_B = jax.tree.map(
+        lambda leaf: leaf.value, (weights, x_TxBxI, start, lengths_B)
+    )
+    result, saved = _forward(spec, weights, x_TxBxI, start, lengths_B, save=True)
+    return result, (with_dx, weights, x_TxBxI, start, lengths_B, result.h_TxBxH, saved)
+
+
+def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
+    """Cotangents of all arguments."""
+    with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
+    cotangents = jax.tree.map(_dense, cotangents, is_leaf=_is_zero)
+    cell, size = CELLS[spec.cell], _Size(spec.layout, *h_TxBxH.shape[1:])
+    precision = spec.layout.precision
+    h_old = _earlier(start["h"], h_TxBxH)
+    given = {
+        "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision).swapaxes(1, 2),
+        **saved,
+        "h": size.padded(h_TxBxH),
+        "h_old": size.padded(h_old),
+        "dh": size.padded(cotangents.h_TxBxH),
+        "dc": size.padded(cotangents.c_BxH),
+        "lengths": size.lengths(lengths_B),
+    }
+    if cell.has_c:
+        given["c_old"] = _earlier(size.padded(start["c"]), saved["cells"])
+    out = {name: size.cut(array) for name, array in backward(spec, given).items()}
+
+    z_x, z_h = (
+        jnp.concatenate([out["z"][:, :, k] for k in which], axis=-1)
+        for which in (cell.of_x, cell.of_h)
+    )
+    grads = {
+        "w_x": add_up(x_TxBxI, z_x, precision),
+        "w_h": add_up(h_old, z_h, precision),
+        "b": jnp.sum(z_x, axis=(0, 1)),
+        "b_hn": jnp.sum(out["z"][:, :, -1], axis=(0, 1)),
+    }
+    dx = matmul(z_x, weights["w_x"].T, precision) if "dx" in with_dx else None
+    taps = {leaf: out[f"tap_{leaf}"] for leaf in spec.taps}
+    return grads, dx, {"h": out["dh"], "c": out["dc"]}, None, taps
+
+
+_run.defvjp(_run_forward, _run_backward, symbolic_zeros=True)
+
+
+def _forward(
+    spec: Spec,
+    weights: Mapping[str, Array],
+    x_TxBxI: Array,
+    start: State,
+    lengths_B: Array | None,
+    *,
+    save: bool,
+) -> tuple[Result, dict[str, Array]]:
+    """The values, and what a backward pass needs: that padded, for nothing else sees it."""
+    cell, size = CELLS[spec.cell], _Size(spec.layout, *start["h"].shape)
+    precision = spec.layout.precision
+    steps = x_TxBxI.shape[0]
+    # weights are padded before the product, so that its result need not be
+    w_x = _by_gate(weights["w_x"], cell, size).swapaxes(0, 1)
+    b = _by_gate(weights["b"][None], cell, size).reshape(-1)
+    x_TxBxI = jnp.pad(x_TxBxI, ((0, 0), (0, size.batch - size.batch_size), (0, 0)))
+    x = matmul(x_TxBxI, w_x.reshape(w_x.shape[0], -1), precision)
+    given = {
+        "x": (x + b[None, None]).reshape(steps, size.batch, cell.gates, size.hidden),
+        "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision),
+        "b_hn": size.padded(jnp.broadcast_to(weights["b_hn"], start["h"].shape)),
+        "h": size.padded(start["h"]),
+        "c": size.padded(start["c"]),
+        "lengths": size.lengths(lengths_B, steps),
+    }
+    out = forward(spec, given, save=save)
+    result = Result(size.cut(out.pop("h")), size.cut(out.pop("c")))
+    return result, out
+
+
+def _earlier(start_BxH: Array, states_TxBxH: Array) -> Array:
+    """The states a step earlier."""
+    return jnp.concatenate([start_BxH[None], states_TxBxH[:-1]])
+
+
+class _Size:
+    """Sizes of a batch and of its hidden units, as they are and padded."""
+
+    def __init__(self, layout: Layout, batch_size: int, hidden_size: int):
+        self.batch_size, self.hidden_size = batch_size, hidden_size
+        self.batch = -(-batch_size // layout.rows) * layout.rows
+        self.hidden = layout.padded
+
+    def padded(self, array: Array) -> Array:
+        """(..., B, H) with zeros behind."""
+        more = ((0, self.batch - self.batch_size), (0, self.hidden - self.hidden_size))
+        return jnp.pad(array, ((0, 0),) * (array.ndim - 2) + more)
+
+    def cut(self, array: Array) -> Array:
+        """Without what fills up: (B, H), (T, B, H) or (T, B, Z, H)."""
+        array = array[..., : self.hidden_size]
+        return array[: self.batch_size] if array.ndim == 2 else array[:, : self.batch_size]
+
+    def lengths(self, lengths_B: Array | None, steps: int = 0) -> Array:
+        """(B,) int32; what fills up has none."""
+        if lengths_B is None:
+            return jnp.full(self.batch, steps, jnp.int32)
+        return jnp.pad(lengths_B, (0, self.batch - self.batch_size))
+
+
+def _by_gate(w: Array, cell: FusedCell, size: _Size, *, both: bool = False) -> Array:
+    """(K, G H) as (G, K, H), units padded; K too, if both are hidden."""
+    w = w.reshape(w.shape[0], cell.gates, -1).swapaxes(0, 1)
+    more = size.hidden - size.hidden_size
+    return jnp.pad(w, ((0, 0), (0, more if both else 0), (0, more)))
+
+
+def _is_zero(leaf: Any) -> bool:
+    return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
+
+
+def _dense(leaf: Any) -> Array:
+    """A cotangent as an array."""
+    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf
