@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from rnnexp.errors import RunError, first_line
 from rnnexp.trees import named_leaves
@@ -50,17 +49,17 @@ class Checkpoints:
         self.path = path
         self._managers: dict[str, Any] = {}
         self._saved: tuple[Progress, str] | None = None
-        for which in ("last", "best"):
-            self._manager(which)
 
     def _manager(self, which: str) -> Any:
-        """What writes checkpoints of a kind, made when it is first asked for."""
+        """What reads and writes checkpoints of a kind, made when it is first asked for."""
         if which not in self._managers:
             self._managers[which] = _manager(self.path / which, KEPT[which])
         return self._managers[which]
 
     def save(self, which: str, state: Tree, progress: Progress) -> None:
         """Save under `last`, `best` or `kept`. Raises `RunError` if it cannot be stored."""
+        import orbax.checkpoint as ocp  # slow to import; a run takes its first steps without
+
         manager = self._manager(which)
         if progress.step in manager.all_steps():
             return  # runs are deterministic: it is the same
@@ -109,6 +108,8 @@ class Checkpoints:
 
         A damaged one is moved to `damaged/`, with a warning, and the one before is taken.
         """
+        if not (self.path / which).exists():
+            return None
         manager = self._manager(which)
         for step in sorted(manager.all_steps(), reverse=True):
             try:
@@ -148,6 +149,8 @@ def read_checkpoints(
       path: the run's `checkpoints` folder.
       leave_out: steps that are not wanted.
     """
+    import orbax.checkpoint as ocp
+
     given = -1
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         for step, which in stored_steps(path):
@@ -179,6 +182,8 @@ def restore_step(reader: Any, where: int | Path, like: T) -> tuple[T, Progress]:
 
     Raises any kind of error if it is damaged.
     """
+    import orbax.checkpoint as ocp
+
     template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     content = reader.restore(
         where,
@@ -203,6 +208,8 @@ def digest(tree: Tree, progress: Progress) -> str:
 
 
 def _manager(path: Path, keep: int | None) -> Any:
+    import orbax.checkpoint as ocp
+
     path.mkdir(parents=True, exist_ok=True)
     # Of several processes that compute a run, the one that is here must not wait for others.
     only = {jax.process_index()} if jax.process_count() > 1 else None

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.evaluate import evaluate_function
-from rnnexp.recipe import TrainState, init_state
+from rnnexp.recipe import TrainState
 from rnnexp.registry import Plan
 from rnnexp.sharding import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
@@ -90,7 +90,7 @@ class Programs:
 
 def initial_state(plan: Plan) -> TrainState:
     """The state before the first step, in arrays of its own: a chunk takes them (donation)."""
-    return init_state(plan.recipe, jax.tree.map(jnp.copy, plan.params), plan.hyper)
+    return plan.recipe.start(plan.params, plan.hyper)
 
 
 def stream_keys(seed: int) -> dict[str, Key]:

@@ -55,8 +55,9 @@ def run(
                 lambda: waiting.pop() if waiting else None,
                 lambda *result: results.append(result),
             )
-            for _ in crew.rounds(stop):
-                pass
+            for number, _ in enumerate(crew.rounds(stop)):
+                if number == 1:  # the first step is logged, and the devices are at work
+                    _import_storage()
         except FAILURES as error:
             results.append((journal.fail(first_line(error)), error))
         finally:
@@ -68,3 +69,9 @@ def run(
             "are kept; the same command resumes."
         ) from failure
     return result
+
+
+def _import_storage() -> None:
+    """Import what checkpoints and stores of arrays need, which takes a good part of a second."""
+    import orbax.checkpoint  # noqa: F401
+    import zarr  # noqa: F401

@@ -28,9 +28,12 @@ def leaf_norms(tree: Tree) -> dict[str, Array]:
 
 
 def tree_norm(tree: Tree) -> Array:
-    """Euclidean norm of all leaves taken as one vector, free of overflow."""
-    norms = [stable_norm(leaf) for leaf in jax.tree.leaves(tree)]
-    return stable_norm(jnp.stack(norms))
+    """Euclidean norm of all leaves taken as one vector, free of overflow.
+
+    The vector is made: sums leaf by leaf would be small programs each, four times the work for
+    the compiler.
+    """
+    return stable_norm(jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(tree)]))
 
 
 def named_leaves(tree: Tree) -> dict[str, Array]:

@@ -31,6 +31,11 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert results.summary([found]) == [
         {"fastest peer / rnnexp": "lstm", "tiny": "2.50 (flax.linen.RNN)"}
     ]
+    assert found.loop_cost() is None
+    assert results.loop_text(found) == ""
+    both = found._replace(times=found.times | {"rnnexp, bare step": [0.5, 2.0, 3.2]})
+    assert both.loop_cost() == 0.25  # of 1, 0 and 0.25
+    assert "costs +25.0% over the bare step" in results.loop_text(both)
     failed = results.table(found)[-1]
     assert failed["contender"] == "flax.nnx.RNN"
     assert failed["ms a step"] == "failed"

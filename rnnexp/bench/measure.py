@@ -15,6 +15,7 @@ from rnnexp.errors import RunError
 
 log = logging.getLogger("rnnexp")
 MAIN = "rnnexp"
+BARE = "rnnexp, bare step"
 
 
 class Row(NamedTuple):
@@ -44,6 +45,14 @@ class Row(NamedTuple):
     def share(self, name: str) -> float:
         """Which share of the matrix rate a contender reaches."""
         return step_flops(self.work, self.cell) / (self.median(name) * 1e-3) / self.rate
+
+    def loop_cost(self) -> float | None:
+        """By which share a step takes longer in the training loop than bare, the median of the
+        rounds; None where one of the two was not measured."""
+        if BARE not in self.times or not self.times[MAIN]:
+            return None
+        pairs = zip(self.times[MAIN], self.times[BARE], strict=True)
+        return statistics.median(mine / bare for mine, bare in pairs) - 1
 
     def fastest_peer(self) -> str | None:
         """The contender of another library with the lowest median; None without any."""

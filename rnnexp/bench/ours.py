@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> Run:
 
     Evaluations and checkpoints, which are no part of a training step, are off.
     """
-    going = _training(_config(work, cell, kernel))
+    going = _training(configure(work, cell, kernel))
     crew, journal = next(going)
 
     def run(seconds: float) -> tuple[int, float]:
@@ -76,7 +77,7 @@ def scan_loop(work: Workload, cell: str) -> Run:
 
 def bare_step(work: Workload, cell: str) -> Run:
     """The compiled training step of `training_loop` alone: no record, no file, no host."""
-    plan = make_plan(_config(work, cell, "auto"), data_dir=None, chunk_steps=CHUNK_STEPS)
+    plan = make_plan(configure(work, cell), data_dir=None, chunk_steps=CHUNK_STEPS)
     recipe, keys = plan.recipe, stream_keys(0)
     streams, arrays = Keys(keys["train"], keys["noise"]), source_arrays(plan.recipe.task.train)
 
@@ -107,7 +108,13 @@ def _report(result: Result, error: BaseException | None) -> None:
     raise RunError(f"the benchmark's run ended: {result.status}, {result.reason}") from error
 
 
-def _config(work: Workload, cell: str, kernel: str) -> FrozenConfigDict:
+def configure(
+    work: Workload, cell: str, kernel: str = "auto", changes: Mapping[str, Any] | None = None
+) -> FrozenConfigDict:
+    """The experiment that a workload is, with `changes` of its keys.
+
+    Its task holds one batch of noise, again and again. Raises `UsageError` as `finish` does.
+    """
     name = f"bench_{work.name}"
     if name not in TASKS.names():
         task(name, modes=("sequence_to_one",))(partial(_task, work))
@@ -123,6 +130,7 @@ def _config(work: Workload, cell: str, kernel: str) -> FrozenConfigDict:
             "train.duration_steps": FOREVER,
             "eval.every_steps": FOREVER,
             "checkpoint.every_steps": FOREVER,
+            **(changes or {}),
         }
     )
     return finish(config)

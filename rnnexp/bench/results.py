@@ -42,6 +42,17 @@ def title(row: Row) -> str:
     )
 
 
+def loop_text(row: Row) -> str:
+    """What the training loop costs over its compiled step, in words; empty if not measured."""
+    cost = row.loop_cost()
+    if cost is None:
+        return ""
+    return (
+        f"the training loop (data, metrics and gradient profiles every 10 steps) costs {cost:+.1%} "
+        "over the bare step"
+    )
+
+
 def summary(rows: Sequence[Row]) -> list[dict[str, object]]:
     """How many times rnnexp's the fastest peer's time is, by cell and workload."""
     works = list(dict.fromkeys(row.work.name for row in rows))
@@ -75,6 +86,7 @@ def as_data(rows: Sequence[Row], *, rounds: int, seconds: float) -> dict[str, An
                 "matrix_rate": row.rate,
                 "ms": row.times,
                 "times_rnnexp": {name: row.ratio(name) for name in row.times},
+                "loop_cost": row.loop_cost(),
                 "failed": row.failed,
             }
             for row in rows

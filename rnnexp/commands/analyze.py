@@ -52,8 +52,10 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.analysis import analyze_run, summary
     from rnnexp.errors import UsageError
     from rnnexp.overrides import read_arguments
+    from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run
 
+    keep_programs()
     file, overrides = read_arguments(rest)
     if file is not None:
         raise UsageError("analyze takes no --config=FILE: a run has its own configuration")

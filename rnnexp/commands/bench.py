@@ -36,6 +36,8 @@ def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         if not known.json:
             print(results.title(row))
             print_table("", results.table(row))
+            if text := results.loop_text(row):
+                print(text)
 
     rows = measure(works, cells, rounds=known.rounds, seconds=known.seconds, told=told)
     data = to_json(results.as_data(rows, rounds=known.rounds, seconds=known.seconds), indent=2)

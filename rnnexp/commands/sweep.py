@@ -61,9 +61,11 @@ def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any
 
 def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
+    from rnnexp.program_cache import keep_programs
     from rnnexp.sweep.launch import group_rows, propose, save_proposal
 
     space, base = read_space(known, rest)
+    keep_programs()
     _choose_devices(known)
     data_dir = known.data_dir
     proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)

@@ -118,7 +118,12 @@ class NormRecorder(NamedTuple):
 
 
 def norm_recorder(
-    units: Sequence[Unit], steps: Sequence[int], batch_size: int, *, additive: bool = False
+    units: Sequence[Unit],
+    steps: Sequence[int],
+    batch_size: int,
+    *,
+    additive: bool = False,
+    lean: bool = False,
 ) -> NormRecorder:
     """What records norms at the least cost; `experiments/recording_cost.py` measures it.
 
@@ -129,13 +134,14 @@ def norm_recorder(
     Args:
       steps: steps of each unit's sequence.
       additive: on a parallel path, where nothing but an addition can be put in.
+      lean: store norms alone in any case, as where states are computed again to save memory.
     """
     slots = [
         zero_slot(unit.layer.cell, unit.layer.params(), count, batch_size)
         for unit, count in zip(units, steps, strict=True)
     ]
     largest = max(leaf[0].size for slot in slots for leaf in slot.values())
-    whole = additive or largest < LARGE_STATE
+    whole = additive or (largest < LARGE_STATE and not lean)
     apply: Callable[[State, State], State] = perturb if additive else tap
     if not whole:
         apply = norm_tap

@@ -69,7 +69,7 @@ def instrumented(model: Model) -> Model:
     """
     copy = nnx.clone(model)
     for stack in stacks(copy):
-        path = stack.structure.path._replace(associative=False, kernel=False)
+        path = stack.structure.path._replace(associative=False, kernel=False, newton="")
         stack.structure = dataclasses.replace(stack.structure, path=path)
         for layer in stack.layers:
             layer.cell = with_output_leaf(layer.cell)

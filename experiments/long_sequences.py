@@ -1,0 +1,150 @@
+"""Whether the time of a step grows with T alone, and how much memory a step takes.
+
+    python experiments/long_sequences.py
+
+Time: LSTM, 128 units, batch 64, one feature, at growing T: milliseconds of a training step of
+the training loop, all lengths in turn, several rounds in one process; then per time step, and how
+many times that of the shortest. Expected: within 10 % of it up to T = 7,840.
+
+Memory, at the workloads of `rnnexp bench`: what the compiled step of each workload takes besides
+the weights and the batch, as XLA has planned it (what the compiled kernels keep for the
+backward pass is part of that), and the most that a process held resident while it made such
+a step, all included. Then the same with `model.remat_steps`, which keeps the state of
+every so many steps only. One state is what a batch's cell carries from step to step, B x H for h
+and as many for c. Expected: at most 4 sqrt(T) states, also where gradients are recorded.
+
+`--cells lstm,gru,rnn` and `--workloads W1,W4` choose; `--only time` or `--only memory` halves it.
+"""
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.bench.ours import configure, training_loop
+from rnnexp.bench.workloads import WORKLOADS, Workload, draw, find_workloads
+from rnnexp.programs import initial_state
+from rnnexp.recipe import start_states
+from rnnexp.registry import Plan, make_plan
+from rnnexp.train import train_step
+from rnnexp.trees import tree_bytes
+from rnnexp.types import Batch
+
+LENGTHS = (784, 1568, 3136, 7840)
+MIB = 2.0**20
+
+
+def print_times(cell: str, rounds: int, seconds: float) -> None:
+    """The table of times by length."""
+    works = [Workload(f"T{steps}", "", steps, 64, 1, 128) for steps in LENGTHS]
+    runs = [training_loop(work, cell) for work in works]
+    times: list[list[float]] = []
+    for number in range(rounds + 1):
+        row = []
+        for run in runs:
+            steps, spent = run(seconds)
+            row.append(1e3 * spent / steps)
+        if number > 0:  # the first warms up
+            times.append(row)
+    print(f"\n{cell}: {'T':>8}{'ms a step':>12}{'us a time step':>16}{'times the first':>17}")
+    for place, work in enumerate(works):
+        middle = statistics.median(row[place] for row in times)
+        each = [row[place] / work.steps / (row[0] / works[0].steps) for row in times]
+        print(
+            f"{'':{len(cell) + 2}}{work.steps:8}{middle:12.2f}{1e3 * middle / work.steps:16.2f}"
+            f"{statistics.median(each):17.3f}"
+        )
+
+
+def print_memory(works: list[Workload], cell: str) -> None:
+    """The table of bytes, each line from a process of its own."""
+    print(
+        f"\n{cell}: MiB of a step, of a recorded step and of the whole process; states of sqrt(T)"
+    )
+    for work in works:
+        root = math.isqrt(work.steps)
+        for remat_steps in (0, root, root // 2):
+            command = [sys.executable, __file__, "--measure", work.name, cell, str(remat_steps)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            shares = [found[key] / found["state"] / math.sqrt(work.steps) for key in KINDS]
+            ways = f"remat_steps={remat_steps}" if remat_steps else found["recurrence"]
+            print(
+                f"{work.name:5}{ways:18}"
+                + "".join(f"{found[key] / MIB:10.2f}" for key in (*KINDS, "process"))
+                + "".join(f"{share:10.1f}" for share in shares)
+                + f"   one state {found['state'] / MIB:.4f}",
+                flush=True,
+            )
+
+
+KINDS = ("step", "recorded")
+
+
+def measure(work: Workload, cell: str, remat_steps: int) -> dict[str, Any]:
+    """Bytes that a step of a workload takes, by plan and by what the system saw."""
+    changes = {"model.remat_steps": remat_steps}
+    plan = make_plan(configure(work, cell, changes=changes), data_dir=None, chunk_steps=1)
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    batch, state, key = Batch(x_TxBxI, class_B), initial_state(plan), jax.random.key(0)
+    found: dict[str, Any] = {"state": state_bytes(plan, work), "recurrence": plan.recurrence}
+    most = 0
+    for kind in KINDS:
+        step = partial(train_step, plan.recipe, record=kind == "recorded")
+        compiled = jax.jit(step).lower(state, batch, plan.hyper, key).compile()
+        memory: Any = compiled.memory_analysis()
+        found[kind] = memory.temp_size_in_bytes
+        run = partial(compiled, state, batch, plan.hyper, key)
+        jax.block_until_ready(run())  # the first finds its memory
+        most = max(most, resident(run))
+    return found | {"process": most}
+
+
+def state_bytes(plan: Plan, work: Workload) -> int:
+    """Bytes of the state of a batch between two steps."""
+    return tree_bytes(start_states(plan.recipe.model(plan.params), work.batch_size))
+
+
+def resident(run: Callable[[], Any]) -> int:
+    """The most bytes that this process held in memory at a time while `run` was at work."""
+    Path("/proc/self/clear_refs").write_text("5")  # begin to watch anew
+    jax.block_until_ready(run())
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", default="lstm")
+    parser.add_argument("--workloads", default="W1,W2,W3,W4,W5")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a length in a round")
+    parser.add_argument("--only", choices=("time", "memory"))
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    known = parser.parse_args()
+    if known.measure is not None:
+        name, cell, remat_steps = known.measure
+        print(json.dumps(measure(WORKLOADS[name], cell, int(remat_steps))))
+        return
+    for cell in known.cells.split(","):
+        if known.only != "memory":
+            print_times(cell, known.rounds, known.seconds)
+        if known.only != "time":
+            print_memory(find_workloads(known.workloads), cell)
+
+
+if __name__ == "__main__":
+    main()
