@@ -1,21 +1,30 @@
 """Which options of a configuration fit its cell and its task."""
 
+from collections.abc import Iterable
+
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
+from rnnexp.config import flat
 from rnnexp.errors import UsageError, require_choice
 from rnnexp.models.structure import Structure
 from rnnexp.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
 
 SINGLE_STEPS = (
-    "model.recurrent_dropout",
-    "model.zoneout",
     "model.cut_steps",
     "model.remat_steps",
+    "model.recurrent_dropout",
+    "model.zoneout",
     "clip.adjoint_limit",
 )
-"""Keys that, unless 0, do something at every step, for which a parallel path has no place."""
+"""Keys that, unless 0, do something at every step, for which a way that takes all steps in one
+call has no place."""
+
+
+def first_set(config: FrozenConfigDict, keys: Iterable[str]) -> str | None:
+    """The first of these keys that is neither 0 nor False."""
+    return next((key for key in keys if flat(config)[key]), None)
 
 
 def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task: Task) -> None:
@@ -47,13 +56,11 @@ def _require_newton(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
     require_choice("config.model.newton", config.model.newton, ("none", *MOST_ITERATIONS))
     if config.model.newton == "none":
         return
-    for key in SINGLE_STEPS:
-        section, name = key.split(".")
-        if config[section][name]:
-            raise UsageError(
-                f"config.model.newton computes all steps at once, and config.{key} needs single "
-                "steps; set config.model.newton='none' or leave that out"
-            )
+    if (key := first_set(config, SINGLE_STEPS)) is not None:
+        raise UsageError(
+            f"config.model.newton computes all steps at once, and config.{key} needs single "
+            "steps; set config.model.newton='none' or leave that out"
+        )
     if config.model.associative or config.model.kernel == "compiled":
         other = "associative" if config.model.associative else "kernel='compiled'"
         raise UsageError(

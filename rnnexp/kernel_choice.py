@@ -9,19 +9,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError, require_choice
+from rnnexp.fitting import SINGLE_STEPS, first_set
 from rnnexp.kernels import build
 from rnnexp.kernels.fused.layout import PRECISIONS
 
 WANTED = ("auto", "compiled", "scan")
-SINGLE_STEPS = (
-    "model.associative",
-    "model.cut_steps",
-    "model.remat_steps",
-    "model.recurrent_dropout",
-    "model.zoneout",
-    "clip.adjoint_limit",
-    "regularizer.omega",
-)
+NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
 """Keys that, unless 0 or False, do something between two steps or keep what is between them."""
 LARGE_WEIGHTS = 1 << 20
 """From so many bytes of a cell's weights on its scan is as fast: each thread of the kernel reads
@@ -62,10 +55,8 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
     backend = jax.default_backend()
     if backend not in ("cpu", "gpu"):
         return f"there are no compiled kernels for {backend}"
-    for key in SINGLE_STEPS:
-        section, name = key.split(".")
-        if config[section][name]:
-            return f"config.{key} needs single steps"
+    if (key := first_set(config, NO_KERNEL)) is not None:
+        return f"config.{key} needs single steps"
     dtype = jnp.zeros(()).dtype
     if backend == "gpu":
         from rnnexp.kernels.fused.problem import problem  # Pallas takes a while to import

@@ -19,10 +19,15 @@ from rnnexp.gradflow.laboratory_figures import Wanted
 from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples
 from rnnexp.gradflow.lag_gradients import take_examples
 from rnnexp.gradflow.rows import Model
-from rnnexp.programs import stream_keys
 from rnnexp.registry import Plan
 from rnnexp.tasks.base import Bucketed, Finite, Stream
-from rnnexp.tasks.batches import evaluation_batch, source_arrays, source_size, stream_batch
+from rnnexp.tasks.batches import (
+    evaluation_batch,
+    source_arrays,
+    source_size,
+    stream_batch,
+    stream_keys,
+)
 from rnnexp.types import Array, Batch, Key, Tree
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from rnnexp.tasks.batches import (
     bucket_of,
     epoch_order,
     source_arrays,
+    stream_keys,
     training_batch,
 )
 from rnnexp.types import Batch, Key, Tree
@@ -61,9 +62,6 @@ def offer_newton(
     method = config.model.newton
     if method == "none":
         return graphdef, Offer()
-    # programs take their plan from the registry, which takes this
-    from rnnexp.programs import stream_keys
-
     batch = first_batch(task.train, stream_keys(config.seed)["train"], config.train.batch_size)
     exponents = largest_exponents(nnx.merge(graphdef, params), batch)
     told = ", ".join(f"{name} {value:+.3g}" for name, value in exponents.items())

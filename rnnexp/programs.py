@@ -14,14 +14,12 @@ from rnnexp.registry import Plan
 from rnnexp.sharding import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
-from rnnexp.tasks.batches import Keys, source_arrays, source_size
+from rnnexp.tasks.batches import Keys, source_arrays, source_size, stream_keys
 from rnnexp.train import Records
-from rnnexp.types import Key
 
 if TYPE_CHECKING:
     from rnnexp.laboratory import Examiner
 
-STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
 SPLITS = ("train", "valid", "test")
 
 
@@ -57,7 +55,7 @@ class Programs:
     @cached_property
     def examiner(self) -> "Examiner":
         """The laboratory for all runs of the program."""
-        from rnnexp.laboratory import Examiner, settings_of  # which takes keys from here
+        from rnnexp.laboratory import Examiner, settings_of  # a run without it starts sooner
 
         return Examiner(self.plan, settings_of(self.plan.config))
 
@@ -91,12 +89,6 @@ class Programs:
 def initial_state(plan: Plan) -> TrainState:
     """The state before the first step, in arrays of its own: a chunk takes them (donation)."""
     return plan.recipe.start(plan.params, plan.hyper)
-
-
-def stream_keys(seed: int) -> dict[str, Key]:
-    """The keys of a run's streams of randomness."""
-    key = jax.random.key(seed)
-    return {name: jax.random.fold_in(key, number) for name, number in STREAMS.items()}
 
 
 class Slots:

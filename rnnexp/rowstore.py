@@ -118,10 +118,11 @@ def append(path: Path, data: Data) -> None:
             continue
         if [codec["name"] for codec in meta["codecs"]] != ["bytes"]:
             raise UsageError(f"{path / name} is compressed: another program, or version, wrote it")
-        values = np.full((count, *meta["shape"][1:]), np.nan)
         if name in data:
             dims = list(data[name].dims)
             values = data[name].values.transpose([dims.index(d) for d in meta["dimension_names"]])
+        else:
+            values = np.full((count, *meta["shape"][1:]), np.nan)
         _put(path / name, meta, first, values)
     _resize(path, first + count)
 

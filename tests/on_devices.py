@@ -26,14 +26,14 @@ from rnnexp.config import experiment, finish
 from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.gradflow import adjoints
 from rnnexp.outcome import run_path
-from rnnexp.programs import Programs, stream_keys
+from rnnexp.programs import Programs
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan
 from rnnexp.runner import run
 from rnnexp.sharding import on_host, place, place_state, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.batches import Keys
+from rnnexp.tasks.batches import Keys, stream_keys
 from rnnexp.tasks.music import music_task
 from rnnexp.trees import named_leaves
 from tests.small_run import assert_same_runs

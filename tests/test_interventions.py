@@ -13,13 +13,19 @@ from rnnexp.errors import UsageError
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.adjoint_limit import limit_adjoint
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
-from rnnexp.programs import Programs, initial_state, stream_keys
+from rnnexp.programs import Programs, initial_state
 from rnnexp.recipe import TrainState, apply_model
 from rnnexp.registry import Plan, make_plan
 from rnnexp.spread import Layout
 from rnnexp.sweep.groups import group_runs
 from rnnexp.tasks.base import Endless
-from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, training_batch
+from rnnexp.tasks.batches import (
+    Keys,
+    epoch_order,
+    source_arrays,
+    stream_keys,
+    training_batch,
+)
 from rnnexp.train import Stepped, take_step
 from rnnexp.types import Array, State, Tree
 from tests.test_train import configured

@@ -15,10 +15,11 @@ from rnnexp import run
 from rnnexp.config import experiment, finish
 from rnnexp.errors import UsageError
 from rnnexp.newton_choice import FallBacks, first_batch, largest_exponents, offer_newton
-from rnnexp.programs import Programs, stream_keys
+from rnnexp.programs import Programs
 from rnnexp.registry import Plan, make_plan
 from rnnexp.report.load import load_run
 from rnnexp.tasks.base import Bucket, Bucketed
+from rnnexp.tasks.batches import stream_keys
 from rnnexp.types import Batch
 
 SMALL = {

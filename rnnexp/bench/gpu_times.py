@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.kernels.fused.layout import PRECISIONS, Layout, too_wide
@@ -27,23 +27,12 @@ def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload
     """A step from what gives the last hidden states, (B, H)."""
     x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
     head = 0.01 * jax.random.normal(jax.random.key(1), (work.hidden_size, CLASSES))
-    both = {"layer": params, "head": head}
 
-    @partial(jax.jit, donate_argnums=0)
-    def update(both: Tree, x_TxBxI: Array, class_B: Array) -> Tree:
-        def loss(both: Tree) -> Array:
-            logits = outputs(both["layer"], x_TxBxI) @ both["head"]
-            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, class_B))
+    def logits(both: Tree, x_TxBxI: Array) -> Array:
+        read_BxC: Array = outputs(both["layer"], x_TxBxI) @ both["head"]
+        return read_BxC
 
-        grads = jax.grad(loss)(both)
-        return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, both, grads)
-
-    def step() -> Tree:
-        nonlocal both
-        both = update(both, x_TxBxI, class_B)
-        return both
-
-    return step
+    return sgd_step(logits, {"layer": params, "head": head}, x_TxBxI, class_B)
 
 
 def ours(work: Workload, kind: str, how: Path, *, exact: bool = True) -> Step:

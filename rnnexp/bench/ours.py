@@ -18,7 +18,7 @@ from rnnexp.crew import Crew
 from rnnexp.errors import RunError
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
-from rnnexp.programs import Programs, initial_state, stream_keys
+from rnnexp.programs import Programs, initial_state
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan, task
 from rnnexp.runlog import RunLog
@@ -26,7 +26,7 @@ from rnnexp.runner import CHUNK_STEPS
 from rnnexp.signals import StopRequest
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task
-from rnnexp.tasks.batches import Keys, epoch_order, source_arrays
+from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
 from rnnexp.train import take_step
 from rnnexp.types import Array, Batch, Tree

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from rnnexp.bench.ours import Run
+from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.types import Array, Tree
 
@@ -82,22 +81,14 @@ def nnx(work: Workload, cell: str) -> Run:
 def _in_jax(
     logits: Callable[[Tree, Array], Array], params: Tree, x_TxBxI: Array, class_B: Array
 ) -> Run:
-    """A compiled step that donates the parameters."""
+    """A contender whose parameters are a tree."""
+    step, made = sgd_step(logits, params, x_TxBxI, class_B), params
 
-    @partial(jax.jit, donate_argnums=0)
-    def update(params: Tree, x_TxBxI: Array, class_B: Array) -> Tree:
-        def loss(params: Tree) -> Array:
-            read_BxC = logits(params, x_TxBxI)
-            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(read_BxC, class_B))
+    def once() -> None:
+        nonlocal made
+        made = step()
 
-        grads = jax.grad(loss)(params)
-        return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, params, grads)
-
-    def step() -> None:
-        nonlocal params
-        params = update(params, x_TxBxI, class_B)
-
-    return timed(step, lambda: jax.block_until_ready(params))
+    return timed(once, lambda: jax.block_until_ready(made))
 
 
 def torch(work: Workload, cell: str) -> Run:

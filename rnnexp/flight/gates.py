@@ -16,7 +16,6 @@ from rnnexp.gradflow.rows import spans
 from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
 from rnnexp.padding import reverse_valid
-from rnnexp.programs import stream_keys
 from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
 from rnnexp.registry import Plan
 from rnnexp.sharding import process_count
@@ -27,6 +26,7 @@ from rnnexp.tasks.batches import (
     bucket_of,
     epoch_length,
     epoch_order,
+    stream_keys,
     training_batch,
 )
 from rnnexp.types import Array, Batch, State, Tree

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.kernels import build
+from rnnexp.kernels.cotangents import dense, marked, plain
 from rnnexp.types import Array, Params, State
 
 
@@ -87,11 +88,8 @@ def _run_forward(
 ) -> tuple[Result, Any]:
     """The values, and what the backward pass needs of them."""
     del slots
-    # whether dL/dx is wanted is said by the structure, as leaves become traced arrays
-    with_dx = {"dx": ()} if x_TxBxI.perturbed else {}
-    weights, x_TxBxI, start, lengths_B = jax.tree.map(
-        lambda leaf: leaf.value, (weights, x_TxBxI, start, lengths_B)
-    )
+    with_dx = marked(x_TxBxI)
+    weights, x_TxBxI, start, lengths_B = plain((weights, x_TxBxI, start, lengths_B))
     size = build.load(static.cell, x_TxBxI.dtype.name).saved_size(start[0].shape[1])
     h_TxBxH, c_BxH, saved = _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=size)
     return (h_TxBxH, c_BxH), (with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved)
@@ -100,7 +98,7 @@ def _run_forward(
 def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
     """Cotangents of all arguments."""
     with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
-    dh_TxBxH, dc_BxH = jax.tree.map(_dense, cotangents, is_leaf=_is_zero)
+    dh_TxBxH, dc_BxH = dense(cotangents)
     like = jax.ShapeDtypeStruct
     dtype = x_TxBxI.dtype
     shapes = [
@@ -158,12 +156,3 @@ def _call(name: str, shapes: list[Any], static: Static, lengths_B: Array | None)
     name = getattr(build.load(static.cell, shapes[0].dtype.name), name)
     call = jax.ffi.ffi_call(name, shapes, vmap_method="sequential")
     return partial(call, threads=np.int64(static.threads), has_lengths=lengths_B is not None)
-
-
-def _is_zero(leaf: Any) -> bool:
-    return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
-
-
-def _dense(leaf: Any) -> Array:
-    """A cotangent as an array."""
-    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf

@@ -22,7 +22,7 @@ from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
 from rnnexp.objective import batch_loss
 from rnnexp.optim import BRANCHES, TRACED, Hyper
-from rnnexp.programs import initial_state, stream_keys
+from rnnexp.programs import initial_state
 from rnnexp.recipe import Recipe, TrainState
 from rnnexp.registry import Plan
 from rnnexp.runlog import read_json
@@ -33,6 +33,7 @@ from rnnexp.tasks.batches import (
     bucket_batch,
     epoch_order,
     source_arrays,
+    stream_keys,
     training_batch,
 )
 from rnnexp.train import take_step

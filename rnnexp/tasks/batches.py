@@ -17,12 +17,20 @@ import numpy as np
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream
 from rnnexp.types import Array, Batch, Key, Tree
 
+STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
+
 
 class Keys(NamedTuple):
     """The streams of randomness of training: data and their order, noise in the model."""
 
     data: Key
     noise: Key
+
+
+def stream_keys(seed: int) -> dict[str, Key]:
+    """The keys of a run's streams of randomness."""
+    key = jax.random.key(seed)
+    return {name: jax.random.fold_in(key, number) for name, number in STREAMS.items()}
 
 
 def source_arrays(source: Source) -> Tree:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.kernels.cotangents import dense, marked, plain
 from rnnexp.kernels.fused.cells import CELLS, FusedCell
 from rnnexp.kernels.fused.kernel import Spec, backward, forward
 from rnnexp.kernels.fused.layout import Layout, layout
@@ -87,11 +88,8 @@ def _run_forward(
 ) -> tuple[Result, Any]:
     """The values, and what the backward pass needs of them."""
     del slots
-    # whether dL/dx is wanted is said by the structure, as leaves become traced arrays
-    with_dx = {"dx": ()} if x_TxBxI.perturbed else {}
-    weights, x_TxBxI, start, lengths_B = jax.tree.map(
-        lambda leaf: leaf.value, (weights, x_TxBxI, start, lengths_B)
-    )
+    with_dx = marked(x_TxBxI)
+    weights, x_TxBxI, start, lengths_B = plain((weights, x_TxBxI, start, lengths_B))
     result, saved = _forward(spec, weights, x_TxBxI, start, lengths_B, save=True)
     return result, (with_dx, weights, x_TxBxI, start, lengths_B, result.h_TxBxH, saved)
 
@@ -99,7 +97,7 @@ def _run_forward(
 def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
     """Cotangents of all arguments."""
     with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
-    cotangents = jax.tree.map(_dense, cotangents, is_leaf=_is_zero)
+    cotangents = dense(cotangents)
     cell, size = CELLS[spec.cell], _Size(spec.layout, *h_TxBxH.shape[1:])
     precision = spec.layout.precision
     h_old = _earlier(start["h"], h_TxBxH)
@@ -200,12 +198,3 @@ def _by_gate(w: Array, cell: FusedCell, size: _Size, *, both: bool = False) -> A
     w = w.reshape(w.shape[0], cell.gates, -1).swapaxes(0, 1)
     more = size.hidden - size.hidden_size
     return jnp.pad(w, ((0, 0), (0, more if both else 0), (0, more)))
-
-
-def _is_zero(leaf: Any) -> bool:
-    return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
-
-
-def _dense(leaf: Any) -> Array:
-    """A cotangent as an array."""
-    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf

@@ -1,0 +1,34 @@
+"""What `custom_vjp` with symbolic zeros hands to both kinds of kernels, made plain."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.types import Array, Tree
+
+
+def plain(tree: Tree) -> Any:
+    """The values of a forward pass's arguments."""
+    return jax.tree.map(lambda leaf: leaf.value, tree)
+
+
+def marked(x: Any) -> dict[str, tuple[()]]:
+    """An entry `dx` if the derivative by this argument of a forward pass is wanted.
+
+    The structure says it, as leaves of what is kept become traced arrays.
+    """
+    return {"dx": ()} if x.perturbed else {}
+
+
+def dense(tree: Tree) -> Any:
+    """Cotangents as arrays."""
+    return jax.tree.map(_array, tree, is_leaf=_is_zero)
+
+
+def _is_zero(leaf: Any) -> bool:
+    return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
+
+
+def _array(leaf: Any) -> Array:
+    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf
