@@ -12,13 +12,18 @@ from rnnexp.errors import UsageError, require_choice
 from rnnexp.fitting import SINGLE_STEPS, first_set
 from rnnexp.kernels import build
 from rnnexp.kernels.fused.layout import PRECISIONS
+from rnnexp.kernels.recurrence import threads_of_a_device
 
 WANTED = ("auto", "compiled", "scan")
 NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
 """Keys that, unless 0 or False, do something between two steps or keep what is between them."""
 LARGE_WEIGHTS = 1 << 20
-"""From so many bytes of a cell's weights on its scan is as fast: each thread of the kernel reads
-all of them at every step, and they no longer stay in its own cache."""
+"""From so many bytes of a cell's weights on they no longer stay in a core's own cache. A scan
+divides every product over all cores, and is faster unless the kernel keeps them all busy."""
+HUGE_WEIGHTS = 1 << 23
+"""From so many bytes on a scan is as fast in any case: each thread reads them all at every step."""
+BLOCK = 32
+"""Examples that a thread of the kernel takes of a large batch: `block_count` of problem.h."""
 log = logging.getLogger("rnnexp")
 
 
@@ -43,6 +48,8 @@ def use_kernel(config: FrozenConfigDict, cell: Cell) -> bool:
         return False
     if config.model.kernel == "compiled" and why_not:
         raise UsageError(f"config.model.kernel is 'compiled', but {why_not}")
+    if not why_not and config.model.kernel == "auto":
+        why_not = drawback(cell, config.train.batch_size)
     if why_not and cell.kernel is not None:
         _say_once(f"{cell.name} is scanned step by step, without its compiled kernel: {why_not}")
     return not why_not
@@ -62,9 +69,18 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
         from rnnexp.kernels.fused.problem import problem  # Pallas takes a while to import
 
         return problem(cell.kernel, cell.output_size, dtype.name, config.model.precision)
-    if cell.parameter_count * dtype.itemsize > LARGE_WEIGHTS:
-        return f"with {cell.parameter_count:,} weights a scan is as fast"
     return build.problem(cell.kernel, dtype.name)
+
+
+def drawback(cell: Cell, batch_size: int) -> str:
+    """Why a scan is as fast as the compiled kernel on a processor; empty if it is not."""
+    if jax.default_backend() != "cpu":
+        return ""
+    idle = threads_of_a_device() > max(2, batch_size // BLOCK)
+    size = cell.parameter_count * jnp.zeros(()).dtype.itemsize
+    if size <= (LARGE_WEIGHTS if idle else HUGE_WEIGHTS):
+        return ""
+    return f"with {cell.parameter_count:,} weights a scan is as fast"
 
 
 def fused_precision(config: FrozenConfigDict) -> str:

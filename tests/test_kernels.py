@@ -197,6 +197,17 @@ def test_the_choice_follows_the_configuration() -> None:
         use_kernel(config_with(kernel="scann"), lstm)
 
 
+def test_wide_cells_are_scanned_where_the_kernel_brings_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide, widest = (build_cell(("lstm", {}), 256, size) for size in (512, 1024))
+    for threads, chosen in ((2, True), (3, False)):
+        monkeypatch.setattr("rnnexp.kernel_choice.threads_of_a_device", lambda n=threads: n)
+        assert use_kernel(config_with(), wide) == chosen
+        assert not use_kernel(config_with(), widest)
+        assert use_kernel(config_with(kernel="compiled"), widest)
+
+
 def test_without_a_compiler_the_scan_is_taken_and_a_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

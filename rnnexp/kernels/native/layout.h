@@ -47,6 +47,16 @@ void for_each_weight(const Layout<T, Cell>& at, F&& f) {
     }
 }
 
+// Rows of every panel, [panel][row][vector][lane]: a panel's rows follow each other, so that they stay in
+// the nearest cache; rows of all panels together would lie a power of two apart, and push each other out.
+template <class T>
+struct Panels {
+  T* memory;
+  int64_t rows, width;
+  T* at(int64_t panel, int64_t row) const { return memory + (panel * rows + row) * width; }
+  Panels from(int64_t row) const { return {at(0, row), rows, width}; }
+};
+
 // Weights as [panel][row of the product][vector][lane], zeros where there is no unit.
 template <class T, class Cell>
 Buffer<T> pack(const Problem& p, const Layout<T, Cell>& at) {
@@ -90,16 +100,16 @@ class Transposed {
     }
   }
 
-  // out (rows, padded to whole vectors) += dz (rows, columns) times these weights.
-  void add_product(const T* dz, int64_t columns, int rows, T* out, int64_t out_row) const {
+  // out (rows, padded to whole vectors) += dz times these weights.
+  void add_product(const Panels<T>& dz, int rows, T* out, int64_t out_row) const {
     for (int64_t group = 0; group * kVectors < vectors_; ++group) {
       const T* weights = weights_.data() + group * kVectors * Lanes<T>::n * depth_;
       T* to = out + group * kVectors * Lanes<T>::n;
       switch (group_vectors(group)) {
-        case 1: add_group<1>(weights, dz, columns, rows, to, out_row); break;
-        case 2: add_group<2>(weights, dz, columns, rows, to, out_row); break;
-        case 3: add_group<3>(weights, dz, columns, rows, to, out_row); break;
-        default: add_group<4>(weights, dz, columns, rows, to, out_row);
+        case 1: add_group<1>(weights, dz, rows, to, out_row); break;
+        case 2: add_group<2>(weights, dz, rows, to, out_row); break;
+        case 3: add_group<3>(weights, dz, rows, to, out_row); break;
+        default: add_group<4>(weights, dz, rows, to, out_row);
       }
     }
   }
@@ -110,20 +120,18 @@ class Transposed {
   }
 
   template <int Count>
-  void add_group(const T* weights, const T* dz, int64_t columns, int rows, T* out,
-                 int64_t out_row) const {
+  void add_group(const T* weights, const Panels<T>& dz, int rows, T* out, int64_t out_row) const {
     constexpr int n = Lanes<T>::n, all = (1 << Count) - 1;
     in_tiles(rows, [&](int first, auto tile) {
       constexpr int R = decltype(tile)::value;
       Vec<T> acc[R][kVectors];
       for (int r = 0; r < R; ++r)
         for (int v = 0; v < Count; ++v) acc[r][v] = load(out + (first + r) * out_row + v * n);
-      const T* a = dz + first * columns;
       const T* b = weights;
       for (int64_t p = 0; p < panels_; ++p)
         for (int v = 0; v < kVectors; ++v)
           if (mask_ >> v & 1) {
-            multiply<R, all, T>(acc, a + (p * kVectors + v) * n, columns, 1, b, Count * n, n);
+            multiply<R, all, T>(acc, dz.at(p, first) + v * n, dz.width, 1, b, Count * n, n);
             b += Count * n * n;
           }
       for (int r = 0; r < R; ++r)

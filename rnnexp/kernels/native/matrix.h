@@ -36,8 +36,10 @@ inline void in_tiles(int rows, F&& f) {
     switch (count) {
       case 1: f(first, std::integral_constant<int, 1>()); break;
       case 2: f(first, std::integral_constant<int, 2>()); break;
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
       case 3: f(first, std::integral_constant<int, 3>()); break;
+#endif
+#if defined(__AVX512F__)
       case 4: f(first, std::integral_constant<int, 4>()); break;
       case 5: f(first, std::integral_constant<int, 5>()); break;
       case 6: f(first, std::integral_constant<int, 6>()); break;
@@ -47,23 +49,23 @@ inline void in_tiles(int rows, F&& f) {
 }
 
 // acc[r][v] += sum over k of a[r * row + k * column] * b[k * stride + v * lanes], for k < depth and the
-// vectors in Mask.
+// vectors in Mask. The sums, one number of each row, and one vector are all the registers that it needs.
 template <int R, int Mask, class T>
 inline void multiply(Vec<T> (&acc)[R][kVectors], const T* a, int64_t row, int64_t column,
                      const T* b, int64_t stride, int64_t depth) {
   constexpr int n = Lanes<T>::n;
   for (int64_t k = 0; k < depth; ++k) {
-    Vec<T> vectors[kVectors];
+    Vec<T> s[R];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) s[r] = a[r * row + k * column] - Vec<T>{};
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
-      if (Mask >> v & 1) vectors[v] = load(b + k * stride + v * n);
+      if (Mask >> v & 1) {
+        Vec<T> vector = load(b + k * stride + v * n);
+        in_register(vector);
 #pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) {
-      T s = a[r * row + k * column];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v)
-        if (Mask >> v & 1) acc[r][v] += vectors[v] * s;
-    }
+        for (int r = 0; r < R; ++r) acc[r][v] += vector * s[r];
+      }
   }
 }
 

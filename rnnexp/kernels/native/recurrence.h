@@ -55,12 +55,12 @@ struct Block {
   }
 };
 
-// The pre-activations of R rows of a panel: its part of [1, x, h, 1] times the weights.
+// The pre-activations of R rows of a panel: its part of [1, x, h, 1] times the weights. A function of
+// its own, as its sums fill the registers, and what a cell does with them would push some out.
 template <int R, class T, class Cell>
-inline void pre_activations(Vec<T> (&acc)[R][kVectors], const T* a, const T* panel,
-                            const Layout<T, Cell>& at) {
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = Vec<T>{};
+[[gnu::noinline]] void pre_activations(Vec<T> (&z)[R][kVectors], const T* a, const T* panel,
+                                       const Layout<T, Cell>& at) {
+  Vec<T> acc[R][kVectors]{};
   if constexpr (Cell::mask_x == Cell::mask_h) {
     multiply<R, Cell::mask_x, T>(acc, a, at.row, 1, panel, at.width, at.h_end);
   } else {
@@ -70,6 +70,8 @@ inline void pre_activations(Vec<T> (&acc)[R][kVectors], const T* a, const T* pan
     multiply<R, Cell::mask_last, T>(acc, a + at.h_end, at.row, 1, panel + at.h_end * at.width,
                                     at.width, 1);
   }
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < kVectors; ++v) z[r][v] = acc[r][v];
 }
 
 template <class T, class Cell>
@@ -98,14 +100,14 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
   if (Cell::has_c) block.write(c.data(), p.c_last, 0);
 }
 
-// What the adjoints of one step give: dz (rows, columns); dh and dc become those before it.
+// What the adjoints of one step give: dz, rows of every panel; dh and dc become those before it.
 template <class T, class Cell>
 void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const T* h_new, const T* c0,
-                   T* dh, T* dc, T* dz) {
+                   T* dh, T* dc, const Panels<T>& dz) {
   const Problem& p = block.p;
   const Layout<T, Cell>& at = block.at;
   for (int r = 0; r < block.rows; ++r) {
-    T *dh_row = dh + r * at.padded, *dc_row = dc + r * at.padded, *dz_row = dz + r * at.columns;
+    T *dh_row = dh + r * at.padded, *dc_row = dc + r * at.padded;
     const T* above = block.sequence(static_cast<const T*>(p.dh), t, r, at.H);
     for (int64_t u = 0; u < at.H; ++u) dh_row[u] += above[u];
     const bool valid = block.valid(t, r);
@@ -118,7 +120,7 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
       valid ? std::copy_n(dc_row, at.H, tap) : std::fill_n(tap, at.H, T(0));
     }
     if (!valid) {
-      std::fill_n(dz_row, at.columns, T(0));
+      for (int64_t panel = 0; panel < at.panels; ++panel) std::fill_n(dz.at(panel, r), at.width, T(0));
       continue;
     }
     const T* kept = block.sequence(static_cast<const T*>(p.saved), t, r, at.kept);
@@ -128,27 +130,38 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
       const T* c_old = t > 0 ? before + mine + (Cell::saved - 1) * at.n : c0 + r * at.padded + unit;
       Cell::backward(kept + mine, Cell::has_c ? c_old : nullptr, h_old + r * at.padded + unit,
                      h_new + r * at.padded + unit, dh_row + unit, dc_row + unit,
-                     dz_row + panel * at.width);
+                     dz.at(panel, r));
     }
   }
 }
 
+// Adds the products of R columns of a, rows long, with a panel of dz to their rows of the gradient. A
+// function of its own for the same reason as `pre_activations`.
+template <int R, int Mask, class T>
+[[gnu::noinline]] void add_outer_products(const T* a, int64_t a_row, const T* dz, int64_t width,
+                                          int64_t rows, T* gradient) {
+  Vec<T> acc[R][kVectors]{};
+  multiply<R, Mask, T>(acc, a, 1, a_row, dz, width, rows);
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < kVectors; ++v)
+      if (Mask >> v & 1) {
+        T* to = gradient + r * width + v * Lanes<T>::n;
+        store(to, load(to) + acc[r][v]);
+      }
+}
+
 // Adds a^T dz to the gradient of the packed weights.
 template <class T, class Cell>
-void add_weight_gradient(const Layout<T, Cell>& at, const T* a, const T* dz, int64_t rows, T* gradient) {
+void add_weight_gradient(const Layout<T, Cell>& at, const T* a, const Panels<T>& dz, int64_t rows,
+                         T* gradient) {
   auto part = [&](int64_t first, int64_t end, auto mask) {
     constexpr int Mask = decltype(mask)::value;
     if constexpr (Mask != 0)
       for (int64_t panel = 0; panel < at.panels; ++panel)
         in_tiles(static_cast<int>(end - first), [&](int k, auto tile) {
-          constexpr int R = decltype(tile)::value;
-          T* to = gradient + (panel * at.depth + first + k) * at.width;
-          Vec<T> acc[R][kVectors];
-          for (int r = 0; r < R; ++r)
-            for (int v = 0; v < kVectors; ++v) acc[r][v] = load(to + r * at.width + v * at.n);
-          multiply<R, Mask, T>(acc, a + first + k, 1, at.row, dz + panel * at.width, at.columns, rows);
-          for (int r = 0; r < R; ++r)
-            for (int v = 0; v < kVectors; ++v) store(to + r * at.width + v * at.n, acc[r][v]);
+          add_outer_products<decltype(tile)::value, Mask>(
+              a + first + k, at.row, dz.at(panel, 0), at.width, rows,
+              gradient + (panel * at.depth + first + k) * at.width);
         });
   };
   part(0, at.x_end, std::integral_constant<int, Cell::mask_x>());
@@ -163,7 +176,8 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
   const Layout<T, Cell>& at = block.at;
   const int group = std::max(1, kGathered / block.rows);
   Buffer<T> gradient(at.panels * at.depth * at.width);
-  Buffer<T> a(group * block.rows * at.row), dz(group * block.rows * at.columns);
+  Buffer<T> a(group * block.rows * at.row), dz_memory(group * block.rows * at.columns);
+  const Panels<T> dz{dz_memory.data(), group * block.rows, at.width};
   Buffer<T> dh(block.rows * at.padded), dc = block.padded(Cell::has_c ? p.dc_last : nullptr);
   Buffer<T> c0 = block.padded(p.c0), h0 = block.padded(p.h0);
   Buffer<T> h_new(block.rows * at.padded), h_old(block.rows * at.padded);
@@ -179,18 +193,18 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
     if (t > 0) read(t - 1, h_old.data());
     const T* before = t > 0 ? h_old.data() : h0.data();
     T* a_t = a.data() + gathered * block.rows * at.row;
-    T* dz_t = dz.data() + gathered * block.rows * at.columns;
+    const Panels<T> dz_t = dz.from(gathered * block.rows);
     block.gather(a_t, t, before);
     backward_step(block, t, before, h_new.data(), c0.data(), dh.data(), dc.data(), dz_t);
-    to_h.add_product(dz_t, at.columns, block.rows, dh.data(), at.padded);
+    to_h.add_product(dz_t, block.rows, dh.data(), at.padded);
     if (to_x != nullptr) {
       std::fill_n(dx.data(), block.rows * x_row, T(0));
-      to_x->add_product(dz_t, at.columns, block.rows, dx.data(), x_row);
+      to_x->add_product(dz_t, block.rows, dx.data(), x_row);
       for (int r = 0; r < block.rows; ++r)
         std::copy_n(dx.data() + r * x_row, at.I, block.sequence(static_cast<T*>(p.dx), t, r, at.I));
     }
     if (++gathered == group || t == 0) {
-      add_weight_gradient(at, a.data(), dz.data(), gathered * block.rows, gradient.data());
+      add_weight_gradient(at, a.data(), dz, gathered * block.rows, gradient.data());
       gathered = 0;
     }
     std::swap(h_old, h_new);

@@ -10,7 +10,7 @@ namespace rnnexp {
 #if defined(__AVX512F__)
 constexpr int kBytes = 64, kRows = 6;  // 6 rows by 4 vectors are 24 of 32 registers
 #elif defined(__AVX2__)
-constexpr int kBytes = 32, kRows = 2;
+constexpr int kBytes = 32, kRows = 3;  // 12 of 16
 #else
 constexpr int kBytes = 16, kRows = 2;
 #endif
@@ -34,6 +34,14 @@ inline Vec<T> load(const T* p) {
 template <class T>
 inline void store(T* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof v);
+}
+// Has a vector loaded once, not anew from memory for each product that it is in: the compiler holds those
+// loads to be free, but there are two in a cycle at most, as there are products.
+template <class V>
+inline void in_register(V& vector) {
+#if defined(__x86_64__)
+  asm("" : "+v"(vector));
+#endif
 }
 // The first `count` elements, as many as a vector has at most; the others are 0.
 template <class T>
