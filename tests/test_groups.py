@@ -51,6 +51,13 @@ def test_a_shape_or_a_branch_opens_a_group(change: dict[str, Any]) -> None:
     assert group_runs([*pair, *pair]) == [0, 1, 0, 1]
 
 
+def test_seeds_share_no_program_where_the_path_depends_on_their_weights() -> None:
+    """Each seed's network has exponents of its own, which decide on Newton's iteration."""
+    small = {"model__newton": "full", "cell__hidden_size": 4, "task__length_steps": 20}
+    runs = [configured("adding/gru", seed=seed, **small) for seed in (0, 1, 0)]
+    assert group_runs(runs) == [0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "one", "two", "groups"),
     [

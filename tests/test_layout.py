@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    ["errors", "types", "trees", "tables", "modules", "files", "signals", "padding", "processor"],
+    [
+        "errors",
+        "types",
+        "trees",
+        "tables",
+        "modules",
+        "files",
+        "signals",
+        "padding",
+        "processor",
+        "memory",
+    ],
     ["cells", "data", "kernels", "tasks"],
     ["newton", "parallel", "unroll", "models"],
     ["gradflow", "optim"],

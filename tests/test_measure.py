@@ -28,6 +28,7 @@ def plan_of(name: str, **changes: Any) -> Plan:
         ("copy_memory/lstm", {"task__delay_steps": 200}),
         ("digits/rnn", {}),
         ("reverse/lstm", {}),
+        ("adding/gru", {"model__newton": "full", "cell__hidden_size": 32}),
     ],
 )
 def test_memory_counted_from_shapes_is_what_the_compiled_program_takes(

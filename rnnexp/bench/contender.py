@@ -17,6 +17,7 @@ from rnnexp.bench import ours, peers
 from rnnexp.bench.floor import matrix_rate
 from rnnexp.bench.ours import Run
 from rnnexp.bench.workloads import WORKLOADS, Workload
+from rnnexp.memory import keep_memory
 
 CONTENDERS: dict[str, Callable[[Workload, str], Run]] = {
     "rnnexp": ours.training_loop,
@@ -54,6 +55,8 @@ def answer(name: str, command: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer commands until the input ends."""
     logging.getLogger("rnnexp").setLevel(logging.INFO)
+    if sys.argv[1] not in PEERS:
+        keep_memory()  # as `rnnexp run` does
     out, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not an answer
     for line in sys.stdin:
         try:

@@ -19,9 +19,11 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         cpus=None, address=None, gpus=0.0, slurm=[],
     )  # fmt: skip
     space, base = read_space(known, rest)
+    from rnnexp.memory import keep_memory
     from rnnexp.program_cache import keep_programs
     from rnnexp.sweep.search import search
 
+    keep_memory()
     keep_programs()
     name = known.name or _name(known, rest)
     sweep_dir = known.runs_dir / "sweeps" / name

@@ -61,10 +61,12 @@ def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any
 
 def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
+    from rnnexp.memory import keep_memory
     from rnnexp.program_cache import keep_programs
     from rnnexp.sweep.launch import group_rows, propose, save_proposal
 
     space, base = read_space(known, rest)
+    keep_memory()
     keep_programs()
     _choose_devices(known)
     data_dir = known.data_dir

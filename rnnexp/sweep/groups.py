@@ -36,7 +36,8 @@ def group_runs(configs: Sequence[FrozenConfigDict], *, data_dir: Path | None = N
 def signature(config: FrozenConfigDict) -> str:
     """A text that is the same for runs that certainly share a program."""
     values = flat(config)
-    values.pop("seed")
+    if values["model.newton"] == "none":  # else the path depends on the weights that are drawn
+        values.pop("seed")
     for key in TRACED:
         value = values.pop(key)
         if key in BRANCHES:

@@ -173,8 +173,23 @@ def lane_bytes(plan: Plan) -> int:
     keys = jax.eval_shape(lambda: jax.random.key(0))
     arrays = source_arrays(plan.recipe.task.train)
     kept = jax.eval_shape(partial(_kept_for_backward, plan.recipe), state, keys, arrays)
-    backward = _handed_to_kernels(plan) if plan.recurrence == "compiled kernel" else 0
-    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + backward
+    more = 0
+    if plan.recurrence == "compiled kernel":
+        more = _handed_to_kernels(plan)
+    elif plan.newton.method == "full":
+        more = _jacobians(plan)
+    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + more
+
+
+def _jacobians(plan: Plan) -> int:
+    """Bytes of the matrices that Newton's iteration holds of the layer with the most: those of
+    all steps, and about as many again while products of them are formed."""
+    recipe, most = plan.recipe, 0
+    for unit in recipe.model(plan.params).units():
+        leaves = unit.layer.cell.init_state(unit.layer.params()).values()
+        size, number_bytes = sum(leaf.size for leaf in leaves), next(iter(leaves)).itemsize
+        most = max(most, size * size * number_bytes)
+    return 2 * recipe.task.num_steps * recipe.batch_size * most
 
 
 def _handed_to_kernels(plan: Plan) -> int:

@@ -43,9 +43,11 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
     mine = [run for run in read_plan(sweep_dir) if run.group == group]
     missing = [run for run in mine if run_status(runs_dir / run.run) not in SETTLED]
     if missing:
+        from rnnexp.memory import keep_memory
         from rnnexp.program_cache import keep_programs
         from rnnexp.sweep.lanes import train_lanes
 
+        keep_memory()
         keep_programs()
         data_dir = None if header.get("data_dir") is None else Path(header["data_dir"])
         train_lanes(

@@ -1,0 +1,47 @@
+"""Memory that was freed is used again without asking the system for fresh pages."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from rnnexp.memory import keep_memory
+
+PROGRAM = """
+import resource, sys, threading
+from rnnexp.memory import keep_memory
+kept = keep_memory() if sys.argv[1] == "kept" else True
+assert kept
+import jax, jax.numpy as jnp
+
+f = jax.jit(lambda x: jnp.sum(jnp.sort(x * x + jnp.arange(1 << 23, dtype=x.dtype))))  # 32 MiB
+x = jnp.ones((), jnp.float32)
+f(x).block_until_ready()
+
+def faults():
+    f(x).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+first = faults()
+for _ in range(5):
+    last = faults()
+print(last - first)
+"""
+
+
+def faults(mode: str) -> int:
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_pages_of_freed_memory_are_not_asked_for_again() -> None:
+    assert faults("kept") * 5 < faults("given back")
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_user_has_set_stands(name: str) -> None:
+    assert not keep_memory({name: "2"})
