@@ -23,8 +23,9 @@ def faults():
     f(x).block_until_ready()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-first = faults()
-for _ in range(5):
+for _ in range(3):
+    first = faults()
+for _ in range(20):
     last = faults()
 print(last - first)
 """

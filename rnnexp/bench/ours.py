@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.config import experiment, finish
-from rnnexp.crew import Crew
+from rnnexp.crew import VISIT_S, Crew
 from rnnexp.errors import RunError
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
@@ -82,23 +82,25 @@ def bare_step(work: Workload, cell: str) -> Run:
     streams, arrays = Keys(keys["train"], keys["noise"]), source_arrays(plan.recipe.task.train)
 
     @partial(jax.jit, donate_argnums=0)
-    def steps(state: TrainState, arrays: Tree) -> TrainState:
+    def steps(state: TrainState, arrays: Tree, count: Array) -> TrainState:
         order = epoch_order(recipe.task.train, streams.data, state.step, recipe.batch_size)
 
-        def body(state: TrainState, _: None) -> tuple[TrainState, None]:
-            new = take_step(recipe, order, streams, plan.hyper, arrays, state, record=False)
-            return new.state, None
+        def body(_: Array, state: TrainState) -> TrainState:
+            return take_step(recipe, order, streams, plan.hyper, arrays, state, record=False).state
 
-        return jax.lax.scan(body, state, length=BARE_STEPS)[0]
+        new: TrainState = jax.lax.fori_loop(0, count, body, state)
+        return new
 
-    state = jax.block_until_ready(steps(initial_state(plan), arrays))
+    launch = BARE_STEPS
+    state = jax.block_until_ready(steps(initial_state(plan), arrays, jnp.asarray(launch)))
 
     def run(seconds: float) -> tuple[int, float]:
-        nonlocal state
+        nonlocal state, launch
         count, began, spent = 0, time.monotonic(), 0.0
         while spent < seconds:
-            state = jax.block_until_ready(steps(state, arrays))
-            count, spent = count + BARE_STEPS, time.monotonic() - began
+            state = jax.block_until_ready(steps(state, arrays, jnp.asarray(launch)))
+            count, spent = count + launch, time.monotonic() - began
+        launch = max(1, int(VISIT_S * count / spent))  # the next time as many as a chunk has
         return count, spent
 
     return run
