@@ -9,10 +9,9 @@ import pytest
 from rnnexp.memory import keep_memory
 
 PROGRAM = """
-import resource, sys, threading
+import resource, sys
 from rnnexp.memory import keep_memory
-kept = keep_memory() if sys.argv[1] == "kept" else True
-assert kept
+assert sys.argv[1] != "kept" or keep_memory()
 import jax, jax.numpy as jnp
 
 f = jax.jit(lambda x: jnp.sum(jnp.sort(x * x + jnp.arange(1 << 23, dtype=x.dtype))))  # 32 MiB

@@ -82,11 +82,9 @@ def _join(known: argparse.Namespace, devices: int) -> None:
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
     from rnnexp import sampling
-    from rnnexp.memory import keep_memory
     from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run
 
-    keep_memory()
     keep_programs()
     trained = sampling.load_trained(find_run(known.run, known.runs_dir), known.data_dir)
     task = trained.plan.recipe.task
