@@ -14,7 +14,7 @@ from rnnexp.memory import keep_memory
 assert sys.argv[1] != "kept" or keep_memory()
 import jax, jax.numpy as jnp
 
-f = jax.jit(lambda x: jnp.sum(jnp.sort(x * x + jnp.arange(1 << 23, dtype=x.dtype))))  # 32 MiB
+f = jax.jit(lambda x: x * jnp.arange(1 << 24, dtype=x.dtype))  # 64 MiB, freed after each call
 x = jnp.ones((), jnp.float32)
 f(x).block_until_ready()
 
