@@ -9,24 +9,22 @@ import pytest
 from rnnexp.memory import keep_memory
 
 PROGRAM = """
-import resource, sys
+import resource, statistics, sys
 from rnnexp.memory import keep_memory
 assert sys.argv[1] != "kept" or keep_memory()
 import jax, jax.numpy as jnp
 
 f = jax.jit(lambda x: x * jnp.arange(1 << 24, dtype=x.dtype))  # 64 MiB, freed after each call
 x = jnp.ones((), jnp.float32)
-f(x).block_until_ready()
 
 def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     f(x).block_until_ready()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-for _ in range(3):
-    first = faults()
-for _ in range(20):
-    last = faults()
-print(last - first)
+# On a busy machine a buffer may be asked for before the last one is free: kept memory grows, until
+# it is enough.
+print(statistics.median_low([faults() for _ in range(101)][50:]))
 """
 
 

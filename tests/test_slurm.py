@@ -94,13 +94,23 @@ def test_jobs_in_the_queue_are_found_again_by_the_next_driver(
 ) -> None:
     behave(tmp_path, steps=10, hold=5)
     driver = start_driver(tmp_path, 2, executor="slurm")
+    submitted = tmp_path / "slurm" / "submitted.jsonl"
+    until(lambda: submitted.exists() and len(submitted.read_text().splitlines()) == 2)
     until(lambda: all(len(steps(tmp_path, group)) == 5 for group in (0, 1)))
     driver.kill()
     driver.communicate()
-    for group in (0, 1):
-        (tmp_path / f"go-{group}").touch()
+
+    def let_go() -> None:
+        """Once the next driver has looked into the queue: jobs may end sooner than it does so."""
+        until(lambda: any(line.startswith("Slurm jobs of") for line in caplog.messages))
+        for group in (0, 1):
+            (tmp_path / f"go-{group}").touch()
+
+    releaser = threading.Thread(target=let_go)
     with caplog.at_level(logging.INFO, "rnnexp"):
+        releaser.start()
         outcomes, _ = run(tmp_path, 2, "slurm")
+    releaser.join()
     assert {outcome.status for outcome in outcomes.values()} == {"done"}
     assert len(list((slurm / "jobs").iterdir())) == 2
     assert any(
