@@ -1,5 +1,7 @@
 """dL/ds_t: taps against perturbations, Jacobian products and central differences."""
 
+import copy
+from functools import partial
 from typing import Any
 
 import jax
@@ -67,17 +69,23 @@ def all_norms(adjoints: list[State]) -> np.ndarray:
 
 def all_adjoints(
     model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any
-) -> tuple[Tree, list[State], Any]:
-    """Gradients, adjoints, and the loss as a function of the slots."""
-    graphdef = nnx.graphdef(model)
-    slots = zero_slots(model, T, B)
+) -> tuple[Tree, list[State]]:
+    """Gradients and adjoints."""
 
     def loss(params: Tree, slots: Any) -> tuple[Array, None]:
-        outputs = nnx.merge(graphdef, params)(x, probes=probes(probe, slots)).outputs
-        return jnp.sum(weights * jnp.sin(outputs)) / B, None
+        return probed_loss(model, params, x, weights, probe, slots), None
 
+    slots = zero_slots(model, T, B)
     _, _, grads, adjoints = jax.jit(lambda p, s: value_grads_adjoints(loss, p, s))(params, slots)
-    return grads, list(adjoints), jax.jit(lambda slots: loss(params, slots)[0])
+    return grads, list(adjoints)
+
+
+def probed_loss(
+    model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any, slots: Any
+) -> Array:
+    """The loss with a probe on every unit's states."""
+    outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(probe, slots)).outputs
+    return jnp.sum(weights * jnp.sin(outputs)) / B
 
 
 def close(a: Tree, b: Tree) -> None:
@@ -94,8 +102,8 @@ def test_taps_equal_perturbations_and_leave_gradients_alone(
     variant: Variant, mode: str, x64: None
 ) -> None:
     model, params, x, weights = two_layers(variant, mode)
-    grads, adjoints, _ = all_adjoints(model, params, x, weights, tap)
-    grads_too, adjoints_too, _ = all_adjoints(model, params, x, weights, perturb)
+    grads, adjoints = all_adjoints(model, params, x, weights, tap)
+    grads_too, adjoints_too = all_adjoints(model, params, x, weights, perturb)
     close(adjoints, adjoints_too)
     close(grads, grads_too)
 
@@ -108,18 +116,17 @@ def test_taps_equal_perturbations_and_leave_gradients_alone(
 @each_cell
 def test_taps_equal_central_differences(variant: Variant, x64: None) -> None:
     model, params, x, weights = two_layers(variant, "synchronous")
-    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
-    _, _, loss = all_adjoints(model, params, x, weights, perturb)
-    slots = jax.tree.map(jnp.zeros_like, adjoints)
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
+    loss = jax.jit(partial(probed_loss, model, params, x, weights, perturb))
+    slots = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), adjoints)
     step = 1e-6
     for layer, t, b in [(0, 0, 0), (0, 4, 1), (-1, 2, 2), (-1, T - 1, 0)]:
         for leaf in slots[layer]:
             for unit in np.ndindex(slots[layer][leaf].shape[2:]):
 
                 def moved(by: float) -> Array:
-                    shifted = [dict(s) for s in slots]
-                    at = (t, b, *unit)  # noqa: B023
-                    shifted[layer][leaf] = shifted[layer][leaf].at[at].add(by)  # noqa: B023
+                    shifted = copy.deepcopy(slots)
+                    shifted[layer][leaf][(t, b, *unit)] += by  # noqa: B023
                     return jnp.asarray(loss(shifted))
 
                 numeric = (moved(step) - moved(-step)) / (2 * step)
@@ -139,8 +146,9 @@ def test_taps_equal_products_of_explicit_jacobians(variant: Variant, x64: None) 
         return jnp.sum(weights * unroll(cell, params, x, probe=Probe(tap, slots)).outputs_TxBxH)
 
     adjoints = jax.jit(jax.grad(loss))(slots)
+    one = jax.jit(partial(products_of_one, cell))
     for b in range(B):
-        by_products = products_of_one(cell, params, x[:, b], weights[:, b])
+        by_products = one(params, x[:, b], weights[:, b])
         for leaf in cell.probed:
             np.testing.assert_allclose(
                 adjoints[leaf][:, b], by_products[leaf], rtol=1e-9, atol=1e-13
@@ -182,7 +190,8 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
         outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots)).outputs
         return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
 
-    adjoints = value_grads_adjoints(loss, nnx.to_pure_dict(params), slots)[3]
+    both = jax.jit(partial(value_grads_adjoints, loss))
+    adjoints = both(nnx.to_pure_dict(params), slots)[3]
     norms = all_norms(list(adjoints))[0]
     decay = fit_decay(norms)
     np.testing.assert_allclose(decay.slope, np.log(c), atol=1e-5)
@@ -193,7 +202,7 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
 
 def test_feedforward_has_no_gradient_through_time(x64: None) -> None:
     model, params, x, weights = two_layers(("feedforward", {}), "sequence_to_one")
-    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
     norms = all_norms(adjoints)
     assert bool(jnp.all(norms[:, :-1] == 0))
     assert bool(jnp.all(norms[:, -1] > 0))
@@ -201,7 +210,7 @@ def test_feedforward_has_no_gradient_through_time(x64: None) -> None:
 
 def test_norms_do_not_depend_on_the_batch_size(x64: None) -> None:
     model, params, x, weights = two_layers(("lstm", {}), "sequence_to_one")
-    _, adjoints, _ = all_adjoints(model, params, x, weights, tap)
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
     # L is the mean over the batch; each example's own loss has no 1/B
     own = [
         all_adjoints_of_one(model, params, x[:, b : b + 1], weights[b : b + 1]) for b in range(B)
