@@ -16,6 +16,7 @@ from rnnexp.gradflow.adjoints import (
     norm_recorder,
     probes,
     value_grads_adjoints,
+    wanted_whole,
 )
 from rnnexp.gradflow.rows import Model, Span, spans, stacks
 from rnnexp.newton.solve import Effort
@@ -116,8 +117,13 @@ def recorder_for(
     if recipe.regularizers.omega:
         recorder = whole_recorder(units, steps, batch_size, additive=recipe.associative)
     elif record:
-        lean = stacks(model)[0].structure.path.remat_steps > 0
-        recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative, lean=lean)
+        recorder = norm_recorder(
+            units,
+            steps,
+            batch_size,
+            additive=recipe.associative,
+            whole=wanted_whole(stacks(model)[0].structure.path),
+        )
     if recipe.adjoint_limit:
         bound = given.hyper["adjoint_limit"] / (batch_size * recipe.devices)
         recorder = limited(recorder, units, steps, bound)

@@ -29,12 +29,14 @@ class Probe(NamedTuple):
       additive: `apply` adds the slot, so that paths other than the scan can do it too.
       silent: `apply` changes nothing, and the derivative by the slot is the cotangent of
         the state; so other paths can give that.
+      norms: the same, but for the derivative, which is the cotangent's norm by example.
     """
 
     apply: Callable[[State, Tree], State]
     slots: Tree
     additive: bool = False
     silent: bool = False
+    norms: bool = False
 
 
 class Hook(NamedTuple):
@@ -59,7 +61,7 @@ class Path(NamedTuple):
       remat_steps: keep the state of every so many steps only and compute those between
         again in the backward pass; 0: keep all. sqrt(T) needs least memory.
       kernel: use the cell's compiled kernel wherever nothing asks for single steps: no
-        hooks, no states to keep, no probe but a silent one.
+        hooks, no states to keep, no probe but a silent one (or of norms, where not `fused`).
       fused: the kernel is that of graphics processors, with products in this precision (see
         `rnnexp.kernels.fused.layout`); empty: it is that of processors.
       newton: `full` or `diagonal`: all steps at once by Newton's iteration, where there is
@@ -166,7 +168,8 @@ def fits_kernel(
 ) -> bool:
     """Whether the cell's kernel gives all that is asked for."""
     plain = not (path.associative or path.newton or path.cut_steps or path.remat_steps or hooks)
-    return cell.kernel is not None and plain and (probe is None or probe.silent)
+    sits = probe is None or probe.silent or (probe.norms and not path.fused)
+    return cell.kernel is not None and plain and sits
 
 
 def _kernel(path: Path) -> Callable[..., tuple[Array, State]]:

@@ -28,7 +28,7 @@ from rnnexp.models.stack import Unit
 from rnnexp.padding import reverse_valid
 from rnnexp.trees import stable_norm
 from rnnexp.types import Array, Params, State, Tree
-from rnnexp.unroll import Probe
+from rnnexp.unroll import Path, Probe
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch
 
@@ -89,7 +89,8 @@ def zero_slot(cell: Cell, params: Params, steps: int, batch_size: int) -> State:
 
 def probes(apply: Callable[[State, State], State], slots: Sequence[State]) -> list[Probe]:
     """One probe a unit, of `tap`, `norm_tap` or `perturb`."""
-    return [Probe(apply, slot, additive=apply is perturb, silent=apply is tap) for slot in slots]
+    kind = {"additive": apply is perturb, "silent": apply is tap, "norms": apply is norm_tap}
+    return [Probe(apply, slot, **kind) for slot in slots]
 
 
 def value_grads_adjoints(
@@ -123,25 +124,26 @@ def norm_recorder(
     batch_size: int,
     *,
     additive: bool = False,
-    lean: bool = False,
+    whole: bool | None = None,
 ) -> NormRecorder:
     """What records norms at the least cost; `experiments/recording_cost.py` measures it.
 
     Norms taken inside the backward scan find the cotangent in the processor's cache and
     store almost nothing; but each step then runs a few more kernels, which small states
     feel, so those store their cotangents and take all norms at once afterwards.
+    `wanted_whole` says what suits other paths.
 
     Args:
       steps: steps of each unit's sequence.
       additive: on a parallel path, where nothing but an addition can be put in.
-      lean: store norms alone in any case, as where states are computed again to save memory.
+      whole: store cotangents (True) or norms alone (False); None: as the states' size says.
     """
     slots = [
         zero_slot(unit.layer.cell, unit.layer.params(), count, batch_size)
         for unit, count in zip(units, steps, strict=True)
     ]
     largest = max(leaf[0].size for slot in slots for leaf in slot.values())
-    whole = additive or (largest < LARGE_STATE and not lean)
+    whole = additive or (largest < LARGE_STATE if whole is None else whole)
     apply: Callable[[State, State], State] = perturb if additive else tap
     if not whole:
         apply = norm_tap
@@ -155,6 +157,17 @@ def norm_recorder(
         ]
 
     return NormRecorder(slots, apply, norms)
+
+
+def wanted_whole(path: Path) -> bool | None:
+    """Whether a path had better hand over cotangents (True), or norms alone; None: either.
+
+    The compiled kernel of processors has norms for almost nothing, the one of graphics
+    processors has none; and who computes states anew to save memory stores no cotangents.
+    """
+    if path.kernel:
+        return path.fused != ""
+    return False if path.remat_steps else None
 
 
 def mean_norms(adjoint: State) -> Profile:

@@ -23,11 +23,12 @@ from rnnexp.types import Array, Params, State
 
 class Static(NamedTuple):
     """What is fixed of a call: the cell, how many threads may work, and the leaves whose
-    adjoints are wanted."""
+    adjoints are wanted, or of these the norms alone."""
 
     cell: str
     threads: int
     taps: tuple[str, ...]
+    norms: bool
 
 
 def recurrence(
@@ -46,6 +47,7 @@ def recurrence(
       cell: one of `build.CELLS`; `params` and `state` are those of the cell of that name.
       lengths_B: int32; from there on a sequence's state is held.
       slots: zeros (T, B, H) for some leaves of the state; the derivative by them is dL/ds_t.
+        Of shape (T, B): its norms, example by example.
       threads: how many may work on the batch at once; None: this device's share of the
         cores. It changes no result.
 
@@ -54,7 +56,8 @@ def recurrence(
     """
     given = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
     weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
-    static = Static(cell, threads or threads_of_a_device(), tuple(slots or ()))
+    norms = any(slot.ndim == 2 for slot in (slots or {}).values())
+    static = Static(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
     start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
     h_TxBxH, c_BxH = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
     final = {"h": h_TxBxH[-1]} | ({"c": c_BxH} if cell == "lstm" else {})
@@ -101,15 +104,16 @@ def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
     dh_TxBxH, dc_BxH = dense(cotangents)
     like = jax.ShapeDtypeStruct
     dtype = x_TxBxI.dtype
+    tap_shape = h_TxBxH.shape[: 2 if static.norms else 3]
     shapes = [
         like(x_TxBxI.shape if "dx" in with_dx else (0,), dtype),
         *(like(weights[name].shape, dtype) for name in ("w_x", "w_h", "b", "b_hn")),
         *(like(leaf.shape, dtype) for leaf in start),
-        *(like(h_TxBxH.shape if leaf in static.taps else (0,), dtype) for leaf in ("h", "c")),
+        *(like(tap_shape if leaf in static.taps else (0,), dtype) for leaf in ("h", "c")),
     ]
     call = _call("backward", shapes, static, lengths_B)
     arguments = (*_arguments(weights, x_TxBxI, start, lengths_B), h_TxBxH, saved, dh_TxBxH, dc_BxH)
-    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments)
+    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments, norms=static.norms)
     grads = {"w_x": dw_x, "w_h": dw_h, "b": db, "b_hn": db_hn}
     taps = {leaf: value for leaf, value in (("h", tap_h), ("c", tap_c)) if leaf in static.taps}
     dx = dx if "dx" in with_dx else None

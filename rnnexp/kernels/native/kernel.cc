@@ -77,7 +77,7 @@ ffi::Error Forward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
 }
 
 // Further arguments: h, saved, dh, dc_last. Results: dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c.
-ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
+ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms,
                     ffi::RemainingArgs args, ffi::RemainingRets rets) {
   Problem p = read(has_lengths, args);
   auto data = [&](size_t i) -> void* {
@@ -87,7 +87,7 @@ ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
   p.h = data(8), p.saved = data(9), p.dh = data(10), p.dc_last = data(11);
   p.dx = result(rets, 0), p.dw_x = result(rets, 1), p.dw_h = result(rets, 2), p.db = result(rets, 3);
   p.db_hn = result(rets, 4), p.dh0 = result(rets, 5), p.dc0 = result(rets, 6);
-  p.tap_h = result(rets, 7), p.tap_c = result(rets, 8);
+  p.tap_h = result(rets, 7), p.tap_c = result(rets, 8), p.norms = norms;
   backward<Real, Cell>(p, on_pool(pool, threads));
   return ffi::Error::Success();
 }
@@ -96,17 +96,17 @@ auto Binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
       .Attr<int64_t>("threads")
-      .Attr<bool>("has_lengths")
-      .RemainingArgs()
-      .RemainingRets();
+      .Attr<bool>("has_lengths");
 }
 
 }  // namespace
 }  // namespace rnnexp
 
 #pragma GCC visibility push(default)
-XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_forward, rnnexp::Forward, rnnexp::Binding());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_backward, rnnexp::Backward, rnnexp::Binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_forward, rnnexp::Forward,
+                              rnnexp::Binding().RemainingArgs().RemainingRets());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_backward, rnnexp::Backward,
+                              rnnexp::Binding().Attr<bool>("norms").RemainingArgs().RemainingRets());
 
 // Values that the forward pass keeps of one example and step.
 extern "C" int64_t rnnexp_saved_size(int64_t hidden_size) {

@@ -17,6 +17,7 @@ struct Problem {
   const void *dh, *dc_last;               // cotangents of h and c_last
   void *dx, *dw_x, *dw_h, *db, *db_hn, *dh0, *dc0;  // dx null if not wanted
   void *tap_h, *tap_c;                    // (T,B,H), cotangents of every state, or null
+  bool norms;                             // of them the norms alone, (T,B)
 };
 
 // Runs tasks 0 ... n - 1, in any order, on any threads.

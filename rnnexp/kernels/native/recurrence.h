@@ -100,6 +100,39 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
   if (Cell::has_c) block.write(c.data(), p.c_last, 0);
 }
 
+// Free of overflow and underflow: squares of floats fit into a double, and of doubles the largest is
+// divided out first. What is not finite stays so.
+template <class T>
+double euclidean_norm(const T* row, int64_t size) {
+  double scale = 1;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    double largest = 0;
+    for (int64_t i = 0; i < size; ++i) largest = std::max(largest, std::abs(row[i]));
+    if (largest > 0 && std::isfinite(largest)) scale = largest;
+  }
+  constexpr int lanes = 8;  // sums apart from each other, to go on side by side
+  double sums[lanes] = {};
+  for (int64_t i = 0; i < size; i += lanes)
+    for (int lane = 0; lane < std::min<int64_t>(lanes, size - i); ++lane) {
+      const double x = row[i + lane] / scale;
+      sums[lane] += x * x;
+    }
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return scale * std::sqrt(total);
+}
+
+// Keeps a row of the adjoints of step t, or its norm, where that is wanted; zeros after a sequence's end.
+template <class T, class Cell>
+void keep_adjoint(const Block<T, Cell>& block, void* to, int64_t t, int r, const T* row) {
+  if (to == nullptr) return;
+  const bool valid = block.valid(t, r);
+  const int64_t H = block.at.H;
+  T* kept = block.sequence(static_cast<T*>(to), t, r, block.p.norms ? 1 : H);
+  if (block.p.norms) *kept = valid ? T(euclidean_norm(row, H)) : T(0);
+  else valid ? std::copy_n(row, H, kept) : std::fill_n(kept, H, T(0));
+}
+
 // What the adjoints of one step give: dz, rows of every panel; dh and dc become those before it.
 template <class T, class Cell>
 void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const T* h_new, const T* c0,
@@ -110,16 +143,9 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
     T *dh_row = dh + r * at.padded, *dc_row = dc + r * at.padded;
     const T* above = block.sequence(static_cast<const T*>(p.dh), t, r, at.H);
     for (int64_t u = 0; u < at.H; ++u) dh_row[u] += above[u];
-    const bool valid = block.valid(t, r);
-    if (p.tap_h != nullptr) {
-      T* tap = block.sequence(static_cast<T*>(p.tap_h), t, r, at.H);
-      valid ? std::copy_n(dh_row, at.H, tap) : std::fill_n(tap, at.H, T(0));
-    }
-    if (p.tap_c != nullptr) {
-      T* tap = block.sequence(static_cast<T*>(p.tap_c), t, r, at.H);
-      valid ? std::copy_n(dc_row, at.H, tap) : std::fill_n(tap, at.H, T(0));
-    }
-    if (!valid) {
+    keep_adjoint(block, p.tap_h, t, r, dh_row);
+    keep_adjoint(block, p.tap_c, t, r, dc_row);
+    if (!block.valid(t, r)) {
       for (int64_t panel = 0; panel < at.panels; ++panel) std::fill_n(dz.at(panel, r), at.width, T(0));
       continue;
     }
