@@ -31,8 +31,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def divide_chunk(devices: int, chunk: F) -> F:
-    """A chunk `(state, ...) -> (state, records)`, run by every device on its examples."""
-    return _divided(devices, chunk, (STATE, *[WHOLE] * 5), (STATE, WHOLE))
+    """A chunk `(state, ...) -> (state, order, records)`, run by every device on its examples."""
+    return _divided(devices, chunk, (STATE, *[WHOLE] * 6), (STATE, WHOLE, WHOLE))
 
 
 def divide_evaluation(devices: int, evaluate: F) -> F:

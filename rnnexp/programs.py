@@ -14,7 +14,7 @@ from rnnexp.registry import Plan
 from rnnexp.sharding import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
-from rnnexp.tasks.batches import Keys, source_arrays, source_size, stream_keys
+from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
 from rnnexp.train import Records
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Slots:
         self._coming: dict[int, tuple[Plan, TrainState]] = {}
         self._plans: list[Plan | None] = [None] * programs.layout.lanes
         self.state: Any = None
+        self._order: Any = None
 
     def put(self, slot: int, plan: Plan, state: TrainState) -> None:
         """Let a run take a slot, in place of the one that was there."""
@@ -111,8 +112,9 @@ class Slots:
     def launch(self, stops: Sequence[int], everys: Sequence[int]) -> None:
         """Start a chunk, up to each lane's stop; what comes back is there when asked for."""
         self.settle()
-        self.state, self._records = self.programs.chunk(
+        self.state, self._order, self._records = self.programs.chunk(
             self.state,
+            self._order,
             self._stacked([np.asarray(stop, np.int32) for stop in stops]),
             self._stacked([np.asarray(every, np.int32) for every in everys]),
             Keys(self._keys["train"], self._keys["noise"]),
@@ -199,7 +201,9 @@ class Slots:
         self.state = place_state(devices, self._stacked(states))
         keys = self._stacked([stream_keys(plan.config.seed) for plan in plans])
         hyper = self._stacked([dict(plan.hyper) for plan in plans])
-        self._keys, self._hyper = place(devices, (keys, hyper))
+        recipe = self.programs.plan.recipe
+        order = self._stacked([no_order(recipe.task.train, recipe.batch_size)] * len(plans))
+        self._keys, self._hyper, self._order = place(devices, (keys, hyper, order))
 
     def _stacked(self, trees: Sequence[Any]) -> Any:
         """One tree with a leading axis of lanes, on the devices; with one lane that lane's."""

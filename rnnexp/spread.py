@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rnnexp.evaluate import Evaluate
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState
-from rnnexp.tasks.batches import Keys, epoch_order
+from rnnexp.tasks.batches import Keys, Order, current_orders
 from rnnexp.train import Chunk, Records, Stepped, chunk_function, take_step
 from rnnexp.types import Array, Tree
 
@@ -52,16 +52,18 @@ def everywhere(layout: Layout) -> NamedSharding | None:
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec())
 
 
-def spread_chunk(recipe: Recipe, layout: Layout) -> Callable[..., tuple[TrainState, Records]]:
+def spread_chunk(
+    recipe: Recipe, layout: Layout
+) -> Callable[..., tuple[TrainState, Order, Records]]:
     """The compiled chunk of all lanes; every argument but `arrays` has a leading axis of them.
 
-    The state is donated. With one lane there is no such axis.
+    State and order are donated. With one lane there is no such axis.
     """
     chunk = chunk_function(recipe)
     if layout.lanes == 1:
-        return jax.jit(chunk, donate_argnums=0)
+        return jax.jit(chunk, donate_argnums=(0, 1))
     body = partial(_alone, chunk) if layout.width == 1 else wide_chunk(recipe)
-    return jax.jit(_mapped(body, layout, 5), donate_argnums=0)
+    return jax.jit(_mapped(body, layout, 6), donate_argnums=(0, 1))
 
 
 def spread_evaluate(evaluate: Evaluate, layout: Layout) -> Callable[..., dict[str, Array]]:
@@ -104,18 +106,22 @@ def wide_chunk(recipe: Recipe) -> Chunk:
     """
 
     def chunk(
-        state: TrainState, stop: Array, every: Array, keys: Keys, hyper: Hyper, arrays: Tree
-    ) -> tuple[TrainState, Records]:
-        def order_of(key: Array, step: Array) -> Tree:
-            return epoch_order(recipe.task.train, key, step, recipe.batch_size)
-
-        orders = jax.vmap(order_of)(keys.data, state.step)
+        state: TrainState,
+        order: Order,
+        stop: Array,
+        every: Array,
+        keys: Keys,
+        hyper: Hyper,
+        arrays: Tree,
+    ) -> tuple[TrainState, Order, Records]:
+        source, size = recipe.task.train, recipe.batch_size
+        order = current_orders(source, keys.data, state.step, size, order)
 
         def take(state: TrainState, *, record: bool) -> Stepped:
             def one(order: Tree, keys: Keys, hyper: Hyper, state: TrainState) -> Stepped:
                 return take_step(recipe, order, keys, hyper, arrays, state, record=record)
 
-            return jax.vmap(one)(orders, keys, hyper, state)
+            return jax.vmap(one)(order.indices, keys, hyper, state)
 
         shapes = jax.eval_shape(partial(take, record=True), state)
 
@@ -138,7 +144,7 @@ def wide_chunk(recipe: Recipe) -> Chunk:
             return new, Records(state.step, recorded, fully.scalars, fully.norms)
 
         state, records = jax.lax.scan(body, state, length=recipe.chunk_steps)
-        return state, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), records)
+        return state, order, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), records)
 
     return chunk
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnexp.data_parallel import divide_chunk, own_examples
 from rnnexp.gradflow.profile import decay_scalars, stack_profiles
@@ -22,13 +23,14 @@ from rnnexp.recipe import Recipe, TrainState, start_states
 from rnnexp.tasks.base import Bucketed, Stream
 from rnnexp.tasks.batches import (
     Keys,
+    Order,
     bucket_batch,
     bucket_of,
+    current_order,
     epoch_length,
-    epoch_order,
     training_batch,
 )
-from rnnexp.trees import leaf_norms, tree_norm
+from rnnexp.trees import leaf_norms, tree_norm, tree_size
 from rnnexp.types import Array, Batch, Key, Tree
 
 
@@ -93,44 +95,71 @@ def train_step(
     return Stepped(new_state, scalars, stack_profiles(got.profiles, recipe.profile_steps))
 
 
-Chunk = Callable[[TrainState, Array, Array, Keys, Hyper, Tree], tuple[TrainState, Records]]
-"""`(state, stop, every, keys, hyper, arrays) -> (state, records)`."""
+Chunk = Callable[
+    [TrainState, Order, Array, Array, Keys, Hyper, Tree], tuple[TrainState, Order, Records]
+]
+"""`(state, order, stop, every, keys, hyper, arrays) -> (state, order, records)`."""
 
 
 def chunk_function(recipe: Recipe) -> Chunk:
-    """The chunk: `(state, stop, every, keys, hyper, arrays) -> (state, records)`.
+    """The chunk: `(state, order, stop, every, keys, hyper, arrays) -> (state, order, records)`.
 
     Takes steps until `stop`, `recipe.chunk_steps` or a divergence, whichever is first,
-    and records those that `every` divides. The chunk must lie within one epoch.
+    and records those that `every` divides. The chunk must lie within one epoch; the order
+    that it hands back is for the next one.
     """
 
     def chunk(
-        state: TrainState, stop: Array, every: Array, keys: Keys, hyper: Hyper, arrays: Tree
-    ) -> tuple[TrainState, Records]:
-        order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
-        take = partial(take_step, recipe, order, keys, hyper, arrays)
-        shapes = jax.eval_shape(partial(take, record=True), state)
+        state: TrainState,
+        order: Order,
+        stop: Array,
+        every: Array,
+        keys: Keys,
+        hyper: Hyper,
+        arrays: Tree,
+    ) -> tuple[TrainState, Order, Records]:
+        order = current_order(recipe.task.train, keys.data, state.step, recipe.batch_size, order)
+        take = partial(take_step, recipe, order.indices, keys, hyper, arrays)
+        shapes = jax.eval_shape(partial(take, record=True), state)[1:]
+        nothing = jnp.zeros(tree_size(shapes))
 
-        def blank() -> tuple[dict[str, Array], dict[str, Array]]:
-            zeros: Any = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1:])
-            return tuple(zeros)
+        def recorded_step(state: TrainState) -> tuple[TrainState, Array]:
+            new = take(state, record=True)
+            return new.state, as_row(new[1:])
 
-        branches: list[Callable[[TrainState], Stepped]] = [
-            lambda s: Stepped(s, *blank()),
-            lambda s: Stepped(take(s, record=False).state, *blank()),
-            partial(take, record=True),
+        branches: list[Callable[[TrainState], tuple[TrainState, Array]]] = [
+            lambda s: (s, nothing),
+            lambda s: (take(s, record=False).state, nothing),
+            recorded_step,
         ]
 
-        def body(state: TrainState, _: None) -> tuple[TrainState, Records]:
+        def body(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, Array, Array]]:
             active = (state.step < stop) & ~state.diverged
             recorded = active & (state.step % every == 0)
             branch = active.astype(jnp.int32) + recorded.astype(jnp.int32)
-            new, scalars, norms = jax.lax.switch(branch, branches, state)
-            return new, Records(state.step, recorded, scalars, norms)
+            new, row = jax.lax.switch(branch, branches, state)
+            return new, (state.step, recorded, row)
 
-        return jax.lax.scan(body, state, length=recipe.chunk_steps)
+        state, (steps, recorded, rows) = jax.lax.scan(body, state, length=recipe.chunk_steps)
+        return state, order, Records(steps, recorded, *from_rows(rows, shapes))
 
     return divide_chunk(recipe.devices, chunk)
+
+
+def as_row(tree: Tree) -> Array:
+    """All leaves in one vector: for every array that a branch gives, a step takes longer."""
+    return jnp.concatenate([leaf.astype(float).reshape(-1) for leaf in jax.tree.leaves(tree)])
+
+
+def from_rows(rows: Array, shapes: Tree) -> Any:
+    """The trees, of these shapes, that `as_row` has made rows of, with a leading axis of them."""
+    leaves, structure = jax.tree.flatten(shapes)
+    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
+    parts = [
+        part.reshape(-1, *leaf.shape).astype(leaf.dtype)
+        for part, leaf in zip(jnp.split(rows, cuts, axis=1), leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, parts)
 
 
 def take_step(

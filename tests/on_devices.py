@@ -33,7 +33,7 @@ from rnnexp.runner import run
 from rnnexp.sharding import on_host, place, place_state, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.batches import Keys, stream_keys
+from rnnexp.tasks.batches import Keys, no_order, stream_keys
 from rnnexp.tasks.music import music_task
 from rnnexp.trees import named_leaves
 from tests.small_run import assert_same_runs
@@ -156,8 +156,10 @@ def compiled_chunk(programs: Programs) -> str:
     """The chunk as an HLO text."""
     number = jnp.asarray(1, jnp.int32)
     keys, devices = stream_keys(0), programs.plan.recipe.devices
+    recipe = programs.plan.recipe
     lowered = programs.chunk.lower(
         place_state(devices, programs.initial()),
+        place(devices, no_order(recipe.task.train, recipe.batch_size)),
         number,
         number,
         *place(devices, (Keys(keys["train"], keys["noise"]), dict(programs.plan.hyper))),

@@ -14,7 +14,7 @@ from rnnexp.recipe import apply_model, init_state
 from rnnexp.registry import make_plan, weights, weights_key
 from rnnexp.spread import Layout, spread_chunk
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Stream
-from rnnexp.tasks.batches import Keys, epoch_length, source_arrays
+from rnnexp.tasks.batches import Keys, epoch_length, no_order, source_arrays
 from rnnexp.tasks.scores import over_steps
 from rnnexp.types import Array, Batch, Tree
 from tests.test_train import configured, programs
@@ -109,7 +109,8 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
     np.testing.assert_allclose(before, total / count, rtol=1e-5)
     chunk = spread_chunk(recipe, Layout())
     stop, every = jnp.asarray(7, jnp.int32), jnp.asarray(1, jnp.int32)
-    state, records = chunk(state, stop, every, run_keys, plan.hyper, arrays)
+    order = no_order(source, 2)
+    state, _, records = chunk(state, order, stop, every, run_keys, plan.hyper, arrays)
     assert int(state.step) == 7  # 3 + 2 + 2 batches: every bucket was there
     front = (np.asarray(records.norms["h"])[:7, 0] == 0).argmin(-1)
     assert sorted(front.tolist()) == [0, 0, 3, 3, 5, 5, 5]

@@ -86,13 +86,15 @@ def chunk_arguments(plan: "Plan") -> tuple[Any, ...]:
     import jax.numpy as jnp
 
     from rnnexp.programs import initial_state
-    from rnnexp.tasks.batches import Keys, source_arrays
+    from rnnexp.tasks.batches import Keys, no_order, source_arrays
 
     key = jax.random.key(0)
     step = jnp.zeros((), jnp.int32)
+    source = plan.recipe.task.train
+    order = no_order(source, plan.recipe.batch_size)
     arguments = (
-        initial_state(plan), step, step, Keys(key, key), dict(plan.hyper),
-        source_arrays(plan.recipe.task.train),
+        initial_state(plan), order, step, step, Keys(key, key), dict(plan.hyper),
+        source_arrays(source),
     )  # fmt: skip
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
     return tuple(shapes)

@@ -20,6 +20,7 @@ from rnnexp.config import DURATIONS, flat
 from rnnexp.data.files import cache_dir
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
+from rnnexp.gradflow.rows import stacks
 from rnnexp.objective import batch_loss
 from rnnexp.optim import BRANCHES, TRACED, Hyper
 from rnnexp.programs import initial_state
@@ -194,14 +195,15 @@ def _jacobians(plan: Plan) -> int:
 
 def _handed_to_kernels(plan: Plan) -> int:
     """Bytes that go in and out of compiled kernels in the backward pass, whole sequences each:
-    the cotangent of a layer's outputs, and the adjoints of its state."""
+    the cotangent of a layer's outputs, and the adjoints of its state where not norms alone."""
     recipe = plan.recipe
     decoder_steps, encoder_steps = recipe.task.target_steps, recipe.task.num_steps
-    total = 0
-    for unit in recipe.model(plan.params).units():
+    model, total = recipe.model(plan.params), 0
+    fused = stacks(model)[0].structure.path.fused
+    for unit in model.units():
         steps = decoder_steps if unit.name.startswith("decoder") else encoder_steps
         state = unit.layer.cell.init_state(unit.layer.params())
-        sequences = [unit.layer.cell.hidden, *unit.layer.cell.probed]
+        sequences = [unit.layer.cell.hidden, *(unit.layer.cell.probed if fused else ())]
         total += steps * recipe.batch_size * sum(state[leaf].nbytes for leaf in sequences)
     return total
 

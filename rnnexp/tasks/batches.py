@@ -103,6 +103,46 @@ def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
     )
 
 
+class Order(NamedTuple):
+    """The shuffled order of an epoch, and that epoch's number; -1 where none was drawn yet."""
+
+    epoch: Array
+    indices: Tree
+
+
+def no_order(source: Source, batch_size: int) -> Order:
+    """What a chunk of steps is given as the last one's order if there was none."""
+    scalar = jnp.zeros((), jnp.int32)
+    shapes = jax.eval_shape(
+        lambda key: epoch_order(source, key, scalar, batch_size), jax.random.key(0)
+    )
+    return Order(scalar - 1, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
+
+
+def current_order(source: Source, key: Key, step: Array, batch_size: int, held: Order) -> Order:
+    """`epoch_order`, drawn anew only if `held` is another epoch's: to sort takes its time."""
+    epoch = step // (epoch_length(source, batch_size) or 1)
+    indices = jax.lax.cond(
+        epoch == held.epoch,
+        lambda: held.indices,
+        lambda: epoch_order(source, key, step, batch_size),
+    )
+    return Order(epoch, indices)
+
+
+def current_orders(
+    source: Source, key_L: Key, step_L: Array, batch_size: int, held: Order
+) -> Order:
+    """`current_order` of lanes side by side: drawn for all if one of them needs it."""
+    epoch_L = step_L // (epoch_length(source, batch_size) or 1)
+
+    def draw() -> Tree:
+        return jax.vmap(lambda k, s: epoch_order(source, k, s, batch_size))(key_L, step_L)
+
+    same = jnp.all(epoch_L == held.epoch)
+    return Order(epoch_L, jax.lax.cond(same, lambda: held.indices, draw))
+
+
 def training_batch(
     source: Endless | Finite | Stream,
     arrays: Tree,

@@ -100,28 +100,6 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
   if (Cell::has_c) block.write(c.data(), p.c_last, 0);
 }
 
-// Free of overflow and underflow: squares of floats fit into a double, and of doubles the largest is
-// divided out first. What is not finite stays so.
-template <class T>
-double euclidean_norm(const T* row, int64_t size) {
-  double scale = 1;
-  if constexpr (sizeof(T) == sizeof(double)) {
-    double largest = 0;
-    for (int64_t i = 0; i < size; ++i) largest = std::max(largest, std::abs(row[i]));
-    if (largest > 0 && std::isfinite(largest)) scale = largest;
-  }
-  constexpr int lanes = 8;  // sums apart from each other, to go on side by side
-  double sums[lanes] = {};
-  for (int64_t i = 0; i < size; i += lanes)
-    for (int lane = 0; lane < std::min<int64_t>(lanes, size - i); ++lane) {
-      const double x = row[i + lane] / scale;
-      sums[lane] += x * x;
-    }
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return scale * std::sqrt(total);
-}
-
 // Keeps a row of the adjoints of step t, or its norm, where that is wanted; zeros after a sequence's end.
 template <class T, class Cell>
 void keep_adjoint(const Block<T, Cell>& block, void* to, int64_t t, int r, const T* row) {

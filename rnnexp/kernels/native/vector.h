@@ -1,6 +1,7 @@
 // Vectors of the instruction set that is compiled for, and functions of them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -89,6 +90,28 @@ inline Vec<double> sigmoid(Vec<double> x) {
 inline Vec<double> tanh(Vec<double> x) {
   for (int i = 0; i < Lanes<double>::n; ++i) x[i] = std::tanh(x[i]);
   return x;
+}
+
+// The Euclidean norm, free of overflow and underflow: squares of floats fit into a double, and of doubles the largest is
+// divided out first. What is not finite stays so.
+template <class T>
+double euclidean_norm(const T* row, int64_t size) {
+  double scale = 1;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    double largest = 0;
+    for (int64_t i = 0; i < size; ++i) largest = std::max(largest, std::abs(row[i]));
+    if (largest > 0 && std::isfinite(largest)) scale = largest;
+  }
+  constexpr int lanes = 8;  // sums apart from each other, to go on side by side
+  double sums[lanes] = {};
+  for (int64_t i = 0; i < size; i += lanes)
+    for (int lane = 0; lane < std::min<int64_t>(lanes, size - i); ++lane) {
+      const double x = row[i + lane] / scale;
+      sums[lane] += x * x;
+    }
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return scale * std::sqrt(total);
 }
 
 }  // namespace rnnexp
