@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import pytest
 
 from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.errors import UsageError
-from rnnexp.gradflow.adjoints import norm_tap, probes, tap, zero_slot
+from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.kernel_choice import obstacle, use_kernel
 from rnnexp.kernels import build
 from rnnexp.types import Array, Params, State
@@ -137,49 +136,6 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
         assert set(alone) == {leaf}
         np.testing.assert_array_equal(alone[leaf], both[leaf])
         np.testing.assert_allclose(alone[leaf], adjoint([leaf], False)[leaf], atol=1e-6)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("size", [1.0, 1e-200])
-def test_norms_of_adjoints_come_from_the_kernel(name: str, size: float, x64: None) -> None:
-    """Of those whose square underflows, too; they are 0 after the end of a sequence."""
-    cell, params = made(name, 21)
-    _, x, start, whole = arguments(cell, params, 37)
-    lengths = jnp.arange(37, dtype=jnp.int32) % T + 1
-    slots = {leaf: jnp.zeros(slot.shape[:2]) for leaf, slot in whole.items()}
-
-    def loss(kernel: bool, slots: State) -> Array:
-        (probe,) = probes(norm_tap, [slots])
-        run = unroll(
-            cell, params, x, lengths_B=lengths, state=start, probe=probe, path=Path(kernel=kernel)
-        )
-        return size * jnp.sum(jnp.sin(run.outputs_TxBxH))
-
-    by_kernel, by_scan = (jax.jit(jax.grad(partial(loss, kernel))) for kernel in (True, False))
-    assert "rnnexp_" in by_kernel.lower(slots).as_text()
-    norms = by_kernel(slots)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12), norms, by_scan(slots))
-    assert float(jnp.min(norms["h"][0])) > 0
-    assert np.all(np.asarray(norms["h"])[np.arange(T)[:, None] >= np.asarray(lengths)] == 0)
-
-
-def test_norms_in_float32_neither_underflow_nor_hide_what_is_not_finite() -> None:
-    cell, params = made("tanh", 24)
-    _, x, start, whole = arguments(cell, params, 3)
-
-    def norms(size: float) -> Array:
-        def loss(slots: State) -> Array:
-            (probe,) = probes(norm_tap, [slots])
-            run = unroll(cell, params, x, state=start, probe=probe, path=Path(kernel=True))
-            return size * jnp.sum(run.outputs_TxBxH[-1])
-
-        grads: State = jax.grad(loss)({"h": jnp.zeros(whole["h"].shape[:2])})
-        return grads["h"]
-
-    np.testing.assert_allclose(norms(1e-30)[-1], 1e-30 * np.sqrt(24), rtol=1e-6)
-    np.testing.assert_allclose(norms(1e30)[-1], 1e30 * np.sqrt(24), rtol=1e-6)
-    assert bool(jnp.all(jnp.isinf(norms(jnp.inf)[-1])))
-    assert bool(jnp.all(jnp.isnan(norms(jnp.nan))))
 
 
 @pytest.mark.parametrize("variant", TABLE, ids=variant_id)

@@ -15,9 +15,12 @@ from rnnexp.tasks.base import Bucket, Bucketed, Finite, Score, Stream, Task
 from rnnexp.tasks.batches import (
     bucket_batch,
     bucket_of,
+    current_order,
+    current_orders,
     epoch_length,
     epoch_order,
     evaluation_batch,
+    no_order,
     padding,
     source_arrays,
     stream_batch,
@@ -154,6 +157,41 @@ def test_an_epoch_visits_every_example_once_in_a_new_order() -> None:
         np.testing.assert_array_equal(np.sort(order), np.arange(size))
     np.testing.assert_array_equal(orders[0], orders[1])  # 12 steps of 100 are an epoch of 1,257
     assert bool(jnp.any(orders[0] != orders[2]))
+
+
+def test_an_order_is_drawn_anew_only_in_another_epoch() -> None:
+    task = build_task("digits")
+    first = no_order(task.train, 100)
+    assert int(first.epoch) == -1
+    at = jax.jit(lambda step, held: current_order(task.train, KEY, step, 100, held))
+    order = first
+    for step in (0, 11, 12, 30, 5):  # 12 steps are an epoch; a run that resumes may go back
+        order = at(jnp.array(step, jnp.int32), order)
+        assert int(order.epoch) == step // 12
+        np.testing.assert_array_equal(
+            order.indices, epoch_order(task.train, KEY, jnp.array(step), 100)
+        )
+    marked = order._replace(indices=order.indices + 1)
+    kept = at(jnp.array(6, jnp.int32), marked)
+    np.testing.assert_array_equal(kept.indices, marked.indices)
+
+
+def test_orders_of_lanes_are_drawn_if_one_lane_needs_it() -> None:
+    task = build_task("digits")
+    keys = jax.random.split(KEY, 2)
+    none = jax.tree.map(lambda x: jnp.stack([x, x]), no_order(task.train, 100))
+    at = jax.jit(lambda steps, held: current_orders(task.train, keys, steps, 100, held))
+    order = none
+    for steps in ((0, 30), (11, 31), (12, 31)):
+        order = at(jnp.array(steps, jnp.int32), order)
+        assert order.epoch.tolist() == [step // 12 for step in steps]
+        for lane, step in enumerate(steps):
+            np.testing.assert_array_equal(
+                order.indices[lane], epoch_order(task.train, keys[lane], jnp.array(step), 100)
+            )
+    marked = order._replace(indices=order.indices + 1)
+    kept = at(jnp.array((13, 32), jnp.int32), marked)
+    np.testing.assert_array_equal(kept.indices, marked.indices)
 
 
 def test_an_evaluation_counts_every_example_once() -> None:

@@ -13,11 +13,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
 from rnnexp.gradflow.divergence import find_origin
-from rnnexp.programs import Programs
+from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan, pairs
 from rnnexp.tasks.base import Endless, Finite
 from rnnexp.tasks.batches import evaluation_batch, source_arrays, training_batch
+from rnnexp.train import as_row, from_rows
 from rnnexp.trees import named_leaves, tree_norm
 from rnnexp.types import Array, Tree
 from rnnexp.verdict import divergence_verdict
@@ -126,6 +127,38 @@ def test_pieces_equal_the_whole_bit_for_bit() -> None:
     for stop in (1, 4, 9):
         pieces, _ = program.advance(pieces, stop, 2)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(pieces))
+
+
+def test_a_slot_s_next_run_gets_an_order_of_its_own() -> None:
+    """Of the same epoch, but from another seed."""
+    first, second = (configured("digits/rnn", seed=seed) for seed in (0, 1))
+    program = programs("digits/rnn", seed=0)
+    slots = Slots(program)
+    plans = [make_plan(c, data_dir=None, chunk_steps=10) for c in (first, second)]
+    losses = []
+    for plan in plans:
+        slots.put(0, plan, initial_state(plan))
+        slots.launch([4], [1])
+        losses.append(slots.records()[0].scalars["loss"][:4])
+    alone = Programs(plans[1])
+    _, records = alone.advance(alone.initial(), 4, 1)
+    np.testing.assert_array_equal(losses[1], records.scalars["loss"][:4])
+
+
+def test_what_a_step_records_survives_the_row() -> None:
+    trees = [
+        {
+            "flag": jnp.asarray(i > 0),
+            "count": jnp.asarray(i, jnp.int32),
+            "norms": i + jnp.ones((2, 3)),
+        }
+        for i in range(3)
+    ]
+    shapes = jax.eval_shape(lambda: trees[0])
+    got = from_rows(jnp.stack([as_row(tree) for tree in trees]), shapes)
+    wanted = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    assert jax.tree.map(lambda x: x.dtype, got) == jax.tree.map(lambda x: x.dtype, wanted)
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
 
 
 def test_two_chunks_compile_once() -> None:
