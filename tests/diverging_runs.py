@@ -28,7 +28,7 @@ KEYS: dict[str, Any] = {
     "checkpoint.every_steps": 25,
     "record.every_steps": 3,
     "optimizer.name": "sgd",
-    "optimizer.learning_rate": 1.2,
+    "optimizer.learning_rate": 1.3,
     "optimizer.warmup_steps": 60,
     "clip.name": "none",
 }
