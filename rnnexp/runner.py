@@ -57,7 +57,7 @@ def run(
             )
             for number, _ in enumerate(crew.rounds(stop)):
                 if number == 1:  # the first step is logged, and the devices are at work
-                    _import_storage()
+                    import_storage()
         except FAILURES as error:
             results.append((journal.fail(first_line(error)), error))
         finally:
@@ -71,7 +71,7 @@ def run(
     return result
 
 
-def _import_storage() -> None:
+def import_storage() -> None:
     """Import what checkpoints and stores of arrays need, which takes a good part of a second."""
     import orbax.checkpoint  # noqa: F401
     import zarr  # noqa: F401

@@ -22,7 +22,7 @@ from rnnexp.programs import Programs, initial_state
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan, task
 from rnnexp.runlog import RunLog
-from rnnexp.runner import CHUNK_STEPS
+from rnnexp.runner import CHUNK_STEPS, import_storage
 from rnnexp.signals import StopRequest
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task
@@ -43,6 +43,7 @@ def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> Run:
 
     Evaluations and checkpoints, which are no part of a training step, are off.
     """
+    import_storage()  # a run does so at its second chunk
     going = _training(configure(work, cell, kernel))
     crew, journal = next(going)
 
