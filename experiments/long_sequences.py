@@ -36,7 +36,7 @@ from rnnexp.bench.workloads import WORKLOADS, Workload, draw, find_workloads
 from rnnexp.programs import initial_state
 from rnnexp.recipe import start_states
 from rnnexp.registry import Plan, make_plan
-from rnnexp.train import train_step
+from rnnexp.step import train_step
 from rnnexp.trees import tree_bytes
 from rnnexp.types import Batch
 

@@ -24,9 +24,9 @@ from rnnexp.newton_choice import FallBacks
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import initial_state
 from rnnexp.recipe import TrainState
+from rnnexp.records import Records
 from rnnexp.registry import Plan
 from rnnexp.runlog import RunLog, read_json
-from rnnexp.train import Records
 from rnnexp.trees import tree_size
 from rnnexp.types import Tree
 from rnnexp.verdict import divergence_verdict

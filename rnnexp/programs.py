@@ -10,12 +10,12 @@ import numpy as np
 
 from rnnexp.evaluate import evaluate_function
 from rnnexp.recipe import TrainState
+from rnnexp.records import Records, read_rows
 from rnnexp.registry import Plan
 from rnnexp.sharding import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
-from rnnexp.train import Records
 
 if TYPE_CHECKING:
     from rnnexp.laboratory import Examiner
@@ -112,7 +112,7 @@ class Slots:
     def launch(self, stops: Sequence[int], everys: Sequence[int]) -> None:
         """Start a chunk, up to each lane's stop; what comes back is there when asked for."""
         self.settle()
-        self.state, self._order, self._records = self.programs.chunk(
+        self.state, self._order, self._rows = self.programs.chunk(
             self.state,
             self._order,
             self._stacked([np.asarray(stop, np.int32) for stop in stops]),
@@ -124,7 +124,7 @@ class Slots:
 
     def records(self) -> list[Records]:
         """What the last chunk reported, lane by lane, on the host."""
-        return self._apart(jax.device_get(self._records))
+        return [read_rows(rows) for rows in self._apart(jax.device_get(self._rows))]
 
     def steps(self) -> list[int]:
         """Updates made by every lane."""

@@ -19,8 +19,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rnnexp.evaluate import Evaluate
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState
+from rnnexp.records import Rows
+from rnnexp.step import Lane
 from rnnexp.tasks.batches import Keys, Order, current_orders
-from rnnexp.train import Chunk, Records, Stepped, chunk_function, take_step
+from rnnexp.train import Chunk, chunk_function, parts_of
 from rnnexp.types import Array, Tree
 
 AXIS = "lanes"
@@ -52,9 +54,7 @@ def everywhere(layout: Layout) -> NamedSharding | None:
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec())
 
 
-def spread_chunk(
-    recipe: Recipe, layout: Layout
-) -> Callable[..., tuple[TrainState, Order, Records]]:
+def spread_chunk(recipe: Recipe, layout: Layout) -> Callable[..., tuple[TrainState, Order, Rows]]:
     """The compiled chunk of all lanes; every argument but `arrays` has a leading axis of them.
 
     State and order are donated. With one lane there is no such axis.
@@ -113,38 +113,38 @@ def wide_chunk(recipe: Recipe) -> Chunk:
         keys: Keys,
         hyper: Hyper,
         arrays: Tree,
-    ) -> tuple[TrainState, Order, Records]:
+    ) -> tuple[TrainState, Order, Rows]:
         source, size = recipe.task.train, recipe.batch_size
         order = current_orders(source, keys.data, state.step, size, order)
+        first = Lane(state, order.indices, keys, hyper)
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), first)
+        parts = parts_of(recipe, arrays, one)
+        plain, recorded = (jax.vmap(f, (None, 0)) for f in (parts.plain, parts.recorded))
+        descend, finish = jax.vmap(parts.descend), jax.vmap(parts.finish)
+        shapes = jax.eval_shape(recorded, arrays, first)
+        nothing = jnp.zeros((state.step.size, parts.contents.size))
 
-        def take(state: TrainState, *, record: bool) -> Stepped:
-            def one(order: Tree, keys: Keys, hyper: Hyper, state: TrainState) -> Stepped:
-                return take_step(recipe, order, keys, hyper, arrays, state, record=record)
+        def take(state: TrainState, active: Array, logged: Array) -> tuple[TrainState, Array]:
+            lane = first._replace(state=state)
+            skip = lambda *_: _zeros(shapes)  # noqa: E731
+            full = jax.lax.cond(jnp.any(logged), recorded, skip, arrays, lane)
+            bare = jax.lax.cond(jnp.any(active & ~logged), plain, skip, arrays, lane)
+            got, row = _pick(logged, full, bare)
+            done = descend(state, got, hyper)
+            finish_all = partial(finish, row, state, got.grads, done)
+            rows = jax.lax.cond(jnp.any(logged), finish_all, lambda: nothing)
+            return _pick(active, done.state, state), _pick(logged, rows, nothing)
 
-            return jax.vmap(one)(order.indices, keys, hyper, state)
-
-        shapes = jax.eval_shape(partial(take, record=True), state)
-
-        def body(state: TrainState, _: None) -> tuple[TrainState, Records]:
+        def body(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, Array, Array]]:
             active = (state.step < stop) & ~state.diverged
-            recorded = active & (state.step % every == 0)
-            plainly = jax.lax.cond(
-                jnp.any(active & ~recorded),
-                lambda s: take(s, record=False).state,
-                lambda s: s,
-                state,
-            )
-            fully = jax.lax.cond(
-                jnp.any(recorded),
-                partial(take, record=True),
-                lambda s: Stepped(s, *_zeros(shapes[1:])),
-                state,
-            )
-            new = _pick(recorded, fully.state, _pick(active, plainly, state))
-            return new, Records(state.step, recorded, fully.scalars, fully.norms)
+            logged = active & (state.step % every == 0)
+            skip = lambda state, *_: (state, nothing)  # noqa: E731
+            new, rows = jax.lax.cond(jnp.any(active), take, skip, state, active, logged)
+            return new, (state.step, logged, rows)
 
-        state, records = jax.lax.scan(body, state, length=recipe.chunk_steps)
-        return state, order, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), records)
+        state, rows = jax.lax.scan(body, state, length=recipe.chunk_steps)
+        step, logged, values = (jnp.swapaxes(x, 0, 1) for x in rows)
+        return state, order, Rows(step, logged, values, parts.contents)
 
     return chunk
 

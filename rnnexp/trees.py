@@ -13,18 +13,30 @@ def stable_norm(x: Array, axis: int | None = None) -> Array:
     inside the range that gradients through time cover; so the largest magnitude is
     divided out first. A non-finite entry makes the norm non-finite.
     """
-    largest = jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0.0)
-    # Compiled code may lose a NaN in a maximum; the sum below keeps every one.
-    usable = jnp.isfinite(largest) & (largest > 0)
-    scale = jnp.where(usable, largest, jnp.ones_like(largest))
+    scale = _scale(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0.0))
     scaled = x / jnp.broadcast_to(scale, x.shape)
     norm = scale * jnp.sqrt(jnp.sum(scaled * scaled, axis=axis, keepdims=True))
     return jnp.squeeze(norm, axis=axis)
 
 
+def _scale(largest: Array) -> Array:
+    """What to divide by before squaring, where the largest magnitudes are these."""
+    # Compiled code may lose a NaN in a maximum; the sum of what is divided keeps every one.
+    usable = jnp.isfinite(largest) & (largest > 0)
+    return jnp.where(usable, largest, jnp.ones_like(largest))
+
+
 def leaf_norms(tree: Tree) -> dict[str, Array]:
-    """Norm of every leaf, by its path: `{"layer_0/w_h": ..., "readout/kernel": ...}`."""
-    return {name: stable_norm(leaf) for name, leaf in named_leaves(tree).items()}
+    """`stable_norm` of every leaf, by its path: `{"layer_0/w_h": ..., "readout/kernel": ...}`.
+
+    What is one number a leaf is computed for all leaves at once, as each small program costs
+    time to compile.
+    """
+    named = {name: leaf.reshape(-1) for name, leaf in named_leaves(tree).items()}
+    scales = _scale(jnp.stack([jnp.max(jnp.abs(x), initial=0.0) for x in named.values()]))
+    scaled = [x / jnp.broadcast_to(s, x.shape) for x, s in zip(named.values(), scales, strict=True)]
+    norms = scales * jnp.sqrt(jnp.stack([jnp.sum(x * x) for x in scaled]))
+    return dict(zip(named, norms, strict=True))
 
 
 def tree_norm(tree: Tree) -> Array:

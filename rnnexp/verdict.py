@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnexp.gradflow.divergence import Order, find_origin
 from rnnexp.gradflow.growth import growth_text
-from rnnexp.train import Records
+from rnnexp.records import Records
 
 
 def divergence_verdict(

@@ -17,6 +17,7 @@ from rnnexp.programs import Programs, initial_state
 from rnnexp.recipe import TrainState, apply_model
 from rnnexp.registry import Plan, make_plan
 from rnnexp.spread import Layout
+from rnnexp.step import Lane, Stepped, take_step
 from rnnexp.sweep.groups import group_runs
 from rnnexp.tasks.base import Endless
 from rnnexp.tasks.batches import (
@@ -26,7 +27,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.train import Stepped, take_step
 from rnnexp.types import Array, State, Tree
 from tests.test_train import configured
 
@@ -60,7 +60,8 @@ def first_step(name: str = "adding/rnn", **changes: Any) -> tuple[Stepped, Plan]
     @partial(jax.jit, compiler_options=QUICK)
     def step(state: TrainState) -> Stepped:
         order = epoch_order(source, keys.data, state.step, plan.recipe.batch_size)
-        return take_step(plan.recipe, order, keys, plan.hyper, arrays, state, record=True)
+        lane = Lane(state, order, keys, plan.hyper)
+        return take_step(plan.recipe, arrays, lane, record=True)
 
     return jax.device_get(step(initial_state(plan))), plan
 

@@ -13,12 +13,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
 from rnnexp.programs import Programs, Slots, initial_state
+from rnnexp.records import Records
 from rnnexp.registry import Plan, make_lane, make_plan
 from rnnexp.report.load import load_run
 from rnnexp.runner import run
 from rnnexp.spread import Layout
 from rnnexp.sweep.lanes import train_lanes
-from rnnexp.train import Records
 from rnnexp.trees import named_leaves
 from tests.planned_runs import small_runs
 from tests.small_run import assert_same_runs, small_config

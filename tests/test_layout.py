@@ -24,10 +24,12 @@ LAYERS = [
     ["gradflow", "optim"],
     [
         "recipe",
+        "records",
         "sharding",
         "data_parallel",
         "penalties",
         "objective",
+        "step",
         "train",
         "evaluate",
         "spread",

@@ -11,6 +11,7 @@ import pytest
 from rnnexp.evaluate import evaluate_function
 from rnnexp.programs import Programs
 from rnnexp.recipe import apply_model, init_state
+from rnnexp.records import read_rows
 from rnnexp.registry import make_plan, weights, weights_key
 from rnnexp.spread import Layout, spread_chunk
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Stream
@@ -110,8 +111,8 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
     chunk = spread_chunk(recipe, Layout())
     stop, every = jnp.asarray(7, jnp.int32), jnp.asarray(1, jnp.int32)
     order = no_order(source, 2)
-    state, _, records = chunk(state, order, stop, every, run_keys, plan.hyper, arrays)
+    state, _, rows = chunk(state, order, stop, every, run_keys, plan.hyper, arrays)
     assert int(state.step) == 7  # 3 + 2 + 2 batches: every bucket was there
-    front = (np.asarray(records.norms["h"])[:7, 0] == 0).argmin(-1)
+    front = (read_rows(rows).norms["h"][:7, 0] == 0).argmin(-1)
     assert sorted(front.tolist()) == [0, 0, 3, 3, 5, 5, 5]
     assert evaluate(state.params, jax.random.key(0), arrays)["loss"] < before

@@ -14,7 +14,7 @@ from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import zoneout
 from rnnexp.programs import initial_state
 from rnnexp.registry import make_plan
-from rnnexp.train import train_step
+from rnnexp.step import train_step
 from rnnexp.types import Array, State, Tree
 from rnnexp.unroll import Path, Probe, unroll
 from tests.small_run import small_config

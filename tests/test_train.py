@@ -15,10 +15,10 @@ from rnnexp.config import experiment, finish
 from rnnexp.gradflow.divergence import find_origin
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.recipe import TrainState
+from rnnexp.records import Rows, as_row, contents_of, from_rows
 from rnnexp.registry import make_plan, pairs
 from rnnexp.tasks.base import Endless, Finite
 from rnnexp.tasks.batches import evaluation_batch, source_arrays, training_batch
-from rnnexp.train import as_row, from_rows
 from rnnexp.trees import named_leaves, tree_norm
 from rnnexp.types import Array, Tree
 from rnnexp.verdict import divergence_verdict
@@ -154,11 +154,28 @@ def test_what_a_step_records_survives_the_row() -> None:
         }
         for i in range(3)
     ]
-    shapes = jax.eval_shape(lambda: trees[0])
-    got = from_rows(jnp.stack([as_row(tree) for tree in trees]), shapes)
+    contents = contents_of(jax.eval_shape(lambda: trees[0]))
+    got = from_rows(np.stack([np.asarray(as_row(tree)) for tree in trees]), contents)
     wanted = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
     assert jax.tree.map(lambda x: x.dtype, got) == jax.tree.map(lambda x: x.dtype, wanted)
     jax.tree.map(np.testing.assert_array_equal, got, wanted)
+
+
+def test_rows_say_what_they_hold_through_compiled_functions_and_lanes() -> None:
+    def found(x: Array) -> dict[str, Array]:
+        return {"b": x * jnp.ones((2, 2)), "a": x > 1}
+
+    @jax.jit
+    def rows(x_L: Array) -> Rows:
+        values = jax.vmap(lambda x: as_row(found(x))[None])(x_L)
+        contents = contents_of(jax.eval_shape(found, x_L[0]))
+        return Rows(jnp.zeros((2, 1)), jnp.ones((2, 1), bool), values, contents)
+
+    lane = jax.tree.map(lambda leaf: leaf[1], jax.device_get(rows(jnp.array([1.0, 2.0]))))
+    assert lane.contents.size == 5
+    got = from_rows(lane.values, lane.contents)
+    np.testing.assert_array_equal(got["b"], np.full((1, 2, 2), 2.0))
+    np.testing.assert_array_equal(got["a"], [True])
 
 
 def test_two_chunks_compile_once() -> None:

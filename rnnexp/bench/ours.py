@@ -24,11 +24,11 @@ from rnnexp.registry import make_plan, task
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS, import_storage
 from rnnexp.signals import StopRequest
+from rnnexp.step import Lane, take_step
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
-from rnnexp.train import take_step
 from rnnexp.types import Array, Batch, Tree
 
 Run = Callable[[float], tuple[int, float]]
@@ -87,7 +87,8 @@ def bare_step(work: Workload, cell: str) -> Run:
         order = epoch_order(recipe.task.train, streams.data, state.step, recipe.batch_size)
 
         def body(_: Array, state: TrainState) -> TrainState:
-            return take_step(recipe, order, streams, plan.hyper, arrays, state, record=False).state
+            lane = Lane(state, order, streams, plan.hyper)
+            return take_step(recipe, arrays, lane, record=False).state
 
         new: TrainState = jax.lax.fori_loop(0, count, body, state)
         return new

@@ -17,8 +17,8 @@ def per_gate(
     initializer: jax.nn.initializers.Initializer, key: Key, rows: int, columns: int, gates: int
 ) -> Array:
     """A (rows, gates * columns) kernel whose blocks are drawn independently, one a gate."""
-    keys = jax.random.split(key, gates)
-    return jnp.concatenate([initializer(k, (rows, columns)) for k in keys], axis=1)
+    drawn = jax.vmap(lambda k: initializer(k, (rows, columns)))(jax.random.split(key, gates))
+    return jnp.moveaxis(drawn, 0, 1).reshape(rows, gates * columns)
 
 
 def chrono_biases(key: Key, hidden_size: int, longest_steps: int) -> Array:

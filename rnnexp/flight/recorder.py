@@ -23,7 +23,7 @@ from rnnexp.flight.window import WINDOW_STEPS, Flight, Window, gather, same_bits
 from rnnexp.gradflow.growth import find_growth
 from rnnexp.programs import Slots
 from rnnexp.recipe import TrainState
-from rnnexp.train import Records
+from rnnexp.records import Records
 from rnnexp.trees import tree_bytes
 
 log = logging.getLogger("rnnexp")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnexp.recipe import TrainState
-from rnnexp.train import Records
+from rnnexp.records import Records
 from rnnexp.trees import named_leaves, tree_bytes
 
 WINDOW_STEPS = 32

@@ -6,6 +6,7 @@ The lag of step t is T - 1 - t: how many steps before the sequence's last one.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rnnexp.gradflow.adjoints import Profile
@@ -52,12 +53,16 @@ def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[st
 
     A backward unit ends at the sequence's first step, so its lags count from there.
     """
-    scalars = {}
+    ordered: dict[int, dict[str, Array]] = {}  # by their number of steps, to be fitted at once
     for unit, profile in zip(units, profiles, strict=True):
         for leaf, norms_T in profile.items():
-            ordered_T = norms_T[::-1] if unit.backward else norms_T
-            for name, value in fit_decay(ordered_T)._asdict().items():
-                scalars[f"{name}/{unit.name}/{leaf}"] = value
+            named = ordered.setdefault(norms_T.shape[0], {})
+            named[f"{unit.name}/{leaf}"] = norms_T[::-1] if unit.backward else norms_T
+    scalars: dict[str, Array] = {}
+    for named in ordered.values():
+        decays = jax.vmap(fit_decay)(jnp.stack(list(named.values())))
+        for figure, values in decays._asdict().items():
+            scalars |= {f"{figure}/{of}": value for of, value in zip(named, values, strict=True)}
     return scalars
 
 

@@ -23,12 +23,13 @@ def marked(x: Any) -> dict[str, tuple[()]]:
 
 def dense(tree: Tree) -> Any:
     """Cotangents as arrays."""
-    return jax.tree.map(_array, tree, is_leaf=_is_zero)
+    return jax.tree.map(_array, tree, is_leaf=is_zero)
 
 
-def _is_zero(leaf: Any) -> bool:
+def is_zero(leaf: Any) -> bool:
+    """Whether nothing depends on what this is the cotangent of."""
     return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
 
 
 def _array(leaf: Any) -> Array:
-    return jnp.zeros(leaf.shape, leaf.dtype) if _is_zero(leaf) else leaf
+    return jnp.zeros(leaf.shape, leaf.dtype) if is_zero(leaf) else leaf

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.kernels import build
-from rnnexp.kernels.cotangents import dense, marked, plain
+from rnnexp.kernels.cotangents import dense, is_zero, marked, plain
 from rnnexp.types import Array, Params, State
 
 
@@ -59,9 +59,9 @@ def recurrence(
     norms = any(slot.ndim == 2 for slot in (slots or {}).values())
     static = Static(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
     start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
-    h_TxBxH, c_BxH = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
-    final = {"h": h_TxBxH[-1]} | ({"c": c_BxH} if cell == "lstm" else {})
-    return h_TxBxH, final
+    run = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
+    final = {"h": run.h_BxH} | ({"c": run.c_BxH} if cell == "lstm" else {})
+    return run.h_TxBxH, final
 
 
 def threads_of_a_device() -> int:
@@ -70,7 +70,18 @@ def threads_of_a_device() -> int:
 
 
 Start = tuple[Array, Array]
-Result = tuple[Array, Array]
+
+
+class Result(NamedTuple):
+    """h after every step, and h and c after the last.
+
+    The last h is given twice: where no other is read, the backward pass is then told so, and
+    needs no array of zeros for the steps before.
+    """
+
+    h_TxBxH: Array
+    h_BxH: Array
+    c_BxH: Array
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -83,7 +94,7 @@ def _run(
     slots: State,
 ) -> Result:
     del slots
-    return _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=0)[:2]
+    return _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=0)[0]
 
 
 def _run_forward(
@@ -94,16 +105,18 @@ def _run_forward(
     with_dx = marked(x_TxBxI)
     weights, x_TxBxI, start, lengths_B = plain((weights, x_TxBxI, start, lengths_B))
     size = build.load(static.cell, x_TxBxI.dtype.name).saved_size(start[0].shape[1])
-    h_TxBxH, c_BxH, saved = _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=size)
-    return (h_TxBxH, c_BxH), (with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved)
+    result, saved = _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=size)
+    return result, (with_dx, weights, x_TxBxI, start, lengths_B, result.h_TxBxH, saved)
 
 
 def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
     """Cotangents of all arguments."""
     with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
-    dh_TxBxH, dc_BxH = dense(cotangents)
     like = jax.ShapeDtypeStruct
     dtype = x_TxBxI.dtype
+    nothing = jnp.zeros(0, dtype)
+    dh_TxBxH = nothing if is_zero(cotangents.h_TxBxH) else cotangents.h_TxBxH
+    dh_BxH, dc_BxH = dense(cotangents[1:])
     tap_shape = h_TxBxH.shape[: 2 if static.norms else 3]
     shapes = [
         like(x_TxBxI.shape if "dx" in with_dx else (0,), dtype),
@@ -112,8 +125,9 @@ def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
         *(like(tap_shape if leaf in static.taps else (0,), dtype) for leaf in ("h", "c")),
     ]
     call = _call("backward", shapes, static, lengths_B)
-    arguments = (*_arguments(weights, x_TxBxI, start, lengths_B), h_TxBxH, saved, dh_TxBxH, dc_BxH)
-    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments, norms=static.norms)
+    arguments = _arguments(weights, x_TxBxI, start, lengths_B)
+    more = (h_TxBxH, saved, dh_TxBxH, dh_BxH, dc_BxH)
+    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments, *more, norms=static.norms)
     grads = {"w_x": dw_x, "w_h": dw_h, "b": db, "b_hn": db_hn}
     taps = {leaf: value for leaf, value in (("h", tap_h), ("c", tap_c)) if leaf in static.taps}
     dx = dx if "dx" in with_dx else None
@@ -131,8 +145,8 @@ def _forward(
     lengths_B: Array | None,
     *,
     saved_size: int,
-) -> tuple[Array, Array, Array]:
-    """h (T, B, H), the last c, and what a backward pass needs (none of it if size is 0)."""
+) -> tuple[Result, Array]:
+    """The values, and what a backward pass needs (none of it if size is 0)."""
     steps, batch_size, _ = x_TxBxI.shape
     hidden_size = start[0].shape[1]
     like = partial(jax.ShapeDtypeStruct, dtype=x_TxBxI.dtype)
@@ -143,7 +157,7 @@ def _forward(
     ]
     call = _call("forward", shapes, static, lengths_B)
     h_TxBxH, c_BxH, saved = call(*_arguments(weights, x_TxBxI, start, lengths_B))
-    return h_TxBxH, c_BxH, saved
+    return Result(h_TxBxH, h_TxBxH[-1], c_BxH), saved
 
 
 def _arguments(

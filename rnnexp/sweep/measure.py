@@ -20,7 +20,8 @@ from rnnexp.config import DURATIONS, flat
 from rnnexp.data.files import cache_dir
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
-from rnnexp.gradflow.rows import stacks
+from rnnexp.gradflow.rows import Model, stacks
+from rnnexp.models.transduction import Transducer
 from rnnexp.objective import batch_loss
 from rnnexp.optim import BRANCHES, TRACED, Hyper
 from rnnexp.programs import initial_state
@@ -28,6 +29,7 @@ from rnnexp.recipe import Recipe, TrainState
 from rnnexp.registry import Plan
 from rnnexp.runlog import read_json
 from rnnexp.spread import Layout, run_on_lanes
+from rnnexp.step import Lane, take_step
 from rnnexp.tasks.base import Bucketed
 from rnnexp.tasks.batches import (
     Keys,
@@ -37,7 +39,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.train import take_step
 from rnnexp.trees import tree_bytes
 from rnnexp.types import Array, Key, Tree
 
@@ -159,7 +160,8 @@ def plain_steps(
     order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
 
     def body(state: TrainState, _: None) -> tuple[TrainState, None]:
-        return take_step(recipe, order, keys, hyper, arrays, state, record=False).state, None
+        lane = Lane(state, order, keys, hyper)
+        return take_step(recipe, arrays, lane, record=False).state, None
 
     return jax.lax.scan(body, state, length=STEPS)[0]
 
@@ -195,17 +197,28 @@ def _jacobians(plan: Plan) -> int:
 
 def _handed_to_kernels(plan: Plan) -> int:
     """Bytes that go in and out of compiled kernels in the backward pass, whole sequences each:
-    the cotangent of a layer's outputs, and the adjoints of its state where not norms alone."""
+    the cotangent of a layer's outputs, if more than the last is read or the kernel is the one
+    of graphics processors, and the adjoints of its state where not norms alone."""
     recipe = plan.recipe
     decoder_steps, encoder_steps = recipe.task.target_steps, recipe.task.num_steps
     model, total = recipe.model(plan.params), 0
     fused = stacks(model)[0].structure.path.fused
     for unit in model.units():
+        if not fused and unit.name in _read_at_the_end(model):
+            continue
         steps = decoder_steps if unit.name.startswith("decoder") else encoder_steps
         state = unit.layer.cell.init_state(unit.layer.params())
         sequences = [unit.layer.cell.hidden, *(unit.layer.cell.probed if fused else ())]
         total += steps * recipe.batch_size * sum(state[leaf].nbytes for leaf in sequences)
     return total
+
+
+def _read_at_the_end(model: Model) -> set[str]:
+    """The units of which the last state alone is read."""
+    if isinstance(model, Transducer) or model.mode != "sequence_to_one" or model.pooling != "last":
+        return set()
+    directions = 2 if model.stack.structure.bidirectional else 1
+    return {unit.name for unit in model.units()[-directions:]}
 
 
 def data_bytes(plan: Plan) -> int:

@@ -76,7 +76,7 @@ ffi::Error Forward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
   return ffi::Error::Success();
 }
 
-// Further arguments: h, saved, dh, dc_last. Results: dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c.
+// Further arguments: h, saved, dh, dh_last, dc_last. Results: dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c.
 ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms,
                     ffi::RemainingArgs args, ffi::RemainingRets rets) {
   Problem p = read(has_lengths, args);
@@ -84,7 +84,7 @@ ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, boo
     auto buffer = *args.get<ffi::AnyBuffer>(i);
     return buffer.element_count() == 0 ? nullptr : buffer.untyped_data();
   };
-  p.h = data(8), p.saved = data(9), p.dh = data(10), p.dc_last = data(11);
+  p.h = data(8), p.saved = data(9), p.dh = data(10), p.dh_last = data(11), p.dc_last = data(12);
   p.dx = result(rets, 0), p.dw_x = result(rets, 1), p.dw_h = result(rets, 2), p.db = result(rets, 3);
   p.db_hn = result(rets, 4), p.dh0 = result(rets, 5), p.dc0 = result(rets, 6);
   p.tap_h = result(rets, 7), p.tap_c = result(rets, 8), p.norms = norms;

@@ -14,7 +14,7 @@ struct Problem {
   const int32_t* lengths;                 // (B), or null: all T
   void *h, *c_last, *saved;               // (T,B,H) (B,H) (T,B,saved_size): the last null without gradients
   // Of the backward pass.
-  const void *dh, *dc_last;               // cotangents of h and c_last
+  const void *dh, *dh_last, *dc_last;     // cotangents of h, or null, of its last step, and of c_last
   void *dx, *dw_x, *dw_h, *db, *db_hn, *dh0, *dc0;  // dx null if not wanted
   void *tap_h, *tap_c;                    // (T,B,H), cotangents of every state, or null
   bool norms;                             // of them the norms alone, (T,B)

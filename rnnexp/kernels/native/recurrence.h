@@ -119,8 +119,10 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
   const Layout<T, Cell>& at = block.at;
   for (int r = 0; r < block.rows; ++r) {
     T *dh_row = dh + r * at.padded, *dc_row = dc + r * at.padded;
-    const T* above = block.sequence(static_cast<const T*>(p.dh), t, r, at.H);
-    for (int64_t u = 0; u < at.H; ++u) dh_row[u] += above[u];
+    if (p.dh != nullptr) {
+      const T* above = block.sequence(static_cast<const T*>(p.dh), t, r, at.H);
+      for (int64_t u = 0; u < at.H; ++u) dh_row[u] += above[u];
+    }
     keep_adjoint(block, p.tap_h, t, r, dh_row);
     keep_adjoint(block, p.tap_c, t, r, dc_row);
     if (!block.valid(t, r)) {
@@ -182,7 +184,7 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
   Buffer<T> gradient(at.panels * at.depth * at.width);
   Buffer<T> a(group * block.rows * at.row), dz_memory(group * block.rows * at.columns);
   const Panels<T> dz{dz_memory.data(), group * block.rows, at.width};
-  Buffer<T> dh(block.rows * at.padded), dc = block.padded(Cell::has_c ? p.dc_last : nullptr);
+  Buffer<T> dh = block.padded(p.dh_last), dc = block.padded(Cell::has_c ? p.dc_last : nullptr);
   Buffer<T> c0 = block.padded(p.c0), h0 = block.padded(p.h0);
   Buffer<T> h_new(block.rows * at.padded), h_old(block.rows * at.padded);
   const int64_t x_row = (at.I + at.n - 1) / at.n * at.n;
