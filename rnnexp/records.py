@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.trees import flat
 from rnnexp.types import Array, Tree
 
 
@@ -62,7 +62,7 @@ class Rows:
 
 def as_row(tree: Tree) -> Array:
     """All leaves in one vector, in the default float type."""
-    return jnp.concatenate([leaf.astype(float).reshape(-1) for leaf in jax.tree.leaves(tree)])
+    return flat(jax.tree.map(lambda leaf: leaf.astype(float), tree))
 
 
 def contents_of(shapes: Tree) -> Contents:

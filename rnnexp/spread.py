@@ -22,7 +22,7 @@ from rnnexp.recipe import Recipe, TrainState
 from rnnexp.records import Rows
 from rnnexp.step import Lane
 from rnnexp.tasks.batches import Keys, Order, current_orders
-from rnnexp.train import Chunk, chunk_function, parts_of
+from rnnexp.train import Chunk, chunk_function, parts_of, take_while
 from rnnexp.types import Array, Tree
 
 AXIS = "lanes"
@@ -124,27 +124,23 @@ def wide_chunk(recipe: Recipe) -> Chunk:
         shapes = jax.eval_shape(recorded, arrays, first)
         nothing = jnp.zeros((state.step.size, parts.contents.size))
 
-        def take(state: TrainState, active: Array, logged: Array) -> tuple[TrainState, Array]:
-            lane = first._replace(state=state)
+        def active(state: TrainState) -> Array:
+            return (state.step < stop) & ~state.diverged
+
+        def take(state: TrainState) -> tuple[TrainState, Array, Array]:
+            lane, at_work = first._replace(state=state), active(state)
+            logged = at_work & (state.step % every == 0)
             skip = lambda *_: _zeros(shapes)  # noqa: E731
             full = jax.lax.cond(jnp.any(logged), recorded, skip, arrays, lane)
-            bare = jax.lax.cond(jnp.any(active & ~logged), plain, skip, arrays, lane)
+            bare = jax.lax.cond(jnp.any(at_work & ~logged), plain, skip, arrays, lane)
             got, row = _pick(logged, full, bare)
             done = descend(state, got, hyper)
             finish_all = partial(finish, row, state, got.grads, done)
             rows = jax.lax.cond(jnp.any(logged), finish_all, lambda: nothing)
-            return _pick(active, done.state, state), _pick(logged, rows, nothing)
+            return _pick(at_work, done.state, state), logged, _pick(logged, rows, nothing)
 
-        def body(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, Array, Array]]:
-            active = (state.step < stop) & ~state.diverged
-            logged = active & (state.step % every == 0)
-            skip = lambda state, *_: (state, nothing)  # noqa: E731
-            new, rows = jax.lax.cond(jnp.any(active), take, skip, state, active, logged)
-            return new, (state.step, logged, rows)
-
-        state, rows = jax.lax.scan(body, state, length=recipe.chunk_steps)
-        step, logged, values = (jnp.swapaxes(x, 0, 1) for x in rows)
-        return state, order, Rows(step, logged, values, parts.contents)
+        new, rows = take_while(active, take, state, recipe.chunk_steps, parts.contents)
+        return new, order, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), rows)
 
     return chunk
 

@@ -23,7 +23,7 @@ from rnnexp.tasks.batches import (
     epoch_length,
     training_batch,
 )
-from rnnexp.trees import leaf_norms, tree_norm
+from rnnexp.trees import leaf_norms, tree_norms
 from rnnexp.types import Array, Batch, Key, State, Tree
 
 
@@ -107,13 +107,14 @@ def descend(recipe: Recipe, state: TrainState, got: Gradient, hyper: Hyper) -> D
 
 def descent_scalars(state: TrainState, grads: Tree, done: Descent) -> dict[str, Array]:
     """What is logged of an update, `state` being the one before it."""
+    update_norm, params_norm = tree_norms(done.updates, state.params)
     scalars = {
         "learning_rate": done.rate,
         "grad_norm": done.clipped.norm_before,
         "grad_norm_clipped": done.clipped.norm_after,
         "clip_fired": done.clipped.fired,
         "clip_cosine": done.clipped.cosine,
-        "update_ratio": tree_norm(done.updates) / tree_norm(state.params),
+        "update_ratio": update_norm / params_norm,
     }
     return scalars | {f"grad_norm/{name}": norm for name, norm in leaf_norms(grads).items()}
 

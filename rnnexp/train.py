@@ -1,10 +1,10 @@
 """The jitted chunk of training steps. No input or output.
 
-A run is one compiled function of (state, chunk). A chunk is a scan over steps; each is
-skipped, taken, or taken and recorded, by branches on traced values, so one program
-serves every chunk of a run, whatever its length. The backward pass has a branch that records
-and one that does not; the update is the same program for both. Sequences of many lengths
-come in buckets, each a branch of the same program. The host logs and decides between chunks.
+A run is one compiled function of (state, chunk). A chunk is a loop over steps, which ends
+where a traced value says, so one program serves every chunk of a run, whatever its length.
+The backward pass has a branch that records and one that does not; the update is the same
+program for both. Sequences of many lengths come in buckets, each a branch of the same
+program. The host logs and decides between chunks.
 """
 
 from collections.abc import Callable
@@ -89,21 +89,48 @@ def chunk_function(recipe: Recipe) -> Chunk:
         parts = parts_of(recipe, arrays, first)
         nothing = jnp.zeros(parts.contents.size)
 
-        def take(state: TrainState, recorded: Array) -> tuple[TrainState, Array]:
-            lane = first._replace(state=state)
+        def active(state: TrainState) -> Array:
+            return (state.step < stop) & ~state.diverged
+
+        def take(state: TrainState) -> tuple[TrainState, Array, Array]:
+            lane, recorded = first._replace(state=state), state.step % every == 0
             got, row = jax.lax.cond(recorded, parts.recorded, parts.plain, arrays, lane)
             done = parts.descend(state, got, hyper)
             finish = partial(parts.finish, row, state, got.grads, done)
-            return done.state, jax.lax.cond(recorded, finish, lambda: nothing)
+            return done.state, recorded, jax.lax.cond(recorded, finish, lambda: nothing)
 
-        def body(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, Array, Array]]:
-            active = (state.step < stop) & ~state.diverged
-            recorded = active & (state.step % every == 0)
-            skip = lambda state, _: (state, nothing)  # noqa: E731
-            new, row = jax.lax.cond(active, take, skip, state, recorded)
-            return new, (state.step, recorded, row)
-
-        state, rows = jax.lax.scan(body, state, length=recipe.chunk_steps)
-        return state, order, Rows(*rows, parts.contents)
+        new, rows = take_while(active, take, state, recipe.chunk_steps, parts.contents)
+        return new, order, rows
 
     return divide_chunk(recipe.devices, chunk)
+
+
+def take_while(
+    active: Callable[[TrainState], Array],
+    take: Callable[[TrainState], tuple[TrainState, Array, Array]],
+    state: TrainState,
+    most: int,
+    contents: Contents,
+) -> tuple[TrainState, Rows]:
+    """Steps while one may be taken, `most` of them; `take` gives the new state, whether the step
+    was recorded, and its row. Lanes side by side are an axis behind that of the steps."""
+    lanes = state.step.shape
+    rows = Rows(
+        jnp.zeros((most, *lanes), jnp.int32),
+        jnp.zeros((most, *lanes), bool),
+        jnp.zeros((most, *lanes, contents.size)),
+        contents,
+    )
+
+    def goes_on(loop: tuple[Array, TrainState, Rows]) -> Array:
+        count, state, _ = loop
+        return (count < most) & jnp.any(active(state))
+
+    def body(loop: tuple[Array, TrainState, Rows]) -> tuple[Array, TrainState, Rows]:
+        count, state, rows = loop
+        new, recorded, values = take(state)
+        row = Rows(state.step, recorded, values, contents)
+        put = partial(jax.lax.dynamic_update_index_in_dim, index=count, axis=0)
+        return count + 1, new, jax.tree.map(put, rows, row)
+
+    return jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), state, rows))[1:]

@@ -45,7 +45,17 @@ def tree_norm(tree: Tree) -> Array:
     The vector is made: sums leaf by leaf would be small programs each, four times the work for
     the compiler.
     """
-    return stable_norm(jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(tree)]))
+    return stable_norm(flat(tree))
+
+
+def tree_norms(*trees: Tree) -> Array:
+    """`tree_norm` of several trees with equally many scalars, (trees,)."""
+    return stable_norm(jnp.stack([flat(tree) for tree in trees]), axis=-1)
+
+
+def flat(tree: Tree) -> Array:
+    """All leaves in one vector."""
+    return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(tree)])
 
 
 def named_leaves(tree: Tree) -> dict[str, Array]:

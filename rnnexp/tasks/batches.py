@@ -106,17 +106,17 @@ def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
 class Order(NamedTuple):
     """The shuffled order of an epoch, and that epoch's number; -1 where none was drawn yet."""
 
-    epoch: Array
+    epoch: Array | np.ndarray
     indices: Tree
 
 
 def no_order(source: Source, batch_size: int) -> Order:
-    """What a chunk of steps is given as the last one's order if there was none."""
-    scalar = jnp.zeros((), jnp.int32)
+    """What a chunk of steps is given as the last one's order if there was none; on the host."""
+    first = np.zeros((), np.int32)
     shapes = jax.eval_shape(
-        lambda key: epoch_order(source, key, scalar, batch_size), jax.random.key(0)
+        lambda key: epoch_order(source, key, jnp.asarray(first), batch_size), jax.random.key(0)
     )
-    return Order(scalar - 1, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
+    return Order(first - 1, jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))
 
 
 def current_order(source: Source, key: Key, step: Array, batch_size: int, held: Order) -> Order:
