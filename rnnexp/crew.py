@@ -6,8 +6,9 @@ concludes those that ended. A run that diverged or failed leaves its slot to the
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import jax
 
@@ -29,6 +30,13 @@ Recruit = Callable[[], tuple[Journal, TrainState] | None]
 """The next run that waits, begun, and the state to go on from; None: nobody waits."""
 Judge = Callable[[Journal], str | None]
 """Asked after a validation: why the run is to be stopped now; None: it goes on."""
+
+
+class Launched(NamedTuple):
+    """A chunk that the devices are at work on: when it began, and the steps of its longest lane."""
+
+    began: float
+    steps: int
 
 
 def nobody_stops(journal: Journal) -> str | None:
@@ -64,13 +72,15 @@ class Crew:
 
         Stopped runs are checkpointed and end as `interrupted`.
         """
+        under_way: Launched | None = None
         try:
-            while self._goes_on(stop) and self._fill():
-                self._conclude()
-                if self._standing():
-                    began, first = time.monotonic(), self._launch()
+            while under_way or (self._goes_on(stop) and self._fill()):
+                if under_way is None:
+                    self._conclude()
+                    under_way = self._launch() if self._standing() else None
+                if under_way is not None:
                     yield
-                    self._collect(began, first)
+                    under_way = self._collect(under_way, stop)
             self._conclude()
             self._interrupt(stop)
         except FAILURES as error:
@@ -101,26 +111,41 @@ class Crew:
                         journal.measure(self.slots.programs.examiner, on_host(state.params))
         return bool(self._standing())
 
-    def _launch(self) -> int:
-        """Start a chunk; returns how many steps its longest lane takes."""
+    def _launch(self) -> Launched:
+        """Start a chunk."""
         stops, everys = [0] * len(self.lanes), [1] * len(self.lanes)
-        longest = 1
+        began, longest = time.monotonic(), 1
         for slot, lane in self._standing():
             stops[slot] = min(lane.next_boundary(), lane.step + self.pace)
             everys[slot] = lane.plan.record_steps
             longest = max(longest, stops[slot] - lane.step)
         self.recorder.keep({slot: lane.step for slot, lane in self._standing()})
         self.slots.launch(stops, everys)
-        return longest
+        return Launched(began, longest)
 
-    def _collect(self, began: float, steps: int) -> None:
-        """Write down what the chunk brought, and see to what is due."""
+    def _collect(self, chunk: Launched, stop: StopRequest) -> Launched | None:
+        """Write down what the chunk brought, and see to what is due.
+
+        Where nothing is due, the next chunk is launched first: the devices need not wait for
+        files. That one is returned.
+        """
         records, now = self.slots.records(), self.slots.steps()
         diverged = self.slots.diverged()
-        self._set_pace(began, steps)
+        self._set_pace(*chunk)
+        for slot, lane in self._standing():
+            lane.moved(now[slot])
+        nothing_due = all(lane is not None and not lane.pauses for lane in self.lanes)
+        at_once = nothing_due and not any(diverged) and self._goes_on(stop)
+        following = self._launch() if at_once else None
         for slot, lane in self._standing():
             with self._losing(slot):
-                lane.advanced(now[slot], records[slot])
+                lane.report(records[slot])
+        if following is None:
+            self._see_to(diverged)
+        return following
+
+    def _see_to(self, diverged: Sequence[bool]) -> None:
+        """Evaluate, measure and checkpoint those that are due."""
         sound = [(slot, lane) for slot, lane in self._standing() if not diverged[slot]]
         due = {slot: lane.evaluation_due for slot, lane in sound}
         saves = {slot for slot, lane in sound if lane.checkpoint_due}

@@ -139,11 +139,20 @@ class Journal:
             return False
         return not processes.from_first(lambda: self.step in self.laboratory.steps())
 
-    def advanced(self, step: int, records: Records) -> None:
-        """A chunk brought the run to `step` and reported this."""
-        rows = self._log_records(records)
+    @property
+    def pauses(self) -> bool:
+        """Whether anything comes before the next chunk."""
+        due = self.evaluation_due or self.checkpoint_due or self.keeping_due
+        return self.ended or due or self.laboratory_due
+
+    def moved(self, step: int) -> None:
+        """A chunk brought the run to `step`; what it reported comes with `report`."""
         self.progress = replace(self.progress, step=step)
-        self.observer.advanced(step, rows[-1] if rows else None)
+
+    def report(self, records: Records) -> None:
+        """Write down what the chunk that brought the run here reported."""
+        rows = self._log_records(records)
+        self.observer.advanced(self.step, rows[-1] if rows else None)
 
     def _log_records(self, records: Records) -> list[dict[str, Any]]:
         """Write the recorded steps of a chunk; returns the rows of `metrics.jsonl`."""
