@@ -1,4 +1,4 @@
-"""How many steps a crew asks for at once."""
+"""How many steps a crew asks for at once, and in what order it does what."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -64,3 +64,89 @@ def test_the_first_visit_compiles_and_says_nothing_of_the_pace(clock: Clock) -> 
     clock.now = 10.0 + VISIT_S / 4
     crew._set_pace(10.0, 1)
     assert crew.pace == 4
+
+
+class Lane:
+    """A run of 6 steps that writes down what is asked of it."""
+
+    def __init__(self, events: list[str], pause_at: int):
+        self.events, self.pause_at, self.step = events, pause_at, 0
+        self.plan = SimpleNamespace(record_steps=1)
+        self.evaluation_due = self.checkpoint_due = False
+        self.keeping_due = self.laboratory_due = False
+
+    @property
+    def ended(self) -> bool:
+        return self.step >= 6
+
+    @property
+    def pauses(self) -> bool:
+        return self.ended or self.step == self.pause_at
+
+    def next_boundary(self) -> int:
+        return 6
+
+    def moved(self, step: int) -> None:
+        self.step = step
+
+    def report(self, records: int) -> None:
+        assert records == self.step
+        self.events.append(f"report {records}")
+
+
+def events_of(pause_at: int, stop_at: int, diverge_at: int = -1) -> list[str]:
+    """What a crew of one lane does, two steps a chunk, until it ends, or is asked to stop."""
+    events: list[str] = []
+    lane, stop = Lane(events, pause_at), SimpleNamespace(name=None)
+    at = 0
+
+    def launch(stops: list[int], _: list[int]) -> None:
+        nonlocal at
+        at = stops[0]
+        events.append(f"launch {at}")
+
+    crew: Any = Crew.__new__(Crew)
+    crew.slots = SimpleNamespace(
+        launch=launch,
+        records=lambda: [at],
+        steps=lambda: [at],
+        diverged=lambda: [at == diverge_at],
+    )
+    crew.recorder = SimpleNamespace(keep=lambda steps: None)
+    crew.lanes, crew.pace = [lane], 2
+    crew._set_pace = lambda *_: None
+    crew._fill = lambda: not lane.ended
+    crew._conclude = lambda: events.append("conclude")
+    crew._interrupt = lambda stop: events.append("end")
+    for _ in crew.rounds(stop):
+        if at == stop_at:
+            stop.name = "SIGTERM"
+    return events
+
+
+def test_the_devices_do_not_wait_for_files_where_nothing_is_due() -> None:
+    assert events_of(pause_at=-1, stop_at=-1) == [
+        "conclude", "launch 2",
+        "launch 4", "report 2",
+        "launch 6", "report 4",
+        "report 6", "conclude", "end",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("why", ["pause_at", "diverge_at"])
+def test_what_is_due_comes_before_the_next_chunk(why: str) -> None:
+    given = {"pause_at": -1, "stop_at": -1, why: 4}
+    assert events_of(**given) == [
+        "conclude", "launch 2",
+        "launch 4", "report 2",
+        "report 4", "conclude", "launch 6",
+        "report 6", "conclude", "end",
+    ]  # fmt: skip
+
+
+def test_whoever_is_asked_to_stop_launches_no_more() -> None:
+    assert events_of(pause_at=-1, stop_at=4) == [
+        "conclude", "launch 2",
+        "launch 4", "report 2",
+        "report 4", "conclude", "end",
+    ]  # fmt: skip
