@@ -102,6 +102,7 @@ def events_of(pause_at: int, stop_at: int, diverge_at: int = -1) -> list[str]:
 
     def launch(stops: list[int], _: list[int]) -> None:
         nonlocal at
+        assert stops[0] > at
         at = stops[0]
         events.append(f"launch {at}")
 
