@@ -189,6 +189,24 @@ def test_every_kind_of_source_and_noise_trains_on_lanes(
             assert_same_lane(state, records[lane], expected[lane][0][0], expected[lane][1][0])
 
 
+def test_a_lane_that_waits_beside_others_stays_as_it_is(x64: None) -> None:
+    """Adam would move it even without a gradient."""
+    configs = [configured("adding/rnn", task__length_steps=5, seed=seed) for seed in (0, 1)]
+    first = make_plan(configs[0], data_dir=None, chunk_steps=8)
+    plans = [make_lane(first, config) for config in configs]
+    solo = Programs(first)
+    slots = Slots(Programs(first, Layout(1, 2)))
+    for slot, plan in enumerate(plans):
+        slots.put(slot, plan, initial_state(plan))
+    slots.launch([2, 5], [2, 2])
+    slots.launch([7, 5], [2, 2])
+    for plan, state, stop in zip(plans, slots.states(), (7, 5), strict=True):
+        ((alone,), _) = advance(solo, [plan], stop)
+        assert int(state.step) == stop
+        for path, leaf in named_leaves(alone.params).items():
+            np.testing.assert_allclose(named_leaves(state.params)[path], leaf, rtol=1e-9)
+
+
 def assert_same_lane(state: Any, records: Records, alone: Any, expected: Records) -> None:
     """Parameters and recorded profiles equal to those of the solo run, in float64."""
     leaves = named_leaves(state.params)
