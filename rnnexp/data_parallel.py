@@ -25,6 +25,7 @@ from rnnexp.errors import UsageError
 from rnnexp.models.noise import BATCH_AXIS
 from rnnexp.sharding import STATE, WHOLE, make_mesh
 from rnnexp.tasks.base import Score
+from rnnexp.trees import flat
 from rnnexp.types import Array, Batch, Tree
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,9 +104,8 @@ def add_up(devices: int, tree: Tree) -> Tree:
     # in an order that is the same in every process
     for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
         places = [n for n, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        flat = jnp.concatenate([leaves[n].reshape(-1) for n in places])
         cuts = np.cumsum([leaves[n].size for n in places])[:-1].tolist()
-        parts = jnp.split(jax.lax.psum(flat, BATCH_AXIS), cuts)
+        parts = jnp.split(jax.lax.psum(flat([leaves[n] for n in places]), BATCH_AXIS), cuts)
         for n, part in zip(places, parts, strict=True):
             leaves[n] = part.reshape(leaves[n].shape)
     return jax.tree.unflatten(structure, leaves)

@@ -22,7 +22,7 @@ from rnnexp.recipe import Recipe, TrainState
 from rnnexp.records import Rows
 from rnnexp.step import Lane
 from rnnexp.tasks.batches import Keys, Order, current_orders
-from rnnexp.train import Chunk, chunk_function, parts_of, take_while
+from rnnexp.train import Chunk, active, chunk_function, parts_of, take_until
 from rnnexp.types import Array, Tree
 
 AXIS = "lanes"
@@ -124,11 +124,8 @@ def wide_chunk(recipe: Recipe) -> Chunk:
         shapes = jax.eval_shape(recorded, arrays, first)
         nothing = jnp.zeros((state.step.size, parts.contents.size))
 
-        def active(state: TrainState) -> Array:
-            return (state.step < stop) & ~state.diverged
-
         def take(state: TrainState) -> tuple[TrainState, Array, Array]:
-            lane, at_work = first._replace(state=state), active(state)
+            lane, at_work = first._replace(state=state), active(state, stop)
             logged = at_work & (state.step % every == 0)
             skip = lambda *_: _zeros(shapes)  # noqa: E731
             full = jax.lax.cond(jnp.any(logged), recorded, skip, arrays, lane)
@@ -139,7 +136,7 @@ def wide_chunk(recipe: Recipe) -> Chunk:
             rows = jax.lax.cond(jnp.any(logged), finish_all, lambda: nothing)
             return _pick(at_work, done.state, state), logged, _pick(logged, rows, nothing)
 
-        new, rows = take_while(active, take, state, recipe.chunk_steps, parts.contents)
+        new, rows = take_until(stop, take, state, recipe.chunk_steps, parts.contents)
         return new, order, jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), rows)
 
     return chunk

@@ -89,9 +89,6 @@ def chunk_function(recipe: Recipe) -> Chunk:
         parts = parts_of(recipe, arrays, first)
         nothing = jnp.zeros(parts.contents.size)
 
-        def active(state: TrainState) -> Array:
-            return (state.step < stop) & ~state.diverged
-
         def take(state: TrainState) -> tuple[TrainState, Array, Array]:
             lane, recorded = first._replace(state=state), state.step % every == 0
             got, row = jax.lax.cond(recorded, parts.recorded, parts.plain, arrays, lane)
@@ -99,21 +96,26 @@ def chunk_function(recipe: Recipe) -> Chunk:
             finish = partial(parts.finish, row, state, got.grads, done)
             return done.state, recorded, jax.lax.cond(recorded, finish, lambda: nothing)
 
-        new, rows = take_while(active, take, state, recipe.chunk_steps, parts.contents)
+        new, rows = take_until(stop, take, state, recipe.chunk_steps, parts.contents)
         return new, order, rows
 
     return divide_chunk(recipe.devices, chunk)
 
 
-def take_while(
-    active: Callable[[TrainState], Array],
+def active(state: TrainState, stop: Array) -> Array:
+    """Whether a step is to be taken; lane by lane, if there are several."""
+    return (state.step < stop) & ~state.diverged
+
+
+def take_until(
+    stop: Array,
     take: Callable[[TrainState], tuple[TrainState, Array, Array]],
     state: TrainState,
     most: int,
     contents: Contents,
 ) -> tuple[TrainState, Rows]:
-    """Steps while one may be taken, `most` of them; `take` gives the new state, whether the step
-    was recorded, and its row. Lanes side by side are an axis behind that of the steps."""
+    """Steps while any lane is `active`, `most` of them; `take` gives the new state, whether the
+    step was recorded, and its row. Lanes side by side are an axis behind that of the steps."""
     lanes = state.step.shape
     rows = Rows(
         jnp.zeros((most, *lanes), jnp.int32),
@@ -124,7 +126,7 @@ def take_while(
 
     def goes_on(loop: tuple[Array, TrainState, Rows]) -> Array:
         count, state, _ = loop
-        return (count < most) & jnp.any(active(state))
+        return (count < most) & jnp.any(active(state, stop))
 
     def body(loop: tuple[Array, TrainState, Rows]) -> tuple[Array, TrainState, Rows]:
         count, state, rows = loop

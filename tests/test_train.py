@@ -106,6 +106,7 @@ def test_what_is_recorded_agrees_with_itself() -> None:
             slope = np.polyfit(np.arange(24, -1, -1)[keep], log_norms[keep], 1)[0]
             logged = scalars[f"slope/layer_{layer}/{leaf}"][0]
             np.testing.assert_allclose(logged, slope, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scalars["update_ratio"] > 0, True)
 
 
 def test_the_cadence_decides_what_is_recorded_and_nothing_else() -> None:
