@@ -11,9 +11,14 @@ the weights and the batch, as XLA has planned it (what the compiled kernels keep
 backward pass is part of that), and the most that a process held resident while it made such
 a step, all included. Then the same with `model.remat_steps`, which keeps the state of
 every so many steps only. One state is what a batch's cell carries from step to step, B x H for h
-and as many for c. Expected: at most 4 sqrt(T) states, also where gradients are recorded.
+and as many for c. Expected: at most 4 sqrt(T) states, also where gradients are recorded. Least
+is 2 sqrt(T n), where the kernel keeps n states of a step: LSTM 3, GRU 5, RNN 1.
 
-`--cells lstm,gru,rnn` and `--workloads W1,W4` choose; `--only time` or `--only memory` halves it.
+Price: how many times longer a step of W1 takes with `model.remat_steps`, and by a scan, with and
+without; all in turn, several rounds in one process.
+
+`--cells lstm,gru,rnn` and `--workloads W1,W4` choose; `--only time`, `memory` or `price` makes
+one table.
 """
 
 import argparse
@@ -23,10 +28,11 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +72,31 @@ def print_times(cell: str, rounds: int, seconds: float) -> None:
         )
 
 
+def print_price(cell: str, rounds: int) -> None:
+    """What a step costs with the state of every so many steps kept only, against all kept."""
+    work = WORKLOADS["W1"]
+    root = math.isqrt(work.steps)
+    ways: dict[str, dict[str, Any]] = {}
+    for name, kernel in (("as chosen", "auto"), ("scan", "scan")):
+        for remat_steps in (0, root, root // 2):
+            label = f"{name}, remat_steps={remat_steps}" if remat_steps else name
+            ways[label] = {"model.kernel": kernel, "model.remat_steps": remat_steps}
+    steps = {label: compiled_step(work, cell, changes).run for label, changes in ways.items()}
+    rows: list[list[float]] = []
+    for _ in range(rounds + 1):
+        row = []
+        for step in steps.values():
+            began = time.perf_counter()
+            jax.block_until_ready(step())
+            row.append(time.perf_counter() - began)
+        rows.append(row)
+    print(f"\n{cell} at W1: ms a step, times {next(iter(ways))}")
+    for place, label in enumerate(ways):
+        middle = statistics.median(row[place] for row in rows[1:])
+        ratio = statistics.median(row[place] / row[0] for row in rows[1:])
+        print(f"{label:28}{1e3 * middle:10.1f}{ratio:8.2f}", flush=True)
+
+
 def print_memory(works: list[Workload], cell: str) -> None:
     """The table of bytes, each line from a process of its own."""
     print(
@@ -93,21 +124,38 @@ KINDS = ("step", "recorded")
 
 def measure(work: Workload, cell: str, remat_steps: int) -> dict[str, Any]:
     """Bytes that a step of a workload takes, by plan and by what the system saw."""
-    changes = {"model.remat_steps": remat_steps}
-    plan = make_plan(configure(work, cell, changes=changes), data_dir=None, chunk_steps=1)
-    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
-    batch, state, key = Batch(x_TxBxI, class_B), initial_state(plan), jax.random.key(0)
-    found: dict[str, Any] = {"state": state_bytes(plan, work), "recurrence": plan.recurrence}
+    found: dict[str, Any] = {}
     most = 0
     for kind in KINDS:
-        step = partial(train_step, plan.recipe, record=kind == "recorded")
-        compiled = jax.jit(step).lower(state, batch, plan.hyper, key).compile()
-        memory: Any = compiled.memory_analysis()
-        found[kind] = memory.temp_size_in_bytes
-        run = partial(compiled, state, batch, plan.hyper, key)
-        jax.block_until_ready(run())  # the first finds its memory
-        most = max(most, resident(run))
+        made = compiled_step(
+            work, cell, {"model.remat_steps": remat_steps}, record=kind == "recorded"
+        )
+        found["state"], found["recurrence"] = state_bytes(made.plan, work), made.plan.recurrence
+        found[kind] = made.bytes
+        jax.block_until_ready(made.run())  # the first finds its memory
+        most = max(most, resident(made.run))
     return found | {"process": most}
+
+
+class Step(NamedTuple):
+    """A training step: its plan, a call of it, and the bytes that XLA has planned for it."""
+
+    plan: Plan
+    run: Callable[[], Any]
+    bytes: int
+
+
+def compiled_step(
+    work: Workload, cell: str, changes: Mapping[str, Any], *, record: bool = False
+) -> Step:
+    """A training step of a workload without the training loop."""
+    plan = make_plan(configure(work, cell, changes=changes), data_dir=None, chunk_steps=1)
+    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    given = (initial_state(plan), Batch(x_TxBxI, class_B), plan.hyper, jax.random.key(0))
+    step = partial(train_step, plan.recipe, record=record)
+    compiled = jax.jit(step).lower(*given).compile()
+    memory: Any = compiled.memory_analysis()
+    return Step(plan, partial(compiled, *given), memory.temp_size_in_bytes)
 
 
 def state_bytes(plan: Plan, work: Workload) -> int:
@@ -126,13 +174,13 @@ def resident(run: Callable[[], Any]) -> int:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", default="lstm")
     parser.add_argument("--workloads", default="W1,W2,W3,W4,W5")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of a length in a round")
-    parser.add_argument("--only", choices=("time", "memory"))
+    parser.add_argument("--only", choices=("time", "memory", "price"))
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     known = parser.parse_args()
     if known.measure is not None:
@@ -140,10 +188,12 @@ def main() -> None:
         print(json.dumps(measure(WORKLOADS[name], cell, int(remat_steps))))
         return
     for cell in known.cells.split(","):
-        if known.only != "memory":
+        if known.only in (None, "time"):
             print_times(cell, known.rounds, known.seconds)
-        if known.only != "time":
+        if known.only in (None, "memory"):
             print_memory(find_workloads(known.workloads), cell)
+        if known.only in (None, "price"):
+            print_price(cell, known.rounds)
 
 
 if __name__ == "__main__":

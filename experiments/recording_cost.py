@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from rnnexp import experiment, finish
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan
+from rnnexp.sweep.groups import chunk_arguments
 
 WORKLOADS = {  # task, steps of time, batch, hidden units, training steps a round
     "T=784 B=64 H=128": ("adding/lstm", 784, 64, 128, 10),
@@ -72,10 +73,9 @@ def main() -> None:
 
 def compile_seconds(program: Programs) -> float:
     """Tracing and compiling the chunk."""
-    state = program.initial()
-    steps = jnp.zeros((), jnp.int32)
+    arguments = chunk_arguments(program.plan)
     began = time.perf_counter()
-    program.chunk.lower(state, steps, steps, jax.random.key(0), program.plan.hyper, ()).compile()
+    program.chunk.lower(*arguments).compile()
     return time.perf_counter() - began
 
 

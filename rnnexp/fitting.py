@@ -13,7 +13,6 @@ from rnnexp.tasks.base import Stream, Task
 
 SINGLE_STEPS = (
     "model.cut_steps",
-    "model.remat_steps",
     "model.recurrent_dropout",
     "model.zoneout",
     "clip.adjoint_limit",
@@ -56,10 +55,10 @@ def _require_newton(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
     require_choice("config.model.newton", config.model.newton, ("none", *MOST_ITERATIONS))
     if config.model.newton == "none":
         return
-    if (key := first_set(config, SINGLE_STEPS)) is not None:
+    if (key := first_set(config, ("model.remat_steps", *SINGLE_STEPS))) is not None:
         raise UsageError(
-            f"config.model.newton computes all steps at once, and config.{key} needs single "
-            "steps; set config.model.newton='none' or leave that out"
+            f"config.model.newton computes all steps at once, and config.{key} needs them one "
+            "after the other; set config.model.newton='none' or leave that out"
         )
     if config.model.associative or config.model.kernel == "compiled":
         other = "associative" if config.model.associative else "kernel='compiled'"

@@ -62,7 +62,8 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
     backend = jax.default_backend()
     if backend not in ("cpu", "gpu"):
         return f"there are no compiled kernels for {backend}"
-    if (key := first_set(config, NO_KERNEL)) is not None:
+    unfit = (*NO_KERNEL, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    if (key := first_set(config, unfit)) is not None:
         return f"config.{key} needs single steps"
     dtype = jnp.zeros(()).dtype
     if backend == "gpu":

@@ -98,9 +98,13 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]
     """
     file, overrides, rest = None, {}, list(arguments)
     while rest:
-        match = re.fullmatch(r"--(config)(?:\.([^=]+))?(?:=(.*))?", rest.pop(0), re.DOTALL)
+        argument = rest.pop(0)
+        match = re.fullmatch(r"--(config)(?:\.([^=]+))?(?:=(.*))?", argument, re.DOTALL)
         if match is None:
-            raise UsageError(f"unexpected arguments: {' '.join(arguments)}")
+            raise UsageError(
+                f"unexpected argument: {argument}; keys are changed by --config.KEY=VALUE, and "
+                "--help lists the options"
+            )
         key, value = match[2], match[3]
         if value is None:
             if not rest or rest[0].startswith("--"):

@@ -17,6 +17,7 @@ from rnnexp.kernels.recurrence import recurrence
 from rnnexp.newton.solve import Effort
 from rnnexp.padding import hold, last_valid
 from rnnexp.parallel import run_parallel
+from rnnexp.remat import Run, in_segments
 from rnnexp.types import Array, Params, State, Tree
 
 
@@ -61,7 +62,8 @@ class Path(NamedTuple):
       remat_steps: keep the state of every so many steps only and compute those between
         again in the backward pass; 0: keep all. sqrt(T) needs least memory.
       kernel: use the cell's compiled kernel wherever nothing asks for single steps: no
-        hooks, no states to keep, no probe but a silent one (or of norms, where not `fused`).
+        hooks, no states to keep, no probe but a silent one; where not `fused`, also with
+        `remat_steps` and for a probe of norms.
       fused: the kernel is that of graphics processors, with products in this precision (see
         `rnnexp.kernels.fused.layout`); empty: it is that of processors.
       newton: `full` or `diagonal`: all steps at once by Newton's iteration, where there is
@@ -150,14 +152,14 @@ def unroll(
         run = Unrolled(*got)
         return run if keep_states else run._replace(states=None)
     slots = None if probe is None else probe.slots
+    rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
     if path.kernel and cell.kernel and not keep_states and fits_kernel(cell, path, probe, hooks):
-        outputs_TxBxH, final_state = _kernel(path)(
-            cell.kernel, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots
-        )
+        run_kernel = _kernel_run(cell.kernel, params, lengths_B, path)
+        final_state, outputs_TxBxH = in_segments(run_kernel, state, rows, path.remat_steps)
         return Unrolled(final_state, final_state["h"], outputs_TxBxH)
     body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps, keep_states)
-    rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
-    final_state, (outputs_TxBxH, states) = _scan(body, state, rows, steps, path.remat_steps)
+    run_scan = partial(jax.lax.scan, body)
+    final_state, (outputs_TxBxH, states) = in_segments(run_scan, state, rows, path.remat_steps)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
     return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
@@ -167,20 +169,34 @@ def fits_kernel(
     cell: Cell, path: Path, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
 ) -> bool:
     """Whether the cell's kernel gives all that is asked for."""
-    plain = not (path.associative or path.newton or path.cut_steps or path.remat_steps or hooks)
+    plain = not (path.associative or path.newton or path.cut_steps or hooks)
+    plain = plain and not (path.fused and path.remat_steps)
     sits = probe is None or probe.silent or (probe.norms and not path.fused)
     return cell.kernel is not None and plain and sits
 
 
-def _kernel(path: Path) -> Callable[..., tuple[Array, State]]:
-    if not path.fused:
-        return recurrence
-    from rnnexp.kernels.fused.recurrence import recurrence as fused  # Pallas takes a while
-
-    return partial(fused, precision=path.fused)
+Row = tuple[Array, Array, Tree]
 
 
-Body = Callable[[State, tuple[Array, Array, Tree]], tuple[State, tuple[Array, State | None]]]
+def _kernel_run(name: str, params: Params, lengths_B: Array | None, path: Path) -> Run:
+    """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
+    if path.fused:
+        from rnnexp.kernels.fused.recurrence import recurrence as fused  # Pallas takes a while
+
+        call: Callable[..., tuple[Array, State]] = partial(fused, precision=path.fused)
+    else:
+        call = recurrence
+
+    def run(state: State, rows: Row) -> tuple[State, Array]:
+        x_TxBxI, t_T, slots = rows
+        left_B = None if lengths_B is None else lengths_B - t_T[0].astype(lengths_B.dtype)
+        outputs_TxBxH, state = call(name, params, x_TxBxI, state, lengths_B=left_B, slots=slots)
+        return state, outputs_TxBxH
+
+    return run
+
+
+Body = Callable[[State, Row], tuple[State, tuple[Array, State | None]]]
 
 
 def _make_body(
@@ -196,9 +212,7 @@ def _make_body(
     transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
-    def body(
-        carry: State, row: tuple[Array, Array, Tree]
-    ) -> tuple[State, tuple[Array, State | None]]:
+    def body(carry: State, row: Row) -> tuple[State, tuple[Array, State | None]]:
         x_BxI, t, slot = row
         old = _cut(carry, t, cut_steps) if cut_steps else carry
         seen = old
@@ -215,26 +229,6 @@ def _make_body(
         return new, (output(params, new, x_BxI), new if keep_states else None)
 
     return body
-
-
-def _scan(body: Body, state: State, rows: Tree, steps: int, remat_steps: int) -> tuple[State, Tree]:
-    """`lax.scan`, in segments that are computed again in the backward pass if so wished."""
-    if not 0 < remat_steps < steps:
-        return jax.lax.scan(body, state, rows)
-    segments, rest = divmod(steps, remat_steps)
-    whole = segments * remat_steps
-
-    def cut(x: Array) -> Array:
-        return x[:whole].reshape(segments, remat_steps, *x.shape[1:])
-
-    segment = jax.checkpoint(lambda carry, rows: jax.lax.scan(body, carry, rows))
-    state, outputs = jax.lax.scan(segment, state, jax.tree.map(cut, rows))
-    outputs = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), outputs)
-    if rest:
-        tail = jax.tree.map(lambda x: x[whole:], rows)
-        state, last = jax.lax.scan(body, state, tail)
-        outputs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), outputs, last)
-    return state, outputs
 
 
 def _parallel_slots(path: Path, probe: Probe | None, hooks: tuple[Hook, ...]) -> State:

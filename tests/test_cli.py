@@ -204,6 +204,7 @@ def test_brackets_in_a_summary_are_text(
         ("list --jsno", "--jsno"),
         ("run", "TASK/CELL"),
         ("run addin/rnn", "unknown task 'addin'. Did you mean 'adding'?"),
+        ("run adding/rnn --out=x --config.seed=1", "unexpected argument: --out=x;"),
         ("run adding/lstmm", "unknown cell 'lstmm'. Did you mean 'lstm'?"),
         ("run adding/rnn --config.clip.treshold=1", "Did you mean 'config.clip.threshold'?"),
         ("run adding/rnn --config.seed=x", "config.seed=x"),

@@ -46,7 +46,9 @@ def made(name: str, hidden_size: int) -> tuple[Cell, Params]:
     }
 
 
-def everything(cell: Cell, batch_size: int, *, kernel: bool, lengths_B: Array | None) -> Any:
+def everything(
+    cell: Cell, batch_size: int, *, kernel: bool, lengths_B: Array | None, remat_steps: int = 0
+) -> Any:
     """The compiled function of parameters, inputs, state and slots: a loss of all that comes
     out, its gradients, and what comes out."""
 
@@ -54,7 +56,7 @@ def everything(cell: Cell, batch_size: int, *, kernel: bool, lengths_B: Array | 
         (probe,) = probes(tap, [slot])
         run = unroll(
             cell, params, x, lengths_B=lengths_B, state=state, probe=probe,
-            path=Path(kernel=kernel),
+            path=Path(kernel=kernel, remat_steps=remat_steps),
         )  # fmt: skip
         weights = jnp.sin(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
         total = jnp.sum(weights.reshape(run.outputs_TxBxH.shape) * run.outputs_TxBxH)
@@ -81,16 +83,20 @@ def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize(("hidden_size", "batch_size", "padded"), [(5, 1, False), (70, 37, True)])
+@pytest.mark.parametrize(
+    ("hidden_size", "batch_size", "padded", "remat_steps"),
+    [(5, 1, False, 0), (70, 37, True, 0), (5, T, True, 2)],
+)
 def test_the_kernel_is_the_scan(
-    name: str, hidden_size: int, batch_size: int, padded: bool, x64: None
+    name: str, hidden_size: int, batch_size: int, padded: bool, remat_steps: int, x64: None
 ) -> None:
-    """Hidden sizes that fill no vector, batches of one block and of several."""
+    """Hidden sizes that fill no vector, batches of one block and of several; in segments, which
+    T is no multiple of, and within and before which sequences end."""
     cell, params = made(name, hidden_size)
     lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1 if padded else None
     given = arguments(cell, params, batch_size)
-    by_kernel = everything(cell, batch_size, kernel=True, lengths_B=lengths)
-    by_scan = everything(cell, batch_size, kernel=False, lengths_B=lengths)
+    ways = partial(everything, cell, batch_size, lengths_B=lengths)
+    by_kernel, by_scan = ways(kernel=True, remat_steps=remat_steps), ways(kernel=False)
     assert "rnnexp_" in by_kernel.lower(*given).as_text()
     assert "rnnexp_" not in by_scan.lower(*given).as_text()
     assert_same(by_kernel(*given), by_scan(*given), 1e-12)

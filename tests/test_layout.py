@@ -20,7 +20,7 @@ LAYERS = [
         "memory",
     ],
     ["cells", "data", "kernels", "tasks"],
-    ["newton", "parallel", "unroll", "models"],
+    ["newton", "parallel", "remat", "unroll", "models"],
     ["gradflow", "optim"],
     [
         "recipe",

@@ -11,8 +11,11 @@ from rnnexp.registry import Plan, make_plan
 from rnnexp.spread import Layout, spread_chunk
 from rnnexp.sweep import measure
 from rnnexp.sweep.groups import chunk_arguments
-from rnnexp.sweep.measure import Times, choose_width, data_bytes, lane_bytes, time_lane_step
+from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
+from rnnexp.sweep.measure import Times, choose_width, time_lane_step
 from rnnexp.tasks.batches import source_arrays
+
+REMAT_SCAN = {"model__remat_steps": 20, "model__kernel": "scan"}
 
 
 def plan_of(name: str, **changes: Any) -> Plan:
@@ -29,6 +32,8 @@ def plan_of(name: str, **changes: Any) -> Plan:
         ("digits/rnn", {}),
         ("reverse/lstm", {}),
         ("adding/gru", {"model__newton": "full", "cell__hidden_size": 32}),
+        ("adding/lstm", {"task__length_steps": 784, "model__remat_steps": 14}),
+        ("copy_memory/rnn", {"task__delay_steps": 400, **REMAT_SCAN}),
     ],
 )
 def test_memory_counted_from_shapes_is_what_the_compiled_program_takes(

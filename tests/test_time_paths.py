@@ -11,10 +11,13 @@ import pytest
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
+from rnnexp.kernels.build import problem as build_problem
 from rnnexp.models.noise import zoneout
 from rnnexp.programs import initial_state
 from rnnexp.registry import make_plan
+from rnnexp.remat import segment_length
 from rnnexp.step import train_step
+from rnnexp.trees import tree_bytes
 from rnnexp.types import Array, State, Tree
 from rnnexp.unroll import Path, Probe, unroll
 from tests.small_run import small_config
@@ -70,28 +73,51 @@ def same_everywhere(cell: Cell, path: Path, lengths: Array | None, probe: Any) -
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), plain, other)
 
 
-def test_rematerialisation_needs_less_memory() -> None:
-    cell = build(("lstm", {}), I, 64)
+def step_bytes(name: str, path: Path) -> float:
+    """What value and gradient of a cell of 64 units take at T = 1024, B = 8, in states; the
+    gradient of the weights is left out."""
+    cell = build((name, {}), I, 64)
     params, x = cell.init(jax.random.key(0)), jnp.zeros((1024, 8, I))
-
-    def bytes_of(path: Path) -> int:
-        loss = lambda p: jnp.sum(unroll(cell, p, x, path=path).final_BxH)  # noqa: E731
-        compiled = jax.jit(jax.grad(loss)).lower(params).compile()
-        analysis = compiled.memory_analysis()
-        assert analysis is not None
-        return int(analysis.temp_size_in_bytes)
-
-    assert bytes_of(Path(remat_steps=32)) < bytes_of(Path()) / 4
+    loss = lambda p: jnp.sum(unroll(cell, p, x, path=path).final_BxH)  # noqa: E731
+    analysis = jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis()
+    assert analysis is not None
+    taken = analysis.temp_size_in_bytes - tree_bytes(params)
+    return float(taken / (8 * tree_bytes(cell.init_state(params))))
 
 
-def test_recording_keeps_no_adjoints_where_states_are_computed_again() -> None:
+def test_rematerialisation_needs_less_memory() -> None:
+    assert step_bytes("lstm", Path(remat_steps=32)) < step_bytes("lstm", Path()) / 4
+
+
+@pytest.mark.skipif(build_problem("lstm", "float32") != "", reason="no C++ compiler")
+@pytest.mark.parametrize(("name", "kept"), [("lstm", 3), ("gru", 5), ("rnn", 1)])
+def test_rematerialised_kernels_hold_the_states_between_segments_and_one_segment(
+    name: str, kept: int
+) -> None:
+    """T / k states, and k times what the kernel keeps of a step: LSTM its four gates, c and h,
+    GRU three gates, the candidate's share of h, and h."""
+    wanted = 1024 / 16 + kept * 16
+    taken = step_bytes(name, Path(kernel=True, remat_steps=16))
+    assert wanted <= taken < 1.2 * wanted
+
+
+@pytest.mark.parametrize(
+    ("steps", "remat_steps", "length"),
+    [(784, 28, 28), (1020, 31, 30), (997, 31, 31), (10, 9, 9), (7, 1, 1), (11, 4, 3), (12, 5, 4)],
+)
+def test_segments_leave_little_over(steps: int, remat_steps: int, length: int) -> None:
+    assert segment_length(steps, remat_steps) == length
+
+
+@pytest.mark.parametrize("kernel", ["scan", "auto"])
+def test_recording_keeps_no_adjoints_where_states_are_computed_again(kernel: str) -> None:
     def recorded(remat_steps: int) -> tuple[Any, int]:
         changes: dict[str, Any] = {
             "task.length_steps": 400,
             "model.num_layers": 1,
             "cell.hidden_size": 16,
         }
-        changes |= {"model.remat_steps": remat_steps, "model.kernel": "scan"}
+        changes |= {"model.remat_steps": remat_steps, "model.kernel": kernel}
         plan = make_plan(small_config(**changes), data_dir=None, chunk_steps=1)
         batch = plan.recipe.task.train.draw(KEY, 8)  # type: ignore[union-attr]
         step = jax.jit(partial(train_step, plan.recipe, record=True))

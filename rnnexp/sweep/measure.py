@@ -1,4 +1,4 @@
-"""What a run costs: time measured on this machine, memory counted from shapes.
+"""What a run costs in time, measured on this machine.
 
 How many lanes are best side by side is not guessed: small matrices stacked on a CPU go
 through other, slower kernels, while a GPU needs many to be busy. So a few plain steps are
@@ -11,7 +11,6 @@ import json
 import logging
 import time
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +19,6 @@ from rnnexp.config import DURATIONS, flat
 from rnnexp.data.files import cache_dir
 from rnnexp.errors import UsageError
 from rnnexp.files import replace_text
-from rnnexp.gradflow.rows import Model, stacks
-from rnnexp.models.transduction import Transducer
-from rnnexp.objective import batch_loss
 from rnnexp.optim import BRANCHES, TRACED, Hyper
 from rnnexp.programs import initial_state
 from rnnexp.recipe import Recipe, TrainState
@@ -30,17 +26,13 @@ from rnnexp.registry import Plan
 from rnnexp.runlog import read_json
 from rnnexp.spread import Layout, run_on_lanes
 from rnnexp.step import Lane, take_step
-from rnnexp.tasks.base import Bucketed
 from rnnexp.tasks.batches import (
     Keys,
-    bucket_batch,
     epoch_order,
     source_arrays,
     stream_keys,
-    training_batch,
 )
-from rnnexp.trees import tree_bytes
-from rnnexp.types import Array, Key, Tree
+from rnnexp.types import Tree
 
 log = logging.getLogger("rnnexp")
 STEPS = 8
@@ -164,81 +156,3 @@ def plain_steps(
         return take_step(recipe, arrays, lane, record=False).state, None
 
     return jax.lax.scan(body, state, length=STEPS)[0]
-
-
-def lane_bytes(plan: Plan) -> int:
-    """Bytes that training one run takes on a device, without the data set.
-
-    Weights, optimiser state and gradients, and all that the forward pass keeps for the
-    backward pass; counted from shapes, before anything is compiled.
-    """
-    state = jax.eval_shape(partial(initial_state, plan))
-    keys = jax.eval_shape(lambda: jax.random.key(0))
-    arrays = source_arrays(plan.recipe.task.train)
-    kept = jax.eval_shape(partial(_kept_for_backward, plan.recipe), state, keys, arrays)
-    more = 0
-    if plan.recurrence == "compiled kernel":
-        more = _handed_to_kernels(plan)
-    elif plan.newton.method == "full":
-        more = _jacobians(plan)
-    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + more
-
-
-def _jacobians(plan: Plan) -> int:
-    """Bytes of the matrices that Newton's iteration holds of the layer with the most: those of
-    all steps, and about as many again while products of them are formed."""
-    recipe, most = plan.recipe, 0
-    for unit in recipe.model(plan.params).units():
-        leaves = unit.layer.cell.init_state(unit.layer.params()).values()
-        size, number_bytes = sum(leaf.size for leaf in leaves), next(iter(leaves)).itemsize
-        most = max(most, size * size * number_bytes)
-    return 2 * recipe.task.num_steps * recipe.batch_size * most
-
-
-def _handed_to_kernels(plan: Plan) -> int:
-    """Bytes that go in and out of compiled kernels in the backward pass, whole sequences each:
-    the cotangent of a layer's outputs, if more than the last is read or the kernel is the one
-    of graphics processors, and the adjoints of its state where not norms alone."""
-    recipe = plan.recipe
-    decoder_steps, encoder_steps = recipe.task.target_steps, recipe.task.num_steps
-    model, total = recipe.model(plan.params), 0
-    fused = stacks(model)[0].structure.path.fused
-    for unit in model.units():
-        if not fused and unit.name in _read_at_the_end(model):
-            continue
-        steps = decoder_steps if unit.name.startswith("decoder") else encoder_steps
-        state = unit.layer.cell.init_state(unit.layer.params())
-        sequences = [unit.layer.cell.hidden, *(unit.layer.cell.probed if fused else ())]
-        total += steps * recipe.batch_size * sum(state[leaf].nbytes for leaf in sequences)
-    return total
-
-
-def _read_at_the_end(model: Model) -> set[str]:
-    """The units of which the last state alone is read."""
-    if isinstance(model, Transducer) or model.mode != "sequence_to_one" or model.pooling != "last":
-        return set()
-    directions = 2 if model.stack.structure.bidirectional else 1
-    return {unit.name for unit in model.units()[-directions:]}
-
-
-def data_bytes(plan: Plan) -> int:
-    """Bytes of the data sets, which every device holds once."""
-    task = plan.recipe.task
-    return sum(tree_bytes(source_arrays(part)) for part in (task.train, task.valid, task.test))
-
-
-def _kept_for_backward(recipe: Recipe, state: TrainState, key: Key, arrays: Tree) -> Any:
-    """The pullback of the loss: its leaves are what it keeps."""
-    source, size = recipe.task.train, recipe.batch_size
-    order = epoch_order(source, key, state.step, size)
-    if isinstance(source, Bucketed):  # the last bucket has the longest sequences
-        batch = bucket_batch(
-            source, len(source.buckets) - 1, arrays, order, jnp.zeros((), jnp.int32), size
-        )
-    else:
-        batch = training_batch(source, arrays, order, key, state.step, size)
-
-    def loss(params: Tree) -> Array:
-        return batch_loss(recipe, params, batch, state.carry, key, None)[0]
-
-    return jax.vjp(loss, state.params)[1]
