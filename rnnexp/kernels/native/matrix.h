@@ -26,46 +26,64 @@ class Buffer {
   T* begin_ = nullptr;
 };
 
-// Calls f(first, count) for rows in tiles of at most kRows, as equal as can be; the count is
+// Calls f(count), 1 to Most, as a constant of the call.
+template <int Most, class F>
+inline void call_with(int count, F&& f) {
+  if constexpr (Most > 1) {
+    if (count < Most) return call_with<Most - 1>(count, f);
+  }
+  f(std::integral_constant<int, Most>());
+}
+
+// Calls f(first, count) for rows in tiles of at most `Most`, as equal as can be; the count is
 // a constant of the call.
-template <class F>
+template <int Most = kRows, class F>
 inline void in_tiles(int rows, F&& f) {
-  int tiles = (rows + kRows - 1) / kRows;
+  const int tiles = (rows + Most - 1) / Most;
   for (int i = 0; i < tiles; ++i) {
-    int first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
-    switch (count) {
-      case 1: f(first, std::integral_constant<int, 1>()); break;
-      case 2: f(first, std::integral_constant<int, 2>()); break;
-#if defined(__AVX2__)
-      case 3: f(first, std::integral_constant<int, 3>()); break;
-#endif
-#if defined(__AVX512F__)
-      case 4: f(first, std::integral_constant<int, 4>()); break;
-      case 5: f(first, std::integral_constant<int, 5>()); break;
-      case 6: f(first, std::integral_constant<int, 6>()); break;
-#endif
-    }
+    const int first = rows * i / tiles;
+    call_with<Most>(rows * (i + 1) / tiles - first, [&](auto count) { f(first, count); });
   }
 }
 
 // acc[r][v] += sum over k of a[r * row + k * column] * b[k * stride + v * lanes], for k < depth and the
-// vectors in Mask. The sums, one number of each row, and one vector are all the registers that it needs.
+// vectors in Mask. The sums, and either one number of each row and one vector or the other way round, are
+// all the registers that it needs.
 template <int R, int Mask, class T>
 inline void multiply(Vec<T> (&acc)[R][kVectors], const T* a, int64_t row, int64_t column,
                      const T* b, int64_t stride, int64_t depth) {
   constexpr int n = Lanes<T>::n;
+  constexpr bool vectors_stay = __builtin_popcount(Mask) < R;
+  auto number = [&](int r, int64_t k) { return a[r * row + k * column] - Vec<T>{}; };
+  auto vector = [&](int v, int64_t k) {
+    Vec<T> w = load(b + k * stride + v * n);
+    in_register(w);
+    return w;
+  };
   for (int64_t k = 0; k < depth; ++k) {
-    Vec<T> s[R];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) s[r] = a[r * row + k * column] - Vec<T>{};
+    Vec<T> s[R], w[kVectors];
+    if constexpr (vectors_stay) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v)
-      if (Mask >> v & 1) {
-        Vec<T> vector = load(b + k * stride + v * n);
-        in_register(vector);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) acc[r][v] += vector * s[r];
+      for (int v = 0; v < kVectors; ++v)
+        if (Mask >> v & 1) w[v] = vector(v, k);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        s[r] = number(r, k);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v)
+          if (Mask >> v & 1) acc[r][v] += w[v] * s[r];
       }
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) s[r] = number(r, k);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v)
+        if (Mask >> v & 1) {
+          w[v] = vector(v, k);
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) acc[r][v] += w[v] * s[r];
+        }
+    }
   }
 }
 

@@ -10,6 +10,10 @@
 
 namespace rnnexp {
 
+// Rows of a tile: where one of the four vectors is always 0, more of them fit into the registers.
+template <class Cell>
+constexpr int kTile = Cell::has_hn ? kRows * kVectors / (kVectors - 1) : kRows;
+
 constexpr int kGathered = 128;  // rows, examples times steps, of one update of the gradient
 
 template <class T, class Cell>
@@ -82,7 +86,7 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
   for (int64_t t = 0; t < p.T; ++t) {
     block.gather(a.data(), t, h.data());
     for (int64_t panel = 0; panel < at.panels; ++panel)
-      in_tiles(block.rows, [&](int first, auto tile) {
+      in_tiles<kTile<Cell>>(block.rows, [&](int first, auto tile) {
         constexpr int R = decltype(tile)::value;
         Vec<T> acc[R][kVectors];
         pre_activations<R>(acc, a.data() + first * at.row, packed + panel * at.depth * at.width, at);
@@ -164,7 +168,7 @@ void add_weight_gradient(const Layout<T, Cell>& at, const T* a, const Panels<T>&
     constexpr int Mask = decltype(mask)::value;
     if constexpr (Mask != 0)
       for (int64_t panel = 0; panel < at.panels; ++panel)
-        in_tiles(static_cast<int>(end - first), [&](int k, auto tile) {
+        in_tiles<kTile<Cell>>(static_cast<int>(end - first), [&](int k, auto tile) {
           add_outer_products<decltype(tile)::value, Mask>(
               a + first + k, at.row, dz.at(panel, 0), at.width, rows,
               gradient + (panel * at.depth + first + k) * at.width);
