@@ -45,10 +45,20 @@ def start_driver(
     )  # fmt: skip
 
 
+def ended_output(process: subprocess.Popen[str], limit_s: float) -> tuple[str, bool]:
+    """What a process wrote, and whether it came to its end in time; if not, it is killed."""
+    try:
+        return process.communicate(timeout=limit_s)[0], True
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0], False
+
+
 def told(driver: subprocess.Popen[str]) -> dict[str, Any]:
     """The driver's last line; its log is shown by `pytest -rP`."""
-    output, _ = driver.communicate(timeout=120)
+    output, ended = ended_output(driver, 120)
     print(output)
+    assert ended, "the driver did not come to its end"
     content: dict[str, Any] = json.loads(output.splitlines()[-1])
     return content
 
@@ -174,7 +184,7 @@ def test_a_group_whose_worker_is_killed_goes_on_from_its_checkpoint(tmp_path: Pa
         until(lambda: not alive(worker))
         statuses = [run_status(path) for path in mine]
         print(f"killed the worker {worker} of group 0; its runs: {statuses}")
-        output, _ = driver.communicate(timeout=180)
+        output, _ = ended_output(driver, 180)
     print(output)
     assert driver.returncode == 0
     assert "killed" in statuses
@@ -183,7 +193,7 @@ def test_a_group_whose_worker_is_killed_goes_on_from_its_checkpoint(tmp_path: Pa
     assert any(time < killed for time in trained_steps(resumed).values())
     assert max(trained_steps(resumed).values()) > killed
     undisturbed = sweep(here)
-    output, _ = undisturbed.communicate(timeout=180)
+    output, _ = ended_output(undisturbed, 180)
     assert undisturbed.returncode == 0, output
     for run in plan:
         assert run_status(away / run.run) == "completed"
