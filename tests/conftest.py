@@ -7,6 +7,7 @@ once: all share a cache that lasts as long as the test run.
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 # Set before JAX is imported, and inherited by workers and by the processes of tests.
@@ -16,6 +17,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.03")
 # Most of the time goes into compiling programs that run for milliseconds.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
+    QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import jax
 import pytest

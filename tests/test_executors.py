@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from rnnexp.errors import UsageError
-from rnnexp.sweep.executors import Job
+from rnnexp.sweep.executors import Job, Outcome
 from rnnexp.sweep.executors.base import make_order
-from rnnexp.sweep.executors.process import Process, judge
+from rnnexp.sweep.executors.process import Process, judge, run_here
 from tests.counted_jobs import MODULE, alive, behave, numbers, run, start_driver, steps, until
 
 
@@ -184,3 +184,23 @@ def test_settings_that_cannot_be_used_are_named(
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(UsageError, match=rf"pip install 'rnnexp\[{extra}\]'"):
             run(tmp_path, 1, executor)
+
+
+def test_a_file_stops_the_try_that_is_under_way_and_no_later_one(tmp_path: Path) -> None:
+    behave(tmp_path, steps=10_000)
+    job = Job(tmp_path, 0)
+    job.stop_path.parent.mkdir()
+    job.stop_path.touch()  # left by an earlier try
+    outcomes: list[Outcome] = []
+    order = make_order(job, MODULE)
+    thread = threading.Thread(target=lambda: outcomes.append(run_here(order)))
+    thread.start()
+    until(lambda: len(steps(tmp_path, 0)) >= 20)
+    assert not job.stop_path.exists()
+    job.stop_path.touch()
+    thread.join(20)
+    (outcome,) = outcomes
+    assert (outcome.status, outcome.counts) == ("evicted", {"interrupted": 1})
+    made = len(steps(tmp_path, 0))
+    assert (tmp_path / "checkpoints-0").read_text().split() == [str(made)]
+    assert not job.stop_path.exists()

@@ -38,6 +38,11 @@ class Job:
         """Where the output of its processes goes, one after another."""
         return self.sweep_dir / "logs" / f"group-{self.group:05d}.log"
 
+    @property
+    def stop_path(self) -> Path:
+        """A file there asks whoever runs the job, on whatever machine, to stop it."""
+        return self.log_path.with_suffix(".stop")
+
 
 @dataclass(frozen=True)
 class Outcome:

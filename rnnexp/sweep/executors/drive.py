@@ -18,7 +18,8 @@ EVICTIONS = 100
 """How often a job is tried on another machine; that a machine goes is no fault of the job's."""
 LONGEST_PAUSE_S = 30.0
 REMIND_S = 10.0
-"""Seconds after which jobs that were asked to stop are asked again: Ray may lose the first."""
+"""Seconds after which jobs that were asked to stop are asked again: on their way to a machine
+they may have missed it."""
 FOLLOW_S = 1.0
 """Seconds between two looks into the groups' logs."""
 

@@ -99,21 +99,28 @@ class Process:
 
 
 def run_here(order: Order, host: str = "") -> Outcome:
-    """Carry out an order to its end; KeyboardInterrupt or SystemExit ask it to stop.
+    """Carry out an order to its end; KeyboardInterrupt, SystemExit, or a file at the job's
+    `stop_path`, which is then removed, ask it to stop.
 
     `host` is how this machine is called, if not by its name.
     """
+    stop = order.job.stop_path
+    stop.unlink(missing_ok=True)  # it was meant for an earlier try
     process = Process(order, host=host)
     try:
         while True:
             try:
                 while (outcome := process.poll()) is None:
+                    if stop.exists():
+                        stop.unlink(missing_ok=True)
+                        process.terminate()
                     time.sleep(POLL_S)
                 return outcome
             except (KeyboardInterrupt, SystemExit):
                 process.terminate()
     finally:
         process.kill()
+        stop.unlink(missing_ok=True)
 
 
 def judge(code: int, last_line: str) -> Outcome:

@@ -106,7 +106,8 @@ def run_on_node(order: Order) -> Outcome:
 
 
 class Ray:
-    """The tasks that this driver has sent to its cluster; a handle is a task's reference."""
+    """The tasks that this driver has sent to its cluster, with their jobs; a handle is a task's
+    reference."""
 
     room = None
 
@@ -116,7 +117,7 @@ class Ray:
         # Tries are counted by `drive`, which also says why: Ray is not to repeat any itself.
         self.remote = ray.remote(max_retries=0, retry_exceptions=False)(run_on_node)
         self.module = module
-        self.references: set[Any] = set()
+        self.jobs: dict[Any, Job] = {}
 
     def start(self, jobs: Sequence[Job]) -> list[Any]:
         """One task a job; the cluster's scheduler has them wait for what they ask for."""
@@ -130,7 +131,7 @@ class Ray:
             ).remote(make_order(job, self.module))
             for job in jobs
         ]
-        self.references.update(started)
+        self.jobs.update(zip(started, jobs, strict=True))
         return started
 
     def poll(self, handles: Collection[Any]) -> Iterator[tuple[Any, Outcome]]:
@@ -143,21 +144,27 @@ class Ray:
         ray.wait(list(handles), num_returns=1, timeout=POLL_S)
         ended, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0)
         for reference in ended:
-            self.references.remove(reference)
+            del self.jobs[reference]
             yield reference, outcome_of(reference)
 
     def stop(self, handles: Collection[Any]) -> None:
-        """Cancel each; `run_here` sees a KeyboardInterrupt and passes SIGTERM on."""
+        """Cancel each; `run_here` sees a KeyboardInterrupt, or else a file, and passes SIGTERM on.
+
+        Ray raises that interrupt once, and where the task has only just begun it can be lost.
+        """
         import ray
 
         for reference in handles:
+            stop = self.jobs[reference].stop_path
+            stop.parent.mkdir(parents=True, exist_ok=True)
+            stop.touch()
             ray.cancel(reference, force=False)
 
     def close(self) -> None:
         """Kill the processes of tasks that are left."""
         import ray
 
-        for reference in self.references:
+        for reference in self.jobs:
             ray.cancel(reference, force=True)
 
 
