@@ -79,9 +79,11 @@ def _handed_back(sequences: Sequences, batch_size: int, path: Path) -> int:
 
 
 def _segment(unit: Unit, steps: int, batch_size: int, path: Path) -> int:
-    """What the steps of a segment keep while they are computed again."""
+    """What the steps of a segment keep while they are computed again; 0 if there is but one."""
+    if path.remat_steps >= steps:
+        return 0
     cell, params = unit.layer.cell, unit.layer.params()
-    length = segment_length(steps, min(path.remat_steps, steps))
+    length = segment_length(steps, path.remat_steps)
     x_TxBxI = jax.ShapeDtypeStruct(
         (length, batch_size, cell.input_size), next(iter(params.values())).dtype
     )
