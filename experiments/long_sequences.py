@@ -29,7 +29,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.bench.ours import configure, training_loop
+from rnnexp.bench.ours import Run, configure, training_loop
 from rnnexp.bench.workloads import WORKLOADS, Workload, draw, find_workloads
 from rnnexp.programs import initial_state
 from rnnexp.recipe import start_states
@@ -50,18 +50,21 @@ LENGTHS = (784, 1568, 3136, 7840)
 MIB = 2.0**20
 
 
+def in_turn(timed: Sequence[Callable[[], float]], rounds: int) -> list[list[float]]:
+    """What each of them says in every round; a round before, which warms up, is left out."""
+    return [[one() for one in timed] for _ in range(rounds + 1)][1:]
+
+
 def print_times(cell: str, rounds: int, seconds: float) -> None:
     """The table of times by length."""
     works = [Workload(f"T{steps}", "", steps, 64, 1, 128) for steps in LENGTHS]
-    runs = [training_loop(work, cell) for work in works]
-    times: list[list[float]] = []
-    for number in range(rounds + 1):
-        row = []
-        for run in runs:
-            steps, spent = run(seconds)
-            row.append(1e3 * spent / steps)
-        if number > 0:  # the first warms up
-            times.append(row)
+    loops = [training_loop(work, cell) for work in works]
+
+    def milliseconds(loop: Run) -> float:
+        steps, spent = loop(seconds)
+        return 1e3 * spent / steps
+
+    times = in_turn([partial(milliseconds, loop) for loop in loops], rounds)
     print(f"\n{cell}: {'T':>8}{'ms a step':>12}{'us a time step':>16}{'times the first':>17}")
     for place, work in enumerate(works):
         middle = statistics.median(row[place] for row in times)
@@ -81,20 +84,19 @@ def print_price(cell: str, rounds: int) -> None:
         for remat_steps in (0, root, root // 2):
             label = f"{name}, remat_steps={remat_steps}" if remat_steps else name
             ways[label] = {"model.kernel": kernel, "model.remat_steps": remat_steps}
-    steps = {label: compiled_step(work, cell, changes).run for label, changes in ways.items()}
-    rows: list[list[float]] = []
-    for _ in range(rounds + 1):
-        row = []
-        for step in steps.values():
-            began = time.perf_counter()
-            jax.block_until_ready(step())
-            row.append(time.perf_counter() - began)
-        rows.append(row)
+
+    def milliseconds(step: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        jax.block_until_ready(step())
+        return 1e3 * (time.perf_counter() - began)
+
+    steps = [compiled_step(work, cell, changes).run for changes in ways.values()]
+    times = in_turn([partial(milliseconds, step) for step in steps], rounds)
     print(f"\n{cell} at W1: ms a step, times {next(iter(ways))}")
     for place, label in enumerate(ways):
-        middle = statistics.median(row[place] for row in rows[1:])
-        ratio = statistics.median(row[place] / row[0] for row in rows[1:])
-        print(f"{label:28}{1e3 * middle:10.1f}{ratio:8.2f}", flush=True)
+        middle = statistics.median(row[place] for row in times)
+        ratio = statistics.median(row[place] / row[0] for row in times)
+        print(f"{label:28}{middle:10.1f}{ratio:8.2f}", flush=True)
 
 
 def print_memory(works: list[Workload], cell: str) -> None:

@@ -154,11 +154,15 @@ def test_buckets_and_sequences_without_a_second_step() -> None:
     ("name", "changes", "words"),
     [
         ("adding/gru", {"model__newton": "half"}, "config.model.newton"),
-        ("adding/gru", {"model__zoneout": 0.1}, "config.model.zoneout needs them"),
-        ("adding/gru", {"model__cut_steps": 4}, "config.model.cut_steps needs them"),
+        ("adding/gru", {"model__zoneout": 0.1}, "config.model.zoneout needs them one after"),
+        ("adding/gru", {"model__cut_steps": 4}, "config.model.cut_steps needs them one after"),
         ("adding/gru", {"model__remat_steps": 4}, "config.model.remat_steps needs"),
         ("adding/gru", {"model__recurrent_dropout": 0.1}, "config.model.recurrent_dropout needs"),
-        ("adding/gru", {"clip__adjoint_limit": 1.0}, "config.clip.adjoint_limit needs them"),
+        (
+            "adding/gru",
+            {"clip__adjoint_limit": 1.0},
+            "config.clip.adjoint_limit needs them one after",
+        ),
         ("adding/gru", {"model__kernel": "compiled"}, "config.model.kernel='compiled' are two"),
         ("adding/min_gru", {"model__associative": True}, "config.model.associative are two ways"),
         ("mackey_glass/narx", {}, "shows narx the true outputs"),

@@ -50,8 +50,9 @@ def _of_the_time_axis(plan: Plan) -> int:
     sequences = _sequences(plan.recipe, model)
     total = 0
     if path.kernel or path.remat_steps:
-        read = [(unit, steps) for unit, steps in sequences if unit.name not in _last_alone(model)]
-        total += _handed_back(sequences if path.fused else read, size, path)
+        spared = set() if path.fused else _last_alone(model)
+        read = [(unit, steps) for unit, steps in sequences if unit.name not in spared]
+        total += _handed_back(read, size, path)
     if path.remat_steps:
         total += max(_segment(unit, steps, size, path) for unit, steps in sequences)
     if path.newton == "full":
