@@ -18,6 +18,7 @@ LAYERS = [
         "padding",
         "processor",
         "memory",
+        "lapack",
     ],
     ["cells", "data", "kernels", "tasks"],
     ["newton", "parallel", "remat", "unroll", "models"],

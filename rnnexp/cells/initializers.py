@@ -4,17 +4,29 @@ Frameworks draw "the same" cell differently (one orthogonal matrix split over al
 gates is not orthogonal for any of them), so the draws here are per gate and named.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
+from rnnexp.lapack import alone
 from rnnexp.types import Array, Key
 
-orthogonal = jax.nn.initializers.orthogonal()
 glorot_uniform = jax.nn.initializers.glorot_uniform()
 
 
+def orthogonal(key: Key, shape: tuple[int, int]) -> Array:
+    """Orthonormal columns, or rows where there are fewer, uniformly from all such matrices."""
+    draw = jax.nn.initializers.orthogonal()
+    return alone(lambda key: draw(key, shape))(key)
+
+
 def per_gate(
-    initializer: jax.nn.initializers.Initializer, key: Key, rows: int, columns: int, gates: int
+    initializer: Callable[[Key, tuple[int, int]], Array],
+    key: Key,
+    rows: int,
+    columns: int,
+    gates: int,
 ) -> Array:
     """A (rows, gates * columns) kernel whose blocks are drawn independently, one a gate."""
     drawn = jax.vmap(lambda k: initializer(k, (rows, columns)))(jax.random.split(key, gates))

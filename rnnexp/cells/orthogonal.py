@@ -23,6 +23,7 @@ import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import require_choice
+from rnnexp.lapack import expm
 from rnnexp.types import Array, Key, Params, State
 
 STARTS = ("cayley", "henaff")
@@ -76,7 +77,7 @@ def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> C
         }
 
     def prepare(params: Params) -> Params:
-        return {**params, "w_h": jax.scipy.linalg.expm(skew_symmetric(params["a"], H)).T}
+        return {**params, "w_h": expm(skew_symmetric(params["a"], H)).T}
 
     def init_state(params: Params) -> State:
         return {"h": jnp.zeros_like(params["b"])}

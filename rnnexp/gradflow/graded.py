@@ -31,6 +31,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.lapack import qr
 from rnnexp.types import Array
 
 ZERO = -(1 << 28)
@@ -111,7 +112,7 @@ def _graded_qr(matrix: Array, exponents: Array) -> tuple[Array, Array, Array]:
     weight = exponents.astype(matrix.dtype) + jnp.log2(jnp.where(size > 0, size, 1.0))
     column_rank, columns = _order(jnp.where(size > 0, weight, -jnp.inf))
     row_rank, rows = _order(jnp.max(jnp.abs(matrix), axis=1))
-    basis, triangle = jnp.linalg.qr(matrix[rows][:, columns])
+    basis, triangle = qr(matrix[rows][:, columns])
     scaled, scales = _scaled_rows(triangle, exponents[columns])
     return basis[row_rank], scales, scaled[:, column_rank]
 

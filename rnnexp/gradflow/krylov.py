@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.errors import UsageError
+from rnnexp.lapack import svd
 from rnnexp.trees import stable_norm
 from rnnexp.types import Array, Key
 
@@ -78,7 +79,7 @@ def golub_kahan(
     largest = jnp.maximum(jnp.max(alphas), jnp.max(betas))
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
     bidiagonal = jnp.diag(alphas / scale) + jnp.diag(betas[:-1] / scale, 1)
-    left, values, _ = jnp.linalg.svd(bidiagonal)
+    left, values, _ = svd(bidiagonal)
     residuals = betas[-1] * jnp.abs(left[-1])
     rounding = ROUNDING * float(jnp.finfo(float_type).eps) * max(rows, size) ** 0.5
     values, errors = values * scale, residuals + rounding * values[0] * scale

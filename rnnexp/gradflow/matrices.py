@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
+from rnnexp.lapack import svd
 from rnnexp.types import Array, Key, Params, State
 
 KERNELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -100,8 +101,8 @@ def spectral_norm(matrix: Array) -> Array:
     """
     require_square(matrix)
     finite = jnp.all(jnp.isfinite(matrix))
-    norm: Array = jnp.linalg.norm(jnp.where(finite, matrix, 0.0), ord=2)
-    return jnp.where(finite, norm, jnp.nan)
+    values = svd(jnp.where(finite, matrix, 0.0))[1]
+    return jnp.where(finite, values[0], jnp.nan)
 
 
 def require_square(matrix: Array) -> None:

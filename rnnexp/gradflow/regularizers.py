@@ -22,6 +22,8 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.tangent import orthonormalise
+from rnnexp.lapack import qr
 from rnnexp.trees import stable_norm
 from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Watched
@@ -130,8 +132,8 @@ def driven_exponents(
             return ravel_pytree(cell.transition(prepared, unravel(flat_S), x_I))[0]
 
         push = jax.linearize(transition, flat)[1]
-        basis, triangle = jnp.linalg.qr(jax.vmap(push, 1, 1)(basis_SxK))
-        return basis, jnp.log(jnp.abs(jnp.diagonal(triangle)))
+        basis = orthonormalise(jax.vmap(push, 1)(basis_SxK))
+        return basis.rows_KxS.T, basis.growth_K
 
     def body(
         carry: tuple[Array, Array], row: tuple[State, Array, Array]
@@ -184,7 +186,7 @@ def directions(start: State, count: int) -> Array:
     moves = {name: jnp.full_like(leaf, leaf.ndim > 0) for name, leaf in one.items()}
     moves_S = ravel_pytree(moves)[0]
     normal = jax.random.normal(jax.random.key(0), (moves_S.shape[0], count), moves_S.dtype)
-    return jnp.linalg.qr(normal * moves_S[:, None])[0]
+    return qr(normal * moves_S[:, None])[0]
 
 
 def _valid(terms_TxB: Array, lengths_B: Array | None) -> Array:

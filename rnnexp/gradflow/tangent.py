@@ -130,10 +130,11 @@ def orthonormalise(vectors_KxS: Array) -> Basis:
     count, size = vectors_KxS.shape
     unit = float(jnp.finfo(vectors_KxS.dtype).eps)
     # Lengths are sums of squares, which leave float32's range at 1e-19: largest entry first.
-    scale_K = jnp.max(jnp.abs(vectors_KxS), axis=1)
+    # (The result does not depend on that entry, and what is lost has no gradient.)
+    scale_K = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors_KxS), axis=1))
     scale_K = jnp.where(scale_K == 0, 1.0, scale_K)
     scaled_KxS = vectors_KxS / scale_K[:, None]
-    length_K = jnp.sqrt(jnp.sum(scaled_KxS**2, axis=1))
+    length_K = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(scaled_KxS) ** 2, axis=1))
 
     def add_row(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         basis_KxS, inverse_KxK, growth_K = carry
@@ -141,11 +142,12 @@ def orthonormalise(vectors_KxS: Array) -> Basis:
         rest_S = scaled_KxS[k] - first_K @ basis_KxS
         second_K = basis_KxS @ rest_S
         rest_S = rest_S - second_K @ basis_KxS
-        left = jnp.sqrt(jnp.sum(rest_S**2))
-        gone = left <= unit**1.5 * length_K[k]
-        left = jnp.where(gone, 1.0, left)
+        square = jnp.sum(rest_S**2)
+        gone = square <= unit**3 * length_K[k] ** 2
+        left = jnp.sqrt(jnp.where(gone, 1.0, square))  # not the root of 0, which has no slope
         basis_KxS = basis_KxS.at[k].set(jnp.where(gone, 0.0, rest_S / left))
-        inverse_K = (-(first_K + second_K) @ inverse_KxK).at[k].set(1.0) / left
+        shares_K, length = jax.lax.stop_gradient((first_K + second_K, left))
+        inverse_K = (-shares_K @ inverse_KxK).at[k].set(1.0) / length
         growth = jnp.where(gone, -jnp.inf, jnp.log(left))
         return basis_KxS, inverse_KxK.at[k].set(inverse_K), growth_K.at[k].set(growth)
 
