@@ -1,0 +1,43 @@
+"""The scripts that measure still run, small. (Those that only train are not among them.)"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data_files import DATA, data_or_skip
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "cold_start": (["--starts", "1"], ["first", "cold", "warm", "kept", "list"]),
+    "gpu_kernels": (["--works", "W4"], ["small checks"]),
+    "gradient_flow": (["--steps", "20"], ["trained", "drawn", "written"]),
+    "laboratory_cost": (["--rounds", "1"], ["over training without"]),
+    "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
+    "recording_cost": (["--rounds", "1"], ["compile time at T=10,000"]),
+    "sweep_speed": (
+        ["--runs", "1", "--in-turn", "1"],
+        ["processes / sweep", "lane in turn / sweep"],
+    ),
+    "time_parallel": (["--rounds", "1", "--steps", "64"], ["exponent", "associative"]),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_experiment_runs(name: str, root: Path, tmp_path: Path) -> None:
+    arguments, expected = SMALL[name]
+    surroundings = os.environ | {"TMPDIR": str(tmp_path)}
+    if name in ("cold_start", "gradient_flow"):
+        surroundings["RNNEXP_DATA"] = str(data_or_skip(DATA["mnist"]))
+    if name == "gradient_flow":
+        arguments = [*arguments, "--runs-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", root / "experiments" / f"{name}.py", *arguments],
+        capture_output=True, text=True, cwd=root, env=surroundings,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for words in expected:
+        assert words in done.stdout, done.stdout
