@@ -102,7 +102,7 @@ def flossing(
 ) -> Array:
     """The mean square of the leading Lyapunov exponents, (nats per step)^2, over the batch.
 
-    The derivative goes through the Jacobians, the QR decompositions and the states that
+    The derivative goes through the Jacobians, the orthonormalisations and the states that
     they are taken at, hence through all parameters that those depend on.
     """
     return jnp.mean(jnp.square(driven_exponents(cell, params, watched, lengths_B, exponents)))
