@@ -4,6 +4,7 @@ Programs that several tests compile, most of them in processes of their own, are
 once: all share a cache that lasts as long as the test run.
 """
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,14 @@ def x64() -> Iterator[None]:
     """Run the test in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def cut_short() -> Iterator[None]:
+    """For tests that kill zarr's writes, and ignore that it has not awaited its coroutines: they
+    are collected here, not in the middle of another test, which would fail."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,7 @@ def test_a_resumed_store_is_the_same(tmp_path: Path, whole: Any, resume_at: int)
     xarray.testing.assert_identical(read(tmp_path / "g.zarr"), whole)
 
 
+@pytest.mark.usefixtures("cut_short")
 @pytest.mark.filterwarnings(
     "ignore:.*never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )

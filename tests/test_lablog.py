@@ -133,6 +133,7 @@ def test_truncated_for_a_run_that_resumes(path: Path) -> None:
     LaboratoryLog(path.with_name("nowhere.zarr")).truncate(10)
 
 
+@pytest.mark.usefixtures("cut_short")
 @pytest.mark.filterwarnings(
     "ignore:.*never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
