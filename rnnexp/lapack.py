@@ -7,6 +7,7 @@ ever. One matrix is not divided. Accelerators get their batches.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -23,6 +24,7 @@ def alone(function: Callable[P, R]) -> Callable[P, R]:
     """A function of arrays that `vmap` on a processor calls in turn, and that has no gradient."""
     in_turn: Callable[..., Any] = sequential_vmap(function)
 
+    @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         chosen = in_turn if jax.default_backend() == "cpu" else function
         result: R = chosen(*args, **kwargs)
