@@ -38,7 +38,6 @@ def test_a_disk_that_fills_up_in_mid_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert_same_runs(result.path, undisturbed, CONFIG)
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_really_full(root: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

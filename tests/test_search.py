@@ -85,7 +85,6 @@ def test_runs_that_exist_are_not_made_again(undisturbed: tuple[Path, Found]) -> 
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
-@pytest.mark.slow
 def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
     undisturbed: tuple[Path, Found],
     tmp_path: Path,

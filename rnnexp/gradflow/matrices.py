@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.errors import UsageError
-from rnnexp.lapack import svd
+from rnnexp.lapack import largest_singular_value
 from rnnexp.types import Array, Key, Params, State
 
 KERNELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -101,8 +101,8 @@ def spectral_norm(matrix: Array) -> Array:
     """
     require_square(matrix)
     finite = jnp.all(jnp.isfinite(matrix))
-    values = svd(jnp.where(finite, matrix, 0.0))[1]
-    return jnp.where(finite, values[0], jnp.nan)
+    norm: Array = largest_singular_value(jnp.where(finite, matrix, 0.0))
+    return jnp.where(finite, norm, jnp.nan)
 
 
 def require_square(matrix: Array) -> None:
