@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnexp import experiment, finish, load_run, run
 from rnnexp.cells import CELLS
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.load import Run
 
 TASKS: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -35,8 +35,8 @@ from rnnexp.bench.gpu_errors import KINDS, errors
 from rnnexp.bench.gpu_times import KERNELS, contenders, in_jax, laid_out, ours, timed
 from rnnexp.bench.workloads import WORKLOADS, Workload, find_workloads
 from rnnexp.cells import CELLS
+from rnnexp.core.types import Array, Params
 from rnnexp.kernels.fused.layout import PRECISIONS, layout, too_wide
-from rnnexp.types import Array, Params
 from rnnexp.unroll import Path as How
 from rnnexp.unroll import unroll
 

@@ -25,9 +25,9 @@ import jax.numpy as jnp
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.lyapunov import lyapunov_spectrum
 from rnnexp.kernels import build
-from rnnexp.types import Array, Params
 from rnnexp.unroll import Path, unroll
 
 BATCH, INPUTS, HIDDEN = 8, 4, 64

@@ -11,14 +11,14 @@ from ml_collections import ConfigDict
 
 from rnnexp.checkpoint import read_checkpoints
 from rnnexp.config import finish, from_saved
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Tree
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.laboratory import RECORDED, Examiner, settings_of
 from rnnexp.overrides import override
 from rnnexp.programs import initial_state
 from rnnexp.registry import Plan, make_plan
 from rnnexp.runlog import read_json
-from rnnexp.types import Tree
 
 if TYPE_CHECKING:
     import xarray

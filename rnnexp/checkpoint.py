@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from rnnexp.errors import RunError, first_line
-from rnnexp.trees import named_leaves
-from rnnexp.types import Tree
+from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.tree import named_leaves
+from rnnexp.core.types import Tree
 
 log = logging.getLogger("rnnexp")
 T = TypeVar("T")

@@ -26,8 +26,8 @@ from rnnexp.commands.runs import (
     sample_command,
 )
 from rnnexp.commands.sweep import sweep_command
-from rnnexp.errors import RunError, UsageError
-from rnnexp.modules import load_module
+from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.load_module import load_module
 
 LISTS = ("experiments", "cells", "tasks", "runs")
 COMMANDS = (

@@ -14,6 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
+from rnnexp.core.errors import UsageError, unknown
 from rnnexp.defaults import (
     NOT_NEGATIVE,
     POSITIVE,
@@ -21,7 +22,6 @@ from rnnexp.defaults import (
     model_defaults,
     regularizer_defaults,
 )
-from rnnexp.errors import UsageError, unknown
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 
 from rnnexp import processes
-from rnnexp.errors import RunError, first_line
+from rnnexp.core.errors import RunError, first_line
 from rnnexp.flight.recorder import Recorder
 from rnnexp.journal import Journal
 from rnnexp.outcome import Result

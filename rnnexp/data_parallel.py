@@ -21,12 +21,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import flat
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.models.noise import BATCH_AXIS
 from rnnexp.sharding import STATE, WHOLE, make_mesh
 from rnnexp.tasks.base import Score
-from rnnexp.trees import flat
-from rnnexp.types import Array, Batch, Tree
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.data_parallel import add_up, divide_evaluation, own_batches, own_examples
 from rnnexp.models.decode import greedy
 from rnnexp.models.transduction import Transducer
@@ -17,7 +18,6 @@ from rnnexp.tasks.batches import (
     stream_windows,
 )
 from rnnexp.tasks.transduction import exact_match
-from rnnexp.types import Array, Batch, Key, State, Tree
 
 Sums = dict[str, tuple[Array, Array]]
 """Totals and counts by the name of the score."""

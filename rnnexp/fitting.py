@@ -6,7 +6,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.config import flat
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.models.structure import Structure
 from rnnexp.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task

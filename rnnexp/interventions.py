@@ -8,7 +8,7 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import Regularizers, tangent_size
 from rnnexp.models.structure import Structure

@@ -16,6 +16,8 @@ import numpy as np
 
 from rnnexp import environment, processes
 from rnnexp.checkpoint import Progress
+from rnnexp.core.tree import tree_size
+from rnnexp.core.types import Tree
 from rnnexp.flight import store
 from rnnexp.flight.window import Flight
 from rnnexp.lablog import LaboratoryLog
@@ -27,8 +29,6 @@ from rnnexp.recipe import TrainState
 from rnnexp.records import Records
 from rnnexp.registry import Plan
 from rnnexp.runlog import RunLog, read_json
-from rnnexp.trees import tree_size
-from rnnexp.types import Tree
 from rnnexp.verdict import divergence_verdict
 
 log = logging.getLogger("rnnexp")

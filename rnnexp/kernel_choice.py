@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.fitting import SINGLE_STEPS, first_set
 from rnnexp.kernels import build
 from rnnexp.kernels.fused.layout import PRECISIONS

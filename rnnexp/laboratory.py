@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.errors import RunError, first_line
+from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.types import Array, Batch, Key, Tree
 from rnnexp.gradflow.laboratory import measure_function, prepare
 from rnnexp.gradflow.laboratory_data import model_dataset
 from rnnexp.gradflow.laboratory_figures import Wanted
@@ -28,7 +29,6 @@ from rnnexp.tasks.batches import (
     stream_batch,
     stream_keys,
 )
-from rnnexp.types import Array, Batch, Key, Tree
 
 if TYPE_CHECKING:
     import xarray

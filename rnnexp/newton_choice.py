@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import FrozenConfigDict
 
+from rnnexp.core.types import Batch, Key, Tree
 from rnnexp.gradflow.laboratory_figures import step_by_step
 from rnnexp.gradflow.laboratory_settings import (
     Laboratory,
@@ -31,7 +32,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.types import Batch, Key, Tree
 
 EXAMPLES = 8  # trajectories for the exponents, the longest of the first batch
 log = logging.getLogger("rnnexp")

@@ -8,6 +8,7 @@ recorded as loss and profile is the task's, always, and the gradient is that of 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.data_parallel import add_up, mean_shares
 from rnnexp.gradflow.adjoint_limit import limited, whole_recorder
 from rnnexp.gradflow.adjoints import (
@@ -23,7 +24,6 @@ from rnnexp.newton.solve import Effort
 from rnnexp.optim import Hyper
 from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
 from rnnexp.recipe import Recipe, apply_model
-from rnnexp.types import Array, Batch, Key, State, Tree
 from rnnexp.unroll import Probe, Watched
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]

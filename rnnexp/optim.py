@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnexp.errors import UsageError, unknown
-from rnnexp.trees import stable_norm, tree_norm
-from rnnexp.types import Array, Tree
+from rnnexp.core.errors import UsageError, unknown
+from rnnexp.core.tree import stable_norm, tree_norm
+from rnnexp.core.types import Array, Tree
 
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")

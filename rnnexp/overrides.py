@@ -9,8 +9,8 @@ from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from rnnexp.config import experiment, finish, flat, require_known, settle_durations
-from rnnexp.errors import UsageError
-from rnnexp.modules import load_module
+from rnnexp.core.errors import UsageError
+from rnnexp.core.load_module import load_module
 
 
 def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> FrozenConfigDict:

@@ -3,10 +3,10 @@
 import jax
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import hold_ends, last_valid
+from rnnexp.core.types import Array, Params, State
 from rnnexp.newton.solve import Effort, newton_states
-from rnnexp.padding import hold_ends, last_valid
-from rnnexp.types import Array, Params, State
 
 
 def run_parallel(

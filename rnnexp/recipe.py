@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow.regularizers import Regularizers
 from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.optim import Hyper, optimizer
 from rnnexp.tasks.base import Stream, Task
-from rnnexp.types import Array, Batch, Key, State, Tree
 from rnnexp.unroll import Probe
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnexp.trees import flat
-from rnnexp.types import Array, Tree
+from rnnexp.core.tree import flat
+from rnnexp.core.types import Array, Tree
 
 
 class Records(NamedTuple):

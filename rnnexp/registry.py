@@ -14,7 +14,8 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config import duration_steps, flat, options
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Key, Tree
 from rnnexp.fitting import require_fit
 from rnnexp.gradflow.divergence import Order
 from rnnexp.gradflow.rows import stacks
@@ -31,7 +32,6 @@ from rnnexp.sharding import require_devices
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
-from rnnexp.types import Key, Tree
 from rnnexp.unroll import Path as Path_
 
 cell: Callable[..., Any] = CELLS.register

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.types import Array, State, Tree
+from rnnexp.core.types import Array, State, Tree
 
 Run = Callable[[State, Tree], tuple[State, Tree]]
 """`(state, rows) -> (state, outputs)` for any number of steps; rows and outputs have a leading

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rnnexp.errors import UsageError
-from rnnexp.files import replace_text, to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text, to_json
 
 STATUSES = ("running", "completed", "diverged", "pruned", "interrupted", "failed")
 ENDED = ("completed", "diverged", "pruned")

@@ -6,8 +6,8 @@ from pathlib import Path
 from ml_collections import FrozenConfigDict
 
 from rnnexp import processes
+from rnnexp.core.errors import RunError, first_line
 from rnnexp.crew import FAILURES, Crew
-from rnnexp.errors import RunError, first_line
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
 from rnnexp.programs import Programs

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnexp.checkpoint import Checkpoints
 from rnnexp.config import from_saved
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel

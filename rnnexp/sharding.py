@@ -16,10 +16,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Tree
 from rnnexp.models.noise import BATCH_AXIS
 from rnnexp.recipe import TrainState
-from rnnexp.types import Array, Tree
 
 WHOLE: Any = P()
 DIVIDED: Any = P(BATCH_AXIS)

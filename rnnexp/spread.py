@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rnnexp.core.types import Array, Tree
 from rnnexp.evaluate import Evaluate
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState
@@ -23,7 +24,6 @@ from rnnexp.records import Rows
 from rnnexp.step import Lane
 from rnnexp.tasks.batches import Keys, Order, current_orders
 from rnnexp.train import Chunk, active, chunk_function, parts_of, take_until
-from rnnexp.types import Array, Tree
 
 AXIS = "lanes"
 

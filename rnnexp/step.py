@@ -9,6 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.tree import leaf_norms, tree_norms
+from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.data_parallel import own_examples
 from rnnexp.gradflow.profile import decay_scalars, stack_profiles
 from rnnexp.objective import backward
@@ -23,8 +25,6 @@ from rnnexp.tasks.batches import (
     epoch_length,
     training_batch,
 )
-from rnnexp.trees import leaf_norms, tree_norms
-from rnnexp.types import Array, Batch, Key, State, Tree
 
 
 class Gradient(NamedTuple):

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import hold, last_valid
+from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.kernels.recurrence import recurrence
 from rnnexp.newton.solve import Effort
-from rnnexp.padding import hold, last_valid
 from rnnexp.parallel import run_parallel
 from rnnexp.remat import Run, in_segments
-from rnnexp.types import Array, Params, State, Tree
 
 
 class Probe(NamedTuple):

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.gradflow.rows import Losses, Model, apply, spans
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Batch, State
 from tests.variants import build
 
 T, U, I, H, O = 7, 4, 3, 5, 3  # noqa: E741

@@ -11,11 +11,11 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.commands.divergence import divergence_command
 from rnnexp.config import experiment, finish
+from rnnexp.core.tree import named_leaves
 from rnnexp.flight import store
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.registry import make_plan
 from rnnexp.runner import CHUNK_STEPS, run
-from rnnexp.trees import named_leaves
 
 KEYS: dict[str, Any] = {
     "task.length_steps": 12,

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.lag_gradients import LagGradients, lag_gradients
 from rnnexp.gradflow.rows import Model
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Batch, Tree
 from tests.variants import build
 
 T, U, B, I, H, O = 4, 3, 3, 2, 4, 3  # noqa: E741

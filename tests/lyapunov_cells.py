@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.rnn import rnn
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
-from rnnexp.types import Array, Params
 from tests.variants import build
 
 KEY = jax.random.key(5)

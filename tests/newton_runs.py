@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import perturb, probes, tap
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Path, Unrolled, initial_state, unroll
 
 SCAN, FULL, DIAGONAL = Path(), Path(newton="full"), Path(newton="diagonal")

@@ -23,6 +23,7 @@ import numpy as np
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
+from rnnexp.core.tree import named_leaves
 from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.gradflow import adjoints
 from rnnexp.outcome import run_path
@@ -35,7 +36,6 @@ from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import Keys, no_order, stream_keys
 from rnnexp.tasks.music import music_task
-from rnnexp.trees import named_leaves
 from tests.small_run import assert_same_runs
 from tests.test_resume import StopAt
 

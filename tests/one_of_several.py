@@ -13,7 +13,7 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
-from rnnexp.errors import RunError, UsageError
+from rnnexp.core.errors import RunError, UsageError
 from rnnexp.runner import run
 from rnnexp.sharding import join
 from tests.small_run import small_config

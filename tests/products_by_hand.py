@@ -9,8 +9,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.jacobians import step_jacobians
-from rnnexp.types import Array, Params
 from tests.variants import build
 
 T, B, I, H = 8, 2, 3, 4  # noqa: E741

@@ -8,10 +8,10 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.checkpoint import Checkpoints
 from rnnexp.config import experiment, finish
+from rnnexp.core.tree import named_leaves
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan
 from rnnexp.report.load import load_run
-from rnnexp.trees import named_leaves
 
 
 def small_config(**changes: Any) -> FrozenConfigDict:

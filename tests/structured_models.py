@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.types import Array
 from tests.variants import build
 
 T, B, I, H, O = 7, 3, 4, 5, 2  # noqa: E741

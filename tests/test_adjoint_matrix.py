@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnexp.core.types import Array
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
 from rnnexp.gradflow.adjoints import perturb, probes
 from rnnexp.gradflow.rows import apply
-from rnnexp.types import Array
 from rnnexp.unroll import Path
 from tests.adjoint_models import (
     O,

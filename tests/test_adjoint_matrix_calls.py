@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch
 from rnnexp.gradflow.adjoint_matrix import (
     adjoint_matrix,
     adjoint_tensor,
@@ -16,7 +17,6 @@ from rnnexp.gradflow.adjoint_matrix import (
     matrix_bytes,
     matrix_dataset,
 )
-from rnnexp.types import Batch
 from tests.adjoint_models import I, T, U, losses, one_example, sequence_model
 
 

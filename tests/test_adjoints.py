@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.rnn import rnn
+from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.gradflow.adjoints import (
     mean_norms,
     perturb,
@@ -25,7 +26,6 @@ from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, traj
 from rnnexp.gradflow.profile import fit_decay
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.types import Array, Params, State, Tree
 from rnnexp.unroll import Probe, unroll
 from tests.variants import VARIANTS, build, variant_id
 

@@ -15,7 +15,7 @@ from rnnexp.analysis import analyze_run, summary
 from rnnexp.checkpoint import stored_steps
 from rnnexp.cli import main
 from rnnexp.config import experiment, finish
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.outcome import Observer, run_path
 from rnnexp.programs import Programs

@@ -15,8 +15,8 @@ from rnnexp.cells.lem import lem
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
-from rnnexp.trees import tree_size
-from rnnexp.types import Array, Params
+from rnnexp.core.tree import tree_size
+from rnnexp.core.types import Array, Params
 from rnnexp.unroll import unroll
 
 T, B, I, H, C = 8, 3, 4, 6, 2  # noqa: E741

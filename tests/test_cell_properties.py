@@ -16,8 +16,8 @@ from rnnexp.cells.lem import lem
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Params
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params
 from rnnexp.unroll import unroll
 from tests.test_cell_equations import CASES, C, H, I, T, inputs, noisy
 

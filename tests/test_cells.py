@@ -9,8 +9,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.trees import tree_size
-from rnnexp.types import Array, Params
+from rnnexp.core.tree import tree_size
+from rnnexp.core.types import Array, Params
 from rnnexp.unroll import unroll
 from tests.variants import VARIANTS, build, variant_id
 

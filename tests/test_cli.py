@@ -11,7 +11,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cli import main
-from rnnexp.tables import MODES, Entry
+from rnnexp.core.registry import MODES, Entry
 from rnnexp.tasks import TASKS
 
 USER_FILE = '''
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 import rnnexp
 from rnnexp.tasks.base import Endless, Score
-from rnnexp.types import Batch
+from rnnexp.core.types import Batch
 
 
 @rnnexp.task("mytask", modes=("synchronous",))

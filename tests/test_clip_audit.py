@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.gradflow.clip_audit import KINDS, audit_clipping
 from rnnexp.optim import CLIPS
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.errors import UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
 from rnnexp.report.compare import as_data, compare, rank
 from rnnexp.report.compare_tables import comparison_tables, rank_table
 from rnnexp.report.index import load_records, read_index

@@ -9,8 +9,8 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
-from rnnexp.errors import UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
 from rnnexp.overrides import from_command_line
 from rnnexp.registry import pairs
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnexp.core.errors import RunError, UsageError
 from rnnexp.data import digits, files, mnist
 from rnnexp.data.files import DataFile
 from rnnexp.data.idx import read_idx
-from rnnexp.errors import RunError, UsageError
 
 CONTENT = bytes(range(256)) * 300
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.tasks import date_format
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.transduction import exact_match

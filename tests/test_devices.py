@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax.experimental import multihost_utils
 
-from rnnexp.errors import RunError
+from rnnexp.core.errors import RunError
 from rnnexp.outcome import Result, read_result, run_path
 from rnnexp.processes import require_same
 from rnnexp.report.load import load_run

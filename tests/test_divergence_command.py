@@ -13,8 +13,8 @@ import pytest
 
 from rnnexp.cells.lstm import lstm
 from rnnexp.commands.divergence import divergence_command
+from rnnexp.core.errors import UsageError
 from rnnexp.crew import Crew
-from rnnexp.errors import UsageError
 from rnnexp.flight import store
 from rnnexp.flight.gates import unit_shares
 from rnnexp.flight.recorder import Recorder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.sweep.executors import Job, Outcome
 from rnnexp.sweep.executors.base import make_order
 from rnnexp.sweep.executors.process import Process, judge, run_here

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rnnexp.commands.export import add_export, export_command
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.export import EXPORTERS, export, series
 from rnnexp.report.load import Run, load_run
 from tests.exported import SLOPES, figures, needed

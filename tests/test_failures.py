@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnexp.cli import main
-from rnnexp.errors import RunError
+from rnnexp.core.errors import RunError
 from rnnexp.outcome import run_path
 from rnnexp.report.load import load_run
 from rnnexp.runlog import read_json

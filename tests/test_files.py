@@ -20,8 +20,8 @@ import xarray
 
 from rnnexp.arraylog import GradientLog
 from rnnexp.checkpoint import Checkpoints, Progress
-from rnnexp.errors import RunError, UsageError
-from rnnexp.files import replace_text, to_json
+from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.files import replace_text, to_json
 from rnnexp.runlog import RunLog, read_json, read_metrics
 from tests.killed_write import killed_at
 

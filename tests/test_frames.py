@@ -12,7 +12,7 @@ import pytest
 import xarray
 
 import rnnexp
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report import frames
 from rnnexp.report.load import load_run
 from rnnexp.report.records import flatten

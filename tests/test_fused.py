@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.kernel_choice import fused_precision, obstacle, use_kernel
 from rnnexp.kernels.build import CELLS as OF_PROCESSORS
@@ -18,7 +19,6 @@ from rnnexp.kernels.fused import recurrence as fused
 from rnnexp.kernels.fused.cells import CELLS
 from rnnexp.kernels.fused.layout import PRECISIONS, layout, too_wide
 from rnnexp.kernels.fused.recurrence import recurrence
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Path, initial_state, unroll
 from tests.test_kernels import VARIANTS, assert_same, config_with
 from tests.variants import build as build_cell

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Array
 from rnnexp.gradflow.graded import ZERO, Graded, advance, log_singular_values, start
-from rnnexp.types import Array
 
 
 def orthonormal(size: int, seed: int, columns: int | None = None) -> np.ndarray:

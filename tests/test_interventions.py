@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.adjoint_limit import limit_adjoint
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
@@ -27,7 +28,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.types import Array, State, Tree
 from tests.test_train import configured
 
 QUICK = {"xla_backend_optimization_level": 0}

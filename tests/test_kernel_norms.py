@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import norm_tap, probes, wanted_whole
 from rnnexp.gradflow.rows import spans
 from rnnexp.kernels import build
@@ -14,7 +15,6 @@ from rnnexp.objective import recorder_for
 from rnnexp.penalties import Given
 from rnnexp.registry import make_plan
 from rnnexp.tasks.base import Endless
-from rnnexp.types import Array, State
 from rnnexp.unroll import Path, unroll
 from tests.test_kernels import VARIANTS, T, arguments, config_with, made
 

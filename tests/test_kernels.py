@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell, hidden_output
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.kernel_choice import obstacle, use_kernel
 from rnnexp.kernels import build
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Path, initial_state, unroll
 from tests.variants import VARIANTS as TABLE
 from tests.variants import build as build_cell

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array
 from rnnexp.gradflow.krylov import KrylovValues, golub_kahan
-from rnnexp.types import Array
 
 KEY = jax.random.key(0)
 

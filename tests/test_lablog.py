@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.report.frames import load_laboratory
 from tests.killed_write import killed_at

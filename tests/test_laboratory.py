@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
 from rnnexp.gradflow.laboratory import (
     examine_cell,
@@ -26,7 +27,6 @@ from rnnexp.gradflow.rows import apply
 from rnnexp.gradflow.saturation import gate_saturation, hidden_saturation, time_constant
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.tasks.scores import cross_entropy
-from rnnexp.types import Array, Batch
 from rnnexp.unroll import Path, unroll
 from tests.laboratory_models import SETTINGS, B, O, T, batch_of, linear_cell, model_of, scores
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import rnnexp
+from rnnexp.core.errors import UsageError
 from rnnexp.defaults import laboratory_defaults
-from rnnexp.errors import UsageError
 from rnnexp.gradflow.laboratory import examine_cell, halving_edges, prepare
 from rnnexp.gradflow.laboratory_data import cell_dataset
 from rnnexp.gradflow.laboratory_figures import cell_figures

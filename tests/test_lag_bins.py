@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.lag_gradients import LagGradients
 from rnnexp.gradflow.rows import Model
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.types import Array, Batch
 from rnnexp.unroll import Path
 from tests.lag_models import (
     EVERY,

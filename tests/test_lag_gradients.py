@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.lag_gradients import (
     LagGradients,
     lag_bytes,
@@ -22,7 +23,6 @@ from rnnexp.gradflow.lag_gradients import (
 from rnnexp.gradflow.rows import Model, apply
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.types import Array, Batch, Tree
 from rnnexp.unroll import Path
 from tests.lag_models import (
     EVERY,

@@ -12,6 +12,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
+from rnnexp.core.tree import named_leaves
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.records import Records
 from rnnexp.registry import Plan, make_lane, make_plan
@@ -19,7 +20,6 @@ from rnnexp.report.load import load_run
 from rnnexp.runner import run
 from rnnexp.spread import Layout
 from rnnexp.sweep.lanes import train_lanes
-from rnnexp.trees import named_leaves
 from tests.planned_runs import small_runs
 from tests.small_run import assert_same_runs, small_config
 

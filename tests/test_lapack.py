@@ -11,9 +11,9 @@ import pytest
 from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 
 from rnnexp.cells.initializers import orthogonal, per_gate
+from rnnexp.core.linalg import expm, qr, svd
+from rnnexp.core.types import Array, Key
 from rnnexp.gradflow.matrices import spectral_norm
-from rnnexp.lapack import expm, qr, svd
-from rnnexp.types import Array, Key
 from rnnexp.unroll import unroll
 from tests.variants import VARIANTS, build, variant_id
 

@@ -6,64 +6,73 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = [
-    [
-        "errors",
-        "types",
-        "trees",
-        "tables",
-        "modules",
-        "files",
-        "signals",
-        "padding",
-        "processor",
-        "memory",
-        "lapack",
-    ],
-    ["cells", "data", "kernels", "tasks"],
-    ["newton", "parallel", "remat", "unroll", "models"],
-    ["gradflow", "optim"],
-    [
-        "recipe",
-        "records",
-        "sharding",
-        "data_parallel",
-        "penalties",
-        "objective",
-        "step",
-        "train",
-        "evaluate",
-        "spread",
-    ],
-    [
-        "defaults",
-        "config",
-        "overrides",
-        "runlog",
-        "arraylog",
-        "rowstore",
-        "lablog",
-        "checkpoint",
-        "environment",
-        "program_cache",
-    ],
-    [
-        "interventions",
-        "kernel_choice",
-        "newton_choice",
-        "fitting",
-        "registry",
-        "programs",
-        "laboratory",
-        "outcome",
-        "processes",
-        "verdict",
-    ],
-    ["flight", "journal", "crew", "runner", "sampling", "analysis"],
-    ["sweep", "report", "export", "bench"],
-    ["progress", "commands", "cli", "__main__"],
-]
-LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+ORDER = [
+    "core", "runtime", "cells", "data", "tasks", "scan", "models", "gradflow", "laboratory",
+    "config", "train", "run", "sweep", "results", "report", "export", "bench", "cli", "__main__",
+]  # fmt: skip
+"""The packages, each of which imports from itself and from those before it."""
+MOVING = {
+    "analysis": "run",
+    "arraylog": "run",
+    "checkpoint": "run",
+    "cli": "cli",
+    "commands": "cli",
+    "config": "config",
+    "crew": "run",
+    "data_parallel": "train",
+    "defaults": "config",
+    "environment": "runtime",
+    "evaluate": "train",
+    "fitting": "config",
+    "flight": "run",
+    "interventions": "config",
+    "journal": "run",
+    "kernel_choice": "train",
+    "kernels": "scan",
+    "lablog": "run",
+    "laboratory": "run",
+    "memory": "runtime",
+    "newton": "scan",
+    "newton_choice": "train",
+    "objective": "train",
+    "optim": "train",
+    "outcome": "run",
+    "overrides": "config",
+    "parallel": "scan",
+    "penalties": "train",
+    "processes": "runtime",
+    "processor": "runtime",
+    "program_cache": "runtime",
+    "programs": "train",
+    "progress": "cli",
+    "recipe": "train",
+    "records": "train",
+    "registry": "train",
+    "remat": "scan",
+    "rowstore": "run",
+    "runlog": "run",
+    "runner": "run",
+    "sampling": "run",
+    "sharding": "runtime",
+    "signals": "runtime",
+    "spread": "train",
+    "step": "train",
+    "train": "train",
+    "unroll": "scan",
+    "verdict": "run",
+}
+"""Modules and packages that have not moved yet, by where they will be."""
+KNOTS = {
+    ("gradflow", "laboratory"),
+    ("runtime", "run"),
+    ("runtime", "data"),
+    ("train", "run"),
+    ("runtime", "models"),
+    ("runtime", "train"),
+    ("gradflow", "report"),
+    ("laboratory", "gradflow"),
+}
+"""Imports against the order, to be untied once everything has moved."""
 STRANGERS = [("cells", "tasks"), ("tasks", "cells"), ("data", "tasks"), ("data", "cells")]
 SOURCE = Path(__file__).parent.parent / "rnnexp"
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -86,15 +95,21 @@ def imported(path: Path) -> Iterator[str]:
             yield from (name[1] for name in names if name[0] == "rnnexp" and len(name) > 1)
 
 
-def test_every_part_has_its_layer() -> None:
-    assert {part_of(path) for path in FILES} == set(LAYER)
+def place(part: str) -> int:
+    """Where a part stands in the order."""
+    return ORDER.index(MOVING.get(part, part))
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part_of(path) for path in FILES} <= {*ORDER, *MOVING}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_point_one_way(path: Path) -> None:
     part = part_of(path)
     for other in imported(path):
-        assert LAYER[other] <= LAYER[part], f"{part} imports {other}"
+        knot = (MOVING.get(part, part), MOVING.get(other, other)) in KNOTS
+        assert knot or place(other) <= place(part), f"{part} imports {other}"
         assert (part, other) not in STRANGERS, f"{part} imports {other}"
 
 
@@ -113,7 +128,7 @@ def test_only_the_command_line_prints() -> None:
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
         prints = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
-        assert not prints or part_of(path) in ("cli", "commands"), path
+        assert not prints or place(part_of(path)) >= ORDER.index("cli"), path
 
 
 def test_public_names_resolve() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.index import WORTHWHILE, load_records, read_index
 from rnnexp.report.listing import runs as list_rows
 from rnnexp.report.load import find_run, list_runs

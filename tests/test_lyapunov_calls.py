@@ -10,7 +10,8 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.lyapunov import (
     Spectrum,
     autonomous_spectrum,
@@ -19,7 +20,6 @@ from rnnexp.gradflow.lyapunov import (
     to_dataset,
 )
 from rnnexp.gradflow.tangent import tangent_bytes
-from rnnexp.types import Array, Params, State
 from tests.lyapunov_cells import KEY, closed_form, drive, gru, weights
 from tests.variants import build
 

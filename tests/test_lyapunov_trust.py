@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Array
 from rnnexp.gradflow.lyapunov import (
     Spectrum,
     autonomous_spectrum,
@@ -12,7 +13,6 @@ from rnnexp.gradflow.lyapunov import (
     lyapunov_spectrum,
     trusted,
 )
-from rnnexp.types import Array
 from tests.lyapunov_cells import KEY, custom, drive, linear, rotation
 
 

@@ -11,15 +11,15 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config import experiment, finish, options
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import MODES, Entry
+from rnnexp.core.tree import tree_size
 from rnnexp.registry import build_model, build_task
 from rnnexp.sweep import matching
 from rnnexp.sweep.matching import match_width, matched, reachable, require_match
 from rnnexp.sweep.space import Point, expand, parse_space, read_base
 from rnnexp.sweep.widths import Counts, count_parameters, with_width
-from rnnexp.tables import MODES, Entry
 from rnnexp.tasks.base import Task
-from rnnexp.trees import tree_size
 
 PARAMETERS = 20_000
 

@@ -11,10 +11,10 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.matrices import recurrent_matrices, spectral_norm, spectral_radius
 from rnnexp.models.wrap import from_linen, from_nnx
-from rnnexp.types import Array, Key, Params, State
 from tests.variants import build
 
 I, H = 3, 4  # noqa: E741

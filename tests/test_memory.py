@@ -9,10 +9,10 @@ import pytest
 
 from rnnexp.cells.narx import narx
 from rnnexp.cells.tdnn import tdnn
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import teacher
-from rnnexp.types import Array, State
 from rnnexp.unroll import Probe, unroll
 
 T, B, I, H, O = 12, 2, 3, 4, 2  # noqa: E741

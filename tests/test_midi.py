@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnexp.core.errors import RunError, UsageError
 from rnnexp.data import midi
-from rnnexp.errors import RunError, UsageError
 from tests.test_music import random_roll
 
 # --- MIDI -----------------------------------------------------------------------------

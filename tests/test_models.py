@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.tree import named_leaves
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoints import norm_recorder, perturb, probes, zero_slot
 from rnnexp.models.noise import recurrent_dropout, zoneout
 from rnnexp.models.structure import Structure
-from rnnexp.padding import reverse_valid
-from rnnexp.trees import named_leaves
-from rnnexp.types import Array, State, Tree
 from rnnexp.unroll import Probe, unroll
 from tests.structured_models import KEY, LENGTHS, B, H, I, T, inputs, model_of
 from tests.variants import build

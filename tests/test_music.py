@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.io import savemat  # type: ignore[import-untyped]
 
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch
 from rnnexp.data import polyphonic
 from rnnexp.data.buckets import group_by_length
 from rnnexp.data.polyphonic import PianoRolls
-from rnnexp.errors import UsageError
 from rnnexp.tasks import music
 from rnnexp.tasks.base import Bucketed, Task
-from rnnexp.types import Batch
 from tests.data_files import data_or_skip
 
 FACTORIES = {

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.adjoints import norm_tap, perturb, probes, tap
 from rnnexp.models.noise import zoneout
 from rnnexp.newton import solve
 from rnnexp.newton.steps import Rows, diagonals, jacobians, one_step, solve_adjoint, solve_linear
-from rnnexp.types import Array, Params
 from rnnexp.unroll import Path, unroll
 from tests.newton_runs import (
     DIAGONAL,

@@ -13,14 +13,14 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp import run
 from rnnexp.config import experiment, finish
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch
 from rnnexp.newton_choice import FallBacks, first_batch, largest_exponents, offer_newton
 from rnnexp.programs import Programs
 from rnnexp.registry import Plan, make_plan
 from rnnexp.report.load import load_run
 from rnnexp.tasks.base import Bucket, Bucketed
 from rnnexp.tasks.batches import stream_keys
-from rnnexp.types import Batch
 
 SMALL = {
     "task.length_steps": 16,

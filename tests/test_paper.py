@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report import figures, paper, paper_laboratory
 from rnnexp.report.figures import colour_scale, draw_heat_map, draw_run, verbatim
 from rnnexp.report.load import Run, load_run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report import paper_laboratory
 from rnnexp.report.paper_laboratory import draw_laboratory, draw_lag_shares, laboratory_panels
 from tests.laboratory_data import laboratory

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array
 from rnnexp.gradflow.products import (
     ProductSpectrum,
     jacobian_products,
     product_bytes,
     to_dataset,
 )
-from rnnexp.types import Array
 from tests.products_by_hand import H, I, cell_of, drawn, inputs, orthonormal
 from tests.variants import build
 

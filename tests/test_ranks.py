@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.compare import rank
 from rnnexp.report.compare_tables import rank_table
 from rnnexp.report.index import read_index

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Tree
 from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import orthogonality
-from rnnexp.types import Tree
 from tests.regularized_cells import H, I, drawn
 from tests.variants import VARIANTS, build, variant_id
 

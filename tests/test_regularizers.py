@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.rnn import rnn
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrence import find_recurrence
 from rnnexp.gradflow.regularizers import (
     directions,
@@ -19,7 +20,6 @@ from rnnexp.gradflow.regularizers import (
     omega,
     states_before,
 )
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Watched, initial_state
 from tests.regularized_cells import LENGTHS, B, H, I, T, drawn, watch
 from tests.variants import build, variant_id

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.errors import RunError, UsageError
+from rnnexp.core.errors import RunError, UsageError
 from rnnexp.report.page.collect import collect
 from rnnexp.report.page.html import render, write_report
 from tests.parsed_page import Parsed

@@ -9,7 +9,7 @@ import pytest
 import xarray
 
 from rnnexp.checkpoint import Checkpoints
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, read_result
 from rnnexp.programs import Programs

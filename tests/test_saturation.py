@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow import saturation
 from rnnexp.gradflow.saturation import (
     KEPT,
@@ -16,8 +18,6 @@ from rnnexp.gradflow.saturation import (
     saturation_dataset,
     time_constant,
 )
-from rnnexp.padding import reverse_valid
-from rnnexp.types import Array, Params
 from rnnexp.unroll import Watched, initial_state, unroll
 from tests.variants import build
 

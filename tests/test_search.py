@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from rnnexp.errors import RunError
+from rnnexp.core.errors import RunError
 from rnnexp.report.index import load_records
 from rnnexp.report.load import load_run
 from rnnexp.sweep.axes import parse_space

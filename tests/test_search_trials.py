@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.outcome import Result
 from rnnexp.sweep.axes import Space, parse_space
 from rnnexp.sweep.base import read_base

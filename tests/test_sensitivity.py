@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report import sensitivity
 from rnnexp.report.index import read_index
 from rnnexp.report.sensitivity import draw_sensitivity

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.executors import slurm as executor
 from tests import fake_slurm

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.evaluate import evaluate_function
 from rnnexp.programs import Programs
 from rnnexp.recipe import apply_model, init_state
@@ -17,7 +18,6 @@ from rnnexp.spread import Layout, spread_chunk
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Stream
 from rnnexp.tasks.batches import Keys, epoch_length, no_order, source_arrays
 from rnnexp.tasks.scores import over_steps
-from rnnexp.types import Array, Batch, Tree
 from tests.test_train import configured, programs
 
 

@@ -14,7 +14,7 @@ from rnnexp.cells.clockwork import module_sizes
 from rnnexp.cells.lru import eigenvalues
 from rnnexp.cells.orthogonal import start_angles
 from rnnexp.cells.unitary import permutation
-from rnnexp.types import Array, Params, Tree
+from rnnexp.core.types import Array, Params, Tree
 from rnnexp.unroll import unroll
 from tests.test_structured_cells import (
     B,

@@ -14,8 +14,8 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.cells.unitary import permutation
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Params, State, Tree
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.unroll import unroll
 
 T, B, I, H = 11, 3, 4, 6  # noqa: E741

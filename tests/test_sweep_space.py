@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnexp.config import experiment, flat
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.overrides import from_command_line
 from rnnexp.sweep.axes import parse_seeds
 from rnnexp.sweep.space import (

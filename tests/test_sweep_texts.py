@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rnnexp.config import experiment
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.overrides import from_command_line
 from rnnexp.sweep.axes import Axis, Space, interval
 from rnnexp.sweep.space import expand, load_space, parse_space, read_base

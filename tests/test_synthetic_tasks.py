@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch
 from rnnexp.registry import build_task
 from rnnexp.tasks.base import Endless, Task
-from rnnexp.types import Array, Batch
 
 KEY = jax.random.key(3)
 

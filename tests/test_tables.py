@@ -10,10 +10,10 @@ import pytest
 
 import rnnexp
 from rnnexp.cells import CELLS
-from rnnexp.errors import UsageError, require_choice, unknown
-from rnnexp.modules import load_module
+from rnnexp.core.errors import UsageError, require_choice, unknown
+from rnnexp.core.load_module import load_module
+from rnnexp.core.registry import GIVEN, MODES, Entry, Table
 from rnnexp.registry import pairs
-from rnnexp.tables import GIVEN, MODES, Entry, Table
 from rnnexp.tasks import TASKS
 
 ENTRIES = [(table, name) for table in (CELLS, TASKS) for name in table.builtin]
@@ -202,7 +202,7 @@ def test_a_file_of_the_users_is_loaded_by_path(tmp_path: Path) -> None:
         ("mine.py", "raise RuntimeError('no luck')", "mine.py: RuntimeError: no luck"),
         ("mine.py", "import no_such_module", "ModuleNotFoundError: No module named"),
         ("mine.py", "def f(:", "SyntaxError"),
-        ("mine.py", "from rnnexp.errors import *; raise UsageError('as it is')", "as it is"),
+        ("mine.py", "from rnnexp.core.errors import *; raise UsageError('as it is')", "as it is"),
         ("mine.txt", "x = 1", "is not a Python file"),
         ("mine", "x = 1", "is not a Python file"),
     ],

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch
 from rnnexp.registry import build_task
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucket, Bucketed, Finite, Score, Stream, Task
@@ -28,7 +29,6 @@ from rnnexp.tasks.batches import (
     training_batch,
 )
 from rnnexp.tasks.copy_memory import BLANK, MARKER
-from rnnexp.types import Array, Batch
 from tests.data_files import DATA, data_or_skip
 
 B = 6

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch
 from rnnexp.data import text
 from rnnexp.data.files import find
 from rnnexp.data.ngrams import ngram_losses
-from rnnexp.errors import UsageError
 from rnnexp.tasks.base import Stream, Task
 from rnnexp.tasks.char_lm import char_lm
-from rnnexp.types import Array, Batch
 from tests.data_files import data_or_skip
 
 SHAKESPEARE = "tinyshakespeare/input.txt"

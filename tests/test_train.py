@@ -12,6 +12,8 @@ from flax import nnx
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import experiment, finish
+from rnnexp.core.tree import named_leaves, tree_norm
+from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.divergence import find_origin
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.recipe import TrainState
@@ -19,8 +21,6 @@ from rnnexp.records import Rows, as_row, contents_of, from_rows
 from rnnexp.registry import make_plan, pairs
 from rnnexp.tasks.base import Endless, Finite
 from rnnexp.tasks.batches import evaluation_batch, source_arrays, training_batch
-from rnnexp.trees import named_leaves, tree_norm
-from rnnexp.types import Array, Tree
 from rnnexp.verdict import divergence_verdict
 from tests.data_files import DATA, MUSIC, data_or_skip
 

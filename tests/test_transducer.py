@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnexp.core.types import Array, Tree
 from rnnexp.models.decode import beam, greedy
 from rnnexp.models.structure import ATTENTIONS, Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Tree
 from tests.variants import build
 
 T, U, B, I, H, O = 6, 4, 3, 3, 5, 4  # noqa: E741

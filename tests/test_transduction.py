@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch
 from rnnexp.tasks import TASKS, date_format, transduction
 from rnnexp.tasks.addition import INPUT_ALPHABET as SUM_ALPHABET
 from rnnexp.tasks.addition import sum_distribution
 from rnnexp.tasks.base import Endless, Finite, Score, Task
 from rnnexp.tasks.transduction import LETTERS, exact_match
-from rnnexp.types import Batch
 
 KEY = jax.random.key(0)
 

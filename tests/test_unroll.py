@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.tasks.scores import over_steps
-from rnnexp.types import Array, Tree
 from rnnexp.unroll import initial_state, unroll
 from tests.variants import build
 

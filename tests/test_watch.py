@@ -10,10 +10,10 @@ from flax import nnx
 
 from rnnexp.cells.lru import lru
 from rnnexp.cells.lstm import lstm
+from rnnexp.core.types import Array, Params
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Params
 from rnnexp.unroll import Path, Unrolled, Watched, unroll
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 2, 4

@@ -11,12 +11,12 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.lstm import lstm
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import tree_size
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import mean_norms, perturb, tap, zero_slot
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.wrap import from_linen, from_nnx
-from rnnexp.trees import tree_size
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Probe, unroll
 
 T, B, I, H = 6, 2, 3, 4  # noqa: E741

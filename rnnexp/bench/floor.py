@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.bench.workloads import GATES, Workload
-from rnnexp.types import Array
+from rnnexp.core.types import Array
 
 REPEATS = 64
 

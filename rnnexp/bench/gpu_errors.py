@@ -10,9 +10,9 @@ import numpy as np
 from rnnexp.bench.workloads import Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.kernels.fused.layout import PRECISIONS, too_wide
-from rnnexp.types import Array, Params, State, Tree
 from rnnexp.unroll import Path, initial_state, unroll
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {

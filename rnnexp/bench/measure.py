@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rnnexp.bench.contender import CONTENDERS, FLOOR, PEERS, missing
 from rnnexp.bench.workloads import Workload, step_flops
-from rnnexp.errors import RunError
+from rnnexp.core.errors import RunError
 
 log = logging.getLogger("rnnexp")
 MAIN = "rnnexp"

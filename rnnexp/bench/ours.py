@@ -14,8 +14,9 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.config import experiment, finish
+from rnnexp.core.errors import RunError
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.crew import VISIT_S, Crew
-from rnnexp.errors import RunError
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
 from rnnexp.programs import Programs, initial_state
@@ -29,7 +30,6 @@ from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
-from rnnexp.types import Array, Batch, Tree
 
 Run = Callable[[float], tuple[int, float]]
 """`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""

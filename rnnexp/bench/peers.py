@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rnnexp.bench.ours import Run
 from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
-from rnnexp.types import Array, Tree
+from rnnexp.core.types import Array, Tree
 
 
 def timed(step: Callable[[], None], wait: Callable[[], None]) -> Run:

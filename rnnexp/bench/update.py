@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnexp.bench.workloads import LEARNING_RATE
-from rnnexp.types import Array, Tree
+from rnnexp.core.types import Array, Tree
 
 
 def sgd_step(

@@ -1,6 +1,6 @@
 """The table of cells. A new cell is one file here and one row below."""
 
-from rnnexp.tables import MODES, Entry, Table
+from rnnexp.core.registry import MODES, Entry, Table
 
 
 def _entry(name: str, summary: str, modes: tuple[str, ...] = MODES) -> Entry:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import require_choice
-from rnnexp.types import Array
+from rnnexp.core.errors import require_choice
+from rnnexp.core.types import Array
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell, no_gates
 from rnnexp.cells.orthogonal import skew_symmetric
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def antisymmetric(

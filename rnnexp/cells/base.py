@@ -9,7 +9,7 @@ the output at t and through every later step.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def no_gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 STDDEV = 0.1  # of all initial weights: Koutnik et al. 2014, section 4
 

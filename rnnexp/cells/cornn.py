@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def cornn(

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from rnnexp.types import Array
+from rnnexp.core.types import Array
 
 
 def push(line_KxI: Array, newest_I: Array) -> Array:

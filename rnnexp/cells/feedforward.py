@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from rnnexp.cells.activations import find_activation
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cell:

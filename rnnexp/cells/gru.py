@@ -18,8 +18,8 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
-from rnnexp.errors import require_choice
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import require_choice
+from rnnexp.core.types import Array, Key, Params, State
 
 RESETS = ("after", "before")
 

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError, require_choice
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Key, Params, State
 
 STARTS = ("uniform", "long")
 INPUT_STDDEV = 0.001  # the authors' code for the adding problem

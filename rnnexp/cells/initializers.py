@@ -9,8 +9,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.lapack import alone
-from rnnexp.types import Array, Key
+from rnnexp.core.linalg import alone
+from rnnexp.core.types import Array, Key
 
 glorot_uniform = jax.nn.initializers.glorot_uniform()
 

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:

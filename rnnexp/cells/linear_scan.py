@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import States
-from rnnexp.types import Array, Params, State
+from rnnexp.core.types import Array, Params, State
 
 
 def linear_scan(a_Tx: Array, b_Tx: Array, start: Array) -> Array:

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.linear_scan import linear_scan
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def to_complex(pairs: Array) -> Array:

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import chrono_biases, glorot_uniform, orthogonal, per_gate
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 GATES = ("i", "f", "g", "o")
 """The order of the blocks in every kernel and bias (coupled: without i)."""

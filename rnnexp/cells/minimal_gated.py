@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0) -> Cell:

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.errors import UsageError, require_choice
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Key, Params, State
 
 FEEDBACKS = ("identity", "softmax")
 

@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import require_choice
-from rnnexp.lapack import expm
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import require_choice
+from rnnexp.core.linalg import expm
+from rnnexp.core.types import Array, Key, Params, State
 
 STARTS = ("cayley", "henaff")
 LARGEST_BIAS = 0.01  # of modReLU at the start, in the authors' code

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from rnnexp.cells.activations import find_activation
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import glorot_uniform, orthogonal
-from rnnexp.errors import require_choice
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import require_choice
+from rnnexp.core.types import Array, Key, Params, State
 
 STARTS = ("orthogonal", "identity")
 IRNN_INPUT_STDDEV = 0.001  # Le, Jaitly & Hinton 2015, section 4

@@ -20,8 +20,8 @@ from rnnexp.cells.activations import find_activation
 from rnnexp.cells.base import Cell
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def tdnn(

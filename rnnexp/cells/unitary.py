@@ -22,7 +22,7 @@ import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State
 
 
 def permutation(size: int, seed: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.commands.output import print_table
-from rnnexp.files import to_json
+from rnnexp.core.files import to_json
 
 TEXT = """\
 Measures the initial weights, the best, the last two and all kept checkpoints of a run: Lyapunov
@@ -50,7 +50,7 @@ def add_analyze(command: argparse.ArgumentParser) -> None:
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
     from rnnexp.analysis import analyze_run, summary
-    from rnnexp.errors import UsageError
+    from rnnexp.core.errors import UsageError
     from rnnexp.overrides import read_arguments
     from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import UsageError, require_choice
-from rnnexp.files import replace_text, to_json
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.files import replace_text, to_json
 
 
 def add_bench(command: argparse.ArgumentParser) -> None:

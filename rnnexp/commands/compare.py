@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
 
 GROUPED = ("by", "metric", "rank", "x")  # options that only groups have
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
 
 if TYPE_CHECKING:
     import xarray

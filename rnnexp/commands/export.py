@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import require_choice
-from rnnexp.files import to_json
+from rnnexp.core.errors import require_choice
+from rnnexp.core.files import to_json
 
 log = logging.getLogger("rnnexp")
 

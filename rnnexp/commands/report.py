@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.files import to_json
+from rnnexp.core.files import to_json
 
 
 def add_report(command: argparse.ArgumentParser) -> None:

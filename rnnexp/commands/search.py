@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rnnexp.commands.output import print_table
 from rnnexp.commands.sweep import SIGNAL_CODES, read_space, refuse
-from rnnexp.files import to_json
+from rnnexp.core.files import to_json
 
 
 def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.commands.output import print_table
-from rnnexp.errors import UsageError, require_choice
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.files import to_json
 
 log = logging.getLogger("rnnexp")
 SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143, "cancelled": 143}

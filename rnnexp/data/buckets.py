@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 
 
 class Grouping(NamedTuple):

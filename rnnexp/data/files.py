@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rnnexp.errors import RunError, UsageError
+from rnnexp.core.errors import RunError, UsageError
 
 log = logging.getLogger("rnnexp")
 DOWNLOAD_TIMEOUT_S = 30

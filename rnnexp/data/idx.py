@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 
 UNSIGNED_BYTE = 0x08
 

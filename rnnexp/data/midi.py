@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnexp.core.errors import RunError, UsageError
 from rnnexp.data.polyphonic import LOWEST_NOTE, NOTES
-from rnnexp.errors import RunError, UsageError
 
 TICKS = 480
 """Ticks of a quarter note, which is one step."""

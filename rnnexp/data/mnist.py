@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnexp.core.errors import UsageError
 from rnnexp.data.files import DataFile, find
 from rnnexp.data.idx import read_idx
-from rnnexp.errors import UsageError
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -11,7 +11,7 @@ end of the training text, so that the p(x | context) sum to 1.
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 
 
 def ngram_losses(

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.io import loadmat  # type: ignore[import-untyped]
 
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.data.files import DataFile, find
-from rnnexp.errors import UsageError, require_choice
 
 NOTES = 88
 LOWEST_NOTE = 21

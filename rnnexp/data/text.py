@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnexp.core.errors import UsageError
 from rnnexp.data.files import DataFile
-from rnnexp.errors import UsageError
 
 TINY_SHAKESPEARE = DataFile(
     "tinyshakespeare/input.txt",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.report.load import Run
 
 

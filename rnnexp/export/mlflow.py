@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnexp.core.files import to_json
 from rnnexp.export import Exported, run_key, run_name
 from rnnexp.export.series import Histogram, histograms, pictures, scalars
-from rnnexp.files import to_json
 from rnnexp.report.load import Run
 from rnnexp.report.records import flatten
 

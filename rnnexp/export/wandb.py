@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rnnexp.errors import RunError
+from rnnexp.core.errors import RunError
 from rnnexp.export import Exported, run_key
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.report.load import Run

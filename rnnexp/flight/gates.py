@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import no_gates
-from rnnexp.errors import first_line
+from rnnexp.core.errors import first_line
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.types import Array, Batch, State, Tree
 from rnnexp.gradflow.growth import Growth, changed_gate
 from rnnexp.gradflow.rows import spans
 from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
-from rnnexp.padding import reverse_valid
 from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
 from rnnexp.registry import Plan
 from rnnexp.sharding import process_count
@@ -29,7 +30,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.types import Array, Batch, State, Tree
 from rnnexp.unroll import Watched
 
 log = logging.getLogger("rnnexp")

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnexp.errors import RunError, first_line
+from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.tree import tree_bytes
 from rnnexp.flight.gates import GateShares, gate_of
 from rnnexp.flight.window import WINDOW_STEPS, Flight, Window, gather, same_bits
 from rnnexp.gradflow.growth import find_growth
 from rnnexp.programs import Slots
 from rnnexp.recipe import TrainState
 from rnnexp.records import Records
-from rnnexp.trees import tree_bytes
 
 log = logging.getLogger("rnnexp")
 LARGE = 1 << 28

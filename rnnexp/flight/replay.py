@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.config import from_saved
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.flight.store import STATE, restored
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.registry import make_plan

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import named_leaves, tree_bytes
 from rnnexp.flight.window import Flight
-from rnnexp.trees import named_leaves, tree_bytes
 
 if TYPE_CHECKING:
     import xarray

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.tree import stable_norm
+from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import NormRecorder, Profile, norm_recorder, perturb, tap
 from rnnexp.models.stack import Unit
-from rnnexp.trees import stable_norm
-from rnnexp.types import Array, State
 
 
 @jax.custom_vjp

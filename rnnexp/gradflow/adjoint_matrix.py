@@ -21,7 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.tree import stable_norm, tree_bytes
+from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import zero_slot
 from rnnexp.gradflow.rows import (
     Losses,
@@ -35,9 +38,6 @@ from rnnexp.gradflow.rows import (
 )
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.stack import Unit
-from rnnexp.padding import reverse_valid
-from rnnexp.trees import stable_norm, tree_bytes
-from rnnexp.types import Array, Batch, State
 
 
 def adjoint_matrix(

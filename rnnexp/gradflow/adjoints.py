@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.tree import stable_norm
+from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.models.stack import Unit
-from rnnexp.padding import reverse_valid
-from rnnexp.trees import stable_norm
-from rnnexp.types import Array, Params, State, Tree
 from rnnexp.unroll import Path, Probe
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch

@@ -31,8 +31,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.lapack import qr
-from rnnexp.types import Array
+from rnnexp.core.linalg import qr
+from rnnexp.core.types import Array
 
 ZERO = -(1 << 28)
 """The exponent of an exact zero; far below what a product of a million steps reaches."""

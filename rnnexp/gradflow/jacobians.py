@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.types import Array, Params
+from rnnexp.core.types import Array, Params
 
 
 def trajectory(cell: Cell, params: Params, x_TxI: Array) -> Array:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
-from rnnexp.lapack import svd
-from rnnexp.trees import stable_norm
-from rnnexp.types import Array, Key
+from rnnexp.core.errors import UsageError
+from rnnexp.core.linalg import svd
+from rnnexp.core.tree import stable_norm
+from rnnexp.core.types import Array, Key
 
 Product = Callable[[Array], Array]
 ROUNDING = 8.0  # times eps * sqrt(size) * the largest value: what products and B's SVD round off

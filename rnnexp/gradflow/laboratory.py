@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key, Params, State, Tree
 from rnnexp.gradflow.laboratory_data import cell_dataset, model_dataset
 from rnnexp.gradflow.laboratory_figures import ModelFigures, Wanted, cell_figures, model_figures
 from rnnexp.gradflow.laboratory_memory import cell_bytes, laboratory_bytes, require_memory
@@ -34,7 +35,6 @@ from rnnexp.gradflow.laboratory_settings import (
 from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
 from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
 from rnnexp.tasks.base import Score
-from rnnexp.types import Array, Batch, Key, Params, State, Tree
 from rnnexp.unroll import initial_state
 
 if TYPE_CHECKING:

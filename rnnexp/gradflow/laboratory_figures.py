@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.tree import stable_norm
+from rnnexp.core.types import Array, Batch, Key, Params, State
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
 from rnnexp.gradflow.laboratory_settings import Fitted, counters
 from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
@@ -33,8 +35,6 @@ from rnnexp.gradflow.saturation import (
 from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.noise import zoneout
 from rnnexp.models.structure import Structure
-from rnnexp.trees import stable_norm
-from rnnexp.types import Array, Batch, Key, Params, State
 from rnnexp.unroll import Path, Watched, unroll
 
 

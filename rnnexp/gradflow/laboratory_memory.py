@@ -7,7 +7,9 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import tree_bytes
+from rnnexp.core.types import Batch, Params
 from rnnexp.gradflow.adjoint_matrix import matrix_bytes
 from rnnexp.gradflow.laboratory_figures import Wanted
 from rnnexp.gradflow.laboratory_settings import Fitted, Laboratory
@@ -15,8 +17,6 @@ from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
 from rnnexp.gradflow.products import EXACT_BYTES, product_bytes
 from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
 from rnnexp.gradflow.tangent import tangent_bytes
-from rnnexp.trees import tree_bytes
-from rnnexp.types import Batch, Params
 
 log = logging.getLogger("rnnexp")
 COPIES = 3

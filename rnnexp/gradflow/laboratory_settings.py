@@ -8,10 +8,10 @@ import jax
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Params
 from rnnexp.gradflow import tangent
 from rnnexp.gradflow.products import METHODS
-from rnnexp.types import Array, Params
 
 COUNTERS = {"clockwork": ("t",)}
 """By cell, leaves of the state that only count steps; tangent vectors leave them out."""

@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.rows import Model, Pull, spans
 from rnnexp.models.transduction import Transducer
-from rnnexp.types import Array, Batch, State
 
 Lags: TypeAlias = Callable[[Array], Array]
 """`outputs s (R,) -> (R, T + 1, B)`: the lags of a unit's steps -1, 0, ..., T - 1, in its own

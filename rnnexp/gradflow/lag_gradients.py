@@ -35,7 +35,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import stable_norm, tree_bytes
+from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.lag_bins import check_edges, unit_kinds, windows
 from rnnexp.gradflow.local_step import (
     Sums,
@@ -56,8 +58,6 @@ from rnnexp.gradflow.rows import (
     stacks,
 )
 from rnnexp.models.transduction import Transducer
-from rnnexp.trees import stable_norm, tree_bytes
-from rnnexp.types import Array, Batch
 
 Parts: TypeAlias = dict[str, dict[str, Array]]
 """By unit and parameter."""

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell, hidden_output
+from rnnexp.core.types import Array, Batch, Params, State
 from rnnexp.gradflow.rows import Model, spans, stacks
 from rnnexp.models.noise import teacher, zoneout
 from rnnexp.models.recurrent import START
 from rnnexp.models.stack import Unit
 from rnnexp.models.structure import Structure
-from rnnexp.types import Array, Batch, Params, State
 from rnnexp.unroll import Hook, Watched
 
 OUTPUT = "_output"

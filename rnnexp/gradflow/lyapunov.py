@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow import tangent
 from rnnexp.gradflow.tangent import Growth, Schedule
-from rnnexp.types import Array, Key, Params, State
 from rnnexp.unroll import initial_state
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
-from rnnexp.lapack import largest_singular_value
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError
+from rnnexp.core.linalg import largest_singular_value
+from rnnexp.core.types import Array, Key, Params, State
 
 KERNELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "rnn": {"w_h": ("",)},

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.types import Array, Key
 from rnnexp.gradflow.krylov import golub_kahan
-from rnnexp.types import Array, Key
 
 StepAt = Callable[[Array], tuple[Callable[[Array], Array], Array]]
 """j -> the step of the flattened state, (S,) -> (S,), and the state it is linearised at."""

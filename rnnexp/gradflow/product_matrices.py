@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.types import Array
 from rnnexp.gradflow.graded import Graded, advance, log_singular_values, start
 from rnnexp.gradflow.product_maps import StepAt
-from rnnexp.types import Array
 
 
 class _Product(NamedTuple):

@@ -26,10 +26,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.product_maps import by_products
 from rnnexp.gradflow.product_matrices import by_matrices
-from rnnexp.types import Array, Key, Params, State
 from rnnexp.unroll import initial_state, unroll
 
 if TYPE_CHECKING:

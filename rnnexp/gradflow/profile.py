@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array
 from rnnexp.gradflow.adjoints import Profile
 from rnnexp.models.stack import Unit
-from rnnexp.types import Array
 
 
 class Decay(NamedTuple):

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
 from rnnexp.cells.base import Cell
-from rnnexp.trees import named_leaves
-from rnnexp.types import Array, Params
+from rnnexp.core.tree import named_leaves
+from rnnexp.core.types import Array, Params
 
 LOOPS = ("scan", "while", "cond")
 

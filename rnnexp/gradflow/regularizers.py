@@ -21,11 +21,11 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.linalg import qr
+from rnnexp.core.tree import stable_norm
+from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.tangent import orthonormalise
-from rnnexp.lapack import qr
-from rnnexp.trees import stable_norm
-from rnnexp.types import Array, Params, State
 from rnnexp.unroll import Watched
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code

@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import tree_bytes
+from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import perturb, probes, tap
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.trees import tree_bytes
-from rnnexp.types import Array, Batch, State
 from rnnexp.unroll import Probe, Watched
 
 Model: TypeAlias = SequenceModel | Transducer

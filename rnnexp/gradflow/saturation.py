@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.padding import reverse_valid
-from rnnexp.types import Array, Params, State
+from rnnexp.core.masking import reverse_valid
+from rnnexp.core.types import Array, Params, State
 from rnnexp.unroll import Watched
 
 LOW = 0.1

@@ -17,8 +17,8 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import DTypeLike
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError, require_choice
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.unroll import unroll
 
 BLOCKS = 16  # into which the kept stretch is cut for the error bar

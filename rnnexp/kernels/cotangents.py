@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnexp.types import Array, Tree
+from rnnexp.core.types import Array, Tree
 
 
 def plain(tree: Tree) -> Any:

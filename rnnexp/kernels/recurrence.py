@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.types import Array, Params, State
 from rnnexp.kernels import build
 from rnnexp.kernels.cotangents import dense, is_zero, marked, plain
-from rnnexp.types import Array, Params, State
 
 
 class Static(NamedTuple):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.models.transduction import Encoded, Transducer
-from rnnexp.types import Array, State, Tree
 
 STOP = 0
 

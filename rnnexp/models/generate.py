@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array, Key, State
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.types import Array, Key, State
 
 Draw = Callable[[Key, Array], Array]
 """`(key, outputs_BxO) -> inputs_BxI` of the next step."""

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.types import Array, Key, State
+from rnnexp.core.types import Array, Key, State
 from rnnexp.unroll import Hook
 
 BATCH_AXIS = "batch"

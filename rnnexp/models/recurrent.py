@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.unroll import Hook, Path, Probe, Unrolled, initial_state, unroll
 
 START = "start_"

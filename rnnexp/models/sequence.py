@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Array, Key, State
 from rnnexp.models.noise import Rates
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.newton.solve import Effort
-from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Probe, Watched
 
 MODES = ("sequence_to_one", "synchronous")

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.masking import last_valid, reverse_valid
+from rnnexp.core.types import Array, Key, State
 from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
 from rnnexp.newton.solve import Effort
-from rnnexp.padding import last_valid, reverse_valid
-from rnnexp.types import Array, Key, State
 from rnnexp.unroll import Hook, Probe, Unrolled, Watched
 
 MakeCell = Callable[[int, int], Cell]

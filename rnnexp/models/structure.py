@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.unroll import Path
 
 POOLINGS = ("last", "mean", "max")

@@ -18,8 +18,8 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.errors import UsageError
-from rnnexp.types import Array, Key, Params, State, Tree
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Key, Params, State, Tree
 
 CARRIES = {1: ("h",), 2: ("c", "h")}
 

@@ -41,6 +41,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params, State
 from rnnexp.newton.steps import (
     Rows,
     before,
@@ -53,7 +54,6 @@ from rnnexp.newton.steps import (
     solve_adjoint,
     solve_linear,
 )
-from rnnexp.types import Array, Params, State
 
 MOST_ITERATIONS = {"full": 32, "diagonal": 128}
 """By method; after so many without coming to rest the sequences are scanned."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.types import Array, Params, State
+from rnnexp.core.types import Array, Params, State
 
 TANGENTS = 8  # pushed side by side where diagonals are found
 

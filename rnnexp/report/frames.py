@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.index import load_records
 from rnnexp.report.load import find_run
 from rnnexp.report.records import Record

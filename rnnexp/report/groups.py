@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rnnexp.errors import UsageError, unknown
+from rnnexp.core.errors import UsageError, unknown
 from rnnexp.report.records import Record
 
 log = logging.getLogger("rnnexp")

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rnnexp.errors import UsageError
-from rnnexp.files import replace_text
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text
 from rnnexp.report.records import Best, Record, as_shown, flatten, read_record
 from rnnexp.runlog import read_json
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.cells import CELLS
+from rnnexp.core.registry import Table
 from rnnexp.report.index import read_index
-from rnnexp.tables import Table
 from rnnexp.tasks import TASKS
 
 Rows = list[dict[str, Any]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.errors import UsageError, unknown
+from rnnexp.core.errors import UsageError, unknown
 from rnnexp.report.index import scan
 from rnnexp.runlog import read_json, read_metrics
 

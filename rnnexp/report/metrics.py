@@ -7,7 +7,7 @@ losses and errors (`LOWER`), higher for `HIGHER`; any other must be said.
 import logging
 from collections.abc import Sequence
 
-from rnnexp.errors import UsageError, unknown
+from rnnexp.core.errors import UsageError, unknown
 from rnnexp.report.records import Record
 
 log = logging.getLogger("rnnexp")

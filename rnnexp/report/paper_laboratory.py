@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.figures import COLOUR_MAP, COLOURS, new_figure, save, verbatim
 from rnnexp.report.paper_style import DPI, MARKS, ROW_IN, STYLE, WIDTH_IN
 

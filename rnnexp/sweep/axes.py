@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 
 SCALES = ("log", "linear")
 SHORT = {"cell": "cell.name", "task": "task.name"}

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.config import experiment, finish, flat, require_known, settle_durations
-from rnnexp.errors import UsageError, first_line
-from rnnexp.modules import load_module
+from rnnexp.core.errors import UsageError, first_line
+from rnnexp.core.load_module import load_module
 from rnnexp.overrides import call, load_file, module_config, override, read_arguments
 from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, parse_space
 from rnnexp.sweep.values import kind_of, typed, typed_values

@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import tree_size
 from rnnexp.registry import make_plan
 from rnnexp.runner import CHUNK_STEPS
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.launch import Proposal
 from rnnexp.sweep.measure import Times
-from rnnexp.trees import tree_size
 
 log = logging.getLogger("rnnexp")
 MIB = 2**20

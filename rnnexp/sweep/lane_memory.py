@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.tree import tree_bytes
+from rnnexp.core.types import Array, Key, Params, State, Tree
 from rnnexp.gradflow.rows import Model, stacks
 from rnnexp.models.stack import Unit
 from rnnexp.models.transduction import Transducer
@@ -16,8 +18,6 @@ from rnnexp.registry import Plan
 from rnnexp.remat import segment_length
 from rnnexp.tasks.base import Bucketed
 from rnnexp.tasks.batches import bucket_batch, epoch_order, source_arrays, training_batch
-from rnnexp.trees import tree_bytes
-from rnnexp.types import Array, Key, Params, State, Tree
 from rnnexp.unroll import Path, unroll
 
 Sequences = list[tuple[Unit, int]]

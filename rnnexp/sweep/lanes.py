@@ -13,8 +13,8 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import options
+from rnnexp.core.errors import UsageError, first_line
 from rnnexp.crew import FAILURES, Crew
-from rnnexp.errors import UsageError, first_line
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result
 from rnnexp.programs import Programs

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnexp.errors import UsageError
-from rnnexp.files import replace_text
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text
 from rnnexp.outcome import read_result
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs

@@ -15,8 +15,8 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import flat, options
-from rnnexp.errors import UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
 from rnnexp.registry import build_task
 from rnnexp.sweep.space import Point
 from rnnexp.sweep.widths import Counts, Width, with_width

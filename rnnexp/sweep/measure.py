@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.config import DURATIONS, flat
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text
+from rnnexp.core.types import Tree
 from rnnexp.data.files import cache_dir
-from rnnexp.errors import UsageError
-from rnnexp.files import replace_text
 from rnnexp.optim import BRANCHES, TRACED, Hyper
 from rnnexp.programs import initial_state
 from rnnexp.recipe import Recipe, TrainState
@@ -32,7 +33,6 @@ from rnnexp.tasks.batches import (
     source_arrays,
     stream_keys,
 )
-from rnnexp.types import Tree
 
 log = logging.getLogger("rnnexp")
 STEPS = 8

@@ -20,8 +20,8 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import from_saved
-from rnnexp.errors import UsageError
-from rnnexp.files import replace_text, to_json
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text, to_json
 from rnnexp.outcome import read_result, run_path
 from rnnexp.runlog import ENDED, RunLog, read_json, shown_status
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.programs import Programs
 from rnnexp.signals import StopRequest
 from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices

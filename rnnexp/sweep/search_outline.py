@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config import duration_steps, options
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.registry import build_task
 from rnnexp.sweep.axes import Space
 from rnnexp.sweep.base import file_changes

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from rnnexp.errors import RunError, first_line
+from rnnexp.core.errors import RunError, first_line
 from rnnexp.outcome import Result
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search_trials import Trials

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.sweep.axes import DIGITS, EXPERIMENT, Space
 from rnnexp.sweep.space import Base, Suggestion, experiments, suggestion_axes
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnexp.errors import RunError, UsageError, first_line
+from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.sweep.search_space import import_optuna
 
 if TYPE_CHECKING:

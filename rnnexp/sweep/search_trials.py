@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnexp.errors import UsageError, first_line
+from rnnexp.core.errors import UsageError, first_line
 from rnnexp.outcome import Result, read_result
 from rnnexp.runlog import ENDED, read_metrics
 from rnnexp.sweep.plan import PlannedRun

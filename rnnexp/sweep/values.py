@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from rnnexp.config import UNITS
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.sweep.axes import Axis, between
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

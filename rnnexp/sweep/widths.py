@@ -8,10 +8,10 @@ from flax import nnx
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from rnnexp.config import finish
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.tree import tree_size
 from rnnexp.registry import build_model
 from rnnexp.tasks.base import Task
-from rnnexp.trees import tree_size
 
 LARGEST_START = 1 << 16
 """The largest width that is tried in search of one that the cell allows."""

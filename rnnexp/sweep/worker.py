@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnnexp.errors import RunError, UsageError, first_line
-from rnnexp.files import to_json
-from rnnexp.modules import load_module
+from rnnexp.core.errors import RunError, UsageError, first_line
+from rnnexp.core.files import to_json
+from rnnexp.core.load_module import load_module
 from rnnexp.sweep.plan import (
     SETTLED,
     cancelled,

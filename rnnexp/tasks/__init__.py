@@ -3,7 +3,7 @@
 `defaults` is where an experiment on the task starts; every key can be overridden.
 """
 
-from rnnexp.tables import Entry, Table
+from rnnexp.core.registry import Entry, Table
 
 TASKS = Table(
     "task",

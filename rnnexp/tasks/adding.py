@@ -8,10 +8,10 @@ Hinton 2015. Always answering 1 gives a squared error of 1/6, the variance of th
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import once
-from rnnexp.types import Array, Batch, Key
 
 
 def adding(*, length_steps: int = 50) -> Task:

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Task
 from rnnexp.tasks.transduction import (
     PADDING,
@@ -23,7 +24,6 @@ from rnnexp.tasks.transduction import (
     transduction_batch,
     transduction_task,
 )
-from rnnexp.types import Array, Batch, Key
 
 DIGITS = "0123456789"
 INPUT_ALPHABET = DIGITS + "+"

@@ -15,10 +15,10 @@ ln(symbols) nats, an accuracy of 1 / symbols.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification import drawn_classes
-from rnnexp.types import Batch, Key
 
 
 def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 
-from rnnexp.types import Array, Batch, Key, Tree
+from rnnexp.core.types import Array, Batch, Key, Tree
 
 
 class Score(NamedTuple):
@@ -83,7 +83,7 @@ class Task:
 
     Attributes:
       name: what the table calls it.
-      mode: one of `rnnexp.tables.MODES`.
+      mode: one of `rnnexp.core.registry.MODES`.
       input_size, output_size: features of a step, and outputs.
       num_steps: T, the number of steps of the longest (padded) sequence.
       train, valid, test: where batches come from.

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.types import Array, Batch, Key, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream
-from rnnexp.types import Array, Batch, Key, Tree
 
 STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
 

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.data.files import find
 from rnnexp.data.ngrams import ngram_losses
 from rnnexp.data.text import TINY_SHAKESPEARE, encode, read_text, split_ends, vocabulary
-from rnnexp.errors import UsageError
 from rnnexp.tasks.base import Score, Stream, Task
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
-from rnnexp.types import Array, Batch, Tree
 
 MOST_GRAM = 4
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import correct, cross_entropy, once
-from rnnexp.types import Array, Batch, Key
 
 
 def classification_scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:

@@ -13,10 +13,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
-from rnnexp.types import Array, Batch, Key
 
 SYMBOLS = 8
 RECALL_STEPS = 10

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks import transduction
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.transduction import STOP, STOP_CHARACTER, transduction_batch, transduction_task
-from rnnexp.types import Array, Batch, Tree
 
 FORMATS = (
     "{day} {month} {year}",  # 5 march 1998

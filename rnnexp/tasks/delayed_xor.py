@@ -16,10 +16,10 @@ where the last step is the second bit: ln(2) nats, an accuracy of 1/2.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification import drawn_classes
-from rnnexp.types import Batch, Key
 
 FIRST_STEPS = 5
 

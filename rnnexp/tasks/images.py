@@ -5,9 +5,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.classification import classification_scores
-from rnnexp.types import Array, Batch, Tree
 
 CLASSES = 10
 

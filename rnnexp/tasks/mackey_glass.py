@@ -29,10 +29,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import over_steps
-from rnnexp.types import Array, Batch, Key
 
 GAIN, DECAY, POWER = 0.2, 0.1, 10
 GRID = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.data import mnist as mnist_data
-from rnnexp.errors import UsageError, require_choice
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.images import image_sequence_task
 

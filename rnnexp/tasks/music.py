@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rnnexp.core.errors import require_choice
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.data.buckets import group_by_length
 from rnnexp.data.polyphonic import NOTES, PianoRolls, load
-from rnnexp.errors import require_choice
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Task
 from rnnexp.tasks.scores import over_steps, per_sequence
-from rnnexp.types import Array, Batch, Tree
 
 FIRST_STEPS = ("skipped", "predicted")
 PRIOR_COUNT = 0.5

@@ -21,10 +21,10 @@ over 10^6 sequences; always answering E[y] scores var(y), nmse = 1.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import over_steps
-from rnnexp.types import Array, Batch, Key
 
 ORDER = 10
 WARMUP = 50

@@ -12,10 +12,10 @@ is the best: ln(2) nats, an accuracy of 1/2.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification import drawn_classes
-from rnnexp.types import Batch, Key
 
 
 def parity(*, length_steps: int = 8) -> Task:

@@ -12,9 +12,9 @@ import math
 
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.transduction import STOP, check_words, words_loss, words_task
-from rnnexp.types import Array
 
 
 def reverse(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import optax
 
+from rnnexp.core.types import Array
 from rnnexp.tasks.base import Score
-from rnnexp.types import Array
 
 
 def once(total_B: Array) -> Score:

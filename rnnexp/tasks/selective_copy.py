@@ -17,10 +17,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
-from rnnexp.types import Array, Batch, Key
 
 SYMBOLS = 8
 BLANK, MARKER = SYMBOLS, SYMBOLS + 1

@@ -16,10 +16,10 @@ the best: ln(classes) nats, an accuracy of 1 / classes.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification import drawn_classes
-from rnnexp.types import Array, Batch, Key
 
 DISTRACTORS = 4
 X, Y = DISTRACTORS, DISTRACTORS + 1

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Source, Task
 from rnnexp.tasks.scores import correct, cross_entropy, once, over_steps
-from rnnexp.types import Array, Batch, Key
 
 STOP = 0
 STOP_CHARACTER = "$"

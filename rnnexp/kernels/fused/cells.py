@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.types import Array
+from rnnexp.core.types import Array
 
 Arrays = Sequence[Array]
 Forward = Callable[[Arrays, Arrays, Array, Array, Array], tuple[Array, Array, list[Array]]]

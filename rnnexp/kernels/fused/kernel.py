@@ -14,10 +14,10 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as pltriton
 
+from rnnexp.core.types import Array
 from rnnexp.kernels.fused.cells import CELLS
 from rnnexp.kernels.fused.layout import Layout
 from rnnexp.kernels.fused.products import product
-from rnnexp.types import Array
 
 Refs = dict[str, Any]
 """A program's part of every array, by name; results have `new_` before theirs."""

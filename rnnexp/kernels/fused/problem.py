@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnexp.errors import first_line
+from rnnexp.core.errors import first_line
+from rnnexp.core.types import Array, Params, State
 from rnnexp.kernels.fused.cells import CELLS
 from rnnexp.kernels.fused.layout import layout, padded_size, too_wide
 from rnnexp.kernels.fused.recurrence import recurrence
-from rnnexp.types import Array, Params, State
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ processor has no TF32: there "tf32" is exact, so that the mathematics can be tes
 import jax
 import jax.numpy as jnp
 
-from rnnexp.types import Array
+from rnnexp.core.types import Array
 
 PASSES = {
     "float32": jax.lax.Precision.HIGHEST,

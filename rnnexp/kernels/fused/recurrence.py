@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.types import Array, Params, State
 from rnnexp.kernels.cotangents import dense, marked, plain
 from rnnexp.kernels.fused.cells import CELLS, FusedCell
 from rnnexp.kernels.fused.kernel import Spec, backward, forward
 from rnnexp.kernels.fused.layout import Layout, layout
 from rnnexp.kernels.fused.products import add_up, matmul, shortened
-from rnnexp.types import Array, Params, State
 
 
 class Result(NamedTuple):

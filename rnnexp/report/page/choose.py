@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.groups import telling_keys, value_text, varying
 from rnnexp.report.index import load_records
 from rnnexp.report.records import Record, as_shown, read_record

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 from rnnexp.report.load import Run, load_run
 from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
 from rnnexp.report.page.laboratory import read_laboratory

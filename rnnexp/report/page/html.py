@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnexp.errors import RunError, UsageError
-from rnnexp.files import to_json
+from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.files import to_json
 from rnnexp.report.page.collect import collect
 
 log = logging.getLogger("rnnexp")

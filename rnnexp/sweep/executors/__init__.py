@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rnnexp.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.sweep.executors.base import Job, Options, Outcome
 
 __all__ = ["EXECUTORS", "Job", "Options", "Outcome", "run_jobs"]

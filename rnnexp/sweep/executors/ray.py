@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from rnnexp.errors import UsageError, first_line
+from rnnexp.core.errors import UsageError, first_line
 from rnnexp.sweep.executors.base import Job, Options, Order, Outcome, make_order
 from rnnexp.sweep.executors.drive import drive
 from rnnexp.sweep.executors.process import run_here

@@ -22,7 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rnnexp.errors import UsageError, first_line, unknown
+from rnnexp.core.errors import UsageError, first_line, unknown
 from rnnexp.sweep.executors.base import Job, Options, Order, Outcome, make_order
 from rnnexp.sweep.executors.drive import drive
 from rnnexp.sweep.executors.process import POLL_S, Process

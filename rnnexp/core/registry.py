@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from rnnexp.errors import UsageError, require_choice, unknown
+from rnnexp.core.errors import UsageError, require_choice, unknown
 
 MODES = ("sequence_to_one", "synchronous", "asynchronous")
 """What a sequence is turned into: one output, one at every step, or another sequence."""

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rnnexp.types import Array, Tree
+from rnnexp.core.types import Array, Tree
 
 
 def stable_norm(x: Array, axis: int | None = None) -> Array:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 
-from rnnexp.types import Array
+from rnnexp.core.types import Array
 
 P = ParamSpec("P")
 R = TypeVar("R")

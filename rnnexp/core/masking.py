@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from rnnexp.types import Array, State
+from rnnexp.core.types import Array, State
 
 
 def hold(valid_B: Array, new: Array, old: Array) -> Array:

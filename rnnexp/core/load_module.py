@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from rnnexp.errors import UsageError
+from rnnexp.core.errors import UsageError
 
 
 def load_module(path: str, what: str) -> ModuleType:

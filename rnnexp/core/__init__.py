@@ -1,0 +1,1 @@
+"""What every other package stands on: errors, types, trees, files, masks, matrices, tables."""
