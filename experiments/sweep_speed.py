@@ -35,7 +35,7 @@ from rnnexp.recipe import TrainState
 from rnnexp.registry import make_lane, make_plan
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS, run
-from rnnexp.signals import StopRequest
+from rnnexp.runtime.signals import StopRequest
 
 KEYS = {
     "task.delay_steps": 50,

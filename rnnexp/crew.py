@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import jax
 
-from rnnexp import processes
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.flight.recorder import Recorder
 from rnnexp.journal import Journal
 from rnnexp.outcome import Result
 from rnnexp.programs import Programs, Slots
 from rnnexp.recipe import TrainState
-from rnnexp.sharding import on_host
-from rnnexp.signals import StopRequest
+from rnnexp.runtime import collectives
+from rnnexp.runtime.mesh import on_host
+from rnnexp.runtime.signals import StopRequest
 
 VISIT_S = 2.0  # how long a chunk may take: each makes its large buffers anew, page by page
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
@@ -92,7 +92,7 @@ class Crew:
 
     def _goes_on(self, stop: StopRequest) -> bool:
         """Whether no process of the run was asked to stop; all take the first one's pace."""
-        stop.name, self.pace = processes.agree(stop.name, self.pace)
+        stop.name, self.pace = collectives.agree(stop.name, self.pace)
         return stop.name is None
 
     def _standing(self) -> list[tuple[int, Journal]]:

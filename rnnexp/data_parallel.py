@@ -25,7 +25,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import flat
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.models.noise import BATCH_AXIS
-from rnnexp.sharding import STATE, WHOLE, make_mesh
+from rnnexp.runtime.mesh import STATE, WHOLE, make_mesh
 from rnnexp.tasks.base import Score
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnexp import environment, processes
 from rnnexp.checkpoint import Progress
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Tree
@@ -29,6 +28,7 @@ from rnnexp.recipe import TrainState
 from rnnexp.records import Records
 from rnnexp.registry import Plan
 from rnnexp.runlog import RunLog, read_json
+from rnnexp.runtime import collectives, environment
 from rnnexp.verdict import divergence_verdict
 
 log = logging.getLogger("rnnexp")
@@ -42,7 +42,7 @@ class Journal:
         self.task = plan.recipe.task
         self.units = plan.units
         names = [unit.name for unit in self.units]
-        self.gradients = processes.open_gradients(files.path / "gradients.zarr", names)
+        self.gradients = collectives.open_gradients(files.path / "gradients.zarr", names)
         self.laboratory = LaboratoryLog(files.path / "laboratory.zarr")
         self.progress = Progress()
         self.fall_backs = FallBacks()
@@ -55,16 +55,16 @@ class Journal:
     def begin(self, imported: Sequence[Path]) -> TrainState:
         """Restore the last checkpoint, or begin, and make the files agree with it."""
         self.files.write_json("config.json", self.plan.config.to_dict())
-        self.checkpoints = processes.open_checkpoints(self.files.path / "checkpoints")
+        self.checkpoints = collectives.open_checkpoints(self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
         self.like = jax.device_get(fresh)  # the fresh one is given up to the device
         restored = self.checkpoints.restore("last", self.like)
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
         kept = None if restored is None else self.step
-        processes.from_first(lambda: self.laboratory.truncate(kept))
+        collectives.from_first(lambda: self.laboratory.truncate(kept))
         self.files.truncate(None if restored is None else self.step)
-        if not bool(state.diverged) and processes.is_first():
+        if not bool(state.diverged) and collectives.is_first():
             store.discard(self.files.path)
         here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
         if exponents := self.plan.newton.exponents:
@@ -74,7 +74,7 @@ class Journal:
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
             if self.task.references:
                 self.files.log("reference", [{"step": 0, **self.task.references}])
-        elif processes.is_first():
+        elif collectives.is_first():
             self._warn_of_changes(here)
         self.files.set_status("running", self.step, "")
         self._introduce()
@@ -137,7 +137,7 @@ class Journal:
         every = self.plan.laboratory_steps
         if every == 0 or self.step % every:
             return False
-        return not processes.from_first(lambda: self.step in self.laboratory.steps())
+        return not collectives.from_first(lambda: self.step in self.laboratory.steps())
 
     @property
     def pauses(self) -> bool:
@@ -183,7 +183,7 @@ class Journal:
 
     def measure(self, examiner: Examiner, params: Tree) -> None:
         """The laboratory measures the present state; its parameters lie on the host."""
-        processes.from_first(
+        collectives.from_first(
             lambda: self.laboratory.append(examiner.measure(self.plan, params, self.step))
         )
 
@@ -194,7 +194,7 @@ class Journal:
     def save_last(self, state: TrainState) -> None:
         """A checkpoint to resume from, with everything before it on the disk."""
         self.gradients.flush()
-        processes.from_first(self.laboratory.flush)
+        collectives.from_first(self.laboratory.flush)
         self.checkpoints.save("last", state, self.progress)
 
     def tested_state(self, state: TrainState) -> tuple[TrainState, int]:
@@ -217,7 +217,7 @@ class Journal:
             self._log_records(records)
         names = [unit.name for unit in self.units]
         # before the checkpoint, from which a run that is killed here would know no steps before
-        growth = processes.from_first(lambda: store.keep(self.files.path, flight, names))
+        growth = collectives.from_first(lambda: store.keep(self.files.path, flight, names))
         self.save_last(state)
         reason, details = divergence_verdict(records, self.units, growth)
         return self.finish("diverged", reason, divergence=details)

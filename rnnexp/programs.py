@@ -12,7 +12,7 @@ from rnnexp.evaluate import evaluate_function
 from rnnexp.recipe import TrainState
 from rnnexp.records import Records, read_rows
 from rnnexp.registry import Plan
-from rnnexp.sharding import on_host, place, place_state
+from rnnexp.runtime.mesh import on_host, place, place_state
 from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys

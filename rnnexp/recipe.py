@@ -25,7 +25,7 @@ class Recipe:
 
     `teacher_forcing`: show networks with output feedback the true outputs in training.
     `associative`: the model's cells run on a parallel path.
-    `devices`: over how many the batch is divided; see `rnnexp.sharding`.
+    `devices`: over how many the batch is divided; see `rnnexp.runtime.mesh`.
     `regularizers`: the penalties on gradient flow that the gradient includes.
     `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
     """

@@ -26,9 +26,9 @@ from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
 from rnnexp.newton_choice import Offer, offer_newton
 from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
-from rnnexp.program_cache import quickly
 from rnnexp.recipe import Recipe
-from rnnexp.sharding import require_devices
+from rnnexp.runtime.compilation_cache import quickly
+from rnnexp.runtime.mesh import require_devices
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size

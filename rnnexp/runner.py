@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp import processes
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.journal import Journal
@@ -14,8 +13,9 @@ from rnnexp.programs import Programs
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan
 from rnnexp.runlog import ENDED
-from rnnexp.sharding import prepare
-from rnnexp.signals import StopRequest
+from rnnexp.runtime import collectives
+from rnnexp.runtime.mesh import prepare
+from rnnexp.runtime.signals import StopRequest
 
 CHUNK_STEPS = 100
 
@@ -41,11 +41,11 @@ def run(
     """
     prepare(config.devices)
     path = run_path(config, runs_dir)
-    if (ended := processes.shared_result(path)) is not None and ended.status in ENDED:
+    if (ended := collectives.shared_result(path)) is not None and ended.status in ENDED:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
-    told = observer if observer is not None and processes.is_first() else Observer()
-    journal = Journal(plan, processes.open_log(path), told)
+    told = observer if observer is not None and collectives.is_first() else Observer()
+    journal = Journal(plan, collectives.open_log(path), told)
     results: list[tuple[Result, BaseException | None]] = []
     with StopRequest() as stop:
         try:

@@ -31,7 +31,7 @@ from rnnexp.programs import Programs
 from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan
 from rnnexp.runner import run
-from rnnexp.sharding import on_host, place, place_state, prepare
+from rnnexp.runtime.mesh import on_host, place, place_state, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import Keys, no_order, stream_keys

@@ -15,7 +15,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config import experiment, finish
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.runner import run
-from rnnexp.sharding import join
+from rnnexp.runtime.mesh import join
 from tests.small_run import small_config
 
 

@@ -16,12 +16,12 @@ from jax.experimental import multihost_utils
 
 from rnnexp.core.errors import RunError
 from rnnexp.outcome import Result, read_result, run_path
-from rnnexp.processes import require_same
 from rnnexp.report.load import load_run
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.runner import run
+from rnnexp.runtime.collectives import require_same
+from rnnexp.runtime.mesh import join
 from rnnexp.sampling import load_trained, write_text
-from rnnexp.sharding import join
 from tests.on_devices import CASES
 from tests.one_of_several import configured
 from tests.small_run import assert_same_runs, small_config

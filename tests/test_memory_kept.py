@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from rnnexp.memory import keep_memory
+from rnnexp.runtime.allocator import keep_memory
 
 PROGRAM = """
 import resource, statistics, sys
-from rnnexp.memory import keep_memory
+from rnnexp.runtime.allocator import keep_memory
 assert sys.argv[1] != "kept" or keep_memory()
 import jax, jax.numpy as jnp
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from rnnexp import program_cache
 from rnnexp.config import experiment, finish
 from rnnexp.kernels import build
-from rnnexp.program_cache import CHECKED, keep_programs, programs_dir, tidy
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan
+from rnnexp.runtime import compilation_cache as kept_programs
+from rnnexp.runtime.compilation_cache import CHECKED, keep_programs, programs_dir, tidy
 from tests.small_run import assert_same_runs, small_config
 
 SETTINGS = (
@@ -155,7 +155,7 @@ def test_the_entries_not_used_for_longest_make_room(tmp_path: Path) -> None:
 
 def test_other_processors_have_other_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     here = programs_dir()
-    monkeypatch.setattr(program_cache, "processor", lambda: "flags: none")
+    monkeypatch.setattr(kept_programs, "processor", lambda: "flags: none")
     assert programs_dir().parent == here.parent
     assert programs_dir() != here
 
@@ -167,7 +167,7 @@ def test_other_processors_have_other_folders(monkeypatch: pytest.MonkeyPatch) ->
 def test_xla_s_false_alarm_is_kept_from_the_user(
     monkeypatch: pytest.MonkeyPatch, flags: str, given: str | None, level: str
 ) -> None:
-    monkeypatch.setattr(program_cache, "processor", lambda: f"flags: {flags}")
+    monkeypatch.setattr(kept_programs, "processor", lambda: f"flags: {flags}")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given or "1")
     if given is None:
         monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")

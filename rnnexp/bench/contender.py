@@ -17,7 +17,7 @@ from rnnexp.bench import ours, peers
 from rnnexp.bench.floor import matrix_rate
 from rnnexp.bench.ours import Run
 from rnnexp.bench.workloads import WORKLOADS, Workload
-from rnnexp.memory import keep_memory
+from rnnexp.runtime.allocator import keep_memory
 
 CONTENDERS: dict[str, Callable[[Workload, str], Run]] = {
     "rnnexp": ours.training_loop,

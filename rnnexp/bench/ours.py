@@ -24,7 +24,7 @@ from rnnexp.recipe import TrainState
 from rnnexp.registry import make_plan, task
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS, import_storage
-from rnnexp.signals import StopRequest
+from rnnexp.runtime.signals import StopRequest
 from rnnexp.step import Lane, take_step
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task

@@ -52,8 +52,8 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.analysis import analyze_run, summary
     from rnnexp.core.errors import UsageError
     from rnnexp.overrides import read_arguments
-    from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run
+    from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
     file, overrides = read_arguments(rest)

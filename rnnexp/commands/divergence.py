@@ -25,8 +25,8 @@ def divergence_command(known: argparse.Namespace) -> int:
     """
     from rnnexp.flight.replay import replay
     from rnnexp.flight.store import open_flight
-    from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run, load_run
+    from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
     run = load_run(find_run(known.run, known.runs_dir))

@@ -27,9 +27,9 @@ def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp run`."""
-    from rnnexp.memory import keep_memory
     from rnnexp.overrides import from_command_line
-    from rnnexp.program_cache import keep_programs
+    from rnnexp.runtime.allocator import keep_memory
+    from rnnexp.runtime.compilation_cache import keep_programs
 
     config = from_command_line(known.experiment, rest)
     keep_memory()
@@ -37,9 +37,9 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     _join(known, config.devices)
     from rich.console import Console
 
-    from rnnexp.processes import is_first
     from rnnexp.progress import LiveProgress, PlainProgress, scores_text
     from rnnexp.runner import run
+    from rnnexp.runtime.collectives import is_first
 
     console = Console(stderr=known.json)
     progress = (LiveProgress if console.is_terminal else PlainProgress)(console)
@@ -74,7 +74,7 @@ def _join(known: argparse.Namespace, devices: int) -> None:
         return
     if any(value is None for value in given):
         raise UsageError("--coordinator, --num-processes and --process-id go together")
-    from rnnexp.sharding import join
+    from rnnexp.runtime.mesh import join
 
     join(known.coordinator, known.num_processes, known.process_id, devices=devices)
 
@@ -82,8 +82,8 @@ def _join(known: argparse.Namespace, devices: int) -> None:
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
     from rnnexp import sampling
-    from rnnexp.program_cache import keep_programs
     from rnnexp.report.load import find_run
+    from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
     trained = sampling.load_trained(find_run(known.run, known.runs_dir), known.data_dir)

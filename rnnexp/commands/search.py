@@ -19,8 +19,8 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         cpus=None, address=None, gpus=0.0, slurm=[],
     )  # fmt: skip
     space, base = read_space(known, rest)
-    from rnnexp.memory import keep_memory
-    from rnnexp.program_cache import keep_programs
+    from rnnexp.runtime.allocator import keep_memory
+    from rnnexp.runtime.compilation_cache import keep_programs
     from rnnexp.sweep.search import search
 
     keep_memory()

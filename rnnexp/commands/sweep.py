@@ -61,8 +61,8 @@ def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any
 
 def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
-    from rnnexp.memory import keep_memory
-    from rnnexp.program_cache import keep_programs
+    from rnnexp.runtime.allocator import keep_memory
+    from rnnexp.runtime.compilation_cache import keep_programs
     from rnnexp.sweep.launch import group_rows, propose, save_proposal
 
     space, base = read_space(known, rest)

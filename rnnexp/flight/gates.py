@@ -19,7 +19,7 @@ from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
 from rnnexp.registry import Plan
-from rnnexp.sharding import process_count
+from rnnexp.runtime.mesh import process_count
 from rnnexp.tasks.base import Bucketed, Stream
 from rnnexp.tasks.batches import (
     Keys,

@@ -13,7 +13,7 @@ from rnnexp.flight.store import STATE, restored
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.registry import make_plan
 from rnnexp.runlog import read_json
-from rnnexp.sharding import prepare
+from rnnexp.runtime.mesh import prepare
 from rnnexp.spread import Layout
 
 if TYPE_CHECKING:

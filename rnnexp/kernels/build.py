@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.data.files import cache_dir
-from rnnexp.processor import processor
+from rnnexp.runtime.cpu import processor
 
 CELLS = {
     "lstm": "LstmCell",

@@ -3,7 +3,7 @@
 All of it is off unless asked for. `key` is None in evaluation. The shares of dropout may be
 traced, so that runs that differ in them share a program.
 
-Where a batch is divided over devices (see `rnnexp.sharding`), every device draws the masks
+Where a batch is divided over devices (see `rnnexp.runtime.mesh`), every device draws the masks
 of the whole batch and takes those of its own examples, so that they are the masks that one
 device would have used. That costs each the time and memory of all masks.
 """

@@ -22,7 +22,7 @@ from rnnexp.recipe import TrainState
 from rnnexp.registry import Plan, make_lane, make_plan
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS
-from rnnexp.signals import StopRequest
+from rnnexp.runtime.signals import StopRequest
 from rnnexp.spread import Layout
 from rnnexp.sweep.measure import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure

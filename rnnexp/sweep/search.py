@@ -21,7 +21,7 @@ import jax
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.programs import Programs
-from rnnexp.signals import StopRequest
+from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices
 from rnnexp.sweep.plan import cancelled
 from rnnexp.sweep.search_found import Found, summarise

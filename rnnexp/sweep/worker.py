@@ -43,8 +43,8 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
     mine = [run for run in read_plan(sweep_dir) if run.group == group]
     missing = [run for run in mine if run_status(runs_dir / run.run) not in SETTLED]
     if missing:
-        from rnnexp.memory import keep_memory
-        from rnnexp.program_cache import keep_programs
+        from rnnexp.runtime.allocator import keep_memory
+        from rnnexp.runtime.compilation_cache import keep_programs
         from rnnexp.sweep.lanes import train_lanes
 
         keep_memory()

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from rnnexp.signals import StopRequest
+from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.executors.base import Job, Outcome, Site
 from rnnexp.sweep.executors.process import Tail, counts_text
 

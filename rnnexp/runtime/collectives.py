@@ -23,7 +23,7 @@ from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.types import Tree
 from rnnexp.outcome import Result, read_result
 from rnnexp.runlog import RunLog
-from rnnexp.sharding import on_host, process_count
+from rnnexp.runtime.mesh import on_host, process_count
 
 ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, OSError)}
 BLOCK = 4096  # bytes sent at least; sizes are few, as each is a program of its own

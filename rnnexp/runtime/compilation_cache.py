@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.data.files import cache_dir
-from rnnexp.processor import processor
+from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29
 SHORTEST_COMPILE_S = 0.0

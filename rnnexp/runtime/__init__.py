@@ -1,0 +1,1 @@
+"""The machine a run stands on: devices, processes, signals, compiled programs that are kept."""
