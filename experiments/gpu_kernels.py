@@ -10,7 +10,7 @@ One call does all of it, and writes what it has after every measurement:
   the fused kernels, the scan, cuDNN through `jax.experimental.rnn` and through torch, where
   they are there; all in turn, the median over rounds;
 * 32 runs of W4 side by side (`vmap`) against one;
-* with `--layouts`: other ways to lay the work out than `rnnexp.kernels.fused.layout` chooses;
+* with `--layouts`: other ways to lay the work out than `rnnexp.scan.kernels.gpu.layout` chooses;
 * W5: the associative scan of linear cells against their scan over time.
 
 Without a graphics processor it says so, checks the mathematics at small sizes in Pallas's
@@ -36,9 +36,9 @@ from rnnexp.bench.gpu_times import KERNELS, contenders, in_jax, laid_out, ours, 
 from rnnexp.bench.workloads import WORKLOADS, Workload, find_workloads
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params
-from rnnexp.kernels.fused.layout import PRECISIONS, layout, too_wide
-from rnnexp.unroll import Path as How
-from rnnexp.unroll import unroll
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
+from rnnexp.scan.unroll import Path as How
+from rnnexp.scan.unroll import unroll
 
 SMALL = Workload("small", "for the interpreter", 6, 5, 3, 10)
 LANES = 32

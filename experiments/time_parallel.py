@@ -27,8 +27,8 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.lyapunov import lyapunov_spectrum
-from rnnexp.kernels import build
-from rnnexp.unroll import Path, unroll
+from rnnexp.scan.kernels import build
+from rnnexp.scan.unroll import Path, unroll
 
 BATCH, INPUTS, HIDDEN = 8, 4, 64
 LINEAR_STEPS = 10_000

@@ -8,7 +8,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.config import flat
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.models.structure import Structure
-from rnnexp.newton.solve import MOST_ITERATIONS
+from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
 
 SINGLE_STEPS = (

@@ -10,9 +10,9 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.fitting import SINGLE_STEPS, first_set
-from rnnexp.kernels import build
-from rnnexp.kernels.fused.layout import PRECISIONS
-from rnnexp.kernels.recurrence import threads_of_a_device
+from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cpu import threads_of_a_device
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS
 
 WANTED = ("auto", "compiled", "scan")
 NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
@@ -67,7 +67,7 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
         return f"config.{key} needs single steps"
     dtype = jnp.zeros(()).dtype
     if backend == "gpu":
-        from rnnexp.kernels.fused.problem import problem  # Pallas takes a while to import
+        from rnnexp.scan.kernels.gpu.problem import problem  # Pallas takes a while to import
 
         return problem(cell.kernel, cell.output_size, dtype.name, config.model.precision)
     return build.problem(cell.kernel, dtype.name)

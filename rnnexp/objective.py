@@ -20,11 +20,11 @@ from rnnexp.gradflow.adjoints import (
     wanted_whole,
 )
 from rnnexp.gradflow.rows import Model, Span, spans, stacks
-from rnnexp.newton.solve import Effort
 from rnnexp.optim import Hyper
 from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
 from rnnexp.recipe import Recipe, apply_model
-from rnnexp.unroll import Probe, Watched
+from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.unroll import Probe, Watched
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]
 """Mean scores, the states to go on with, and what the units did if they were watched."""

@@ -16,7 +16,7 @@ from rnnexp.gradflow.rows import Span
 from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, apply_model
-from rnnexp.unroll import Watched
+from rnnexp.scan.unroll import Watched
 
 
 class Given(NamedTuple):

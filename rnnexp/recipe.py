@@ -15,8 +15,8 @@ from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.optim import Hyper, optimizer
+from rnnexp.scan.unroll import Probe
 from rnnexp.tasks.base import Stream, Task
-from rnnexp.unroll import Probe
 
 
 @dataclass(frozen=True, kw_only=True)

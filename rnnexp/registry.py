@@ -29,10 +29,10 @@ from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper
 from rnnexp.recipe import Recipe
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.runtime.mesh import require_devices
+from rnnexp.scan.unroll import Path as Path_
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
-from rnnexp.unroll import Path as Path_
 
 cell: Callable[..., Any] = CELLS.register
 """Decorator: `@rnnexp.cell("name")` adds a cell factory `(input_size, hidden_size, *, ...)`."""

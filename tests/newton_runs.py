@@ -9,7 +9,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import perturb, probes, tap
-from rnnexp.unroll import Path, Unrolled, initial_state, unroll
+from rnnexp.scan.unroll import Path, Unrolled, initial_state, unroll
 
 SCAN, FULL, DIAGONAL = Path(), Path(newton="full"), Path(newton="diagonal")
 

@@ -6,7 +6,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
-from rnnexp.unroll import Watched, initial_state, unroll
+from rnnexp.scan.unroll import Watched, initial_state, unroll
 
 T, B, I, H = 9, 3, 2, 4  # noqa: E741
 

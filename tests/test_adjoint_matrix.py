@@ -12,7 +12,7 @@ from rnnexp.core.types import Array
 from rnnexp.gradflow.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
 from rnnexp.gradflow.adjoints import perturb, probes
 from rnnexp.gradflow.rows import apply
-from rnnexp.unroll import Path
+from rnnexp.scan.unroll import Path
 from tests.adjoint_models import (
     O,
     T,

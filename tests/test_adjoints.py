@@ -26,7 +26,7 @@ from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, traj
 from rnnexp.gradflow.profile import fit_decay
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.unroll import Probe, unroll
+from rnnexp.scan.unroll import Probe, unroll
 from tests.variants import VARIANTS, build, variant_id
 
 T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741

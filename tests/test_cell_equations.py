@@ -17,7 +17,7 @@ from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Params
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 
 T, B, I, H, C = 8, 3, 4, 6, 2  # noqa: E741
 

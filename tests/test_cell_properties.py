@@ -18,7 +18,7 @@ from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 from tests.test_cell_equations import CASES, C, H, I, T, inputs, noisy
 
 

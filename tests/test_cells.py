@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Params
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 from tests.variants import VARIANTS, build, variant_id
 
 T, B, I, H = 7, 3, 4, 5  # noqa: E741

@@ -26,7 +26,7 @@ from rnnexp.registry import make_plan
 from rnnexp.report.load import load_run
 from rnnexp.runlog import read_json
 from rnnexp.runner import run
-from rnnexp.unroll import Watched, unroll
+from rnnexp.scan.unroll import Watched, unroll
 from tests.diverging_runs import config, flight_of, printed
 from tests.test_resume import StopAt
 

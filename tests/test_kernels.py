@@ -15,8 +15,8 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.kernel_choice import obstacle, use_kernel
-from rnnexp.kernels import build
-from rnnexp.unroll import Path, initial_state, unroll
+from rnnexp.scan.kernels import build
+from rnnexp.scan.unroll import Path, initial_state, unroll
 from tests.variants import VARIANTS as TABLE
 from tests.variants import build as build_cell
 from tests.variants import variant_id
@@ -187,7 +187,7 @@ def test_every_kernel_of_the_table_can_be_built(variant: Any) -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "tanh"])
 def test_threads_and_side_by_side_change_no_bit(name: str) -> None:
-    from rnnexp.kernels.recurrence import recurrence
+    from rnnexp.scan.kernels.cpu import recurrence
 
     cell, params = made(name, 16)
     _, x, start, slot = arguments(cell, params, 64)

@@ -26,8 +26,8 @@ from rnnexp.gradflow.matrices import recurrent_matrices, spectral_radius
 from rnnexp.gradflow.rows import apply
 from rnnexp.gradflow.saturation import gate_saturation, hidden_saturation, time_constant
 from rnnexp.models.sequence import SequenceModel
+from rnnexp.scan.unroll import Path, unroll
 from rnnexp.tasks.scores import cross_entropy
-from rnnexp.unroll import Path, unroll
 from tests.laboratory_models import SETTINGS, B, O, T, batch_of, linear_cell, model_of, scores
 
 

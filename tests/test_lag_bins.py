@@ -11,7 +11,7 @@ from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.lag_gradients import LagGradients
 from rnnexp.gradflow.rows import Model
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.unroll import Path
+from rnnexp.scan.unroll import Path
 from tests.lag_models import (
     EVERY,
     LENGTHS,

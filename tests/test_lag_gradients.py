@@ -23,7 +23,7 @@ from rnnexp.gradflow.lag_gradients import (
 from rnnexp.gradflow.rows import Model, apply
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.unroll import Path
+from rnnexp.scan.unroll import Path
 from tests.lag_models import (
     EVERY,
     TO_ONE,

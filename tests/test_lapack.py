@@ -14,7 +14,7 @@ from rnnexp.cells.initializers import orthogonal, per_gate
 from rnnexp.core.linalg import expm, qr, svd
 from rnnexp.core.types import Array, Key
 from rnnexp.gradflow.matrices import spectral_norm
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 from tests.variants import VARIANTS, build, variant_id
 
 CALL = re.compile(r"@lapack_\w+\(.*?: \(tensor<([\dx]*)x[a-z]")

@@ -13,7 +13,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import teacher
-from rnnexp.unroll import Probe, unroll
+from rnnexp.scan.unroll import Probe, unroll
 
 T, B, I, H, O = 12, 2, 3, 4, 2  # noqa: E741
 

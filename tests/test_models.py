@@ -15,7 +15,7 @@ from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoints import norm_recorder, perturb, probes, zero_slot
 from rnnexp.models.noise import recurrent_dropout, zoneout
 from rnnexp.models.structure import Structure
-from rnnexp.unroll import Probe, unroll
+from rnnexp.scan.unroll import Probe, unroll
 from tests.structured_models import KEY, LENGTHS, B, H, I, T, inputs, model_of
 from tests.variants import build
 

@@ -11,9 +11,16 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.adjoints import norm_tap, perturb, probes, tap
 from rnnexp.models.noise import zoneout
-from rnnexp.newton import solve
-from rnnexp.newton.steps import Rows, diagonals, jacobians, one_step, solve_adjoint, solve_linear
-from rnnexp.unroll import Path, unroll
+from rnnexp.scan.newton import solve
+from rnnexp.scan.newton.steps import (
+    Rows,
+    diagonals,
+    jacobians,
+    one_step,
+    solve_adjoint,
+    solve_linear,
+)
+from rnnexp.scan.unroll import Path, unroll
 from tests.newton_runs import (
     DIAGONAL,
     FULL,

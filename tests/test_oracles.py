@@ -9,7 +9,7 @@ import pytest
 from rnnexp.cells.gru import gru
 from rnnexp.cells.lstm import lstm
 from rnnexp.core.types import Array, Params, Tree
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 
 T, B, I, H = 9, 3, 4, 6  # noqa: E741
 

@@ -20,7 +20,7 @@ from rnnexp.gradflow.regularizers import (
     omega,
     states_before,
 )
-from rnnexp.unroll import Watched, initial_state
+from rnnexp.scan.unroll import Watched, initial_state
 from tests.regularized_cells import LENGTHS, B, H, I, T, drawn, watch
 from tests.variants import build, variant_id
 

@@ -18,7 +18,7 @@ from rnnexp.gradflow.saturation import (
     saturation_dataset,
     time_constant,
 )
-from rnnexp.unroll import Watched, initial_state, unroll
+from rnnexp.scan.unroll import Watched, initial_state, unroll
 from tests.variants import build
 
 T, B, I, H = 6, 3, 2, 4  # noqa: E741

@@ -15,7 +15,7 @@ from rnnexp.cells.lru import eigenvalues
 from rnnexp.cells.orthogonal import start_angles
 from rnnexp.cells.unitary import permutation
 from rnnexp.core.types import Array, Params, Tree
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 from tests.test_structured_cells import (
     B,
     H,

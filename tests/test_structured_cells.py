@@ -16,7 +16,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.cells.unitary import permutation
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State, Tree
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 
 T, B, I, H = 11, 3, 4, 6  # noqa: E741
 

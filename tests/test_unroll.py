@@ -10,8 +10,8 @@ from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
+from rnnexp.scan.unroll import initial_state, unroll
 from rnnexp.tasks.scores import over_steps
-from rnnexp.unroll import initial_state, unroll
 from tests.variants import build
 
 T, B, I, H = 9, 3, 4, 5  # noqa: E741

@@ -14,7 +14,7 @@ from rnnexp.core.types import Array, Params
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.unroll import Path, Unrolled, Watched, unroll
+from rnnexp.scan.unroll import Path, Unrolled, Watched, unroll
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 2, 4
 LENGTHS = jnp.array([7, 3, 5], jnp.int32)

@@ -17,7 +17,7 @@ from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import mean_norms, perturb, tap, zero_slot
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.wrap import from_linen, from_nnx
-from rnnexp.unroll import Probe, unroll
+from rnnexp.scan.unroll import Probe, unroll
 
 T, B, I, H = 6, 2, 3, 4  # noqa: E741
 WRAPPED: dict[str, Cell] = {

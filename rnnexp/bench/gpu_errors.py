@@ -12,8 +12,8 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
-from rnnexp.kernels.fused.layout import PRECISIONS, too_wide
-from rnnexp.unroll import Path, initial_state, unroll
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS, too_wide
+from rnnexp.scan.unroll import Path, initial_state, unroll
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", {}),

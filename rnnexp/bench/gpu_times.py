@@ -13,9 +13,9 @@ from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params, Tree
-from rnnexp.kernels.fused.layout import PRECISIONS, Layout, too_wide
-from rnnexp.kernels.fused.recurrence import recurrence
-from rnnexp.unroll import Path, initial_state, unroll
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS, Layout, too_wide
+from rnnexp.scan.kernels.gpu.recurrence import recurrence
+from rnnexp.scan.unroll import Path, initial_state, unroll
 
 KERNELS = {"lstm": "lstm", "gru": "gru", "rnn": "tanh"}
 """Of the benchmark's cells."""

@@ -59,7 +59,7 @@ class Cell:
       delay_steps: how far back its delay lines remember; 0 without such lines.
       feedback: the leaf, (O + 1,), into which a teacher may put the true output of the
         step before, followed by a 1. None: the network does not read its own output.
-      kernel: which of `rnnexp.kernels` computes the same over a whole sequence, with the
+      kernel: which of `rnnexp.scan.kernels` computes the same over a whole sequence, with the
         parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output. None:
         there is none.
       is_network: the output is the network's own, and no readout is put on top.

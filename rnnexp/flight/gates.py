@@ -20,6 +20,7 @@ from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
 from rnnexp.registry import Plan
 from rnnexp.runtime.mesh import process_count
+from rnnexp.scan.unroll import Watched
 from rnnexp.tasks.base import Bucketed, Stream
 from rnnexp.tasks.batches import (
     Keys,
@@ -30,7 +31,6 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
-from rnnexp.unroll import Watched
 
 log = logging.getLogger("rnnexp")
 CLOSED, OPEN = 0.1, 0.9

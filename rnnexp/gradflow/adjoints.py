@@ -28,7 +28,7 @@ from rnnexp.core.masking import reverse_valid
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.models.stack import Unit
-from rnnexp.unroll import Path, Probe
+from rnnexp.scan.unroll import Path, Probe
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch
 

@@ -34,8 +34,8 @@ from rnnexp.gradflow.laboratory_settings import (
 )
 from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
 from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
+from rnnexp.scan.unroll import initial_state
 from rnnexp.tasks.base import Score
-from rnnexp.unroll import initial_state
 
 if TYPE_CHECKING:
     import xarray

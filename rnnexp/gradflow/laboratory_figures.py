@@ -35,7 +35,7 @@ from rnnexp.gradflow.saturation import (
 from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.noise import zoneout
 from rnnexp.models.structure import Structure
-from rnnexp.unroll import Path, Watched, unroll
+from rnnexp.scan.unroll import Path, Watched, unroll
 
 
 class UnitFigures(NamedTuple):

@@ -19,7 +19,7 @@ from rnnexp.models.noise import teacher, zoneout
 from rnnexp.models.recurrent import START
 from rnnexp.models.stack import Unit
 from rnnexp.models.structure import Structure
-from rnnexp.unroll import Hook, Watched
+from rnnexp.scan.unroll import Hook, Watched
 
 OUTPUT = "_output"
 """A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""

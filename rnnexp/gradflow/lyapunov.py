@@ -28,7 +28,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow import tangent
 from rnnexp.gradflow.tangent import Growth, Schedule
-from rnnexp.unroll import initial_state
+from rnnexp.scan.unroll import initial_state
 
 if TYPE_CHECKING:
     import xarray

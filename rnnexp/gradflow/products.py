@@ -30,7 +30,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.product_maps import by_products
 from rnnexp.gradflow.product_matrices import by_matrices
-from rnnexp.unroll import initial_state, unroll
+from rnnexp.scan.unroll import initial_state, unroll
 
 if TYPE_CHECKING:
     import xarray

@@ -26,7 +26,7 @@ from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.tangent import orthonormalise
-from rnnexp.unroll import Watched
+from rnnexp.scan.unroll import Watched
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
 NAMES = ("omega", "orthogonality", "flossing")

@@ -17,7 +17,7 @@ from rnnexp.gradflow.adjoints import perturb, probes, tap
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.unroll import Probe, Watched
+from rnnexp.scan.unroll import Probe, Watched
 
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]

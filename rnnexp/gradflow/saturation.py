@@ -19,7 +19,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Params, State
-from rnnexp.unroll import Watched
+from rnnexp.scan.unroll import Watched
 
 LOW = 0.1
 """A gate below this is shut."""

@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.unroll import unroll
+from rnnexp.scan.unroll import unroll
 
 BLOCKS = 16  # into which the kept stretch is cut for the error bar
 COPIES = 8  # of the tangent vectors, alive at once in the compiled step

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, State
-from rnnexp.unroll import Hook
+from rnnexp.scan.unroll import Hook
 
 BATCH_AXIS = "batch"
 """The axis of the mesh of devices over which a batch is divided."""

@@ -5,7 +5,7 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.unroll import Hook, Path, Probe, Unrolled, initial_state, unroll
+from rnnexp.scan.unroll import Hook, Path, Probe, Unrolled, initial_state, unroll
 
 START = "start_"
 

@@ -17,8 +17,8 @@ from rnnexp.core.types import Array, Key, State
 from rnnexp.models.noise import Rates
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
-from rnnexp.newton.solve import Effort
-from rnnexp.unroll import Probe, Watched
+from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.unroll import Probe, Watched
 
 MODES = ("sequence_to_one", "synchronous")
 

@@ -17,8 +17,8 @@ from rnnexp.core.types import Array, Key, State
 from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
-from rnnexp.newton.solve import Effort
-from rnnexp.unroll import Hook, Probe, Unrolled, Watched
+from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.unroll import Hook, Probe, Unrolled, Watched
 
 MakeCell = Callable[[int, int], Cell]
 """`(input_size, layer) -> Cell`."""

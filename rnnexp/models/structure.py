@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.unroll import Path
+from rnnexp.scan.unroll import Path
 
 POOLINGS = ("last", "mean", "max")
 ATTENTIONS = ("none", "dot", "additive")

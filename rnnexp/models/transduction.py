@@ -26,8 +26,8 @@ from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
-from rnnexp.newton.solve import Effort
-from rnnexp.unroll import Probe, Watched
+from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.unroll import Probe, Watched
 
 
 class Encoded(NamedTuple):

@@ -15,10 +15,10 @@ from rnnexp.objective import batch_loss
 from rnnexp.programs import initial_state
 from rnnexp.recipe import Recipe, TrainState
 from rnnexp.registry import Plan
-from rnnexp.remat import segment_length
+from rnnexp.scan.remat import segment_length
+from rnnexp.scan.unroll import Path, unroll
 from rnnexp.tasks.base import Bucketed
 from rnnexp.tasks.batches import bucket_batch, epoch_order, source_arrays, training_batch
-from rnnexp.unroll import Path, unroll
 
 Sequences = list[tuple[Unit, int]]
 """The units of a model, each with the number of its steps."""

@@ -15,10 +15,10 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import hold, last_valid
 from rnnexp.core.types import Array, Params, State, Tree
-from rnnexp.kernels.recurrence import recurrence
-from rnnexp.newton.solve import Effort
-from rnnexp.parallel import run_parallel
-from rnnexp.remat import Run, in_segments
+from rnnexp.scan.kernels.cpu import recurrence
+from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.parallel import run_parallel
+from rnnexp.scan.remat import Run, in_segments
 
 
 class Probe(NamedTuple):
@@ -65,9 +65,9 @@ class Path(NamedTuple):
         hooks, no states to keep, no probe but a silent one; where not `fused`, also with
         `remat_steps` and for a probe of norms.
       fused: the kernel is that of graphics processors, with products in this precision (see
-        `rnnexp.kernels.fused.layout`); empty: it is that of processors.
+        `rnnexp.scan.kernels.gpu.layout`); empty: it is that of processors.
       newton: `full` or `diagonal`: all steps at once by Newton's iteration, where there is
-        more than one step (see `rnnexp.newton.solve`).
+        more than one step (see `rnnexp.scan.newton.solve`).
     """
 
     associative: bool = False
@@ -181,7 +181,7 @@ Row = tuple[Array, Array, Tree]
 def _kernel_run(name: str, params: Params, lengths_B: Array | None, path: Path) -> Run:
     """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
     if path.fused:
-        from rnnexp.kernels.fused.recurrence import recurrence as fused  # Pallas takes a while
+        from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused  # Pallas takes a while
 
         call: Callable[..., tuple[Array, State]] = partial(fused, precision=path.fused)
     else:

@@ -6,7 +6,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import hold_ends, last_valid
 from rnnexp.core.types import Array, Params, State
-from rnnexp.newton.solve import Effort, newton_states
+from rnnexp.scan.newton.solve import Effort, newton_states
 
 
 def run_parallel(

@@ -42,7 +42,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
-from rnnexp.newton.steps import (
+from rnnexp.scan.newton.steps import (
     Rows,
     before,
     diagonals,

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Params, State
-from rnnexp.kernels.cotangents import dense, marked, plain
-from rnnexp.kernels.fused.cells import CELLS, FusedCell
-from rnnexp.kernels.fused.kernel import Spec, backward, forward
-from rnnexp.kernels.fused.layout import Layout, layout
-from rnnexp.kernels.fused.products import add_up, matmul, shortened
+from rnnexp.scan.kernels.cotangents import dense, marked, plain
+from rnnexp.scan.kernels.gpu.cells import CELLS, FusedCell
+from rnnexp.scan.kernels.gpu.kernel import Spec, backward, forward
+from rnnexp.scan.kernels.gpu.layout import Layout, layout
+from rnnexp.scan.kernels.gpu.products import add_up, matmul, shortened
 
 
 class Result(NamedTuple):

@@ -30,7 +30,7 @@ step, at some 64 bytes a clock, that a scan over cuBLAS's products is as fast.
 
 from typing import NamedTuple
 
-from rnnexp.kernels.fused.cells import CELLS
+from rnnexp.scan.kernels.gpu.cells import CELLS
 
 PRECISIONS = ("float32", "tf32", "bf16")
 KIB = 1024

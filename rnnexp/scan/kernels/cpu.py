@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array, Params, State
-from rnnexp.kernels import build
-from rnnexp.kernels.cotangents import dense, is_zero, marked, plain
+from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cotangents import dense, is_zero, marked, plain
 
 
 class Static(NamedTuple):

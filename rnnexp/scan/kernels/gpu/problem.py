@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import first_line
 from rnnexp.core.types import Array, Params, State
-from rnnexp.kernels.fused.cells import CELLS
-from rnnexp.kernels.fused.layout import layout, padded_size, too_wide
-from rnnexp.kernels.fused.recurrence import recurrence
+from rnnexp.scan.kernels.gpu.cells import CELLS
+from rnnexp.scan.kernels.gpu.layout import layout, padded_size, too_wide
+from rnnexp.scan.kernels.gpu.recurrence import recurrence
 
 
 @lru_cache(maxsize=64)

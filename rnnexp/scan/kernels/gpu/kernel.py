@@ -15,9 +15,9 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as pltriton
 
 from rnnexp.core.types import Array
-from rnnexp.kernels.fused.cells import CELLS
-from rnnexp.kernels.fused.layout import Layout
-from rnnexp.kernels.fused.products import product
+from rnnexp.scan.kernels.gpu.cells import CELLS
+from rnnexp.scan.kernels.gpu.layout import Layout
+from rnnexp.scan.kernels.gpu.products import product
 
 Refs = dict[str, Any]
 """A program's part of every array, by name; results have `new_` before theirs."""

@@ -1,0 +1,1 @@
+"""A cell over a whole sequence: the scan, rematerialisation, parallel paths, kernels."""

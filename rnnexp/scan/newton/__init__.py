@@ -1,0 +1,1 @@
+"""Time in parallel for cells of any kind: `rnnexp.scan.newton.solve` says how."""
