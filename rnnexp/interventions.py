@@ -9,7 +9,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
-from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import Regularizers, tangent_size
 from rnnexp.models.structure import Structure
 

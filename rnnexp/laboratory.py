@@ -19,7 +19,7 @@ from rnnexp.gradflow.laboratory_data import model_dataset
 from rnnexp.gradflow.laboratory_figures import Wanted
 from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples
 from rnnexp.gradflow.lag_gradients import take_examples
-from rnnexp.gradflow.rows import Model
+from rnnexp.gradflow.position_losses import Model
 from rnnexp.registry import Plan
 from rnnexp.tasks.base import Bucketed, Finite, Stream
 from rnnexp.tasks.batches import (

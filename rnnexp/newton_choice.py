@@ -22,7 +22,7 @@ from rnnexp.gradflow.laboratory_settings import (
 )
 from rnnexp.gradflow.lag_gradients import take_examples
 from rnnexp.gradflow.lyapunov import lyapunov_spectrum
-from rnnexp.gradflow.rows import Model, apply, spans, stacks
+from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
 from rnnexp.tasks.base import Bucketed, Source, Task
 from rnnexp.tasks.batches import (
     bucket_batch,

@@ -19,7 +19,7 @@ from rnnexp.gradflow.adjoints import (
     value_grads_adjoints,
     wanted_whole,
 )
-from rnnexp.gradflow.rows import Model, Span, spans, stacks
+from rnnexp.gradflow.position_losses import Model, Span, spans, stacks
 from rnnexp.optim import Hyper
 from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
 from rnnexp.recipe import Recipe, apply_model

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow import regularizers
-from rnnexp.gradflow.rows import Span
+from rnnexp.gradflow.position_losses import Span
 from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, apply_model

@@ -17,8 +17,8 @@ from rnnexp.config import duration_steps, flat, options
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
 from rnnexp.fitting import require_fit
-from rnnexp.gradflow.divergence import Order
-from rnnexp.gradflow.rows import stacks
+from rnnexp.gradflow.nonfinite import Order
+from rnnexp.gradflow.position_losses import stacks
 from rnnexp.interventions import regularizers_of, require_interventions
 from rnnexp.kernel_choice import fused_precision, use_kernel
 from rnnexp.models.sequence import SequenceModel

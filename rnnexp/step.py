@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from rnnexp.core.tree import leaf_norms, tree_norms
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.data_parallel import own_examples
-from rnnexp.gradflow.profile import decay_scalars, stack_profiles
+from rnnexp.gradflow.decay import decay_scalars, stack_profiles
 from rnnexp.objective import backward
 from rnnexp.optim import Clipped, Hyper, clip, update_params
 from rnnexp.penalties import Given

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.gradflow.divergence import Order, find_origin
 from rnnexp.gradflow.growth import growth_text
+from rnnexp.gradflow.nonfinite import Order, find_origin
 from rnnexp.records import Records
 
 

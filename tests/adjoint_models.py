@@ -9,7 +9,7 @@ from flax import nnx
 
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
-from rnnexp.gradflow.rows import Losses, Model, apply, spans
+from rnnexp.gradflow.position_losses import Losses, Model, apply, spans
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer

@@ -9,7 +9,7 @@ from flax import nnx
 
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.lag_gradients import LagGradients, lag_gradients
-from rnnexp.gradflow.rows import Model
+from rnnexp.gradflow.position_losses import Model
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer

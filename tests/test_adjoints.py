@@ -22,8 +22,8 @@ from rnnexp.gradflow.adjoints import (
     value_grads_adjoints,
     zero_slot,
 )
+from rnnexp.gradflow.decay import fit_decay
 from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, trajectory
-from rnnexp.gradflow.profile import fit_decay
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.scan.unroll import Probe, unroll

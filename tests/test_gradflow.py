@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rnnexp.core.tree import leaf_norms, stable_norm, tree_norm, tree_norms
-from rnnexp.gradflow.divergence import Order, Origin, find_origin
-from rnnexp.gradflow.profile import decay_scalars, fit_decay
+from rnnexp.gradflow.decay import decay_scalars, fit_decay
+from rnnexp.gradflow.nonfinite import Order, Origin, find_origin
 
 
 @pytest.mark.parametrize("scale", [1e-36, 1e-20, 1.0, 1e20, 1e36])

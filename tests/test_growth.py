@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.gradflow.divergence import Order
 from rnnexp.gradflow.growth import (
     FACTOR,
     LARGEST,
@@ -16,6 +15,7 @@ from rnnexp.gradflow.growth import (
     find_growth,
     growth_text,
 )
+from rnnexp.gradflow.nonfinite import Order
 
 LAYERS = [Order("layer_0"), Order("layer_1")]
 WINDOW, TIMES = 33, 20

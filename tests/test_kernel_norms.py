@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import norm_tap, probes, wanted_whole
-from rnnexp.gradflow.rows import spans
+from rnnexp.gradflow.position_losses import spans
 from rnnexp.objective import recorder_for
 from rnnexp.penalties import Given
 from rnnexp.registry import make_plan

@@ -23,7 +23,7 @@ from rnnexp.gradflow.laboratory_settings import Laboratory, fit_unit
 from rnnexp.gradflow.lag_gradients import take_examples
 from rnnexp.gradflow.lyapunov import lyapunov_spectrum
 from rnnexp.gradflow.matrices import recurrent_matrices, spectral_radius
-from rnnexp.gradflow.rows import apply
+from rnnexp.gradflow.position_losses import apply
 from rnnexp.gradflow.saturation import gate_saturation, hidden_saturation, time_constant
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.scan.unroll import Path, unroll

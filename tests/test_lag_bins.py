@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.lag_gradients import LagGradients
-from rnnexp.gradflow.rows import Model
+from rnnexp.gradflow.position_losses import Model
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.scan.unroll import Path
 from tests.lag_models import (

@@ -20,7 +20,7 @@ from rnnexp.gradflow.lag_gradients import (
     lag_norms,
     long_range_share,
 )
-from rnnexp.gradflow.rows import Model, apply
+from rnnexp.gradflow.position_losses import Model, apply
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.scan.unroll import Path

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Tree
-from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import orthogonality
 from tests.regularized_cells import H, I, drawn
 from tests.variants import VARIANTS, build, variant_id

@@ -12,7 +12,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.rnn import rnn
 from rnnexp.core.types import Array, Params, State
-from rnnexp.gradflow.recurrence import find_recurrence
+from rnnexp.gradflow.recurrent_params import find_recurrence
 from rnnexp.gradflow.regularizers import (
     directions,
     driven_exponents,

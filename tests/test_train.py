@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config import experiment, finish
 from rnnexp.core.tree import named_leaves, tree_norm
 from rnnexp.core.types import Array, Tree
-from rnnexp.gradflow.divergence import find_origin
+from rnnexp.gradflow.nonfinite import find_origin
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.recipe import TrainState
 from rnnexp.records import Rows, as_row, contents_of, from_rows

@@ -69,7 +69,7 @@ def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
     """
     import numpy as np
 
-    from rnnexp.gradflow.divergence import Order, find_origin
+    from rnnexp.gradflow.nonfinite import Order, find_origin
 
     names = [str(name) for name in data["unit"].values]
     units = [Order(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]

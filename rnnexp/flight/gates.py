@@ -14,7 +14,7 @@ from rnnexp.core.errors import first_line
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Batch, State, Tree
 from rnnexp.gradflow.growth import Growth, changed_gate
-from rnnexp.gradflow.rows import spans
+from rnnexp.gradflow.position_losses import spans
 from rnnexp.models.stack import Unit
 from rnnexp.optim import Hyper
 from rnnexp.recipe import Recipe, TrainState, apply_model, start_states

@@ -26,7 +26,7 @@ from rnnexp.core.masking import reverse_valid
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import zero_slot
-from rnnexp.gradflow.rows import (
+from rnnexp.gradflow.position_losses import (
     Losses,
     Model,
     Span,

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.gradflow.divergence import Order
+from rnnexp.gradflow.nonfinite import Order
 
 FACTOR = 2.0
 """A norm has grown once it is more than so many times the low level of its series."""

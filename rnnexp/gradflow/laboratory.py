@@ -33,7 +33,7 @@ from rnnexp.gradflow.laboratory_settings import (
     shared_steps,
 )
 from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
-from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
+from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
 from rnnexp.scan.unroll import initial_state
 from rnnexp.tasks.base import Score
 

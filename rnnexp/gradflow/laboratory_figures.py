@@ -22,8 +22,8 @@ from rnnexp.gradflow.laboratory_settings import Fitted, counters
 from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
 from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
 from rnnexp.gradflow.matrices import recurrent_matrices
+from rnnexp.gradflow.position_losses import Losses, Model, Teacher, apply, spans, stacks
 from rnnexp.gradflow.products import ProductSpectrum, jacobian_products
-from rnnexp.gradflow.rows import Losses, Model, Teacher, apply, spans, stacks
 from rnnexp.gradflow.saturation import (
     GateSaturation,
     HiddenSaturation,

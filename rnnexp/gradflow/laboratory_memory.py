@@ -14,8 +14,8 @@ from rnnexp.gradflow.adjoint_matrix import matrix_bytes
 from rnnexp.gradflow.laboratory_figures import Wanted
 from rnnexp.gradflow.laboratory_settings import Fitted, Laboratory
 from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
+from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
 from rnnexp.gradflow.products import EXACT_BYTES, product_bytes
-from rnnexp.gradflow.rows import Losses, Model, Teacher, spans
 from rnnexp.gradflow.tangent import tangent_bytes
 
 log = logging.getLogger("rnnexp")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, State
-from rnnexp.gradflow.rows import Model, Pull, spans
+from rnnexp.gradflow.position_losses import Model, Pull, spans
 from rnnexp.models.transduction import Transducer
 
 Lags: TypeAlias = Callable[[Array], Array]

@@ -48,7 +48,7 @@ from rnnexp.gradflow.local_step import (
     pull_steps,
     whole_slots,
 )
-from rnnexp.gradflow.rows import (
+from rnnexp.gradflow.position_losses import (
     Losses,
     Model,
     Teacher,

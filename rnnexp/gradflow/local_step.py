@@ -14,7 +14,7 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.types import Array, Batch, Params, State
-from rnnexp.gradflow.rows import Model, spans, stacks
+from rnnexp.gradflow.position_losses import Model, spans, stacks
 from rnnexp.models.noise import teacher, zoneout
 from rnnexp.models.recurrent import START
 from rnnexp.models.stack import Unit

@@ -24,7 +24,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.linalg import qr
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
-from rnnexp.gradflow.recurrence import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.tangent import orthonormalise
 from rnnexp.scan.unroll import Watched
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Array, Key, Params, State, Tree
-from rnnexp.gradflow.rows import Model, stacks
+from rnnexp.gradflow.position_losses import Model, stacks
 from rnnexp.models.stack import Unit
 from rnnexp.models.transduction import Transducer
 from rnnexp.objective import batch_loss
