@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow.lyapunov import lyapunov_spectrum
+from rnnexp.laboratory.lyapunov import lyapunov_spectrum
 from rnnexp.scan.kernels import build
 from rnnexp.scan.unroll import Path, unroll
 

@@ -4,7 +4,10 @@ The names below are imported on first use, so that `import rnnexp` stays quick.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnexp.runner import run as run
 
 _HOMES = {
     "cell": "rnnexp.registry",
@@ -13,19 +16,20 @@ _HOMES = {
     "Task": "rnnexp.tasks.base",
     "experiment": "rnnexp.config",
     "finish": "rnnexp.config",
-    "run": "rnnexp.runner",
     "load_run": "rnnexp.report.load",
     "load_runs": "rnnexp.report.frames",
     "load_gradients": "rnnexp.report.frames",
     "load_laboratory": "rnnexp.report.frames",
-    "Laboratory": "rnnexp.gradflow.laboratory_settings",
-    "examine_cell": "rnnexp.gradflow.laboratory",
-    "examine_model": "rnnexp.gradflow.laboratory",
+    "Laboratory": "rnnexp.laboratory.settings",
+    "examine_cell": "rnnexp.laboratory.examine",
+    "examine_model": "rnnexp.laboratory.examine",
 }
-__all__ = list(_HOMES)
+__all__ = [*_HOMES, "run"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "run":
+        return importlib.import_module("rnnexp.run")  # a package that can be called
     if name not in _HOMES:
         raise AttributeError(f"module 'rnnexp' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -14,10 +14,10 @@ from rnnexp.config import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.lablog import LaboratoryLog
-from rnnexp.laboratory import RECORDED, Examiner, settings_of
 from rnnexp.overrides import override
 from rnnexp.programs import initial_state
 from rnnexp.registry import Plan, make_plan
+from rnnexp.run.measure import RECORDED, Examiner, settings_of
 from rnnexp.runlog import read_json
 
 if TYPE_CHECKING:

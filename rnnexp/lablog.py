@@ -1,7 +1,7 @@
 """What the laboratory measured of a run, in a Zarr store that grows by training steps.
 
 `xarray.open_zarr("RUN/laboratory.zarr")` opens it: variables and dimensions as of
-`rnnexp.gradflow.laboratory`, with `step` (updates made) in front, ascending, no step twice.
+`rnnexp.laboratory.examine`, with `step` (updates made) in front, ascending, no step twice.
 
 Rows are appended with plain file operations: for some twenty small variables zarr's own
 take as long as many training steps. All rows of a flush appear at once, when the gathered

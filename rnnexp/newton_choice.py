@@ -12,17 +12,17 @@ from flax import nnx
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.types import Batch, Key, Tree
-from rnnexp.gradflow.laboratory_figures import step_by_step
-from rnnexp.gradflow.laboratory_settings import (
+from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
+from rnnexp.laboratory.lag_gradients import take_examples
+from rnnexp.laboratory.lyapunov import lyapunov_spectrum
+from rnnexp.laboratory.measure import step_by_step
+from rnnexp.laboratory.settings import (
     Laboratory,
     choose_examples,
     counters,
     fit_unit,
     shared_steps,
 )
-from rnnexp.gradflow.lag_gradients import take_examples
-from rnnexp.gradflow.lyapunov import lyapunov_spectrum
-from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
 from rnnexp.tasks.base import Bucketed, Source, Task
 from rnnexp.tasks.batches import (
     bucket_batch,

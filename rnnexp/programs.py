@@ -18,7 +18,7 @@ from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
 
 if TYPE_CHECKING:
-    from rnnexp.laboratory import Examiner
+    from rnnexp.run.measure import Examiner
 
 SPLITS = ("train", "valid", "test")
 
@@ -55,7 +55,7 @@ class Programs:
     @cached_property
     def examiner(self) -> "Examiner":
         """The laboratory for all runs of the program."""
-        from rnnexp.laboratory import Examiner, settings_of  # a run without it starts sooner
+        from rnnexp.run.measure import Examiner, settings_of  # a run without it starts sooner
 
         return Examiner(self.plan, settings_of(self.plan.config))
 

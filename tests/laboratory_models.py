@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Batch, Params, State
-from rnnexp.gradflow.laboratory_settings import Laboratory
+from rnnexp.laboratory.settings import Laboratory
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.tasks.scores import cross_entropy, over_steps

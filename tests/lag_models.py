@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.gradflow.lag_gradients import LagGradients, lag_gradients
 from rnnexp.gradflow.position_losses import Model
+from rnnexp.laboratory.lag_gradients import LagGradients, lag_gradients
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer

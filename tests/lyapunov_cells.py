@@ -10,7 +10,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.cells.rnn import rnn
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
+from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
 from tests.variants import build
 
 KEY = jax.random.key(5)

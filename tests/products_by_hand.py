@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow.jacobians import step_jacobians
+from rnnexp.laboratory.jacobians import step_jacobians
 from tests.variants import build
 
 T, B, I, H = 8, 2, 3, 4  # noqa: E741

@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from rnnexp.core.types import Array
-from rnnexp.gradflow.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
 from rnnexp.gradflow.adjoints import perturb, probes
 from rnnexp.gradflow.position_losses import apply
+from rnnexp.laboratory.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
 from rnnexp.scan.unroll import Path
 from tests.adjoint_models import (
     O,

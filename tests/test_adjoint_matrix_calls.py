@@ -10,7 +10,7 @@ from flax import nnx
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
-from rnnexp.gradflow.adjoint_matrix import (
+from rnnexp.laboratory.adjoint_matrix import (
     adjoint_matrix,
     adjoint_tensor,
     class_adjoints,

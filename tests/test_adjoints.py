@@ -23,7 +23,7 @@ from rnnexp.gradflow.adjoints import (
     zero_slot,
 )
 from rnnexp.gradflow.decay import fit_decay
-from rnnexp.gradflow.jacobians import adjoints_by_products, step_jacobians, trajectory
+from rnnexp.laboratory.jacobians import adjoints_by_products, step_jacobians, trajectory
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.scan.unroll import Probe, unroll

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Array
-from rnnexp.gradflow.graded import ZERO, Graded, advance, log_singular_values, start
+from rnnexp.laboratory.graded_svd import ZERO, Graded, advance, log_singular_values, start
 
 
 def orthonormal(size: int, seed: int, columns: int | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array
-from rnnexp.gradflow.krylov import KrylovValues, golub_kahan
+from rnnexp.laboratory.krylov import KrylovValues, golub_kahan
 
 KEY = jax.random.key(0)
 

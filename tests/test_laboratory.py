@@ -10,21 +10,21 @@ import pytest
 from flax import nnx
 
 from rnnexp.core.types import Array, Batch
-from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
-from rnnexp.gradflow.laboratory import (
+from rnnexp.gradflow.position_losses import apply
+from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
+from rnnexp.laboratory.dataset import model_dataset
+from rnnexp.laboratory.examine import (
     examine_cell,
     examine_model,
     measure_function,
     prepare,
 )
-from rnnexp.gradflow.laboratory_data import model_dataset
-from rnnexp.gradflow.laboratory_figures import step_by_step, whole_step
-from rnnexp.gradflow.laboratory_settings import Laboratory, fit_unit
-from rnnexp.gradflow.lag_gradients import take_examples
-from rnnexp.gradflow.lyapunov import lyapunov_spectrum
-from rnnexp.gradflow.matrices import recurrent_matrices, spectral_radius
-from rnnexp.gradflow.position_losses import apply
-from rnnexp.gradflow.saturation import gate_saturation, hidden_saturation, time_constant
+from rnnexp.laboratory.lag_gradients import take_examples
+from rnnexp.laboratory.lyapunov import lyapunov_spectrum
+from rnnexp.laboratory.measure import step_by_step, whole_step
+from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_radius
+from rnnexp.laboratory.saturation import gate_saturation, hidden_saturation, time_constant
+from rnnexp.laboratory.settings import Laboratory, fit_unit
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.scan.unroll import Path, unroll
 from rnnexp.tasks.scores import cross_entropy

@@ -13,11 +13,11 @@ import pytest
 import rnnexp
 from rnnexp.core.errors import UsageError
 from rnnexp.defaults import laboratory_defaults
-from rnnexp.gradflow.laboratory import examine_cell, halving_edges, prepare
-from rnnexp.gradflow.laboratory_data import cell_dataset
-from rnnexp.gradflow.laboratory_figures import cell_figures
-from rnnexp.gradflow.laboratory_memory import Need, require_memory
-from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples, fit_unit
+from rnnexp.laboratory.dataset import cell_dataset
+from rnnexp.laboratory.examine import examine_cell, halving_edges, prepare
+from rnnexp.laboratory.measure import cell_figures
+from rnnexp.laboratory.memory import Need, require_memory
+from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit
 from tests.laboratory_models import SETTINGS, H, I, batch_of, linear_cell, model_of, scores
 from tests.variants import build
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Array, Batch
-from rnnexp.gradflow.lag_gradients import LagGradients
 from rnnexp.gradflow.position_losses import Model
+from rnnexp.laboratory.lag_gradients import LagGradients
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.scan.unroll import Path
 from tests.lag_models import (

@@ -12,7 +12,8 @@ from flax import nnx
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.gradflow.lag_gradients import (
+from rnnexp.gradflow.position_losses import Model, apply
+from rnnexp.laboratory.lag_gradients import (
     LagGradients,
     lag_bytes,
     lag_dataset,
@@ -20,7 +21,6 @@ from rnnexp.gradflow.lag_gradients import (
     lag_norms,
     long_range_share,
 )
-from rnnexp.gradflow.position_losses import Model, apply
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.scan.unroll import Path

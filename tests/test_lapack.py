@@ -13,7 +13,7 @@ from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 from rnnexp.cells.initializers import orthogonal, per_gate
 from rnnexp.core.linalg import expm, qr, svd
 from rnnexp.core.types import Array, Key
-from rnnexp.gradflow.matrices import spectral_norm
+from rnnexp.laboratory.recurrent_matrices import spectral_norm
 from rnnexp.scan.unroll import unroll
 from tests.variants import VARIANTS, build, variant_id
 

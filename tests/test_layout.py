@@ -28,7 +28,6 @@ MOVING = {
     "journal": "run",
     "kernel_choice": "train",
     "lablog": "run",
-    "laboratory": "run",
     "newton_choice": "train",
     "objective": "train",
     "optim": "train",

@@ -8,8 +8,8 @@ import pytest
 from rnnexp.cells.base import Cell
 from rnnexp.cells.lru import lru
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow.jacobians import step_jacobians
-from rnnexp.gradflow.lyapunov import autonomous_spectrum, lyapunov_spectrum, trusted
+from rnnexp.laboratory.jacobians import step_jacobians
+from rnnexp.laboratory.lyapunov import autonomous_spectrum, lyapunov_spectrum, trusted
 from tests.lyapunov_cells import KEY, closed_form, drive, gru, linear, rotation, weights
 from tests.variants import build
 

@@ -12,14 +12,14 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
-from rnnexp.gradflow.lyapunov import (
+from rnnexp.laboratory.lyapunov import (
     Spectrum,
     autonomous_spectrum,
     lyapunov_spectrum,
     random_start,
     to_dataset,
 )
-from rnnexp.gradflow.tangent import tangent_bytes
+from rnnexp.laboratory.tangent_vectors import tangent_bytes
 from tests.lyapunov_cells import KEY, closed_form, drive, gru, weights
 from tests.variants import build
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Array
-from rnnexp.gradflow.lyapunov import (
+from rnnexp.laboratory.lyapunov import (
     Spectrum,
     autonomous_spectrum,
     kaplan_yorke,

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow.matrices import recurrent_matrices, spectral_radius
+from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_radius
 from tests.variants import build
 
 I, H = 3, 4  # noqa: E741

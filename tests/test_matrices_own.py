@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.gradflow.matrices import recurrent_matrices, spectral_norm, spectral_radius
+from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_norm, spectral_radius
 from rnnexp.models.wrap import from_linen, from_nnx
 from tests.variants import build
 

@@ -11,7 +11,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array
-from rnnexp.gradflow.products import (
+from rnnexp.laboratory.products import (
     ProductSpectrum,
     jacobian_products,
     product_bytes,

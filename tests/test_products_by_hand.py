@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Params
-from rnnexp.gradflow.products import ProductSpectrum, jacobian_products
+from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
 from tests.products_by_hand import B, H, by_numpy, cell_of, drawn, inputs
 
 SPANS = (1, 3, 5)

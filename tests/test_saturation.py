@@ -10,8 +10,8 @@ import pytest
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow import saturation
-from rnnexp.gradflow.saturation import (
+from rnnexp.laboratory import saturation
+from rnnexp.laboratory.saturation import (
     KEPT,
     GateSaturation,
     kept_share,

@@ -25,7 +25,7 @@ from rnnexp.core.linalg import qr
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
-from rnnexp.gradflow.tangent import orthonormalise
+from rnnexp.laboratory.tangent_vectors import orthonormalise
 from rnnexp.scan.unroll import Watched
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code

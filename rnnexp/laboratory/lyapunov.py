@@ -26,8 +26,8 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.gradflow import tangent
-from rnnexp.gradflow.tangent import Growth, Schedule
+from rnnexp.laboratory import tangent_vectors
+from rnnexp.laboratory.tangent_vectors import Growth, Schedule
 from rnnexp.scan.unroll import initial_state
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def lyapunov_spectrum(
         )
     steps, batch_size, _ = x_TxBxI.shape
     start = initial_state(cell, params, batch_size) if start is None else start
-    plan = tangent.schedule(steps, warmup_steps, interval_steps)
+    plan = tangent_vectors.schedule(steps, warmup_steps, interval_steps)
     return _spectrum(cell, params, start, x_TxBxI, key, plan, count, leave_out)
 
 
@@ -136,7 +136,7 @@ def autonomous_spectrum(
         input_I = jnp.zeros(cell.input_size, start[cell.hidden].dtype)
     if input_I.shape != (cell.input_size,):
         raise UsageError(f"input_I must have the shape ({cell.input_size},), not {input_I.shape}")
-    plan = tangent.schedule(steps, warmup_steps, interval_steps)
+    plan = tangent_vectors.schedule(steps, warmup_steps, interval_steps)
     return _spectrum(cell, params, start, input_I, key_tangent, plan, count, leave_out)
 
 
@@ -206,11 +206,11 @@ def _spectrum(
     leave_out: Sequence[str],
 ) -> Spectrum:
     """The spectrum; what does not depend on the cell is compiled by itself, only once."""
-    free_S = tangent.free_directions(cell, params, leave_out)
-    count = tangent.resolve_count(free_S, count)
+    free_S = tangent_vectors.free_directions(cell, params, leave_out)
+    count = tangent_vectors.resolve_count(free_S, count)
     batch_size, dtype = start[cell.hidden].shape[0], start[cell.hidden].dtype
-    vectors = tangent.first_tangents(key, free_S, batch_size, count, dtype)
-    growth = tangent.tangent_growth(cell, params, start, vectors, inputs, plan)
+    vectors = tangent_vectors.first_tangents(key, free_S, batch_size, count, dtype)
+    growth = tangent_vectors.tangent_growth(cell, params, start, vectors, inputs, plan)
     return Spectrum(*_summarise(growth))
 
 

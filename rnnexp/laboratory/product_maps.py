@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array, Key
-from rnnexp.gradflow.krylov import golub_kahan
+from rnnexp.laboratory.krylov import golub_kahan
 
 StepAt = Callable[[Array], tuple[Callable[[Array], Array], Array]]
 """j -> the step of the flattened state, (S,) -> (S,), and the state it is linearised at."""

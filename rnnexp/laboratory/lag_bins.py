@@ -1,6 +1,6 @@
 """Lags between outputs and steps, and adjoints added up over the outputs of one bin of lags.
 
-What a lag is, in every mode, stands in `rnnexp.gradflow.lag_gradients`.
+What a lag is, in every mode, stands in `rnnexp.laboratory.lag_gradients`.
 """
 
 from collections.abc import Callable, Sequence

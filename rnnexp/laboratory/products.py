@@ -7,7 +7,7 @@ whole distribution: Pennington, Schoenholz & Ganguli 2017, "Resurrecting the sig
 deep learning through dynamical isometry".
 
 Two ways, which agree. "exact" multiplies explicit step Jacobians in graded form (see
-`rnnexp.gradflow.graded`), so no product over- or underflows, and small singular values are
+`rnnexp.laboratory.graded_svd`), so no product over- or underflows, and small singular values are
 as good as the step Jacobians allow: a relative error of about k * eps * (the worst
 condition number of one step). "krylov" never forms a matrix: J v by forward-mode and
 J^T u by reverse-mode differentiation of the steps, in Golub-Kahan bidiagonalisation.
@@ -28,8 +28,8 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.gradflow.product_maps import by_products
-from rnnexp.gradflow.product_matrices import by_matrices
+from rnnexp.laboratory.product_maps import by_products
+from rnnexp.laboratory.product_matrices import by_matrices
 from rnnexp.scan.unroll import initial_state, unroll
 
 if TYPE_CHECKING:

@@ -17,14 +17,13 @@ from flax import nnx
 from rnnexp.cells.base import Cell
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Batch, Key, Params, State
-from rnnexp.gradflow.adjoint_matrix import adjoint_matrix
-from rnnexp.gradflow.laboratory_settings import Fitted, counters
-from rnnexp.gradflow.lag_gradients import lag_gradients, lag_norms, take_examples
-from rnnexp.gradflow.lyapunov import Spectrum, lyapunov_spectrum
-from rnnexp.gradflow.matrices import recurrent_matrices
 from rnnexp.gradflow.position_losses import Losses, Model, Teacher, apply, spans, stacks
-from rnnexp.gradflow.products import ProductSpectrum, jacobian_products
-from rnnexp.gradflow.saturation import (
+from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
+from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples
+from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
+from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
+from rnnexp.laboratory.recurrent_matrices import recurrent_matrices
+from rnnexp.laboratory.saturation import (
     GateSaturation,
     HiddenSaturation,
     gate_saturation,
@@ -32,6 +31,7 @@ from rnnexp.gradflow.saturation import (
     kept_share,
     time_constant,
 )
+from rnnexp.laboratory.settings import Fitted, counters
 from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.noise import zoneout
 from rnnexp.models.structure import Structure

@@ -38,16 +38,6 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch
-from rnnexp.gradflow.lag_bins import check_edges, unit_kinds, windows
-from rnnexp.gradflow.local_step import (
-    Sums,
-    empty_sums,
-    finish,
-    instrumented,
-    local_step,
-    pull_steps,
-    whole_slots,
-)
 from rnnexp.gradflow.position_losses import (
     Losses,
     Model,
@@ -56,6 +46,16 @@ from rnnexp.gradflow.position_losses import (
     pull_back,
     residual_bytes,
     stacks,
+)
+from rnnexp.laboratory.lag_bins import check_edges, unit_kinds, windows
+from rnnexp.laboratory.local_step import (
+    Sums,
+    empty_sums,
+    finish,
+    instrumented,
+    local_step,
+    pull_steps,
+    whole_slots,
 )
 from rnnexp.models.transduction import Transducer
 

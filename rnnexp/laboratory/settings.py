@@ -10,8 +10,8 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Params
-from rnnexp.gradflow import tangent
-from rnnexp.gradflow.products import METHODS
+from rnnexp.laboratory import tangent_vectors
+from rnnexp.laboratory.products import METHODS
 
 COUNTERS = {"clockwork": ("t",)}
 """By cell, leaves of the state that only count steps; tangent vectors leave them out."""
@@ -116,7 +116,7 @@ def fit_unit(
       examples: how many there are.
     """
     notes: list[str] = []
-    free = int(tangent.free_directions(cell, params, counters(cell)).sum())
+    free = int(tangent_vectors.free_directions(cell, params, counters(cell)).sum())
     size = int(jax.eval_shape(cell.init_state, params)[cell.hidden].size)
     exponents = _at_most("exponents", settings.exponents, free, "the state's coordinates", notes)
     rank = _at_most("rank", settings.rank, size, "the hidden units", notes)

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array
-from rnnexp.gradflow.graded import Graded, advance, log_singular_values, start
-from rnnexp.gradflow.product_maps import StepAt
+from rnnexp.laboratory.graded_svd import Graded, advance, log_singular_values, start
+from rnnexp.laboratory.product_maps import StepAt
 
 
 class _Product(NamedTuple):

@@ -23,17 +23,17 @@ from flax import nnx
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key, Params, State, Tree
-from rnnexp.gradflow.laboratory_data import cell_dataset, model_dataset
-from rnnexp.gradflow.laboratory_figures import ModelFigures, Wanted, cell_figures, model_figures
-from rnnexp.gradflow.laboratory_memory import cell_bytes, laboratory_bytes, require_memory
-from rnnexp.gradflow.laboratory_settings import (
+from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
+from rnnexp.laboratory.dataset import cell_dataset, model_dataset
+from rnnexp.laboratory.lag_gradients import longest_lag, take_examples
+from rnnexp.laboratory.measure import ModelFigures, Wanted, cell_figures, model_figures
+from rnnexp.laboratory.memory import cell_bytes, laboratory_bytes, require_memory
+from rnnexp.laboratory.settings import (
     Laboratory,
     choose_examples,
     fit_unit,
     shared_steps,
 )
-from rnnexp.gradflow.lag_gradients import longest_lag, take_examples
-from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
 from rnnexp.scan.unroll import initial_state
 from rnnexp.tasks.base import Score
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnexp.gradflow.laboratory_figures import LagFigures, ModelFigures, UnitFigures, Wanted
-from rnnexp.gradflow.laboratory_settings import Fitted
-from rnnexp.gradflow.matrices import spectral_radius
+from rnnexp.laboratory.measure import LagFigures, ModelFigures, UnitFigures, Wanted
+from rnnexp.laboratory.recurrent_matrices import spectral_radius
+from rnnexp.laboratory.settings import Fitted
 
 if TYPE_CHECKING:
     import xarray

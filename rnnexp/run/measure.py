@@ -2,7 +2,7 @@
 
 Runs on the lanes of a group have one program too: each is measured by itself, so that the
 numbers are those of a run that trains alone. What is measured stands in
-`rnnexp.gradflow.laboratory`; `measured_with` has the settings of every row.
+`rnnexp.laboratory.examine`; `measured_with` has the settings of every row.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.core.types import Array, Batch, Key, Tree
-from rnnexp.gradflow.laboratory import measure_function, prepare
-from rnnexp.gradflow.laboratory_data import model_dataset
-from rnnexp.gradflow.laboratory_figures import Wanted
-from rnnexp.gradflow.laboratory_settings import Laboratory, choose_examples
-from rnnexp.gradflow.lag_gradients import take_examples
 from rnnexp.gradflow.position_losses import Model
+from rnnexp.laboratory.dataset import model_dataset
+from rnnexp.laboratory.examine import measure_function, prepare
+from rnnexp.laboratory.lag_gradients import take_examples
+from rnnexp.laboratory.measure import Wanted
+from rnnexp.laboratory.settings import Laboratory, choose_examples
 from rnnexp.registry import Plan
 from rnnexp.tasks.base import Bucketed, Finite, Stream
 from rnnexp.tasks.batches import (

@@ -10,13 +10,13 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Batch, Params
-from rnnexp.gradflow.adjoint_matrix import matrix_bytes
-from rnnexp.gradflow.laboratory_figures import Wanted
-from rnnexp.gradflow.laboratory_settings import Fitted, Laboratory
-from rnnexp.gradflow.lag_gradients import lag_bytes, take_examples
 from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
-from rnnexp.gradflow.products import EXACT_BYTES, product_bytes
-from rnnexp.gradflow.tangent import tangent_bytes
+from rnnexp.laboratory.adjoint_matrix import matrix_bytes
+from rnnexp.laboratory.lag_gradients import lag_bytes, take_examples
+from rnnexp.laboratory.measure import Wanted
+from rnnexp.laboratory.products import EXACT_BYTES, product_bytes
+from rnnexp.laboratory.settings import Fitted, Laboratory
+from rnnexp.laboratory.tangent_vectors import tangent_bytes
 
 log = logging.getLogger("rnnexp")
 COPIES = 3
