@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rnnexp import run
-from rnnexp.overrides import from_command_line
+from rnnexp.config.overrides import from_command_line
 from rnnexp.recipe import apply_model
 from rnnexp.report.figures import COLOURS, save
 from rnnexp.sampling import load_trained

@@ -32,7 +32,7 @@ from matplotlib.axes import Axes
 from ml_collections import FrozenConfigDict
 
 from rnnexp import experiment, finish, load_laboratory, load_run
-from rnnexp.config import flat, settle_durations
+from rnnexp.config.schema import flat, settle_durations
 from rnnexp.outcome import run_path
 from rnnexp.report.figures import COLOURS, save
 from rnnexp.report.load import Run

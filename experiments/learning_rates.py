@@ -9,7 +9,7 @@ gated cells come below 0.001 at rates around 0.02, the plain RNN stays at the ba
 
 from ml_collections import ConfigDict
 
-from rnnexp.config import experiment
+from rnnexp.config.schema import experiment
 from rnnexp.sweep.space import Space, parse_space
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.crew import Crew
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, run_path

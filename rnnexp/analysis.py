@@ -10,11 +10,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnexp.checkpoint import read_checkpoints
-from rnnexp.config import finish, from_saved
+from rnnexp.config.overrides import override
+from rnnexp.config.schema import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.lablog import LaboratoryLog
-from rnnexp.overrides import override
 from rnnexp.programs import initial_state
 from rnnexp.registry import Plan, make_plan
 from rnnexp.run.measure import RECORDED, Examiner, settings_of

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
+from rnnexp.config.validate import SINGLE_STEPS, first_set
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.fitting import SINGLE_STEPS, first_set
 from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cpu import threads_of_a_device
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import run_id
+from rnnexp.config.schema import run_id
 from rnnexp.runlog import read_json
 
 

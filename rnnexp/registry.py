@@ -13,13 +13,13 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from rnnexp.config import duration_steps, flat, options
+from rnnexp.config.schema import duration_steps, flat, options
+from rnnexp.config.validate import require_fit
+from rnnexp.config.validate_interventions import regularizers_of, require_interventions
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
-from rnnexp.fitting import require_fit
 from rnnexp.gradflow.nonfinite import Order
 from rnnexp.gradflow.position_losses import stacks
-from rnnexp.interventions import regularizers_of, require_interventions
 from rnnexp.kernel_choice import fused_precision, use_kernel
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure

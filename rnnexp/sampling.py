@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.checkpoint import Checkpoints
-from rnnexp.config import from_saved
+from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw

@@ -10,7 +10,7 @@ import xarray
 from ml_collections import FrozenConfigDict
 
 from rnnexp.commands.divergence import divergence_command
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.flight import store
 from rnnexp.programs import Programs, Slots, initial_state

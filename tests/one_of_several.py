@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.runner import run
 from rnnexp.runtime.mesh import join

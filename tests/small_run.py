@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import FrozenConfigDict
 
 from rnnexp.checkpoint import Checkpoints
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan

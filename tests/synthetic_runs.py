@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 
 FIRST_NS = 1_700_000_000_000_000_000  # written long ago, one second apart
 SECOND_NS = 1_000_000_000

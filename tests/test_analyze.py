@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.analysis import analyze_run, summary
 from rnnexp.checkpoint import stored_steps
 from rnnexp.cli import main
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.outcome import Observer, run_path

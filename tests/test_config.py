@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
+from rnnexp.config.overrides import from_command_line
+from rnnexp.config.schema import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.overrides import from_command_line
 from rnnexp.registry import pairs
 
 EVERYTHING = "mnist/lstm"
@@ -25,7 +25,8 @@ def read(*overrides: str, name: str = "adding/rnn") -> FrozenConfigDict:
 def read_file(folder: Path, body: str, *overrides: str) -> FrozenConfigDict:
     """The configuration of a file whose `get_config()` has this body, with overrides."""
     file = folder / "example.py"
-    head = "from ml_collections import ConfigDict\nfrom rnnexp.config import experiment, finish\n"
+    head = "from ml_collections import ConfigDict\n"
+    head += "from rnnexp.config.schema import experiment, finish\n"
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     file.write_text(f"{head}\n\ndef get_config():\n{lines}")
     return from_command_line(None, [f"--config={file}", *(f"--config.{o}" for o in overrides)])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.sweep.groups import group_runs
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ml_collections import ConfigDict
 
-from rnnexp.config import flat
+from rnnexp.config.schema import flat
 from rnnexp.report import index
 from rnnexp.report.index import INDEX, read_index, scan
 from rnnexp.report.listing import runs as list_rows

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import rnnexp
+from rnnexp.config.defaults import laboratory_defaults
 from rnnexp.core.errors import UsageError
-from rnnexp.defaults import laboratory_defaults
 from rnnexp.laboratory.dataset import cell_dataset
 from rnnexp.laboratory.examine import examine_cell, halving_edges, prepare
 from rnnexp.laboratory.measure import cell_figures

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.programs import Programs, Slots, initial_state
 from rnnexp.records import Records

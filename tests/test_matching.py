@@ -10,7 +10,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from rnnexp.config import experiment, finish, options
+from rnnexp.config.schema import experiment, finish, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import MODES, Entry
 from rnnexp.core.tree import tree_size

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import pytest
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.registry import Plan, make_plan
 from rnnexp.spread import Layout, spread_chunk
 from rnnexp.sweep import measure

@@ -12,7 +12,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from rnnexp import run
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
 from rnnexp.newton_choice import FallBacks, first_batch, largest_exponents, offer_newton

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.programs import Programs
 from rnnexp.registry import make_plan
 from rnnexp.runtime import compilation_cache as kept_programs

@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cli import main
-from rnnexp.overrides import from_command_line, load_file
+from rnnexp.config.overrides import from_command_line, load_file
 from rnnexp.tasks import TASKS
 from tests.laboratory_data import laboratory
 from tests.logged_runs import write_logged_run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.outcome import Observer, run_path
 from rnnexp.report.load import load_run
 from rnnexp.runlog import RunLog, read_json, read_metrics, shown_status

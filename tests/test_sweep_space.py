@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.config import experiment, flat
+from rnnexp.config.overrides import from_command_line
+from rnnexp.config.schema import experiment, flat
 from rnnexp.core.errors import UsageError
-from rnnexp.overrides import from_command_line
 from rnnexp.sweep.axes import parse_seeds
 from rnnexp.sweep.space import (
     Point,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rnnexp.config import experiment
+from rnnexp.config.overrides import from_command_line
+from rnnexp.config.schema import experiment
 from rnnexp.core.errors import UsageError
-from rnnexp.overrides import from_command_line
 from rnnexp.sweep.axes import Axis, Space, interval
 from rnnexp.sweep.space import expand, load_space, parse_space, read_base
 from tests.test_sweep_space import RATE, as_run, logged, points, values

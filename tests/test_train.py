@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves, tree_norm
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.nonfinite import find_origin

@@ -13,7 +13,7 @@ import optax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
-from rnnexp.config import experiment, finish
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import RunError
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.crew import VISIT_S, Crew

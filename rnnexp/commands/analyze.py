@@ -50,8 +50,8 @@ def add_analyze(command: argparse.ArgumentParser) -> None:
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
     from rnnexp.analysis import analyze_run, summary
+    from rnnexp.config.overrides import read_arguments
     from rnnexp.core.errors import UsageError
-    from rnnexp.overrides import read_arguments
     from rnnexp.report.load import find_run
     from rnnexp.runtime.compilation_cache import keep_programs
 

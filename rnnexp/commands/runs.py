@@ -27,7 +27,7 @@ def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp run`."""
-    from rnnexp.overrides import from_command_line
+    from rnnexp.config.overrides import from_command_line
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
 

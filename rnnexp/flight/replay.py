@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.config import from_saved
+from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.flight.store import STATE, restored
 from rnnexp.programs import Programs, Slots, initial_state

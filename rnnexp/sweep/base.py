@@ -9,10 +9,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
-from rnnexp.config import experiment, finish, flat, require_known, settle_durations
+from rnnexp.config.overrides import call, load_file, module_config, override, read_arguments
+from rnnexp.config.schema import experiment, finish, flat, require_known, settle_durations
 from rnnexp.core.errors import UsageError, first_line
 from rnnexp.core.load_module import load_module
-from rnnexp.overrides import call, load_file, module_config, override, read_arguments
 from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, parse_space
 from rnnexp.sweep.values import kind_of, typed, typed_values
 from rnnexp.tasks import TASKS

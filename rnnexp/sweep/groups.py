@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import flat
+from rnnexp.config.schema import flat
 from rnnexp.optim import BRANCHES, TRACED
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Protocol
 import jax
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import options
+from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.journal import Journal

@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import flat, options
+from rnnexp.config.schema import flat, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.registry import build_task

@@ -15,7 +15,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from rnnexp.config import DURATIONS, flat
+from rnnexp.config.schema import DURATIONS, flat
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.core.types import Tree

@@ -19,7 +19,7 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import from_saved
+from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
 from rnnexp.outcome import read_result, run_path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import duration_steps, options
+from rnnexp.config.schema import duration_steps, options
 from rnnexp.core.errors import UsageError
 from rnnexp.registry import build_task
 from rnnexp.sweep.axes import Space

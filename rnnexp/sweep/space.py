@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config import finish, settle_durations
+from rnnexp.config.schema import finish, settle_durations
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, interval, parse_space
 from rnnexp.sweep.base import (

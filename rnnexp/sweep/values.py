@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from rnnexp.config import UNITS
+from rnnexp.config.schema import UNITS
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.axes import Axis, between
 

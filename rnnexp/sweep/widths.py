@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from rnnexp.config import finish
+from rnnexp.config.schema import finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
 from rnnexp.registry import build_model

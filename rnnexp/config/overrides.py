@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from rnnexp.config import experiment, finish, flat, require_known, settle_durations
+from rnnexp.config.schema import experiment, finish, flat, require_known, settle_durations
 from rnnexp.core.errors import UsageError
 from rnnexp.core.load_module import load_module
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
-from rnnexp.config import flat
+from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import MOST_ITERATIONS

@@ -14,14 +14,14 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
-from rnnexp.core.errors import UsageError, unknown
-from rnnexp.defaults import (
+from rnnexp.config.defaults import (
     NOT_NEGATIVE,
     POSITIVE,
     laboratory_defaults,
     model_defaults,
     regularizer_defaults,
 )
+from rnnexp.core.errors import UsageError, unknown
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
