@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 
 from rnnexp import run
 from rnnexp.config.overrides import from_command_line
-from rnnexp.recipe import apply_model
 from rnnexp.report.figures import COLOURS, save
 from rnnexp.sampling import load_trained
 from rnnexp.tasks.base import Endless
+from rnnexp.train.program import apply_model
 
 HERE = Path(__file__).parent
 PICTURE = HERE / "pictures" / "free_running.png"

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 
 from rnnexp import experiment, finish
 from rnnexp.lablog import LaboratoryLog
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 
 WORKLOADS = {  # steps of time, batch, hidden units
     "T=784 B=64 H=128": (784, 64, 128),

@@ -41,10 +41,10 @@ from rnnexp.bench.ours import Run, configure, training_loop
 from rnnexp.bench.workloads import WORKLOADS, Workload, draw, find_workloads
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Batch
-from rnnexp.programs import initial_state
-from rnnexp.recipe import start_states
-from rnnexp.registry import Plan, make_plan
-from rnnexp.step import train_step
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.plan import Plan, make_plan
+from rnnexp.train.program import start_states
+from rnnexp.train.step import train_step
 
 LENGTHS = (784, 1568, 3136, 7840)
 MIB = 2.0**20

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp import experiment, finish
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.sweep.groups import chunk_arguments
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 
 WORKLOADS = {  # task, steps of time, batch, hidden units, training steps a round
     "T=784 B=64 H=128": ("adding/lstm", 784, 64, 128, 10),

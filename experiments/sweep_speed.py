@@ -30,12 +30,12 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.crew import Crew
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, run_path
-from rnnexp.programs import Programs
-from rnnexp.recipe import TrainState
-from rnnexp.registry import make_lane, make_plan
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS, run
 from rnnexp.runtime.signals import StopRequest
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_lane, make_plan
+from rnnexp.train.program import TrainState
 
 KEYS = {
     "task.delay_steps": 50,

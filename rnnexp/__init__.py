@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rnnexp.runner import run as run
 
 _HOMES = {
-    "cell": "rnnexp.registry",
-    "task": "rnnexp.registry",
+    "cell": "rnnexp.train.plan",
+    "task": "rnnexp.train.plan",
     "Cell": "rnnexp.cells.base",
     "Task": "rnnexp.tasks.base",
     "experiment": "rnnexp.config.schema",

@@ -15,10 +15,10 @@ from rnnexp.config.schema import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.lablog import LaboratoryLog
-from rnnexp.programs import initial_state
-from rnnexp.registry import Plan, make_plan
 from rnnexp.run.measure import RECORDED, Examiner, settings_of
 from rnnexp.runlog import read_json
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     import xarray

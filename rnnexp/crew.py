@@ -16,11 +16,11 @@ from rnnexp.core.errors import RunError, first_line
 from rnnexp.flight.recorder import Recorder
 from rnnexp.journal import Journal
 from rnnexp.outcome import Result
-from rnnexp.programs import Programs, Slots
-from rnnexp.recipe import TrainState
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
 from rnnexp.runtime.signals import StopRequest
+from rnnexp.train.compiled import Programs, Slots
+from rnnexp.train.program import TrainState
 
 VISIT_S = 2.0  # how long a chunk may take: each makes its large buffers anew, page by page
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)

@@ -20,15 +20,15 @@ from rnnexp.core.types import Tree
 from rnnexp.flight import store
 from rnnexp.flight.window import Flight
 from rnnexp.lablog import LaboratoryLog
-from rnnexp.newton_choice import FallBacks
 from rnnexp.outcome import Observer, Result
-from rnnexp.programs import initial_state
-from rnnexp.recipe import TrainState
-from rnnexp.records import Records
-from rnnexp.registry import Plan
 from rnnexp.run.measure import Examiner
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.runtime import collectives, environment
+from rnnexp.train.choose_newton import FallBacks
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import TrainState
+from rnnexp.train.step_metrics import Records
 from rnnexp.verdict import divergence_verdict
 
 log = logging.getLogger("rnnexp")

@@ -9,13 +9,13 @@ from rnnexp.core.errors import RunError, first_line
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
-from rnnexp.programs import Programs
-from rnnexp.recipe import TrainState
-from rnnexp.registry import make_plan
 from rnnexp.runlog import ENDED
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
+from rnnexp.train.program import TrainState
 
 CHUNK_STEPS = 100
 

@@ -15,11 +15,11 @@ from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.programs import Programs
-from rnnexp.recipe import TrainState
-from rnnexp.registry import Plan, make_plan
 from rnnexp.runlog import read_json
 from rnnexp.tasks.transduction import decode, encode
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import Plan, make_plan
+from rnnexp.train.program import TrainState
 
 NOTES = 88
 

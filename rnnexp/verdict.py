@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnexp.gradflow.growth import growth_text
 from rnnexp.gradflow.nonfinite import Order, find_origin
-from rnnexp.records import Records
+from rnnexp.train.step_metrics import Records
 
 
 def divergence_verdict(

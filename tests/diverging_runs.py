@@ -13,9 +13,9 @@ from rnnexp.commands.divergence import divergence_command
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.flight import store
-from rnnexp.programs import Programs, Slots, initial_state
-from rnnexp.registry import make_plan
 from rnnexp.runner import CHUNK_STEPS, run
+from rnnexp.train.compiled import Programs, Slots, initial_state
+from rnnexp.train.plan import make_plan
 
 KEYS: dict[str, Any] = {
     "task.length_steps": 12,

@@ -27,15 +27,15 @@ from rnnexp.core.tree import named_leaves
 from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.gradflow import adjoints
 from rnnexp.outcome import run_path
-from rnnexp.programs import Programs
-from rnnexp.recipe import TrainState
-from rnnexp.registry import make_plan
 from rnnexp.runner import run
 from rnnexp.runtime.mesh import on_host, place, place_state, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import Keys, no_order, stream_keys
 from rnnexp.tasks.music import music_task
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
+from rnnexp.train.program import TrainState
 from tests.small_run import assert_same_runs
 from tests.test_resume import StopAt
 

@@ -9,9 +9,9 @@ from ml_collections import FrozenConfigDict
 from rnnexp.checkpoint import Checkpoints
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.report.load import load_run
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 
 
 def small_config(**changes: Any) -> FrozenConfigDict:

@@ -18,13 +18,13 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.lablog import LaboratoryLog
 from rnnexp.outcome import Observer, run_path
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.report.load import load_run
 from rnnexp.runlog import RunLog
 from rnnexp.runner import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import planned
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 from tests.laboratory_data import laboratory
 from tests.test_resume import StopAt
 

@@ -8,7 +8,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.gradflow.clip_audit import KINDS, audit_clipping
-from rnnexp.optim import CLIPS
+from rnnexp.train.optim import CLIPS
 
 BEFORE = [0.5, 2.0, 8.0, 1.0]
 AFTER = [0.5, 1.0, 1.0, 1.0]

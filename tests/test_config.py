@@ -12,7 +12,7 @@ from rnnexp.config.overrides import from_command_line
 from rnnexp.config.schema import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.registry import pairs
+from rnnexp.train.plan import pairs
 
 EVERYTHING = "mnist/lstm"
 

@@ -21,12 +21,12 @@ from rnnexp.flight.recorder import Recorder
 from rnnexp.flight.window import WINDOW_STEPS
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.report.load import load_run
 from rnnexp.runlog import read_json
 from rnnexp.runner import run
 from rnnexp.scan.unroll import Watched, unroll
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 from tests.diverging_runs import config, flight_of, printed
 from tests.test_resume import StopAt
 

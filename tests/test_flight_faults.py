@@ -15,10 +15,10 @@ import xarray
 from rnnexp.flight import recorder, store
 from rnnexp.flight.recorder import Recorder
 from rnnexp.flight.window import WINDOW_STEPS
-from rnnexp.programs import Slots
 from rnnexp.report.load import load_run
 from rnnexp.runlog import read_json
 from rnnexp.runner import run
+from rnnexp.train.compiled import Slots
 from tests.diverging_runs import FAILS_AT_ONCE, config, flight_of
 from tests.test_resume import StopAt
 

@@ -12,7 +12,6 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
-from rnnexp.kernel_choice import fused_precision, obstacle, use_kernel
 from rnnexp.scan.kernels.build import CELLS as OF_PROCESSORS
 from rnnexp.scan.kernels.gpu import problem as tried
 from rnnexp.scan.kernels.gpu import recurrence as fused
@@ -20,6 +19,7 @@ from rnnexp.scan.kernels.gpu.cells import CELLS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
 from rnnexp.scan.kernels.gpu.recurrence import recurrence
 from rnnexp.scan.unroll import Path, initial_state, unroll
+from rnnexp.train.choose_kernel import fused_precision, obstacle, use_kernel
 from tests.test_kernels import VARIANTS, assert_same, config_with
 from tests.variants import build as build_cell
 

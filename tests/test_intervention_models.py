@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from rnnexp.programs import Programs, Slots
-from rnnexp.registry import make_lane
-from rnnexp.spread import Layout
 from rnnexp.sweep.groups import group_runs
+from rnnexp.train.compiled import Programs, Slots
+from rnnexp.train.lanes import Layout
+from rnnexp.train.plan import make_lane
 from tests.test_interventions import ALL, PLAIN, build, first_step, logged
 from tests.test_train import configured
 

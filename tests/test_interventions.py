@@ -14,11 +14,6 @@ from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.adjoint_limit import limit_adjoint
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
-from rnnexp.programs import Programs, initial_state
-from rnnexp.recipe import TrainState, apply_model
-from rnnexp.registry import Plan, make_plan
-from rnnexp.spread import Layout
-from rnnexp.step import Lane, Stepped, take_step
 from rnnexp.sweep.groups import group_runs
 from rnnexp.tasks.base import Endless
 from rnnexp.tasks.batches import (
@@ -28,6 +23,11 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
+from rnnexp.train.compiled import Programs, initial_state
+from rnnexp.train.lanes import Layout
+from rnnexp.train.plan import Plan, make_plan
+from rnnexp.train.program import TrainState, apply_model
+from rnnexp.train.step import Lane, Stepped, take_step
 from tests.test_train import configured
 
 QUICK = {"xla_backend_optimization_level": 0}

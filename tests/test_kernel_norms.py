@@ -10,12 +10,12 @@ import pytest
 from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import norm_tap, probes, wanted_whole
 from rnnexp.gradflow.position_losses import spans
-from rnnexp.objective import recorder_for
-from rnnexp.penalties import Given
-from rnnexp.registry import make_plan
 from rnnexp.scan.kernels import build
 from rnnexp.scan.unroll import Path, unroll
 from rnnexp.tasks.base import Endless
+from rnnexp.train.loss import recorder_for
+from rnnexp.train.plan import make_plan
+from rnnexp.train.regularizers import Given
 from tests.test_kernels import VARIANTS, T, arguments, config_with, made
 
 pytestmark = pytest.mark.skipif(

@@ -14,9 +14,9 @@ from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
-from rnnexp.kernel_choice import obstacle, use_kernel
 from rnnexp.scan.kernels import build
 from rnnexp.scan.unroll import Path, initial_state, unroll
+from rnnexp.train.choose_kernel import obstacle, use_kernel
 from tests.variants import VARIANTS as TABLE
 from tests.variants import build as build_cell
 from tests.variants import variant_id
@@ -240,7 +240,7 @@ def test_wide_cells_are_scanned_where_the_kernel_brings_nothing(
 ) -> None:
     wide, widest = (build_cell(("lstm", {}), 256, size) for size in (512, 1024))
     for threads, chosen in ((2, True), (3, False)):
-        monkeypatch.setattr("rnnexp.kernel_choice.threads_of_a_device", lambda n=threads: n)
+        monkeypatch.setattr("rnnexp.train.choose_kernel.threads_of_a_device", lambda n=threads: n)
         assert use_kernel(config_with(), wide) == chosen
         assert not use_kernel(config_with(), widest)
         assert use_kernel(config_with(kernel="compiled"), widest)

@@ -13,13 +13,13 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
-from rnnexp.programs import Programs, Slots, initial_state
-from rnnexp.records import Records
-from rnnexp.registry import Plan, make_lane, make_plan
 from rnnexp.report.load import load_run
 from rnnexp.runner import run
-from rnnexp.spread import Layout
 from rnnexp.sweep.lanes import train_lanes
+from rnnexp.train.compiled import Programs, Slots, initial_state
+from rnnexp.train.lanes import Layout
+from rnnexp.train.plan import Plan, make_lane, make_plan
+from rnnexp.train.step_metrics import Records
 from tests.planned_runs import small_runs
 from tests.small_run import assert_same_runs, small_config
 

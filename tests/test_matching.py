@@ -14,12 +14,12 @@ from rnnexp.config.schema import experiment, finish, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import MODES, Entry
 from rnnexp.core.tree import tree_size
-from rnnexp.registry import build_model, build_task
 from rnnexp.sweep import matching
 from rnnexp.sweep.matching import match_width, matched, reachable, require_match
 from rnnexp.sweep.space import Point, expand, parse_space, read_base
 from rnnexp.sweep.widths import Counts, count_parameters, with_width
 from rnnexp.tasks.base import Task
+from rnnexp.train.plan import build_model, build_task
 
 PARAMETERS = 20_000
 

@@ -7,13 +7,13 @@ import jax
 import pytest
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.registry import Plan, make_plan
-from rnnexp.spread import Layout, spread_chunk
 from rnnexp.sweep import measure
 from rnnexp.sweep.groups import chunk_arguments
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.measure import Times, choose_width, time_lane_step
 from rnnexp.tasks.batches import source_arrays
+from rnnexp.train.lanes import Layout, spread_chunk
+from rnnexp.train.plan import Plan, make_plan
 
 REMAT_SCAN = {"model__remat_steps": 20, "model__kernel": "scan"}
 

@@ -15,12 +15,12 @@ from rnnexp import run
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
-from rnnexp.newton_choice import FallBacks, first_batch, largest_exponents, offer_newton
-from rnnexp.programs import Programs
-from rnnexp.registry import Plan, make_plan
 from rnnexp.report.load import load_run
 from rnnexp.tasks.base import Bucket, Bucketed
 from rnnexp.tasks.batches import stream_keys
+from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import Plan, make_plan
 
 SMALL = {
     "task.length_steps": 16,

@@ -9,7 +9,7 @@ import pytest
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_norm
 from rnnexp.core.types import Tree
-from rnnexp.optim import OPTIMIZERS, clip, make_hyper, optimizer, schedule, update_params
+from rnnexp.train.optim import OPTIMIZERS, clip, make_hyper, optimizer, schedule, update_params
 
 HYPER = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "clip_threshold": 1.0}
 GRADS = [jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0]), jnp.array([-1.0, 3.0])]

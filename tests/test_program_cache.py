@@ -16,11 +16,11 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.runtime import compilation_cache as kept_programs
 from rnnexp.runtime.compilation_cache import CHECKED, keep_programs, programs_dir, tidy
 from rnnexp.scan.kernels import build
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 from tests.small_run import assert_same_runs, small_config
 
 SETTINGS = (

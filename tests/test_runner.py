@@ -12,12 +12,12 @@ from rnnexp.checkpoint import Checkpoints
 from rnnexp.core.errors import UsageError
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, read_result
-from rnnexp.programs import Programs
-from rnnexp.registry import make_plan
 from rnnexp.report.load import find_run, load_run
 from rnnexp.report.table import gradient_rows, sparkline
 from rnnexp.runlog import RunLog, read_json
 from rnnexp.runner import run
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
 from tests.small_run import small_config
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.registry import build_task
 from rnnexp.tasks import mackey_glass, narma10
+from rnnexp.train.plan import build_task
 from tests.test_synthetic_tasks import KEY, batch_of, mean_scores
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.evaluate import evaluate_function
-from rnnexp.programs import Programs
-from rnnexp.recipe import apply_model, init_state
-from rnnexp.records import read_rows
-from rnnexp.registry import make_plan, weights, weights_key
-from rnnexp.spread import Layout, spread_chunk
 from rnnexp.tasks.base import Bucket, Bucketed, Score, Stream
 from rnnexp.tasks.batches import Keys, epoch_length, no_order, source_arrays
 from rnnexp.tasks.scores import over_steps
+from rnnexp.train.compiled import Programs
+from rnnexp.train.evaluate import evaluate_function
+from rnnexp.train.lanes import Layout, spread_chunk
+from rnnexp.train.plan import make_plan, weights, weights_key
+from rnnexp.train.program import apply_model, init_state
+from rnnexp.train.step_metrics import read_rows
 from tests.test_train import configured, programs
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
-from rnnexp.registry import build_task
 from rnnexp.tasks.base import Endless, Task
+from rnnexp.train.plan import build_task
 
 KEY = jax.random.key(3)
 

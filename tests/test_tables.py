@@ -13,8 +13,8 @@ from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError, require_choice, unknown
 from rnnexp.core.load_module import load_module
 from rnnexp.core.registry import GIVEN, MODES, Entry, Table
-from rnnexp.registry import pairs
 from rnnexp.tasks import TASKS
+from rnnexp.train.plan import pairs
 
 ENTRIES = [(table, name) for table in (CELLS, TASKS) for name in table.builtin]
 

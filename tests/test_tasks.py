@@ -10,7 +10,6 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
-from rnnexp.registry import build_task
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucket, Bucketed, Finite, Score, Stream, Task
 from rnnexp.tasks.batches import (
@@ -29,6 +28,7 @@ from rnnexp.tasks.batches import (
     training_batch,
 )
 from rnnexp.tasks.copy_memory import BLANK, MARKER
+from rnnexp.train.plan import build_task
 from tests.data_files import DATA, data_or_skip
 
 B = 6

@@ -14,12 +14,12 @@ from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import zoneout
-from rnnexp.programs import initial_state
-from rnnexp.registry import make_plan
 from rnnexp.scan.kernels.build import problem as build_problem
 from rnnexp.scan.remat import segment_length
 from rnnexp.scan.unroll import Path, Probe, unroll
-from rnnexp.step import train_step
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.plan import make_plan
+from rnnexp.train.step import train_step
 from tests.small_run import small_config
 from tests.structured_models import KEY, LENGTHS, B, H, I, T, inputs, model_of, moves
 from tests.variants import build

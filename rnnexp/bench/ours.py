@@ -19,17 +19,17 @@ from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.crew import VISIT_S, Crew
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result, run_path
-from rnnexp.programs import Programs, initial_state
-from rnnexp.recipe import TrainState
-from rnnexp.registry import make_plan, task
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS, import_storage
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.step import Lane, take_step
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
+from rnnexp.train.compiled import Programs, initial_state
+from rnnexp.train.plan import make_plan, task
+from rnnexp.train.program import TrainState
+from rnnexp.train.step import Lane, take_step
 
 Run = Callable[[float], tuple[int, float]]
 """`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""

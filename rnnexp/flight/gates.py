@@ -16,9 +16,6 @@ from rnnexp.core.types import Array, Batch, State, Tree
 from rnnexp.gradflow.growth import Growth, changed_gate
 from rnnexp.gradflow.position_losses import spans
 from rnnexp.models.stack import Unit
-from rnnexp.optim import Hyper
-from rnnexp.recipe import Recipe, TrainState, apply_model, start_states
-from rnnexp.registry import Plan
 from rnnexp.runtime.mesh import process_count
 from rnnexp.scan.unroll import Watched
 from rnnexp.tasks.base import Bucketed, Stream
@@ -31,6 +28,9 @@ from rnnexp.tasks.batches import (
     stream_keys,
     training_batch,
 )
+from rnnexp.train.optim import Hyper
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import Recipe, TrainState, apply_model, start_states
 
 log = logging.getLogger("rnnexp")
 CLOSED, OPEN = 0.1, 0.9

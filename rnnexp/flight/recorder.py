@@ -22,9 +22,9 @@ from rnnexp.core.tree import tree_bytes
 from rnnexp.flight.gates import GateShares, gate_of
 from rnnexp.flight.window import WINDOW_STEPS, Flight, Window, gather, same_bits
 from rnnexp.gradflow.growth import find_growth
-from rnnexp.programs import Slots
-from rnnexp.recipe import TrainState
-from rnnexp.records import Records
+from rnnexp.train.compiled import Slots
+from rnnexp.train.program import TrainState
+from rnnexp.train.step_metrics import Records
 
 log = logging.getLogger("rnnexp")
 LARGE = 1 << 28

@@ -10,11 +10,11 @@ import numpy as np
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.flight.store import STATE, restored
-from rnnexp.programs import Programs, Slots, initial_state
-from rnnexp.registry import make_plan
 from rnnexp.runlog import read_json
 from rnnexp.runtime.mesh import prepare
-from rnnexp.spread import Layout
+from rnnexp.train.compiled import Programs, Slots, initial_state
+from rnnexp.train.lanes import Layout
+from rnnexp.train.plan import make_plan
 
 if TYPE_CHECKING:
     import xarray

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnexp.core.tree import named_leaves, tree_bytes
-from rnnexp.recipe import TrainState
-from rnnexp.records import Records
+from rnnexp.train.program import TrainState
+from rnnexp.train.step_metrics import Records
 
 WINDOW_STEPS = 32
 """How many steps before the one that failed the recorder reaches back."""

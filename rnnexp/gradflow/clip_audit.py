@@ -24,7 +24,7 @@ KINDS = {
         "part of nearly every gradient is as long as the weights say, not the loss",
     ),
 }
-"""Of every kind of clipping (`rnnexp.optim.CLIPS`, whose import is slow): what a threshold
+"""Of every kind of clipping (`rnnexp.train.optim.CLIPS`, whose import is slow): what a threshold
 that never acts lies above, and what it means that it always acts."""
 NEARLY_ALWAYS = 0.9
 """Share of steps from which on clipping sets the size of nearly every update."""

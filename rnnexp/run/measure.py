@@ -20,7 +20,6 @@ from rnnexp.laboratory.examine import measure_function, prepare
 from rnnexp.laboratory.lag_gradients import take_examples
 from rnnexp.laboratory.measure import Wanted
 from rnnexp.laboratory.settings import Laboratory, choose_examples
-from rnnexp.registry import Plan
 from rnnexp.tasks.base import Bucketed, Finite, Stream
 from rnnexp.tasks.batches import (
     evaluation_batch,
@@ -29,6 +28,7 @@ from rnnexp.tasks.batches import (
     stream_batch,
     stream_keys,
 )
+from rnnexp.train.plan import Plan
 
 if TYPE_CHECKING:
     import xarray

@@ -2,7 +2,7 @@
 
 A mesh has one axis, the batch. Parameters, optimiser states and data sets are whole on
 every device; states that are carried from batch to batch are divided. What each device
-computes is in `rnnexp.data_parallel`. With one device every function here hands back what
+computes is in `rnnexp.train.data_parallel`. With one device every function here hands back what
 it is given.
 """
 
@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Tree
 from rnnexp.models.noise import BATCH_AXIS
-from rnnexp.recipe import TrainState
+from rnnexp.train.program import TrainState
 
 WHOLE: Any = P()
 DIVIDED: Any = P(BATCH_AXIS)

@@ -9,11 +9,11 @@ import jax
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
-from rnnexp.registry import make_plan
 from rnnexp.runner import CHUNK_STEPS
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.launch import Proposal
 from rnnexp.sweep.measure import Times
+from rnnexp.train.plan import make_plan
 
 log = logging.getLogger("rnnexp")
 MIB = 2**20

@@ -1,7 +1,7 @@
 """Which runs share a compiled program.
 
 Runs that differ only in values that a program takes as arguments belong together: the
-seed, and the keys of `rnnexp.optim.TRACED`. Whether a share of dropout or the weight of a
+seed, and the keys of `rnnexp.train.optim.TRACED`. Whether a share of dropout or the weight of a
 penalty is zero is a branch, so it opens another group. An option of a cell may matter to
 the initial weights alone (a scale, a bias) or to the program as well; that is not declared
 but found out: both programs are traced, and their texts compared.
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import flat
-from rnnexp.optim import BRANCHES, TRACED
+from rnnexp.train.optim import BRANCHES, TRACED
 
 if TYPE_CHECKING:
-    from rnnexp.registry import Plan
+    from rnnexp.train.plan import Plan
 
 SIZES = ("cell.name", "cell.hidden_size")
 
@@ -70,9 +70,9 @@ def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str
 
 def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
     """SHA-256 of the text of a configuration's training program, constants included."""
-    from rnnexp.registry import make_plan  # slow to import, and few sweeps need them
     from rnnexp.runner import CHUNK_STEPS
-    from rnnexp.spread import Layout, spread_chunk
+    from rnnexp.train.lanes import Layout, spread_chunk
+    from rnnexp.train.plan import make_plan  # slow to import, and few sweeps need them
 
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
     program: Any = spread_chunk(plan.recipe, Layout())
@@ -85,8 +85,8 @@ def chunk_arguments(plan: "Plan") -> tuple[Any, ...]:
     import jax
     import jax.numpy as jnp
 
-    from rnnexp.programs import initial_state
     from rnnexp.tasks.batches import Keys, no_order, source_arrays
+    from rnnexp.train.compiled import initial_state
 
     key = jax.random.key(0)
     step = jnp.zeros((), jnp.int32)

@@ -11,14 +11,14 @@ from rnnexp.core.types import Array, Key, Params, State, Tree
 from rnnexp.gradflow.position_losses import Model, stacks
 from rnnexp.models.stack import Unit
 from rnnexp.models.transduction import Transducer
-from rnnexp.objective import batch_loss
-from rnnexp.programs import initial_state
-from rnnexp.recipe import Recipe, TrainState
-from rnnexp.registry import Plan
 from rnnexp.scan.remat import segment_length
 from rnnexp.scan.unroll import Path, unroll
 from rnnexp.tasks.base import Bucketed
 from rnnexp.tasks.batches import bucket_batch, epoch_order, source_arrays, training_batch
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.loss import batch_loss
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import Recipe, TrainState
 
 Sequences = list[tuple[Unit, int]]
 """The units of a model, each with the number of its steps."""

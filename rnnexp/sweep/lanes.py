@@ -17,15 +17,15 @@ from rnnexp.core.errors import UsageError, first_line
 from rnnexp.crew import FAILURES, Crew
 from rnnexp.journal import Journal
 from rnnexp.outcome import Observer, Result
-from rnnexp.programs import Programs
-from rnnexp.recipe import TrainState
-from rnnexp.registry import Plan, make_lane, make_plan
 from rnnexp.runlog import RunLog
 from rnnexp.runner import CHUNK_STEPS
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.spread import Layout
 from rnnexp.sweep.measure import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure
+from rnnexp.train.compiled import Programs
+from rnnexp.train.lanes import Layout
+from rnnexp.train.plan import Plan, make_lane, make_plan
+from rnnexp.train.program import TrainState
 
 log = logging.getLogger("rnnexp")
 CREWS = 2

@@ -17,10 +17,10 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config.schema import flat, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.registry import build_task
 from rnnexp.sweep.space import Point
 from rnnexp.sweep.widths import Counts, Width, with_width
 from rnnexp.tasks.base import Task
+from rnnexp.train.plan import build_task
 
 TOLERANCE = 0.01
 """How far the number of parameters may be from the one wanted, relative to it."""

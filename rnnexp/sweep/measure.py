@@ -20,19 +20,19 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.core.types import Tree
 from rnnexp.data.files import cache_dir
-from rnnexp.optim import BRANCHES, TRACED, Hyper
-from rnnexp.programs import initial_state
-from rnnexp.recipe import Recipe, TrainState
-from rnnexp.registry import Plan
 from rnnexp.runlog import read_json
-from rnnexp.spread import Layout, run_on_lanes
-from rnnexp.step import Lane, take_step
 from rnnexp.tasks.batches import (
     Keys,
     epoch_order,
     source_arrays,
     stream_keys,
 )
+from rnnexp.train.compiled import initial_state
+from rnnexp.train.lanes import Layout, run_on_lanes
+from rnnexp.train.optim import BRANCHES, TRACED, Hyper
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import Recipe, TrainState
+from rnnexp.train.step import Lane, take_step
 
 log = logging.getLogger("rnnexp")
 STEPS = 8

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import jax
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.programs import Programs
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices
 from rnnexp.sweep.plan import cancelled
@@ -32,6 +31,7 @@ from rnnexp.sweep.search_space import PRUNERS, SAMPLERS, import_optuna
 from rnnexp.sweep.search_study import Seat, close_storage, open_storage, open_study
 from rnnexp.sweep.search_trials import Trials
 from rnnexp.sweep.space import Base, Space
+from rnnexp.train.compiled import Programs
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -11,12 +11,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import duration_steps, options
 from rnnexp.core.errors import UsageError
-from rnnexp.registry import build_task
 from rnnexp.sweep.axes import Space
 from rnnexp.sweep.base import file_changes
 from rnnexp.sweep.search_space import Goal, choose, make_pruner, make_sampler, searched
 from rnnexp.sweep.space import Base, Point, Suggestion, point
 from rnnexp.tasks.batches import epoch_length
+from rnnexp.train.plan import build_task
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from rnnexp.config.schema import finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
-from rnnexp.registry import build_model
 from rnnexp.tasks.base import Task
+from rnnexp.train.plan import build_model
 
 LARGEST_START = 1 << 16
 """The largest width that is tried in search of one that the cell allows."""

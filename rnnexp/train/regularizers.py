@@ -14,9 +14,9 @@ from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.position_losses import Span
 from rnnexp.models.stack import Unit
-from rnnexp.optim import Hyper
-from rnnexp.recipe import Recipe, apply_model
 from rnnexp.scan.unroll import Watched
+from rnnexp.train.optim import Hyper
+from rnnexp.train.program import Recipe, apply_model
 
 
 class Given(NamedTuple):

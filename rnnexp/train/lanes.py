@@ -17,13 +17,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnnexp.core.types import Array, Tree
-from rnnexp.evaluate import Evaluate
-from rnnexp.optim import Hyper
-from rnnexp.recipe import Recipe, TrainState
-from rnnexp.records import Rows
-from rnnexp.step import Lane
 from rnnexp.tasks.batches import Keys, Order, current_orders
-from rnnexp.train import Chunk, active, chunk_function, parts_of, take_until
+from rnnexp.train.chunk import Chunk, active, chunk_function, parts_of, take_until
+from rnnexp.train.evaluate import Evaluate
+from rnnexp.train.optim import Hyper
+from rnnexp.train.program import Recipe, TrainState
+from rnnexp.train.step import Lane
+from rnnexp.train.step_metrics import Rows
 
 AXIS = "lanes"
 

@@ -20,19 +20,19 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
 from rnnexp.gradflow.nonfinite import Order
 from rnnexp.gradflow.position_losses import stacks
-from rnnexp.kernel_choice import fused_precision, use_kernel
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.newton_choice import Offer, offer_newton
-from rnnexp.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
-from rnnexp.recipe import Recipe
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.runtime.mesh import require_devices
 from rnnexp.scan.unroll import Path as Path_
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
+from rnnexp.train.choose_kernel import fused_precision, use_kernel
+from rnnexp.train.choose_newton import Offer, offer_newton
+from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
+from rnnexp.train.program import Recipe
 
 cell: Callable[..., Any] = CELLS.register
 """Decorator: `@rnnexp.cell("name")` adds a cell factory `(input_size, hidden_size, *, ...)`."""

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.evaluate import evaluate_function
-from rnnexp.recipe import TrainState
-from rnnexp.records import Records, read_rows
-from rnnexp.registry import Plan
 from rnnexp.runtime.mesh import on_host, place, place_state
-from rnnexp.spread import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
+from rnnexp.train.evaluate import evaluate_function
+from rnnexp.train.lanes import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import TrainState
+from rnnexp.train.step_metrics import Records, read_rows
 
 if TYPE_CHECKING:
     from rnnexp.run.measure import Examiner

@@ -14,9 +14,9 @@ from rnnexp.gradflow.regularizers import Regularizers
 from rnnexp.models.noise import Rates
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.optim import Hyper, optimizer
 from rnnexp.scan.unroll import Probe
 from rnnexp.tasks.base import Stream, Task
+from rnnexp.train.optim import Hyper, optimizer
 
 
 @dataclass(frozen=True, kw_only=True)

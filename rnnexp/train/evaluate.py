@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Batch, Key, State, Tree
-from rnnexp.data_parallel import add_up, divide_evaluation, own_batches, own_examples
 from rnnexp.models.decode import greedy
 from rnnexp.models.transduction import Transducer
-from rnnexp.recipe import Recipe, apply_model, start_states
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
 from rnnexp.tasks.batches import (
     evaluation_batch,
@@ -18,6 +16,8 @@ from rnnexp.tasks.batches import (
     stream_windows,
 )
 from rnnexp.tasks.transduction import exact_match
+from rnnexp.train.data_parallel import add_up, divide_evaluation, own_batches, own_examples
+from rnnexp.train.program import Recipe, apply_model, start_states
 
 Sums = dict[str, tuple[Array, Array]]
 """Totals and counts by the name of the score."""

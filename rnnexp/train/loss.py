@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rnnexp.core.types import Array, Batch, Key, State, Tree
-from rnnexp.data_parallel import add_up, mean_shares
 from rnnexp.gradflow.adjoint_limit import limited, whole_recorder
 from rnnexp.gradflow.adjoints import (
     NormRecorder,
@@ -20,11 +19,12 @@ from rnnexp.gradflow.adjoints import (
     wanted_whole,
 )
 from rnnexp.gradflow.position_losses import Model, Span, spans, stacks
-from rnnexp.optim import Hyper
-from rnnexp.penalties import Flow, Given, add_penalties, find_penalties
-from rnnexp.recipe import Recipe, apply_model
 from rnnexp.scan.newton.solve import Effort
 from rnnexp.scan.unroll import Probe, Watched
+from rnnexp.train.data_parallel import add_up, mean_shares
+from rnnexp.train.optim import Hyper
+from rnnexp.train.program import Recipe, apply_model
+from rnnexp.train.regularizers import Flow, Given, add_penalties, find_penalties
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]
 """Mean scores, the states to go on with, and what the units did if they were watched."""

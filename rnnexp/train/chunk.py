@@ -16,12 +16,12 @@ import jax.numpy as jnp
 
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Tree
-from rnnexp.data_parallel import divide_chunk
-from rnnexp.optim import Hyper
-from rnnexp.recipe import Recipe, TrainState
-from rnnexp.records import Contents, Rows, as_row, contents_of
-from rnnexp.step import Descent, Gradient, Lane, descend, descent_scalars, measure_next
 from rnnexp.tasks.batches import Keys, Order, current_order
+from rnnexp.train.data_parallel import divide_chunk
+from rnnexp.train.optim import Hyper
+from rnnexp.train.program import Recipe, TrainState
+from rnnexp.train.step import Descent, Gradient, Lane, descend, descent_scalars, measure_next
+from rnnexp.train.step_metrics import Contents, Rows, as_row, contents_of
 
 Chunk = Callable[
     [TrainState, Order, Array, Array, Keys, Hyper, Tree], tuple[TrainState, Order, Rows]

@@ -11,12 +11,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.tree import leaf_norms, tree_norms
 from rnnexp.core.types import Array, Batch, Key, State, Tree
-from rnnexp.data_parallel import own_examples
 from rnnexp.gradflow.decay import decay_scalars, stack_profiles
-from rnnexp.objective import backward
-from rnnexp.optim import Clipped, Hyper, clip, update_params
-from rnnexp.penalties import Given
-from rnnexp.recipe import Recipe, TrainState, start_states
 from rnnexp.tasks.base import Bucketed, Stream
 from rnnexp.tasks.batches import (
     Keys,
@@ -25,6 +20,11 @@ from rnnexp.tasks.batches import (
     epoch_length,
     training_batch,
 )
+from rnnexp.train.data_parallel import own_examples
+from rnnexp.train.loss import backward
+from rnnexp.train.optim import Clipped, Hyper, clip, update_params
+from rnnexp.train.program import Recipe, TrainState, start_states
+from rnnexp.train.regularizers import Given
 
 
 class Gradient(NamedTuple):
