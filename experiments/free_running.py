@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from rnnexp import run
 from rnnexp.config.overrides import from_command_line
 from rnnexp.report.figures import COLOURS, save
-from rnnexp.sampling import load_trained
+from rnnexp.run.sample import load_trained
 from rnnexp.tasks.base import Endless
 from rnnexp.train.program import apply_model
 

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp import experiment, finish
-from rnnexp.lablog import LaboratoryLog
+from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 

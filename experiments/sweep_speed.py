@@ -27,11 +27,11 @@ import numpy as np
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.crew import Crew
-from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, run_path
-from rnnexp.runlog import RunLog
-from rnnexp.runner import CHUNK_STEPS, run
+from rnnexp.run.callbacks import Observer, run_path
+from rnnexp.run.files import RunLog
+from rnnexp.run.run import CHUNK_STEPS, run
+from rnnexp.run.session import Journal
+from rnnexp.run.trainer import Crew
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_lane, make_plan

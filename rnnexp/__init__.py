@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnexp.runner import run as run
+    from rnnexp.run.run import run as run
 
 _HOMES = {
     "cell": "rnnexp.train.plan",

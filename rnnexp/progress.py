@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rnnexp.outcome import Observer
+from rnnexp.run.callbacks import Observer
 
 log = logging.getLogger("rnnexp")
 

@@ -12,8 +12,8 @@ from ml_collections import FrozenConfigDict
 from rnnexp.commands.divergence import divergence_command
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
-from rnnexp.flight import store
-from rnnexp.runner import CHUNK_STEPS, run
+from rnnexp.run.divergence import store
+from rnnexp.run.run import CHUNK_STEPS, run
 from rnnexp.train.compiled import Programs, Slots, initial_state
 from rnnexp.train.plan import make_plan
 

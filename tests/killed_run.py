@@ -27,7 +27,7 @@ def main() -> None:
             if count == last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    from rnnexp.runner import run
+    from rnnexp.run.run import run
     from tests.small_run import small_config
 
     sys.addaudithook(hook)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.arraylog import GradientLog
-from rnnexp.runlog import RunLog
+from rnnexp.run.files import RunLog
+from rnnexp.run.gradient_store import GradientLog
 from tests.synthetic_runs import synthetic_config, synthetic_name
 
 STEPS = (0, 10, 20, 30)

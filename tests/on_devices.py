@@ -26,8 +26,8 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.gradflow import adjoints
-from rnnexp.outcome import run_path
-from rnnexp.runner import run
+from rnnexp.run.callbacks import run_path
+from rnnexp.run.run import run
 from rnnexp.runtime.mesh import on_host, place, place_state, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task

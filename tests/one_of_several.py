@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.runner import run
+from rnnexp.run.run import run
 from rnnexp.runtime.mesh import join
 from tests.small_run import small_config
 

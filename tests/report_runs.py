@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from rnnexp.arraylog import GradientLog
+from rnnexp.run.gradient_store import GradientLog
 from tests.synthetic_runs import write_run
 
 UNITS = ("layer_0",)

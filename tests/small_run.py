@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.checkpoint import Checkpoints
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.report.load import load_run
+from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 

@@ -11,16 +11,16 @@ import pytest
 import xarray
 from ml_collections import FrozenConfigDict
 
-from rnnexp.analysis import analyze_run, summary
-from rnnexp.checkpoint import stored_steps
 from rnnexp.cli import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
-from rnnexp.lablog import LaboratoryLog
-from rnnexp.outcome import Observer, run_path
 from rnnexp.report.load import load_run
-from rnnexp.runlog import RunLog
-from rnnexp.runner import run
+from rnnexp.run.analyze import analyze_run, summary
+from rnnexp.run.callbacks import Observer, run_path
+from rnnexp.run.checkpoint import stored_steps
+from rnnexp.run.files import RunLog
+from rnnexp.run.laboratory_store import LaboratoryLog
+from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import planned
 from rnnexp.train.compiled import Programs

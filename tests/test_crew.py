@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rnnexp import crew as crews
-from rnnexp.crew import VISIT_S, Crew
+from rnnexp.run import trainer as crews
+from rnnexp.run.trainer import VISIT_S, Crew
 
 
 class Clock:

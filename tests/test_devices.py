@@ -15,13 +15,13 @@ import pytest
 from jax.experimental import multihost_utils
 
 from rnnexp.core.errors import RunError
-from rnnexp.outcome import Result, read_result, run_path
 from rnnexp.report.load import load_run
-from rnnexp.runlog import RunLog, read_json
-from rnnexp.runner import run
+from rnnexp.run.callbacks import Result, read_result, run_path
+from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.run import run
+from rnnexp.run.sample import load_trained, write_text
 from rnnexp.runtime.collectives import require_same
 from rnnexp.runtime.mesh import join
-from rnnexp.sampling import load_trained, write_text
 from tests.on_devices import CASES
 from tests.one_of_several import configured
 from tests.small_run import assert_same_runs, small_config

@@ -14,16 +14,16 @@ import pytest
 from rnnexp.cells.lstm import lstm
 from rnnexp.commands.divergence import divergence_command
 from rnnexp.core.errors import UsageError
-from rnnexp.crew import Crew
-from rnnexp.flight import store
-from rnnexp.flight.gates import unit_shares
-from rnnexp.flight.recorder import Recorder
-from rnnexp.flight.window import WINDOW_STEPS
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit
 from rnnexp.report.load import load_run
-from rnnexp.runlog import read_json
-from rnnexp.runner import run
+from rnnexp.run.divergence import store
+from rnnexp.run.divergence.gates import unit_shares
+from rnnexp.run.divergence.recorder import Recorder
+from rnnexp.run.divergence.window import WINDOW_STEPS
+from rnnexp.run.files import read_json
+from rnnexp.run.run import run
+from rnnexp.run.trainer import Crew
 from rnnexp.scan.unroll import Watched, unroll
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan

@@ -11,10 +11,10 @@ import pytest
 
 from rnnexp.cli import main
 from rnnexp.core.errors import RunError
-from rnnexp.outcome import run_path
 from rnnexp.report.load import load_run
-from rnnexp.runlog import read_json
-from rnnexp.runner import run
+from rnnexp.run.callbacks import run_path
+from rnnexp.run.files import read_json
+from rnnexp.run.run import run
 from tests.small_run import assert_same_runs, small_config
 
 CONFIG = small_config(train__duration_steps=60)

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import xarray
 
-from rnnexp.arraylog import GradientLog
-from rnnexp.checkpoint import Checkpoints, Progress
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import replace_text, to_json
-from rnnexp.runlog import RunLog, read_json, read_metrics
+from rnnexp.run.checkpoint import Checkpoints, Progress
+from rnnexp.run.files import RunLog, read_json, read_metrics
+from rnnexp.run.gradient_store import GradientLog
 from tests.killed_write import killed_at
 
 
@@ -52,7 +52,7 @@ def run_log(tmp_path: Path) -> Iterator[RunLog]:
 
 
 def test_a_directory_has_one_owner(run_log: RunLog) -> None:
-    code = "import sys, pathlib, rnnexp.runlog as r; r.RunLog(pathlib.Path(sys.argv[1])).close()"
+    code = "import sys, pathlib, rnnexp.run.files as r; r.RunLog(pathlib.Path(sys.argv[1])).close()"
     command = [sys.executable, "-c", code, str(run_log.path)]
     with pytest.raises(UsageError, match=rf"another process \(pid {os.getpid()} on "):
         RunLog(run_log.path)

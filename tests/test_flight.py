@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.flight import window
-from rnnexp.flight.recorder import Recorder
-from rnnexp.flight.window import WINDOW_STEPS
 from rnnexp.report.load import load_run
-from rnnexp.runner import run
+from rnnexp.run.divergence import window
+from rnnexp.run.divergence.recorder import Recorder
+from rnnexp.run.divergence.window import WINDOW_STEPS
+from rnnexp.run.run import run
 from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import PlannedRun, planned

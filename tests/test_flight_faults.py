@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import xarray
 
-from rnnexp.flight import recorder, store
-from rnnexp.flight.recorder import Recorder
-from rnnexp.flight.window import WINDOW_STEPS
 from rnnexp.report.load import load_run
-from rnnexp.runlog import read_json
-from rnnexp.runner import run
+from rnnexp.run.divergence import recorder, store
+from rnnexp.run.divergence.recorder import Recorder
+from rnnexp.run.divergence.window import WINDOW_STEPS
+from rnnexp.run.files import read_json
+from rnnexp.run.run import run
 from rnnexp.train.compiled import Slots
 from tests.diverging_runs import FAILS_AT_ONCE, config, flight_of
 from tests.test_resume import StopAt

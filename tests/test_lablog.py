@@ -12,8 +12,8 @@ import pytest
 import xarray
 
 from rnnexp.core.errors import UsageError
-from rnnexp.lablog import LaboratoryLog
 from rnnexp.report.frames import load_laboratory
+from rnnexp.run.laboratory_store import LaboratoryLog
 from tests.killed_write import killed_at
 from tests.laboratory_data import laboratory
 

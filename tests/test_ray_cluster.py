@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.runlog import read_metrics
+from rnnexp.run.files import read_metrics
 from rnnexp.sweep.executors import Job, Options, run_jobs
 from rnnexp.sweep.plan import read_plan, run_status
 from tests.counted_jobs import alive, behave, numbers, steps, until

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.outcome import Observer, run_path
 from rnnexp.report.load import load_run
-from rnnexp.runlog import RunLog, read_json, read_metrics, shown_status
-from rnnexp.runner import run
+from rnnexp.run.callbacks import Observer, run_path
+from rnnexp.run.files import RunLog, read_json, read_metrics, shown_status
+from rnnexp.run.run import run
 from tests.small_run import assert_same_runs, small_config
 
 CONFIG = small_config()

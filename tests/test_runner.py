@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import xarray
 
-from rnnexp.checkpoint import Checkpoints
 from rnnexp.core.errors import UsageError
-from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, read_result
 from rnnexp.report.load import find_run, load_run
 from rnnexp.report.table import gradient_rows, sparkline
-from rnnexp.runlog import RunLog, read_json
-from rnnexp.runner import run
+from rnnexp.run.callbacks import Observer, read_result
+from rnnexp.run.checkpoint import Checkpoints
+from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.run import run
+from rnnexp.run.session import Journal
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 from tests.small_run import small_config

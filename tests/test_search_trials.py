@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.outcome import Result
+from rnnexp.run.callbacks import Result
 from rnnexp.sweep.axes import Space, parse_space
 from rnnexp.sweep.base import read_base
 from rnnexp.sweep.plan import read_plan

@@ -15,13 +15,13 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves, tree_norm
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.nonfinite import find_origin
+from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.tasks.base import Endless, Finite
 from rnnexp.tasks.batches import evaluation_batch, source_arrays, training_batch
 from rnnexp.train.compiled import Programs, Slots, initial_state
 from rnnexp.train.plan import make_plan, pairs
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Rows, as_row, contents_of, from_rows
-from rnnexp.verdict import divergence_verdict
 from tests.data_files import DATA, MUSIC, data_or_skip
 
 SMALL = {"cell.hidden_size": 6, "train.batch_size": 8, "train.duration_steps": 20}

@@ -16,11 +16,11 @@ from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import RunError
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.crew import VISIT_S, Crew
-from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, Result, run_path
-from rnnexp.runlog import RunLog
-from rnnexp.runner import CHUNK_STEPS, import_storage
+from rnnexp.run.callbacks import Observer, Result, run_path
+from rnnexp.run.files import RunLog
+from rnnexp.run.run import CHUNK_STEPS, import_storage
+from rnnexp.run.session import Journal
+from rnnexp.run.trainer import VISIT_S, Crew
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Finite, Score, Task

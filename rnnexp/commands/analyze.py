@@ -49,10 +49,10 @@ def add_analyze(command: argparse.ArgumentParser) -> None:
 
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
-    from rnnexp.analysis import analyze_run, summary
     from rnnexp.config.overrides import read_arguments
     from rnnexp.core.errors import UsageError
     from rnnexp.report.load import find_run
+    from rnnexp.run.analyze import analyze_run, summary
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()

@@ -11,7 +11,7 @@ from rnnexp.core.files import to_json
 if TYPE_CHECKING:
     import xarray
 
-    from rnnexp.flight.replay import Replay
+    from rnnexp.run.divergence.replay import Replay
 
 SHOWN = 12
 """Steps of the window that the table shows: the last ones."""
@@ -23,9 +23,9 @@ def divergence_command(known: argparse.Namespace) -> int:
     Takes `run`, `runs_dir`, `json` and, if there, `data_dir`. Raises `UsageError` if the run
     has not diverged or its last steps were not recorded.
     """
-    from rnnexp.flight.replay import replay
-    from rnnexp.flight.store import open_flight
     from rnnexp.report.load import find_run, load_run
+    from rnnexp.run.divergence.replay import replay
+    from rnnexp.run.divergence.store import open_flight
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
@@ -49,8 +49,8 @@ def divergence_command(known: argparse.Namespace) -> int:
 
 def _file(path: Path, status: str) -> Path:
     """The run's `divergence.zarr`; `UsageError` if there is none."""
-    from rnnexp.flight.store import NAME
-    from rnnexp.runlog import shown_status
+    from rnnexp.run.divergence.store import NAME
+    from rnnexp.run.files import shown_status
 
     if status != "diverged":
         raise UsageError(f"{path} has not diverged: its status is {shown_status(path, status)}")

@@ -38,7 +38,7 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rich.console import Console
 
     from rnnexp.progress import LiveProgress, PlainProgress, scores_text
-    from rnnexp.runner import run
+    from rnnexp.run.run import run
     from rnnexp.runtime.collectives import is_first
 
     console = Console(stderr=known.json)
@@ -81,30 +81,30 @@ def _join(known: argparse.Namespace, devices: int) -> None:
 
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
-    from rnnexp import sampling
     from rnnexp.report.load import find_run
+    from rnnexp.run import sample
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
-    trained = sampling.load_trained(find_run(known.run, known.runs_dir), known.data_dir)
+    trained = sample.load_trained(find_run(known.run, known.runs_dir), known.data_dir)
     task = trained.plan.recipe.task
     if task.mode == "asynchronous":
         rows = [
             {"answer": text, "ln p": value}
-            for text, value in sampling.answer(trained, known.prompt, width=known.beam)
+            for text, value in sample.answer(trained, known.prompt, width=known.beam)
         ]
         print(to_json(rows, indent=2)) if known.json else print_table(known.prompt, rows)
         return 0
     draws = {"length": known.length, "temperature": known.temperature, "seed": known.seed}
     if task.alphabet is not None:
-        text = sampling.write_text(trained, known.prompt, top_k=known.top_k, **draws)
+        text = sample.write_text(trained, known.prompt, top_k=known.top_k, **draws)
         print(to_json({"text": known.prompt + text}) if known.json else known.prompt + text)
         return 0
     if known.output is None:
         raise UsageError("music needs a file: -o FILE.mid")
     from rnnexp.data.midi import write_midi
 
-    write_midi(known.output, sampling.write_notes(trained, **draws))
+    write_midi(known.output, sample.write_notes(trained, **draws))
     print(to_json({"file": str(known.output)}) if known.json else f"written: {known.output}")
     return 0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.report.index import scan
-from rnnexp.runlog import read_json, read_metrics
+from rnnexp.run.files import read_json, read_metrics
 
 
 @dataclass(frozen=True)

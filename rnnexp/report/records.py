@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnexp.runlog import shown_status
+from rnnexp.run.files import shown_status
 
 
 class Best(NamedTuple):
@@ -25,7 +25,7 @@ class Record:
     Attributes:
       run: `TASK/CELL/RUN_ID`.
       path: its directory.
-      status: as `rnnexp.runlog.shown_status` says it; `damaged` if its files cannot be
+      status: as `rnnexp.run.files.shown_status` says it; `damaged` if its files cannot be
         read, `waiting` if a sweep has yet to begin it.
       test: the test scores of a completed run.
       best: None before the first evaluation.

@@ -12,7 +12,7 @@ import numpy as np
 from rnnexp.report.groups import NOTHING, settings, short_key, value_text, varying
 from rnnexp.report.load import Run
 from rnnexp.report.records import Record, flatten
-from rnnexp.runlog import shown_status
+from rnnexp.run.files import shown_status
 
 Rows = list[dict[str, Any]]
 LONGEST = 48  # characters of a label

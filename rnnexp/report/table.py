@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnexp.report.clipping import clip_data, clip_lines
 from rnnexp.report.load import Run
-from rnnexp.runlog import shown_status
+from rnnexp.run.files import shown_status
 
 BARS = "▁▂▃▄▅▆▇█"
 MISSING = "·"

@@ -11,7 +11,7 @@ from typing import Any
 
 class _Callable(ModuleType):
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        from rnnexp.runner import run
+        from rnnexp.run.run import run
 
         return run(*arguments, **keywords)
 

@@ -17,12 +17,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from rnnexp.arraylog import GradientLog
-from rnnexp.checkpoint import Checkpoints, Progress
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.types import Tree
-from rnnexp.outcome import Result, read_result
-from rnnexp.runlog import RunLog
+from rnnexp.run.callbacks import Result, read_result
+from rnnexp.run.checkpoint import Checkpoints, Progress
+from rnnexp.run.files import RunLog
+from rnnexp.run.gradient_store import GradientLog
 from rnnexp.runtime.mesh import on_host, process_count
 
 ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, OSError)}

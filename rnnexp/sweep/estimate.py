@@ -9,7 +9,7 @@ import jax
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
-from rnnexp.runner import CHUNK_STEPS
+from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.launch import Proposal
 from rnnexp.sweep.measure import Times

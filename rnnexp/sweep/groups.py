@@ -70,7 +70,7 @@ def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str
 
 def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
     """SHA-256 of the text of a configuration's training program, constants included."""
-    from rnnexp.runner import CHUNK_STEPS
+    from rnnexp.run.run import CHUNK_STEPS
     from rnnexp.train.lanes import Layout, spread_chunk
     from rnnexp.train.plan import make_plan  # slow to import, and few sweeps need them
 

@@ -14,11 +14,11 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.crew import FAILURES, Crew
-from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, Result
-from rnnexp.runlog import RunLog
-from rnnexp.runner import CHUNK_STEPS
+from rnnexp.run.callbacks import Observer, Result
+from rnnexp.run.files import RunLog
+from rnnexp.run.run import CHUNK_STEPS
+from rnnexp.run.session import Journal
+from rnnexp.run.trainer import FAILURES, Crew
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.measure import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure

@@ -10,8 +10,8 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
-from rnnexp.outcome import read_result
-from rnnexp.runlog import RunLog, read_json
+from rnnexp.run.callbacks import read_result
+from rnnexp.run.files import RunLog, read_json
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.plan import (

@@ -20,7 +20,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.core.types import Tree
 from rnnexp.data.files import cache_dir
-from rnnexp.runlog import read_json
+from rnnexp.run.files import read_json
 from rnnexp.tasks.batches import (
     Keys,
     epoch_order,

@@ -22,8 +22,8 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
-from rnnexp.outcome import read_result, run_path
-from rnnexp.runlog import ENDED, RunLog, read_json, shown_status
+from rnnexp.run.callbacks import read_result, run_path
+from rnnexp.run.files import ENDED, RunLog, read_json, shown_status
 
 SETTLED = (*ENDED, "failed")
 """Statuses of runs that are not made again unless it is asked for."""

@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import UsageError
-from rnnexp.crew import FAILURES
+from rnnexp.run.trainer import FAILURES
 from rnnexp.sweep.groups import family_of, program_digest, signature
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
 

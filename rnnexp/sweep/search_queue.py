@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.outcome import Result
+from rnnexp.run.callbacks import Result
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search_trials import Trials
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.outcome import Result, read_result
-from rnnexp.runlog import ENDED, read_metrics
+from rnnexp.run.callbacks import Result, read_result
+from rnnexp.run.files import ENDED, read_metrics
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search_outline import Outline
 from rnnexp.sweep.search_plan import GrowingPlan

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnexp import rowstore
-from rnnexp.rowstore import Labelled
+from rnnexp.run import zarr_append
+from rnnexp.run.zarr_append import Labelled
 
 DIMENSIONS = ("step", "layer", "time")
 FLUSH_ROWS = 64
@@ -48,8 +48,8 @@ class GradientLog:
             for leaf, rows in self._rows.items()
         }
         data["step"] = Labelled(DIMENSIONS[:1], np.array(self._steps))
-        if rowstore.exists(self.path):
-            rowstore.append(self.path, data)
+        if zarr_append.exists(self.path):
+            zarr_append.append(self.path, data)
         else:
             self._create(data)
         self._steps, self._rows = [], {}
@@ -57,10 +57,10 @@ class GradientLog:
     def truncate(self, step: int) -> None:
         """Drop the rows that a run resumed after `step` updates will write again."""
         self._steps, self._rows = [], {}
-        if rowstore.exists(self.path):
-            rowstore.cut(self.path, int(np.sum(rowstore.steps(self.path) < step)))
+        if zarr_append.exists(self.path):
+            zarr_append.cut(self.path, int(np.sum(zarr_append.steps(self.path) < step)))
 
-    def _create(self, data: rowstore.Data) -> None:
+    def _create(self, data: zarr_append.Data) -> None:
         """A store beside the target, renamed into place when it is complete."""
         part = self.path.with_name(f".{self.path.name}.part")
         sizes = next(variable.values.shape for variable in data.values())[1:]
@@ -68,7 +68,7 @@ class GradientLog:
             dim: Labelled([dim], np.arange(size, dtype=np.int32))
             for dim, size in zip(DIMENSIONS[1:], sizes, strict=True)
         }
-        rowstore.create(part, {**labels, **data})
+        zarr_append.create(part, {**labels, **data})
         part.rename(self.path)
 
     def _about(self, leaf: str) -> dict[str, object]:

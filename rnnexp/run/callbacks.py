@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import run_id
-from rnnexp.runlog import read_json
+from rnnexp.run.files import read_json
 
 
 class Observer:

@@ -6,8 +6,8 @@
 | `environment.json` | versions, device and source revision of the run's start |
 | `status.json` | one of `STATUSES`, and why |
 | `metrics.jsonl` | one line per logged step or evaluation; see `RunLog.log` |
-| `gradients.zarr` | see `rnnexp.arraylog` |
-| `checkpoints/` | see `rnnexp.checkpoint` |
+| `gradients.zarr` | see `rnnexp.run.gradient_store` |
+| `checkpoints/` | see `rnnexp.run.checkpoint` |
 """
 
 import fcntl

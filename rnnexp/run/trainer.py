@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.flight.recorder import Recorder
-from rnnexp.journal import Journal
-from rnnexp.outcome import Result
+from rnnexp.run.callbacks import Result
+from rnnexp.run.divergence.recorder import Recorder
+from rnnexp.run.session import Journal
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
 from rnnexp.runtime.signals import StopRequest

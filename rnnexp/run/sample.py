@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.checkpoint import Checkpoints
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.runlog import read_json
+from rnnexp.run.checkpoint import Checkpoints
+from rnnexp.run.files import read_json
 from rnnexp.tasks.transduction import decode, encode
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan

@@ -6,10 +6,10 @@ from pathlib import Path
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.crew import FAILURES, Crew
-from rnnexp.journal import Journal
-from rnnexp.outcome import Observer, Result, run_path
-from rnnexp.runlog import ENDED
+from rnnexp.run.callbacks import Observer, Result, run_path
+from rnnexp.run.files import ENDED
+from rnnexp.run.session import Journal
+from rnnexp.run.trainer import FAILURES, Crew
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from rnnexp.checkpoint import read_checkpoints
 from rnnexp.config.overrides import override
 from rnnexp.config.schema import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
-from rnnexp.lablog import LaboratoryLog
+from rnnexp.run.checkpoint import read_checkpoints
+from rnnexp.run.files import read_json
+from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import RECORDED, Examiner, settings_of
-from rnnexp.runlog import read_json
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan, make_plan
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import named_leaves, tree_bytes
-from rnnexp.flight.window import Flight
+from rnnexp.run.divergence.window import Flight
 
 if TYPE_CHECKING:
     import xarray

@@ -19,9 +19,9 @@ import jax
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.core.tree import tree_bytes
-from rnnexp.flight.gates import GateShares, gate_of
-from rnnexp.flight.window import WINDOW_STEPS, Flight, Window, gather, same_bits
 from rnnexp.gradflow.growth import find_growth
+from rnnexp.run.divergence.gates import GateShares, gate_of
+from rnnexp.run.divergence.window import WINDOW_STEPS, Flight, Window, gather, same_bits
 from rnnexp.train.compiled import Slots
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
-from rnnexp.flight.store import STATE, restored
-from rnnexp.runlog import read_json
+from rnnexp.run.divergence.store import STATE, restored
+from rnnexp.run.files import read_json
 from rnnexp.runtime.mesh import prepare
 from rnnexp.train.compiled import Programs, Slots, initial_state
 from rnnexp.train.lanes import Layout

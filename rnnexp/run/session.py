@@ -14,22 +14,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnexp.checkpoint import Progress
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Tree
-from rnnexp.flight import store
-from rnnexp.flight.window import Flight
-from rnnexp.lablog import LaboratoryLog
-from rnnexp.outcome import Observer, Result
+from rnnexp.run.callbacks import Observer, Result
+from rnnexp.run.checkpoint import Progress
+from rnnexp.run.divergence import store
+from rnnexp.run.divergence.verdict import divergence_verdict
+from rnnexp.run.divergence.window import Flight
+from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
-from rnnexp.runlog import RunLog, read_json
 from rnnexp.runtime import collectives, environment
 from rnnexp.train.choose_newton import FallBacks
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records
-from rnnexp.verdict import divergence_verdict
 
 log = logging.getLogger("rnnexp")
 

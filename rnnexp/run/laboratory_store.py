@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnexp import rowstore
+from rnnexp.run import zarr_append
 
 if TYPE_CHECKING:
     import xarray
@@ -56,8 +56,8 @@ class LaboratoryLog:
                 self._rewrite(data)
             else:
                 labels = self._labels()
-                rowstore.append(self.path, labelled(fitting))
-                self._known = (rowstore.stamp(self.path), labels)
+                zarr_append.append(self.path, labelled(fitting))
+                self._known = (zarr_append.stamp(self.path), labels)
         self._rows = []
 
     def truncate(self, step: int | None) -> None:
@@ -66,10 +66,10 @@ class LaboratoryLog:
         if not self._there():
             return
         with self._locked():
-            steps = rowstore.steps(self.path)
+            steps = zarr_append.steps(self.path)
             kept = 0 if step is None else int(np.sum(steps <= step))
             if kept:
-                rowstore.cut(self.path, kept)
+                zarr_append.cut(self.path, kept)
             else:
                 self._discard()
 
@@ -78,7 +78,7 @@ class LaboratoryLog:
         stored = []
         if self._there():
             with self._locked():
-                stored = rowstore.steps(self.path).tolist()
+                stored = zarr_append.steps(self.path).tolist()
         return sorted({*stored, *(int(s) for data in self._rows for s in data["step"].values)})
 
     def load(self) -> "xarray.Dataset | None":
@@ -86,11 +86,11 @@ class LaboratoryLog:
         if not self._there():
             return None
         with self._locked():
-            return rowstore.load(self.path)
+            return zarr_append.load(self.path)
 
     def _there(self) -> bool:
         """Whether there is a store, be it one that was being replaced."""
-        return rowstore.exists(self.path) or rowstore.exists(self._old)
+        return zarr_append.exists(self.path) or zarr_append.exists(self._old)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -99,7 +99,7 @@ class LaboratoryLog:
             fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(self._gone, ignore_errors=True)
             if self._old.exists():
-                if rowstore.exists(self.path):
+                if zarr_append.exists(self.path):
                     shutil.rmtree(self._old)
                 else:
                     self._old.rename(self.path)
@@ -107,24 +107,24 @@ class LaboratoryLog:
 
     def _labels(self) -> dict[str, np.ndarray]:
         """The labels of the store's dimensions but `step`; read again if others wrote to it."""
-        stamp = rowstore.stamp(self.path)
+        stamp = zarr_append.stamp(self.path)
         if self._known is None or self._known[0] != stamp:
-            data = rowstore.load(self.path)
+            data = zarr_append.load(self.path)
             self._known = (stamp, {str(k): v.values for k, v in data.coords.items() if k != "step"})
         return self._known[1]
 
     def _fitting(self, data: "xarray.Dataset") -> "xarray.Dataset | None":
         """The rows with the store's own labels and variables; None if they do not fit behind it."""
-        if not rowstore.exists(self.path):
+        if not zarr_append.exists(self.path):
             return None
-        steps = rowstore.steps(self.path)
+        steps = zarr_append.steps(self.path)
         if len(steps) and int(data["step"][0]) <= steps[-1]:
             return None
         labels = self._labels()
         here = {str(k): v.values for k, v in data.coords.items() if k != "step"}
         if any(name not in labels or not _within(v, labels[name]) for name, v in here.items()):
             return None
-        if not {str(name) for name in data.data_vars} <= rowstore.variables(self.path):
+        if not {str(name) for name in data.data_vars} <= zarr_append.variables(self.path):
             return None
         changed = {k: labels[k] for k, v in here.items() if not np.array_equal(v, labels[k])}
         return data.reindex(changed) if changed else data
@@ -132,9 +132,9 @@ class LaboratoryLog:
     def _rewrite(self, data: "xarray.Dataset") -> None:
         """The store made anew with these rows in it, in order."""
         part = self.path.with_name(f".{self.path.name}.part")
-        if rowstore.exists(self.path):
-            data = merged(rowstore.load(self.path), data)
-        rowstore.create(part, labelled(data))
+        if zarr_append.exists(self.path):
+            data = merged(zarr_append.load(self.path), data)
+        zarr_append.create(part, labelled(data))
         if self.path.exists():
             self.path.rename(self._old)
         part.rename(self.path)
@@ -145,10 +145,10 @@ class LaboratoryLog:
         shutil.rmtree(self._gone)
 
 
-def labelled(data: "xarray.Dataset") -> rowstore.Data:
+def labelled(data: "xarray.Dataset") -> zarr_append.Data:
     """The variables of a Dataset, its labels among them."""
     return {
-        str(name): rowstore.Labelled([str(dim) for dim in of.dims], of.values, of.attrs)
+        str(name): zarr_append.Labelled([str(dim) for dim in of.dims], of.values, of.attrs)
         for name, of in data.variables.items()
     }
 
