@@ -37,9 +37,9 @@ from rnnexp.report.figures import COLOURS, save
 from rnnexp.report.load import Run
 from rnnexp.report.page.html import write_report
 from rnnexp.run.callbacks import run_path
-from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.launch import Proposal, launch, save_proposal
 from rnnexp.sweep.plan import planned
+from rnnexp.sweep.program_groups import group_runs
 
 if TYPE_CHECKING:
     import xarray

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp import experiment, finish
-from rnnexp.sweep.groups import chunk_arguments
+from rnnexp.sweep.program_groups import chunk_arguments
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 

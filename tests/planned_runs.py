@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
+from rnnexp.sweep.program_groups import group_runs
 from tests.small_run import small_config
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.sweep.axes import parse_space
-from rnnexp.sweep.base import Base, read_base
-from rnnexp.sweep.search import search
-from rnnexp.sweep.search_found import Found
-from rnnexp.sweep.search_outline import make_outline
-from rnnexp.sweep.search_plan import GrowingPlan
-from rnnexp.sweep.search_space import import_optuna
-from rnnexp.sweep.search_study import Seat, close_storage, open_storage, open_study
-from rnnexp.sweep.search_trials import Trials
+from rnnexp.sweep.search.found import Found
+from rnnexp.sweep.search.growing_plan import GrowingPlan
+from rnnexp.sweep.search.outline import make_outline
+from rnnexp.sweep.search.search import search
+from rnnexp.sweep.search.space import import_optuna
+from rnnexp.sweep.search.study import Seat, close_storage, open_storage, open_study
+from rnnexp.sweep.search.trials import Trials
+from rnnexp.sweep.starting_points import Base, read_base
 
 optuna: Any = import_optuna()
 STEPS, EVERY, TRIALS = 20, 5, 6

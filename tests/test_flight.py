@@ -12,9 +12,9 @@ from rnnexp.run.divergence import window
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.divergence.window import WINDOW_STEPS
 from rnnexp.run.run import run
-from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import PlannedRun, planned
+from rnnexp.sweep.program_groups import group_runs
 from tests.diverging_runs import FAILS_AT_ONCE, assert_states_of_the_run, config, flight_of, printed
 from tests.small_run import assert_same_runs
 

@@ -6,7 +6,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.sweep.groups import group_runs
+from rnnexp.sweep.program_groups import group_runs
 
 
 def configured(name: str, **changes: Any) -> FrozenConfigDict:

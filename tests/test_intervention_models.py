@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rnnexp.sweep.groups import group_runs
+from rnnexp.sweep.program_groups import group_runs
 from rnnexp.train.compiled import Programs, Slots
 from rnnexp.train.lanes import Layout
 from rnnexp.train.plan import make_lane

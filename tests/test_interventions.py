@@ -14,7 +14,7 @@ from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.adjoint_limit import limit_adjoint
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
-from rnnexp.sweep.groups import group_runs
+from rnnexp.sweep.program_groups import group_runs
 from rnnexp.tasks.base import Endless
 from rnnexp.tasks.batches import (
     Keys,

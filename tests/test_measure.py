@@ -7,10 +7,10 @@ import jax
 import pytest
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.sweep import measure
-from rnnexp.sweep.groups import chunk_arguments
+from rnnexp.sweep import lane_timing
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
-from rnnexp.sweep.measure import Times, choose_width, time_lane_step
+from rnnexp.sweep.lane_timing import Times, choose_width, time_lane_step
+from rnnexp.sweep.program_groups import chunk_arguments
 from rnnexp.tasks.batches import source_arrays
 from rnnexp.train.lanes import Layout, spread_chunk
 from rnnexp.train.plan import Plan, make_plan
@@ -61,11 +61,11 @@ def test_times_are_measured_once_and_remembered(
     plan = plan_of("adding/rnn", task__length_steps=5, cell__hidden_size=4)
     first = Times(plan, 2).lane_step(1)
     assert first > 0
-    monkeypatch.setattr(measure, "time_lane_step", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(lane_timing, "time_lane_step", lambda *_: pytest.fail("measured again"))
     assert Times(plan, 2).lane_step(1) == first
     [file] = (tmp_path / "rnnexp" / "lanes").iterdir()
     file.write_text("no JSON")
-    monkeypatch.setattr(measure, "time_lane_step", lambda *_: 7.0)
+    monkeypatch.setattr(lane_timing, "time_lane_step", lambda *_: 7.0)
     with caplog.at_level("INFO", "rnnexp"):
         assert Times(plan, 2).lane_step(1) == 7.0
     assert "measuring again" in caplog.text
@@ -101,7 +101,7 @@ def test_the_width_is_the_fastest_that_was_measured(
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return value
 
-    monkeypatch.setattr(measure, "time_lane_step", timed)
+    monkeypatch.setattr(lane_timing, "time_lane_step", timed)
     plan = plan_of("adding/rnn", task__length_steps=5, cell__hidden_size=4)
     assert choose_width(plan, devices=2, runs=runs) == width
 
@@ -110,7 +110,7 @@ def test_what_is_soon_over_is_not_worth_measuring(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(measure, "PATIENCE", 1e9)
+    monkeypatch.setattr(lane_timing, "PATIENCE", 1e9)
     plan = plan_of("adding/rnn", task__length_steps=5, cell__hidden_size=4)
     with caplog.at_level("INFO", "rnnexp"):
         assert choose_width(plan, devices=2, runs=10) == 1

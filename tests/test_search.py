@@ -13,8 +13,8 @@ from rnnexp.report.index import load_records
 from rnnexp.report.load import load_run
 from rnnexp.sweep.axes import parse_space
 from rnnexp.sweep.plan import read_plan
-from rnnexp.sweep.search import search
-from rnnexp.sweep.search_found import Found
+from rnnexp.sweep.search.found import Found
+from rnnexp.sweep.search.search import search
 from tests.small_search import (
     AXES,
     EVERY,

@@ -11,15 +11,15 @@ import pytest
 from rnnexp.core.errors import UsageError
 from rnnexp.run.callbacks import Result
 from rnnexp.sweep.axes import Space, parse_space
-from rnnexp.sweep.base import read_base
 from rnnexp.sweep.plan import read_plan
-from rnnexp.sweep.search import search
-from rnnexp.sweep.search_outline import make_outline
-from rnnexp.sweep.search_plan import GrowingPlan
-from rnnexp.sweep.search_queue import Searcher
-from rnnexp.sweep.search_space import Goal, choose, import_optuna, make_pruner, make_sampler
-from rnnexp.sweep.search_study import close_storage, open_storage, open_study
+from rnnexp.sweep.search.growing_plan import GrowingPlan
+from rnnexp.sweep.search.outline import make_outline
+from rnnexp.sweep.search.queue import Searcher
+from rnnexp.sweep.search.search import search
+from rnnexp.sweep.search.space import Goal, choose, import_optuna, make_pruner, make_sampler
+from rnnexp.sweep.search.study import close_storage, open_storage, open_study
 from rnnexp.sweep.space import point
+from rnnexp.sweep.starting_points import read_base
 from tests.small_search import (
     AXES,
     EVERY,

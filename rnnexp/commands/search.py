@@ -21,7 +21,7 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     space, base = read_space(known, rest)
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.search import search
+    from rnnexp.sweep.search.search import search
 
     keep_memory()
     keep_programs()

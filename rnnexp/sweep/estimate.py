@@ -11,8 +11,8 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
 from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
+from rnnexp.sweep.lane_timing import Times
 from rnnexp.sweep.launch import Proposal
-from rnnexp.sweep.measure import Times
 from rnnexp.train.plan import make_plan
 
 log = logging.getLogger("rnnexp")

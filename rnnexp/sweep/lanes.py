@@ -20,7 +20,7 @@ from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.run.session import Journal
 from rnnexp.run.trainer import FAILURES, Crew
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.sweep.measure import choose_width
+from rnnexp.sweep.lane_timing import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure
 from rnnexp.train.compiled import Programs
 from rnnexp.train.lanes import Layout

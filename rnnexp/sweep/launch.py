@@ -13,7 +13,6 @@ from rnnexp.core.files import replace_text
 from rnnexp.run.callbacks import read_result
 from rnnexp.run.files import RunLog, read_json
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
-from rnnexp.sweep.groups import group_runs
 from rnnexp.sweep.plan import (
     SETTLED,
     PlannedRun,
@@ -26,6 +25,7 @@ from rnnexp.sweep.plan import (
     runs_dir_of,
     write_plan,
 )
+from rnnexp.sweep.program_groups import group_runs
 from rnnexp.sweep.space import Base, Space, expand
 
 log = logging.getLogger("rnnexp")

@@ -20,7 +20,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config.schema import finish, settle_durations
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, interval, parse_space
-from rnnexp.sweep.base import (
+from rnnexp.sweep.starting_points import (
     Base,
     Start,
     assign,

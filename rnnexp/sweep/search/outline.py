@@ -12,9 +12,9 @@ from ml_collections import FrozenConfigDict
 from rnnexp.config.schema import duration_steps, options
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.axes import Space
-from rnnexp.sweep.base import file_changes
-from rnnexp.sweep.search_space import Goal, choose, make_pruner, make_sampler, searched
+from rnnexp.sweep.search.space import Goal, choose, make_pruner, make_sampler, searched
 from rnnexp.sweep.space import Base, Point, Suggestion, point
+from rnnexp.sweep.starting_points import file_changes
 from rnnexp.tasks.batches import epoch_length
 from rnnexp.train.plan import build_task
 
@@ -64,7 +64,7 @@ def make_outline(
     seed: int,
     data_dir: Path | None,
 ) -> Outline:
-    """The search that the arguments of `rnnexp.sweep.search.search` order.
+    """The search that the arguments of `rnnexp.sweep.search.search.search` order.
 
     It reads the data of the task. Raises `UsageError` where that function does.
     """

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import RunError, UsageError, first_line
-from rnnexp.sweep.search_space import import_optuna
+from rnnexp.sweep.search.space import import_optuna
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -12,7 +12,7 @@ from pathlib import Path
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import Result
 from rnnexp.sweep.plan import PlannedRun
-from rnnexp.sweep.search_trials import Trials
+from rnnexp.sweep.search.trials import Trials
 
 log = logging.getLogger("rnnexp")
 

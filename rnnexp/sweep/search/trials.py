@@ -28,10 +28,10 @@ from rnnexp.core.errors import UsageError, first_line
 from rnnexp.run.callbacks import Result, read_result
 from rnnexp.run.files import ENDED, read_metrics
 from rnnexp.sweep.plan import PlannedRun
-from rnnexp.sweep.search_outline import Outline
-from rnnexp.sweep.search_plan import GrowingPlan
-from rnnexp.sweep.search_space import import_optuna
-from rnnexp.sweep.search_study import Seat, storage_errors
+from rnnexp.sweep.search.growing_plan import GrowingPlan
+from rnnexp.sweep.search.outline import Outline
+from rnnexp.sweep.search.space import import_optuna
+from rnnexp.sweep.search.study import Seat, storage_errors
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnexp.sweep.search_space import Goal
+from rnnexp.sweep.search.space import Goal
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -23,13 +23,13 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices
 from rnnexp.sweep.plan import cancelled
-from rnnexp.sweep.search_found import Found, summarise
-from rnnexp.sweep.search_outline import Outline, make_outline
-from rnnexp.sweep.search_plan import GrowingPlan
-from rnnexp.sweep.search_queue import Queue, Searcher
-from rnnexp.sweep.search_space import PRUNERS, SAMPLERS, import_optuna
-from rnnexp.sweep.search_study import Seat, close_storage, open_storage, open_study
-from rnnexp.sweep.search_trials import Trials
+from rnnexp.sweep.search.found import Found, summarise
+from rnnexp.sweep.search.growing_plan import GrowingPlan
+from rnnexp.sweep.search.outline import Outline, make_outline
+from rnnexp.sweep.search.queue import Queue, Searcher
+from rnnexp.sweep.search.space import PRUNERS, SAMPLERS, import_optuna
+from rnnexp.sweep.search.study import Seat, close_storage, open_storage, open_study
+from rnnexp.sweep.search.trials import Trials
 from rnnexp.sweep.space import Base, Space
 from rnnexp.train.compiled import Programs
 

@@ -13,8 +13,8 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import UsageError
 from rnnexp.run.trainer import FAILURES
-from rnnexp.sweep.groups import family_of, program_digest, signature
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
+from rnnexp.sweep.program_groups import family_of, program_digest, signature
 
 
 class GrowingPlan:
@@ -63,7 +63,7 @@ class GrowingPlan:
 class ProgramNames:
     """Which configurations share a program, found out as they come.
 
-    As `rnnexp.sweep.groups.group_runs` does, texts of programs are compared only where
+    As `rnnexp.sweep.program_groups.group_runs` does, texts of programs are compared only where
     configurations differ in nothing but options of their cell.
     """
 
