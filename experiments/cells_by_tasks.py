@@ -17,7 +17,7 @@ import numpy as np
 from rnnexp import experiment, finish, load_run, run
 from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 TASKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "copy memory, delay 50": ("copy_memory", {"delay_steps": 50}, "loss"),

@@ -34,8 +34,8 @@ from ml_collections import FrozenConfigDict
 from rnnexp import experiment, finish, load_laboratory, load_run
 from rnnexp.config.schema import flat, settle_durations
 from rnnexp.report.figures import COLOURS, save
-from rnnexp.report.load import Run
 from rnnexp.report.page.html import write_report
+from rnnexp.results.load import Run
 from rnnexp.run.callbacks import run_path
 from rnnexp.sweep.launch import Proposal, launch, save_proposal
 from rnnexp.sweep.plan import planned

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from rnnexp import experiment, finish, load_run, run
 from rnnexp.report.figures import COLOURS, save
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 CELLS: dict[str, tuple[str, dict[str, float]]] = {
     "rnn, tanh, 0.9 x orthogonal": ("rnn", {"recurrent_scale": 0.9}),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 from tests.logged_runs import STEPS
 
 SLOPES = {"layer_0": [-0.1, -0.2, -0.3, -0.4], "layer_1": [0.1, 0.0, -0.5, -0.05]}

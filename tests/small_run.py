@@ -8,7 +8,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan

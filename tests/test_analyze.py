@@ -14,7 +14,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cli import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.analyze import analyze_run, summary
 from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.checkpoint import stored_steps

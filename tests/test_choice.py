@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rnnexp.report.compare import compare
-from rnnexp.report.groups import settings
-from rnnexp.report.index import load_records, read_index
+from rnnexp.results.compare import compare
+from rnnexp.results.groups import settings
+from rnnexp.results.index import load_records, read_index
 from tests.synthetic_runs import protocol_runs, write_plan, write_run
 
 RATE = "optimizer.learning_rate"

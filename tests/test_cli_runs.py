@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rnnexp.cli import COMMANDS, main, parser
-from rnnexp.report.clipping import audit, clip_data, clip_lines
-from rnnexp.report.load import load_run
+from rnnexp.results.clipping import audit, clip_data, clip_lines
+from rnnexp.results.load import load_run
 from tests.exported import needed
 from tests.logged_runs import write_logged_run
 

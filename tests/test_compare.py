@@ -13,12 +13,12 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.report.compare import as_data, compare, rank
 from rnnexp.report.compare_tables import comparison_tables, rank_table
-from rnnexp.report.index import load_records, read_index
-from rnnexp.report.metrics import default_metric
 from rnnexp.report.plain import plain_table
-from rnnexp.report.records import Record
+from rnnexp.results.compare import as_data, compare, rank
+from rnnexp.results.index import load_records, read_index
+from rnnexp.results.metrics import default_metric
+from rnnexp.results.summary import Record
 from tests.synthetic_runs import protocol_runs, write_many, write_plan, write_run
 
 RATE = "optimizer.learning_rate"

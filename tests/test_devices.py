@@ -15,7 +15,7 @@ import pytest
 from jax.experimental import multihost_utils
 
 from rnnexp.core.errors import RunError
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import Result, read_result, run_path
 from rnnexp.run.files import RunLog, read_json
 from rnnexp.run.run import run

@@ -16,7 +16,7 @@ from rnnexp.commands.divergence import divergence_command
 from rnnexp.core.errors import UsageError
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.divergence import store
 from rnnexp.run.divergence.gates import unit_shares
 from rnnexp.run.divergence.recorder import Recorder

@@ -15,7 +15,7 @@ import pytest
 from rnnexp.commands.export import add_export, export_command
 from rnnexp.core.errors import UsageError
 from rnnexp.export import EXPORTERS, export, series
-from rnnexp.report.load import Run, load_run
+from rnnexp.results.load import Run, load_run
 from tests.exported import SLOPES, figures, needed
 from tests.logged_runs import STEPS, TIMES, exponential, write_logged_run
 from tests.synthetic_runs import write_plan

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from rnnexp.export import EXPORTERS, export, series
-from rnnexp.report.load import Run, load_run
+from rnnexp.results.load import Run, load_run
 from tests.exported import SLOPES, figures, needed
 from tests.logged_runs import STEPS, write_logged_run
 
@@ -181,7 +181,7 @@ def test_no_export_uses_the_network(run: Run, tmp_path: Path, to: str) -> None:
         pytest.skip("strace, which sees the connections of all processes, is not installed")
     program = (
         "import sys; from pathlib import Path; from rnnexp.export import export\n"
-        "from rnnexp.report.load import load_run\n"
+        "from rnnexp.results.load import load_run\n"
         "export(load_run(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))"
     )
     elsewhere = {

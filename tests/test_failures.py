@@ -11,7 +11,7 @@ import pytest
 
 from rnnexp.cli import main
 from rnnexp.core.errors import RunError
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import run_path
 from rnnexp.run.files import read_json
 from rnnexp.run.run import run

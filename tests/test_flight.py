@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.divergence import window
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.divergence.window import WINDOW_STEPS

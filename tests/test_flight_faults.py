@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray
 
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.divergence import recorder, store
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.divergence.window import WINDOW_STEPS

@@ -13,9 +13,9 @@ import xarray
 
 import rnnexp
 from rnnexp.core.errors import UsageError
-from rnnexp.report import frames
-from rnnexp.report.load import load_run
-from rnnexp.report.records import flatten
+from rnnexp.results import frames
+from rnnexp.results.load import load_run
+from rnnexp.results.summary import flatten
 from tests.logged_runs import STEPS, TIMES, exponential, write_logged_run
 from tests.synthetic_runs import write_many, write_plan, write_run
 

@@ -13,11 +13,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from rnnexp.config.schema import flat
-from rnnexp.report import index
-from rnnexp.report.index import INDEX, read_index, scan
-from rnnexp.report.listing import runs as list_rows
-from rnnexp.report.load import find_run, list_runs
-from rnnexp.report.records import Record, read_record
+from rnnexp.results import index
+from rnnexp.results.index import INDEX, read_index, scan
+from rnnexp.results.listing import runs as list_rows
+from rnnexp.results.load import find_run, list_runs
+from rnnexp.results.summary import Record, read_record
 from tests.synthetic_runs import FIRST_NS, SECOND_NS, write_many, write_run
 
 MANY = index.WORTHWHILE + 20
@@ -196,7 +196,7 @@ def test_a_damaged_run_is_tried_again_each_time(
 def test_several_processes_list_at_once(tmp_path: Path) -> None:
     names = write_many(tmp_path, 4 * MANY)
     program = (
-        "import sys; from pathlib import Path; from rnnexp.report.index import read_index\n"
+        "import sys; from pathlib import Path; from rnnexp.results.index import read_index\n"
         "for turn in range(6):\n"
         "    print([record.run for record in read_index(Path(sys.argv[1]))])\n"
         "    (Path(sys.argv[1]) / '.index.json').unlink(missing_ok=True) if turn < 5 else None"

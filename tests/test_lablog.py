@@ -12,7 +12,7 @@ import pytest
 import xarray
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.frames import load_laboratory
+from rnnexp.results.frames import load_laboratory
 from rnnexp.run.laboratory_store import LaboratoryLog
 from tests.killed_write import killed_at
 from tests.laboratory_data import laboratory

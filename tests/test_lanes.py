@@ -13,7 +13,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.train.compiled import Programs, Slots, initial_state

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.index import WORTHWHILE, load_records, read_index
-from rnnexp.report.listing import runs as list_rows
-from rnnexp.report.load import find_run, list_runs
 from rnnexp.report.plain import plain_table
+from rnnexp.results.index import WORTHWHILE, load_records, read_index
+from rnnexp.results.listing import runs as list_rows
+from rnnexp.results.load import find_run, list_runs
 from tests.synthetic_runs import write_many, write_plan, write_run
 
 DAMAGES = {
@@ -129,7 +129,7 @@ def test_plain_tables_are_aligned_and_complete() -> None:
 
 
 def test_listing_runs_imports_nothing_slow() -> None:
-    program = "import sys, rnnexp.report.listing; print(*sys.modules)"
+    program = "import sys, rnnexp.results.listing; print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

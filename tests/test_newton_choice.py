@@ -15,7 +15,7 @@ from rnnexp import run
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.tasks.base import Bucket, Bucketed
 from rnnexp.tasks.batches import stream_keys
 from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton

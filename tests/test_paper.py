@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from rnnexp.core.errors import UsageError
 from rnnexp.report import figures, paper, paper_laboratory
 from rnnexp.report.figures import colour_scale, draw_heat_map, draw_run, verbatim
-from rnnexp.report.load import Run, load_run
 from rnnexp.report.paper import draw_comparison
 from rnnexp.report.paper_laboratory import draw_laboratory
 from rnnexp.report.paper_style import WIDTH_IN
+from rnnexp.results.load import Run, load_run
 from tests.laboratory_data import laboratory
 from tests.logged_runs import TIMES, write_logged_run
 from tests.synthetic_runs import write_run

@@ -8,11 +8,11 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.compare import rank
 from rnnexp.report.compare_tables import rank_table
-from rnnexp.report.index import read_index
-from rnnexp.report.metrics import direction
-from rnnexp.report.records import Record
+from rnnexp.results.compare import rank
+from rnnexp.results.index import read_index
+from rnnexp.results.metrics import direction
+from rnnexp.results.summary import Record
 from tests.synthetic_runs import write_run
 
 SCORES = {

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rnnexp.commands.report import add_report, report_command
-from rnnexp.report.load import load_run
 from rnnexp.report.page.collect import collect
 from rnnexp.report.page.html import MOST_BYTES, embedded, plotly_script, render, write_report
 from rnnexp.report.page.pack import unpack
 from rnnexp.report.page.thin import LEAST
+from rnnexp.results.load import load_run
 from tests.parsed_page import Parsed
 from tests.report_runs import laboratory, many_large_runs, write_whole_run
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.report.load import load_run
 from rnnexp.report.page.html import write_report
+from rnnexp.results.load import load_run
 from tests.in_chromium import browse
 from tests.report_runs import decaying, write_gradients, write_whole_run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.report.load import load_run
+from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.files import RunLog, read_json, read_metrics, shown_status
 from rnnexp.run.run import run

@@ -9,8 +9,8 @@ import pytest
 import xarray
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.load import find_run, load_run
 from rnnexp.report.table import gradient_rows, sparkline
+from rnnexp.results.load import find_run, load_run
 from rnnexp.run.callbacks import Observer, read_result
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import RunLog, read_json

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from rnnexp.core.errors import RunError
-from rnnexp.report.index import load_records
-from rnnexp.report.load import load_run
+from rnnexp.results.index import load_records
+from rnnexp.results.load import load_run
 from rnnexp.sweep.axes import parse_space
 from rnnexp.sweep.plan import read_plan
 from rnnexp.sweep.search.found import Found

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report import sensitivity
-from rnnexp.report.index import read_index
 from rnnexp.report.sensitivity import draw_sensitivity
+from rnnexp.results.index import read_index
 from tests.synthetic_runs import write_run
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)

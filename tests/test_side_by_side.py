@@ -12,8 +12,8 @@ from rnnexp.commands.arguments import add_compare
 from rnnexp.commands.compare import compare_command
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.report.load import Run, load_run
-from rnnexp.report.side_by_side import as_data, differences, labels, profiles, tables
+from rnnexp.results.load import Run, load_run
+from rnnexp.results.side_by_side import as_data, differences, labels, profiles, tables
 from tests.logged_runs import write_logged_run
 from tests.synthetic_runs import write_run
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.report.statistics import bootstrap_interval, mean_ranks, ranks, summarise
+from rnnexp.results.statistics import bootstrap_interval, mean_ranks, ranks, summarise
 
 
 @pytest.mark.parametrize("n", [3, 5, 20])
@@ -62,7 +62,7 @@ def test_the_interval_is_the_same_each_time_and_in_chunks(monkeypatch: pytest.Mo
     first = bootstrap_interval(values)
     assert bootstrap_interval(values) == first
     assert bootstrap_interval(values, seed=1) != first
-    monkeypatch.setattr("rnnexp.report.statistics.CHUNK", 100)
+    monkeypatch.setattr("rnnexp.results.statistics.CHUNK", 100)
     chunked = bootstrap_interval(values)
     assert chunked is not None
     assert first is not None

@@ -51,7 +51,7 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
     from rnnexp.config.overrides import read_arguments
     from rnnexp.core.errors import UsageError
-    from rnnexp.report.load import find_run
+    from rnnexp.results.load import find_run
     from rnnexp.run.analyze import analyze_run, summary
     from rnnexp.runtime.compilation_cache import keep_programs
 
@@ -81,8 +81,8 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _draw(path: Path, file: Path) -> None:
-    from rnnexp.report.frames import load_laboratory
     from rnnexp.report.paper_laboratory import draw_laboratory
+    from rnnexp.results.frames import load_laboratory
 
     task, cell, run_id = path.absolute().parts[-3:]
     draw_laboratory(load_laboratory(path), file, f"{task}/{cell} {run_id}")

@@ -25,10 +25,10 @@ def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _compare_groups(known: argparse.Namespace, directory: Path) -> int:
-    from rnnexp.report.compare import as_data, compare, rank
     from rnnexp.report.compare_tables import comparison_tables, rank_table
-    from rnnexp.report.index import load_records
-    from rnnexp.report.metrics import default_metric
+    from rnnexp.results.compare import as_data, compare, rank
+    from rnnexp.results.index import load_records
+    from rnnexp.results.metrics import default_metric
 
     records = load_records(directory)
     metric = known.metric or default_metric(records)
@@ -56,8 +56,8 @@ def _compare_runs(known: argparse.Namespace) -> int:
     given = [f"--{name}" for name in GROUPED if getattr(known, name) is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: for the groups of a directory, not for single runs")
-    from rnnexp.report import side_by_side
-    from rnnexp.report.load import find_run, load_run
+    from rnnexp.results import side_by_side
+    from rnnexp.results.load import find_run, load_run
 
     runs = [load_run(find_run(name, known.runs_dir)) for name in known.names]
     if known.output is not None:

@@ -23,7 +23,7 @@ def divergence_command(known: argparse.Namespace) -> int:
     Takes `run`, `runs_dir`, `json` and, if there, `data_dir`. Raises `UsageError` if the run
     has not diverged or its last steps were not recorded.
     """
-    from rnnexp.report.load import find_run, load_run
+    from rnnexp.results.load import find_run, load_run
     from rnnexp.run.divergence.replay import replay
     from rnnexp.run.divergence.store import open_flight
     from rnnexp.runtime.compilation_cache import keep_programs

@@ -28,7 +28,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 def export_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp export RUN... --to NAME -o DIR`."""
     from rnnexp.export import EXPORTERS, export
-    from rnnexp.report.load import load_run
+    from rnnexp.results.load import load_run
 
     require_choice("exporter", known.to, EXPORTERS)
     rows: list[dict[str, object]] = []
@@ -49,8 +49,8 @@ def export_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _paths(name: str, runs_dir: Path) -> list[Path]:
     """The run that is meant, or all runs of a directory that have begun."""
-    from rnnexp.report.index import load_records
-    from rnnexp.report.load import find_run
+    from rnnexp.results.index import load_records
+    from rnnexp.results.load import find_run
 
     directory = Path(name)
     if not directory.is_dir() or (directory / "status.json").exists():

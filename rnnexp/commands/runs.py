@@ -13,7 +13,7 @@ SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
 def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp list`."""
-    from rnnexp.report import listing
+    from rnnexp.results import listing
 
     rows = listing.ROWS[known.what](known.runs_dir)
     if known.json:
@@ -81,7 +81,7 @@ def _join(known: argparse.Namespace, devices: int) -> None:
 
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
-    from rnnexp.report.load import find_run
+    from rnnexp.results.load import find_run
     from rnnexp.run import sample
     from rnnexp.runtime.compilation_cache import keep_programs
 
@@ -122,7 +122,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.data_dir is not None:
         raise UsageError("--data-dir is for the replay of a step; it goes with --divergence")
     from rnnexp.report import table
-    from rnnexp.report.load import find_run, load_run
+    from rnnexp.results.load import find_run, load_run
 
     run = load_run(find_run(known.run, known.runs_dir))
     if known.plot is not None:

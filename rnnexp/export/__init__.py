@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 
 class Exported(NamedTuple):

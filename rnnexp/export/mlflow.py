@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from rnnexp.core.files import to_json
 from rnnexp.export import Exported, run_key, run_name
 from rnnexp.export.series import Histogram, histograms, pictures, scalars
-from rnnexp.report.load import Run
-from rnnexp.report.records import flatten
+from rnnexp.results.load import Run
+from rnnexp.results.summary import flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 log = logging.getLogger("rnnexp")
 HISTOGRAMS = 200  # recorded steps of which a histogram is written

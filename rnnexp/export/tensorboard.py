@@ -25,8 +25,8 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from rnnexp.export import Exported, run_name
 from rnnexp.export.series import histograms, pictures, scalars
-from rnnexp.report.load import Run
-from rnnexp.report.records import flatten
+from rnnexp.results.load import Run
+from rnnexp.results.summary import flatten
 
 PATTERN = "events.out.tfevents.*"
 

@@ -16,7 +16,7 @@ from typing import Any
 from rnnexp.core.errors import RunError
 from rnnexp.export import Exported, run_key
 from rnnexp.export.series import histograms, pictures, scalars
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 PROJECT = "rnnexp"
 QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "DO_NOT_TRACK": "true"}

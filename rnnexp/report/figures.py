@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
 FLOOR = 1e-38  # float32 has no normal numbers below

@@ -28,10 +28,10 @@ from rnnexp.report.figures import (
     usable,
     verbatim,
 )
-from rnnexp.report.load import Run
 from rnnexp.report.paper_key import draw_key, key_height, key_names
 from rnnexp.report.paper_style import DPI, FIRST, LAST, ROW_IN, STYLE, WIDTH_IN, mark
-from rnnexp.report.side_by_side import labels
+from rnnexp.results.load import Run
+from rnnexp.results.side_by_side import labels
 
 log = logging.getLogger("rnnexp")
 DECADES = 12.0

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnexp.report.figures import COLOURS, MISSING, verbatim
-from rnnexp.report.load import Run
 from rnnexp.report.paper_style import FIRST, LAST, mark
+from rnnexp.results.load import Run
 
 LINE_IN = 0.135
 LONG, WRAP = 14, 34  # characters: of a name in the title of a map, of a line of the key

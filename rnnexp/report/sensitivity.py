@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnexp.report.figures import COLOURS, save
-from rnnexp.report.groups import (
+from rnnexp.results.groups import (
     full_key,
     grouped,
     short_key,
@@ -22,9 +22,9 @@ from rnnexp.report.groups import (
     with_numbers,
     with_tasks,
 )
-from rnnexp.report.metrics import metric_value, require_metric
-from rnnexp.report.records import Record, baseline
-from rnnexp.report.statistics import summarise
+from rnnexp.results.metrics import metric_value, require_metric
+from rnnexp.results.statistics import summarise
+from rnnexp.results.summary import Record, baseline
 
 log = logging.getLogger("rnnexp")
 MARKERS = ("o", "s", "^")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.report.clipping import clip_data, clip_lines
-from rnnexp.report.load import Run
+from rnnexp.results.clipping import clip_data, clip_lines
+from rnnexp.results.load import Run
 from rnnexp.run.files import shown_status
 
 BARS = "▁▂▃▄▅▆▇█"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.groups import telling_keys, value_text, varying
-from rnnexp.report.index import load_records
-from rnnexp.report.records import Record, as_shown, read_record
+from rnnexp.results.groups import telling_keys, value_text, varying
+from rnnexp.results.index import load_records
+from rnnexp.results.summary import Record, as_shown, read_record
 
 UNBEGUN = ("waiting", "damaged")
 NAMES = ("task.name", "cell.name")

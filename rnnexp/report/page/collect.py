@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.load import Run, load_run
 from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
 from rnnexp.report.page.thin import evenly, kept_sizes
 from rnnexp.report.table import clip_share
+from rnnexp.results.load import Run, load_run
 
 log = logging.getLogger("rnnexp")
 PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000

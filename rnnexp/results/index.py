@@ -24,7 +24,7 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
-from rnnexp.report.records import Best, Record, as_shown, flatten, read_record
+from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record
 from rnnexp.run.files import read_json
 
 log = logging.getLogger("rnnexp")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.index import load_records
-from rnnexp.report.load import find_run
-from rnnexp.report.records import Record
+from rnnexp.results.index import load_records
+from rnnexp.results.load import find_run
+from rnnexp.results.summary import Record
 
 if TYPE_CHECKING:
     import pandas

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnexp.gradflow.clip_audit import ClipAudit, audit_clipping
-from rnnexp.report.load import Run
+from rnnexp.results.load import Run
 
 FIELDS = ("grad_norm", "grad_norm_clipped", "clip_fired")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rnnexp.core.errors import UsageError, unknown
-from rnnexp.report.records import Record
+from rnnexp.results.summary import Record
 
 log = logging.getLogger("rnnexp")
 NOTHING = "-"

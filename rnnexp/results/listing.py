@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnexp.cells import CELLS
 from rnnexp.core.registry import Table
-from rnnexp.report.index import read_index
+from rnnexp.results.index import read_index
 from rnnexp.tasks import TASKS
 
 Rows = list[dict[str, Any]]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnexp.core.errors import UsageError, unknown
-from rnnexp.report.index import scan
+from rnnexp.results.index import scan
 from rnnexp.run.files import read_json, read_metrics
 
 

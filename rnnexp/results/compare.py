@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.report.groups import (
+from rnnexp.results.groups import (
     Setting,
     full_key,
     grouped,
@@ -21,9 +21,9 @@ from rnnexp.report.groups import (
     status_kind,
     with_tasks,
 )
-from rnnexp.report.metrics import direction, headline_direction, metric_value, require_metric
-from rnnexp.report.records import Record
-from rnnexp.report.statistics import mean_ranks, summarise
+from rnnexp.results.metrics import direction, headline_direction, metric_value, require_metric
+from rnnexp.results.statistics import mean_ranks, summarise
+from rnnexp.results.summary import Record
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +34,7 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
     Args:
       by: `cell`, `task`, or dotted configuration keys. What keeps different tasks apart is
         added, with a line in the log.
-      metric: `test_NAME` or `valid_NAME`; see `rnnexp.report.metrics`.
+      metric: `test_NAME` or `valid_NAME`; see `rnnexp.results.metrics`.
 
     Returns:
       Rows with `group`: the values of the keys; `runs`, of which `completed` (with a value
@@ -121,7 +121,7 @@ def rank(
 
     Args:
       over: the key whose values are the tasks; options of tasks that differ are added.
-      higher_is_better: which way the metric points; None: `rnnexp.report.metrics.direction`.
+      higher_is_better: which way the metric points; None: `rnnexp.results.metrics.direction`.
 
     Returns:
       Rows, best first: the alternative under the name `by`, its mean `rank` over so many

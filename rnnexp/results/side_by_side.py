@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.report.groups import NOTHING, settings, short_key, value_text, varying
-from rnnexp.report.load import Run
-from rnnexp.report.records import Record, flatten
+from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
+from rnnexp.results.load import Run
+from rnnexp.results.summary import Record, flatten
 from rnnexp.run.files import shown_status
 
 Rows = list[dict[str, Any]]
@@ -180,5 +180,5 @@ def _profile_row(name: str, reading: Reading) -> dict[str, Any]:
 
 
 def _record(run: Run) -> Record:
-    """The run as `rnnexp.report.groups` takes it."""
+    """The run as `rnnexp.results.groups` takes it."""
     return Record(run.name, str(run.path), run.status["status"], keys=flatten(run.config))

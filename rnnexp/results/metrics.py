@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from rnnexp.core.errors import UsageError, unknown
-from rnnexp.report.records import Record
+from rnnexp.results.summary import Record
 
 log = logging.getLogger("rnnexp")
 PREFIXES = ("test_", "valid_")

@@ -1,0 +1,1 @@
+"""What runs have logged, read again: tables, statistics, comparisons. Nothing is drawn."""
