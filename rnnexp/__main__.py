@@ -2,6 +2,6 @@
 
 import sys
 
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 from ml_collections import FrozenConfigDict
 
-from rnnexp.commands.divergence import divergence_command
+from rnnexp.cli.divergence import divergence_command
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.run.divergence import store

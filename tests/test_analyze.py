@@ -11,7 +11,7 @@ import pytest
 import xarray
 from ml_collections import FrozenConfigDict
 
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.results.load import load_run

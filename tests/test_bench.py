@@ -12,7 +12,7 @@ from rnnexp.bench import contender, results
 from rnnexp.bench.floor import matrix_rate
 from rnnexp.bench.measure import Contender, Row
 from rnnexp.bench.workloads import WORKLOADS, Workload, draw, step_flops
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 from rnnexp.core.errors import RunError
 
 TINY = WORKLOADS["tiny"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from rnnexp.cells import CELLS
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 from rnnexp.core.registry import MODES, Entry
 from rnnexp.tasks import TASKS
 
@@ -247,7 +247,7 @@ def test_bad_input_is_answered_in_one_line(
 
 
 def test_a_mistyped_name_is_answered_before_jax_is_imported(tmp_path: Path) -> None:
-    code = "import sys, rnnexp.cli as c; print(c.main(sys.argv[1:]), 'jax' in sys.modules)"
+    code = "import sys, rnnexp.cli.main as c; print(c.main(sys.argv[1:]), 'jax' in sys.modules)"
     for name in ("addin/rnn", "adding/lstmm"):
         command = [sys.executable, "-c", code, "run", name]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.cli import COMMANDS, main, parser
+from rnnexp.cli.main import COMMANDS, main, parser
 from rnnexp.results.clipping import audit, clip_data, clip_lines
 from rnnexp.results.load import load_run
 from tests.exported import needed
@@ -57,9 +57,9 @@ def test_a_parser_and_a_suggestion_for_every_command(capsys: pytest.CaptureFixtu
 def test_help_starts_quickly(tmp_path: Path) -> None:
     slow = ("jax", "numpy", "xarray", "pandas", "matplotlib", "plotly", "rich", "ml_collections")
     code = f"""
-import sys, rnnexp.cli
+import sys, rnnexp.cli.main
 try:
-    rnnexp.cli.main(["export", "--help"])
+    rnnexp.cli.main.main(["export", "--help"])
 except SystemExit:
     print([name for name in {slow} if name in sys.modules])
 """

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
+from rnnexp.cli.plain import plain_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.report.compare_tables import comparison_tables, rank_table
-from rnnexp.report.plain import plain_table
 from rnnexp.results.compare import as_data, compare, rank
 from rnnexp.results.index import load_records, read_index
 from rnnexp.results.metrics import default_metric

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.lstm import lstm
-from rnnexp.commands.divergence import divergence_command
+from rnnexp.cli.divergence import divergence_command
 from rnnexp.core.errors import UsageError
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit

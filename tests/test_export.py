@@ -12,7 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rnnexp.commands.export import add_export, export_command
+from rnnexp.cli.export import add_export, export_command
 from rnnexp.core.errors import UsageError
 from rnnexp.export import EXPORTERS, export, series
 from rnnexp.results.load import Run, load_run

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 from rnnexp.core.errors import RunError
 from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import run_path

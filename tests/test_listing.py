@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from rnnexp.cli.plain import plain_table
 from rnnexp.core.errors import UsageError
-from rnnexp.report.plain import plain_table
 from rnnexp.results.index import WORTHWHILE, load_records, read_index
 from rnnexp.results.listing import runs as list_rows
 from rnnexp.results.load import find_run, list_runs

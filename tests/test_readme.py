@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnexp.cells import CELLS
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 from rnnexp.config.overrides import from_command_line, load_file
 from rnnexp.tasks import TASKS
 from tests.laboratory_data import laboratory

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnexp.commands.report import add_report, report_command
+from rnnexp.cli.report import add_report, report_command
 from rnnexp.report.page.collect import collect
 from rnnexp.report.page.html import MOST_BYTES, embedded, plotly_script, render, write_report
 from rnnexp.report.page.pack import unpack

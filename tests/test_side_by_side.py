@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnnexp.commands.arguments import add_compare
-from rnnexp.commands.compare import compare_command
+from rnnexp.cli.arguments import add_compare
+from rnnexp.cli.compare import compare_command
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.results.load import Run, load_run

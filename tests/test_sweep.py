@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.cli import main
+from rnnexp.cli.main import main
 
 SPACE = [
     "--sweep", "cell=rnn,lstm", "--sweep", "optimizer.learning_rate=log:1e-3..1e-1:2", "--seeds",

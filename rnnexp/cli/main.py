@@ -1,7 +1,7 @@
 """The command line: sub-commands and their arguments.
 
 Exit codes: 0 done (a divergence is a result), 1 a run failed, 2 bad input,
-130 or 143 interrupted by SIGINT or SIGTERM. What a command does is in `rnnexp.commands`,
+130 or 143 interrupted by SIGINT or SIGTERM. What a command does is in `rnnexp.cli`,
 with this file the only place that prints.
 """
 
@@ -12,20 +12,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.commands.analyze import add_analyze, analyze_command
-from rnnexp.commands.arguments import add_compare, add_sweep
-from rnnexp.commands.bench import add_bench, bench_command
-from rnnexp.commands.compare import compare_command
-from rnnexp.commands.export import add_export, export_command
-from rnnexp.commands.report import add_report, report_command
-from rnnexp.commands.runs import (
+from rnnexp.cli.analyze import add_analyze, analyze_command
+from rnnexp.cli.arguments import add_compare, add_sweep
+from rnnexp.cli.bench import add_bench, bench_command
+from rnnexp.cli.compare import compare_command
+from rnnexp.cli.export import add_export, export_command
+from rnnexp.cli.report import add_report, report_command
+from rnnexp.cli.runs import (
     SIGNAL_CODES,
     inspect_command,
     list_command,
     run_command,
     sample_command,
 )
-from rnnexp.commands.sweep import sweep_command
+from rnnexp.cli.sweep import sweep_command
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.load_module import load_module
 

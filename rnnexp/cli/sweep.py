@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnexp.commands.output import print_table
+from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import to_json
 
@@ -31,7 +31,7 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             return function(directory, known)
     require_choice("executor", known.executor, EXECUTORS)
     if known.search is not None:
-        from rnnexp.commands.search import search_command
+        from rnnexp.cli.search import search_command
 
         return search_command(known, rest)
     refuse(known, "a sweep without --search", trials=50, pruner="none", storage=None)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnexp.commands.output import print_table
+from rnnexp.cli.output import print_table
 from rnnexp.core.files import to_json
 
 TEXT = """\

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.commands.output import print_table
+from rnnexp.cli.output import print_table
 from rnnexp.core.errors import require_choice
 from rnnexp.core.files import to_json
 

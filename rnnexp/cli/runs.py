@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.commands.output import print_table
+from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
@@ -37,7 +37,7 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     _join(known, config.devices)
     from rich.console import Console
 
-    from rnnexp.progress import LiveProgress, PlainProgress, scores_text
+    from rnnexp.cli.progress import LiveProgress, PlainProgress, scores_text
     from rnnexp.run.run import run
     from rnnexp.runtime.collectives import is_first
 
@@ -116,7 +116,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             raise UsageError(
                 "--plot draws the gradients of a run; it does not go with --divergence"
             )
-        from rnnexp.commands.divergence import divergence_command
+        from rnnexp.cli.divergence import divergence_command
 
         return divergence_command(known)
     if known.data_dir is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rnnexp.report.plain import plain_table
+from rnnexp.cli.plain import plain_table
 
 MANY_ROWS = 200
 """Beyond so many rows a table is plain text, which takes no time to lay out."""

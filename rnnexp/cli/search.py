@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rnnexp.commands.output import print_table
-from rnnexp.commands.sweep import SIGNAL_CODES, read_space, refuse
+from rnnexp.cli.output import print_table
+from rnnexp.cli.sweep import SIGNAL_CODES, read_space, refuse
 from rnnexp.core.files import to_json
 
 
