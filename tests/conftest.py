@@ -55,6 +55,6 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def diverged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a run that diverged, for tests that only read it."""
-    from tests.diverging_runs import diverged_run
+    from tests.helpers.diverging_runs import diverged_run
 
     return diverged_run(tmp_path_factory.mktemp("diverged"))

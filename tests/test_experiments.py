@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data_files import DATA, data_or_skip
+from tests.helpers.data_files import DATA, data_or_skip
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from rnnexp.cells import CELLS
 from rnnexp.cli.main import main
 from rnnexp.config.overrides import from_command_line, load_file
 from rnnexp.tasks import TASKS
-from tests.laboratory_data import laboratory
-from tests.logged_runs import write_logged_run
-from tests.report_runs import write_laboratory
+from tests.helpers.laboratory_data import laboratory
+from tests.helpers.logged_runs import write_logged_run
+from tests.helpers.report_runs import write_laboratory
 
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 

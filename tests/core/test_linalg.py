@@ -1,0 +1,99 @@
+"""Factorisations are taken one matrix at a time, and are what LAPACK makes of them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
+
+from rnnexp.cells.initializers import orthogonal, per_gate
+from rnnexp.core.linalg import expm, qr, svd
+from rnnexp.core.types import Array, Key
+from rnnexp.laboratory.recurrent_matrices import spectral_norm
+from rnnexp.scan.unroll import unroll
+from tests.helpers.variants import VARIANTS, build, variant_id
+
+CALL = re.compile(r"@lapack_\w+\(.*?: \(tensor<([\dx]*)x[a-z]")
+
+
+def matrices_given_to_lapack(function: Any, *args: Any) -> list[str]:
+    """The shapes of the first arguments of a program's calls: `5x5`, with a batch `3x5x5`."""
+    text = jax.jit(function).lower(*args).as_text()
+    shapes = CALL.findall(text)
+    assert len(shapes) == text.count("@lapack_")
+    return shapes
+
+
+def test_a_batch_is_seen() -> None:
+    assert (
+        matrices_given_to_lapack(lambda x: jnp.linalg.qr(x)[0], jnp.ones((3, 5, 5)))[0] == "3x5x5"
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+def test_lanes_of_a_cell_give_no_batch(variant: tuple[str, dict[str, Any]]) -> None:
+    cell = build(variant, 4, 5)
+
+    def lane(key: Key) -> Any:
+        x = jnp.ones((3, 2, 4))
+        return jax.grad(lambda p: jnp.sum(unroll(cell, p, x).outputs_TxBxH))(cell.init(key))
+
+    shapes = matrices_given_to_lapack(jax.vmap(lane), jax.random.split(jax.random.key(0), 2))
+    assert {shape.count("x") for shape in shapes} <= {1}
+    assert shapes or variant[0] not in ("lstm", "gru", "orthogonal")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [qr, svd, expm, jax.grad(lambda x: jnp.sum(expm(x))), spectral_norm, jax.grad(spectral_norm)],
+    ids=["qr", "svd", "expm", "d expm", "norm", "d norm"],
+)
+def test_mapped_functions_are_those_of_each_matrix(function: Any, x64: None) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 3, 4, 4))
+    mapped = jax.vmap(jax.vmap(function))
+    assert {s.count("x") for s in matrices_given_to_lapack(mapped, x)} == {1}
+    for got, one in zip(
+        jax.tree.leaves(mapped(x)), jax.tree.leaves(function(x[1, 2])), strict=True
+    ):
+        np.testing.assert_allclose(got[1, 2], one, rtol=1e-12, atol=1e-13)
+
+
+def test_the_exponential_is_scipy_s(x64: None) -> None:
+    x = 3 * np.random.default_rng(0).normal(size=(5, 5))
+    np.testing.assert_allclose(expm(jnp.asarray(x)), scipy_expm(x), rtol=1e-11)
+
+
+def test_the_gradient_of_the_exponential_equals_differences(x64: None) -> None:
+    x, weights = jax.random.normal(jax.random.key(0), (2, 4, 4))
+
+    def value(x: Array) -> Array:
+        return jnp.sum(weights * expm(x))
+
+    moves = 1e-6 * jnp.eye(16).reshape(16, 4, 4)
+    change = jax.vmap(lambda by: value(x + by) - value(x - by))(moves) / 2e-6
+    np.testing.assert_allclose(jax.grad(value)(x).ravel(), change, rtol=1e-7)
+
+
+def test_the_gradient_of_the_spectral_norm_is_jax_s(x64: None) -> None:
+    x = jax.random.normal(jax.random.key(0), (4, 4))
+    exact = jax.grad(lambda x: jnp.linalg.norm(x, ord=2))(x)
+    np.testing.assert_allclose(jax.grad(spectral_norm)(x), exact, rtol=1e-10)
+
+
+def test_gates_are_drawn_as_one_by_one(x64: None) -> None:
+    key = jax.random.key(3)
+    w = per_gate(orthogonal, key, 6, 6, 4)
+    for gate, part in enumerate(jax.random.split(key, 4)):
+        block = w[:, 6 * gate : 6 * gate + 6]
+        np.testing.assert_array_equal(block, orthogonal(part, (6, 6)))
+        np.testing.assert_allclose(block.T @ block, np.eye(6), atol=1e-14)
+
+
+def test_nothing_else_calls_lapack(root: Path) -> None:
+    calls = re.compile(r"(jnp|jax\.numpy|jax\.scipy|lax)\.linalg\b|initializers\.orthogonal\(")
+    users = {p.name for p in (root / "rnnexp").rglob("*.py") if calls.search(p.read_text())}
+    assert users == {"lapack.py", "initializers.py"}

@@ -1,0 +1,235 @@
+"""dL/ds_t: taps against perturbations, Jacobian products and central differences."""
+
+import copy
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.cells.rnn import rnn
+from rnnexp.core.types import Array, Params, State, Tree
+from rnnexp.gradflow.adjoints import (
+    mean_norms,
+    perturb,
+    probes,
+    tap,
+    value_grads_adjoints,
+    zero_slot,
+)
+from rnnexp.gradflow.decay import fit_decay
+from rnnexp.laboratory.jacobians import adjoints_by_products, step_jacobians, trajectory
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.scan.unroll import Probe, unroll
+from tests.helpers.variants import VARIANTS, build, variant_id
+
+T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741
+Variant = tuple[str, dict[str, Any]]
+each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+
+
+def depth(variant: Variant) -> int:
+    """Two layers, but for a cell that is a whole network."""
+    return 1 if build(variant, I, H).is_network else 2
+
+
+def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array, Array]:
+    """A stack of two cells, its parameters, inputs and weights of a loss on its outputs."""
+    model = SequenceModel(
+        lambda size, layer: build(variant, size, H, layer=layer, output_size=O),
+        structure=Structure(num_layers=depth(variant)),
+        input_size=I,
+        output_size=O,
+        mode=mode,
+        key=jax.random.key(0),
+    )
+    key_x, key_w = jax.random.split(jax.random.key(1))
+    shape = (T, B, O) if mode == "synchronous" else (B, O)
+    flat, unravel = ravel_pytree(nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    # off the kinks of relu, where IRNN's small weights start
+    params = unravel(flat + 0.2 * jax.random.normal(jax.random.key(2), flat.shape))
+    return model, params, jax.random.normal(key_x, (T, B, I)), jax.random.normal(key_w, shape)
+
+
+def zero_slots(model: SequenceModel, steps: int, batch_size: int) -> list[State]:
+    """One slot a unit."""
+    return [zero_slot(u.layer.cell, u.layer.params(), steps, batch_size) for u in model.units()]
+
+
+def all_norms(adjoints: list[State]) -> np.ndarray:
+    """||dL/dh_t|| of all units, (L, T)."""
+    return np.stack([mean_norms(adjoint)["h"] for adjoint in adjoints])
+
+
+def all_adjoints(
+    model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any
+) -> tuple[Tree, list[State]]:
+    """Gradients and adjoints."""
+
+    def loss(params: Tree, slots: Any) -> tuple[Array, None]:
+        return probed_loss(model, params, x, weights, probe, slots), None
+
+    slots = zero_slots(model, T, B)
+    _, _, grads, adjoints = jax.jit(lambda p, s: value_grads_adjoints(loss, p, s))(params, slots)
+    return grads, list(adjoints)
+
+
+def probed_loss(
+    model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any, slots: Any
+) -> Array:
+    """The loss with a probe on every unit's states."""
+    outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(probe, slots)).outputs
+    return jnp.sum(weights * jnp.sin(outputs)) / B
+
+
+def close(a: Tree, b: Tree) -> None:
+    """Equal up to float64 rounding."""
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-9, atol=1e-13), a, b)
+
+
+@pytest.mark.parametrize(
+    ("variant", "mode"),
+    [*((variant, "synchronous") for variant in VARIANTS), (("lstm", {}), "sequence_to_one")],
+    ids=[*map(variant_id, VARIANTS), "lstm-sequence_to_one"],
+)
+def test_taps_equal_perturbations_and_leave_gradients_alone(
+    variant: Variant, mode: str, x64: None
+) -> None:
+    model, params, x, weights = two_layers(variant, mode)
+    grads, adjoints = all_adjoints(model, params, x, weights, tap)
+    grads_too, adjoints_too = all_adjoints(model, params, x, weights, perturb)
+    close(adjoints, adjoints_too)
+    close(grads, grads_too)
+
+    def plain(params: Tree) -> Array:
+        return jnp.sum(weights * jnp.sin(nnx.merge(nnx.graphdef(model), params)(x).outputs)) / B
+
+    close(grads, jax.jit(jax.grad(plain))(params))
+
+
+@each_cell
+def test_taps_equal_central_differences(variant: Variant, x64: None) -> None:
+    model, params, x, weights = two_layers(variant, "synchronous")
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
+    loss = jax.jit(partial(probed_loss, model, params, x, weights, perturb))
+    slots = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), adjoints)
+    step = 1e-6
+    for layer, t, b in [(0, 0, 0), (0, 4, 1), (-1, 2, 2), (-1, T - 1, 0)]:
+        for leaf in slots[layer]:
+            for unit in np.ndindex(slots[layer][leaf].shape[2:]):
+
+                def moved(by: float) -> Array:
+                    shifted = copy.deepcopy(slots)
+                    shifted[layer][leaf][(t, b, *unit)] += by  # noqa: B023
+                    return jnp.asarray(loss(shifted))
+
+                numeric = (moved(step) - moved(-step)) / (2 * step)
+                exact = adjoints[layer][leaf][(t, b, *unit)]
+                np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
+
+
+@each_cell
+def test_taps_equal_products_of_explicit_jacobians(variant: Variant, x64: None) -> None:
+    cell = build(variant, I, H)
+    params = cell.init(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (T, B, I))
+    weights = jax.random.normal(jax.random.key(2), (T, B, cell.output_size))
+    slots = zero_slot(cell, params, T, B)
+
+    def loss(slots: State) -> Array:
+        return jnp.sum(weights * unroll(cell, params, x, probe=Probe(tap, slots)).outputs_TxBxH)
+
+    adjoints = jax.jit(jax.grad(loss))(slots)
+    one = jax.jit(partial(products_of_one, cell))
+    for b in range(B):
+        by_products = one(params, x[:, b], weights[:, b])
+        for leaf in cell.probed:
+            np.testing.assert_allclose(
+                adjoints[leaf][:, b], by_products[leaf], rtol=1e-9, atol=1e-13
+            )
+
+
+def products_of_one(cell: Cell, params: Params, x: Array, weights: Array) -> State:
+    """The adjoints of one example through `gradflow.jacobians`, by leaf."""
+    states = trajectory(cell, params, x)
+    start, unravel = ravel_pytree(cell.init_state(params))
+    assert states.shape == (T + 1, len(start))
+
+    def read(state_S: Array, x_I: Array, weight: Array) -> Array:
+        return jnp.sum(weight * cell.output(params, unravel(state_S), x_I))
+
+    direct = jax.vmap(jax.grad(read))(states[1:], x, weights)
+    flat = adjoints_by_products(step_jacobians(cell, params, x), direct)
+    adjoints: State = jax.vmap(unravel)(flat)
+    return adjoints
+
+
+@pytest.mark.parametrize("c", [1.0, 0.9, 1.05])
+def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> None:
+    steps, hidden = 200, 16
+    cell = rnn(I, hidden, activation="linear", recurrent_scale=c)
+    model = SequenceModel(
+        lambda size, layer: cell,
+        structure=Structure(),
+        input_size=I,
+        output_size=O,
+        mode="sequence_to_one",
+        key=jax.random.key(0),
+    )
+    x = jax.random.normal(jax.random.key(1), (steps, B, I))
+    graphdef, params = nnx.split(model, nnx.Param)
+    slots = zero_slots(model, steps, B)
+
+    def loss(params: Tree, slots: Any) -> tuple[Array, None]:
+        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots)).outputs
+        return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
+
+    both = jax.jit(partial(value_grads_adjoints, loss))
+    adjoints = both(nnx.to_pure_dict(params), slots)[3]
+    norms = all_norms(list(adjoints))[0]
+    decay = fit_decay(norms)
+    np.testing.assert_allclose(decay.slope, np.log(c), atol=1e-5)
+    np.testing.assert_allclose(norms, norms[-1] * c ** np.arange(steps)[::-1], rtol=1e-10)
+    if c < 1:
+        np.testing.assert_allclose(decay.half_life, np.log(0.5) / np.log(c), rtol=1e-5)
+
+
+def test_feedforward_has_no_gradient_through_time(x64: None) -> None:
+    model, params, x, weights = two_layers(("feedforward", {}), "sequence_to_one")
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
+    norms = all_norms(adjoints)
+    assert bool(jnp.all(norms[:, :-1] == 0))
+    assert bool(jnp.all(norms[:, -1] > 0))
+
+
+def test_norms_do_not_depend_on_the_batch_size(x64: None) -> None:
+    model, params, x, weights = two_layers(("lstm", {}), "sequence_to_one")
+    _, adjoints = all_adjoints(model, params, x, weights, tap)
+    # L is the mean over the batch; each example's own loss has no 1/B
+    own = [
+        all_adjoints_of_one(model, params, x[:, b : b + 1], weights[b : b + 1]) for b in range(B)
+    ]
+    np.testing.assert_allclose(all_norms(adjoints), np.mean(own, axis=0), rtol=1e-10)
+
+
+def all_adjoints_of_one(model: SequenceModel, params: Tree, x: Array, weights: Array) -> np.ndarray:
+    """Norms (L, T) of one example's own gradient."""
+    slots = zero_slots(model, T, 1)
+
+    def loss(slots: Any) -> Array:
+        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots)).outputs
+        return jnp.sum(weights * jnp.sin(outputs))
+
+    return all_norms(jax.jit(jax.grad(loss))(slots))
+
+
+def test_the_gradient_underflows_late() -> None:
+    """float32 keeps norms down to 1e-38; squaring without care would stop at 1e-19."""
+    norms = mean_norms({"h": jnp.full((3, 2, 4), 1e-30, jnp.float32)})["h"]
+    np.testing.assert_allclose(norms, np.full(3, 2 * 2e-30), rtol=1e-6)

@@ -1,0 +1,72 @@
+"""Which parameters are recurrent, and the penalty on kernels that are not orthogonal."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from rnnexp.core.types import Tree
+from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
+from rnnexp.gradflow.regularizers import orthogonality
+from tests.helpers.regularized_cells import H, I, drawn
+from tests.helpers.variants import VARIANTS, build, variant_id
+
+pytestmark = pytest.mark.usefixtures("x64")
+RECURRENT: dict[str, set[str]] = {
+    "feedforward": set(),
+    "tdnn": {"w_x"},  # its window holds past inputs
+    "narx": {"w", "w_y"},
+    "rnn": {"w_h"},
+    "lstm": {"w_h"},
+    "lstm-peepholes=True": {"w_h", "p"},
+    "gru": {"w_h"},
+    "gru-reset=before": {"w_h"},
+    "min_gru": {"w_x", "b"},  # the gate that multiplies the state sees the input alone
+    "indrnn": {"u"},
+    "lru": {"nu_log", "theta_log"},
+    "lem": {"w_h", "w_z"},
+    "antisymmetric": {"w_upper"},
+    "unitary": {"d", "v"},
+    "clockwork": {"w_blocks"},
+    "scrn": {"w_h", "w_sh"},
+}
+
+
+@pytest.mark.parametrize(
+    "variant", [v for v in VARIANTS if variant_id(v) in RECURRENT], ids=variant_id
+)
+def test_recurrent_parameters_are_found(variant: Any) -> None:
+    assert find_recurrence(build(variant, I, H)).names == RECURRENT[variant_id(variant)]
+
+
+def gates_of(w: np.ndarray) -> list[np.ndarray]:
+    """The square blocks of a kernel, side by side."""
+    return [w[:, n : n + w.shape[0]] for n in range(0, w.shape[1], w.shape[0])]
+
+
+@pytest.mark.parametrize("variant", [("rnn", {}), ("lstm", {"peepholes": True}), ("lem", {})])
+def test_orthogonality_and_its_gradient_equal_their_formulas(variant: Any) -> None:
+    cell = build(variant, I, H)
+    params = drawn(cell)
+    value, grads = jax.value_and_grad(lambda p: orthogonality(cell, p))(params)
+    expected = np.zeros(())
+    for name in params:
+        if name not in ("w_h", "w_z"):
+            np.testing.assert_array_equal(grads[name], 0)
+            continue
+        blocks = gates_of(np.asarray(params[name]))
+        expected += np.sum([np.linalg.norm(w.T @ w - np.eye(H)) ** 2 for w in blocks])
+        by_hand = np.concatenate([4 * w @ (w.T @ w - np.eye(H)) for w in blocks], 1)
+        np.testing.assert_allclose(grads[name], by_hand, atol=1e-12)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_blocks_are_those_of_prepared_matrices() -> None:
+    cell = build(("orthogonal", {}), I, H)
+    blocks: dict[str, Tree] = jax.eval_shape(lambda p: recurrent_blocks(cell, p), drawn(cell))
+    assert {name: b.shape for name, b in blocks.items()} == {"w_h": (1, H, H)}
+    value = jax.jit(lambda params: orthogonality(cell, params))(drawn(cell))
+    np.testing.assert_allclose(value, 0, atol=1e-20)
+    alone = build(("indrnn", {}), I, H)
+    assert recurrent_blocks(alone, drawn(alone)) == {}

@@ -1,0 +1,225 @@
+"""Penalties on gradient flow against NumPy in float64, finite differences, and training."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.cells.lstm import lstm
+from rnnexp.cells.rnn import rnn
+from rnnexp.core.types import Array, Params, State
+from rnnexp.gradflow.recurrent_params import find_recurrence
+from rnnexp.gradflow.regularizers import (
+    directions,
+    driven_exponents,
+    flossing,
+    omega,
+    states_before,
+)
+from rnnexp.scan.unroll import Watched, initial_state
+from tests.helpers.regularized_cells import LENGTHS, B, H, I, T, drawn, watch
+from tests.helpers.variants import build, variant_id
+
+SOME: list[tuple[str, dict[str, Any]]] = [
+    ("rnn", {}),
+    ("lstm", {"peepholes": True}),
+    ("gru", {"reset": "before"}),
+    ("clockwork", {}),
+    ("lru", {}),
+]
+
+
+SLOW = [pytest.param(v, marks=pytest.mark.slow) for v in SOME if v[0] in ("gru", "lru")]
+
+
+QUICK = [v for v in SOME if v[0] not in ("gru", "lru")]
+
+
+each = pytest.mark.parametrize("variant", [*QUICK, *SLOW], ids=variant_id)
+
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def some_adjoints(watched: Watched) -> State:
+    """Any vectors in the place of dL/ds_t; those of example 1 at step 2 are zero."""
+    keys = jax.random.split(jax.random.key(2), len(watched.states))
+    drawn = [jax.random.normal(k, v.shape) for k, v in zip(keys, watched.states.values())]  # noqa: B905
+    return {
+        name: value.at[2, 1].set(0.0) for name, value in zip(watched.states, drawn, strict=True)
+    }
+
+
+def jacobians(cell: Cell, params: Params, watched: Watched) -> np.ndarray:
+    """J of every transition by central differences, (T, B, S, S)."""
+
+    def one(state: State, x_I: Array) -> Array:
+        flat, unravel = ravel_pytree(state)
+
+        def moved(by_S: Array) -> Array:
+            return ravel_pytree(cell.transition(params, unravel(flat + by_S), x_I))[0]
+
+        moves = 1e-6 * jnp.eye(flat.size)
+        return (jax.vmap(moved, 0, 1)(moves) - jax.vmap(moved, 0, 1)(-moves)) / 2e-6
+
+    every = jax.jit(jax.vmap(jax.vmap(one)))
+    return np.asarray(every(states_before(watched), watched.inputs_TxBxI))
+
+
+def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
+    """The paper's formula, transition by transition."""
+    total = np.zeros(())
+    for b in range(B):
+        for t in range(lengths[b]):
+            a = np.asarray(ravel_pytree({k: v[t, b] for k, v in adjoints.items()})[0])
+            if np.any(a != 0):
+                total += (np.linalg.norm(a @ J[t, b]) / np.linalg.norm(a) - 1) ** 2
+    return float(total / B)
+
+
+@pytest.mark.parametrize(
+    ("variant", "lengths"),
+    [
+        (("rnn", {}), None),
+        *((variant, LENGTHS) for variant in QUICK),
+        *(pytest.param(v, LENGTHS, marks=pytest.mark.slow) for v in SOME if v not in QUICK),
+    ],
+)
+def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) -> None:
+    cell = build(variant, I, H)
+    params = drawn(cell)
+    watched = watch(cell, params, lengths)
+    adjoints = some_adjoints(watched)
+    expected = omega_by_hand(
+        jacobians(cell, params, watched),
+        adjoints,
+        np.full(B, T) if lengths is None else np.asarray(lengths),
+    )
+    value = jax.jit(lambda adjoints: omega(cell, params, watched, adjoints, lengths))
+    got = value(adjoints)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    tiny = {k: 1e-200 * v for k, v in adjoints.items()}  # only the directions count
+    np.testing.assert_allclose(value(tiny), got, rtol=1e-9)
+
+
+def test_omega_of_a_scaled_rotation_is_known() -> None:
+    cell = rnn(I, H, activation="linear", recurrent_scale=0.8)
+    params = cell.init(jax.random.key(0))
+    watched = watch(cell, params)
+    adjoints = jax.tree.map(jnp.ones_like, some_adjoints(watched))
+    np.testing.assert_allclose(omega(cell, params, watched, adjoints, None), T * 0.2**2, rtol=1e-9)
+
+
+@each
+def test_the_gradient_of_omega_is_the_immediate_one(variant: Any) -> None:
+    cell = build(variant, I, H)
+    params = drawn(cell)
+    watched = watch(cell, params, LENGTHS)
+    adjoints = some_adjoints(watched)
+
+    def value(params: Params) -> Array:
+        return omega(cell, params, watched, adjoints, LENGTHS)  # states and adjoints stay
+
+    flat, unravel = ravel_pytree(params)
+    grads, numeric = map(unravel, gradients(lambda p: value(unravel(p)), flat))
+    recurrent = find_recurrence(cell).names
+    for name in params:
+        if name in recurrent:
+            np.testing.assert_allclose(grads[name], numeric[name], rtol=1e-5, atol=1e-8)
+            assert np.any(grads[name] != 0), name
+        else:
+            np.testing.assert_array_equal(grads[name], 0)
+
+
+def gradients(value: Any, flat: Array) -> tuple[Array, Array]:
+    """The gradient of a function of a vector: exactly, and by central differences."""
+
+    @jax.jit
+    def both(flat: Array) -> tuple[Array, Array]:
+        moves = 1e-6 * jnp.eye(flat.size)
+        change = jax.lax.map(lambda by: value(flat + by) - value(flat - by), moves)
+        return jax.grad(value)(flat), change / 2e-6
+
+    exact, numeric = both(flat)
+    return exact, numeric
+
+
+def test_omega_sends_nothing_into_states_or_adjoints() -> None:
+    cell = rnn(I, H)
+    params = drawn(cell)
+    watched = watch(cell, params)
+    by_rest = jax.grad(lambda w, a: omega(cell, params, w, a, None), argnums=(0, 1))(
+        watched, some_adjoints(watched)
+    )
+    assert all(bool(jnp.all(leaf == 0)) for leaf in jax.tree.leaves(by_rest))
+
+
+def exponents_by_hand(J: np.ndarray, basis: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """QR after every step; the first tenth, rounded up, is not counted."""
+    found = []
+    for b in range(B):
+        Q, logs = basis, []
+        for t in range(lengths[b]):
+            Q, R = np.linalg.qr(J[t, b] @ Q)
+            logs.append(np.log(np.abs(np.diag(R))))
+        found.append(np.mean(logs[-(-lengths[b] // 10) :], axis=0))
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("variant", "lengths"),
+    [(("rnn", {}), None), (("lstm", {}), LENGTHS), (("clockwork", {}), LENGTHS)],
+    ids=["rnn", "lstm", "clockwork"],
+)
+def test_flossing_equals_qr_in_numpy(variant: Any, lengths: Array | None) -> None:
+    cell = build(variant, I, H)
+    params = drawn(cell)
+    watched = watch(cell, params, lengths)
+    ends = np.full(B, T) if lengths is None else np.asarray(lengths)
+    basis = np.asarray(directions(watched.start, 3))
+    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
+    expected = exponents_by_hand(jacobians(cell, params, watched), basis, ends)
+    got = jax.jit(lambda w: driven_exponents(cell, params, w, lengths, 3))(watched)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
+    penalty = flossing(cell, params, watched, lengths, exponents=3)
+    np.testing.assert_allclose(penalty, np.mean(expected**2), rtol=1e-5)
+
+
+def test_exponents_of_a_scaled_rotation_are_its_logarithm() -> None:
+    cell = rnn(I, H, activation="linear", recurrent_scale=0.8)
+    params = cell.init(jax.random.key(0))
+    got = driven_exponents(cell, params, watch(cell, params), None, H)
+    np.testing.assert_allclose(got, np.log(0.8), rtol=1e-12)
+
+
+def test_a_counter_is_not_a_direction() -> None:
+    """Its tangent never shrinks, so it would hide as an exponent of exactly 0."""
+    cell = build(("clockwork", {}), I, H)
+    start = initial_state(cell, drawn(cell), B)
+    flat = ravel_pytree({k: jnp.full_like(v[0], k == "t") for k, v in start.items()})[0]
+    np.testing.assert_array_equal(directions(start, 2)[flat == 1], 0)
+
+
+@pytest.mark.parametrize(
+    "cell", [rnn(I, H), pytest.param(lstm(I, H), marks=pytest.mark.slow)], ids=["rnn", "lstm"]
+)
+def test_the_gradient_of_flossing_equals_differences(cell: Cell) -> None:
+    def value(params: Params) -> Array:
+        watched = watch(cell, params, LENGTHS)  # the states move with the parameters
+        return flossing(cell, params, watched, LENGTHS, exponents=2)
+
+    flat, unravel = ravel_pytree(drawn(cell))
+    exact, numeric = gradients(lambda p: value(unravel(p)), flat)
+    np.testing.assert_allclose(exact, numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_omega_is_zero_where_steps_keep_every_length() -> None:
+    cell = build(("orthogonal", {}), I, H)
+    params = {**drawn(cell), "b": jnp.zeros(H)}  # modReLU without a bias is the identity
+    watched = watch(cell, params)
+    value = jax.jit(lambda w: omega(cell, params, w, some_adjoints(w), None))(watched)
+    np.testing.assert_allclose(value, 0, atol=1e-20)

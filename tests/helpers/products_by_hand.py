@@ -1,0 +1,77 @@
+"""Small networks, and the singular values of their Jacobian products by NumPy alone."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params
+from rnnexp.laboratory.jacobians import step_jacobians
+from tests.helpers.variants import build
+
+T, B, I, H = 8, 2, 3, 4  # noqa: E741
+
+
+@lru_cache(maxsize=16)
+def cell_of(name: str, *options: tuple[str, Any]) -> Cell:
+    """The same cell for every test, so that its programs are compiled once."""
+    return build((name, dict(options)), I, H)
+
+
+def drawn(cell: Cell) -> Params:
+    """Parameters away from their start, so that none is zero."""
+    flat, unravel = ravel_pytree(cell.init(jax.random.key(0)))
+    params: Params = unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
+    return params
+
+
+def inputs(steps: int = T, batch_size: int = B) -> Array:
+    """A batch."""
+    return jax.random.normal(jax.random.key(2), (steps, batch_size, I))
+
+
+class Expected(NamedTuple):
+    """Means of logarithms over starts and examples, as in `ProductSpectrum`."""
+
+    singular: np.ndarray
+    smallest: np.ndarray
+    condition: np.ndarray
+
+
+def by_numpy(
+    cell: Cell,
+    params: Params,
+    x_TxBxI: Array,
+    *,
+    spans: tuple[int, ...],
+    starts: tuple[int, ...],
+    which: str,
+) -> Expected:
+    """Explicit step Jacobians multiplied one after the other, and their SVD."""
+    shapes = jax.eval_shape(cell.init_state, params)
+    inside = [
+        np.full(shapes[name].size, which == "state" or name == cell.hidden)
+        for name in sorted(shapes)
+    ]
+    block = np.flatnonzero(np.concatenate(inside))
+    jacobians = jax.jit(jax.vmap(lambda x: step_jacobians(cell, params, x), 1))(x_TxBxI)
+    logs = np.empty((len(starts), len(jacobians), len(spans), block.size))
+    for b, J in enumerate(np.asarray(jacobians)):
+        for i, t in enumerate(starts):
+            for n, k in enumerate(spans):
+                product = np.eye(J.shape[1])
+                for matrix in J[t : t + k]:
+                    product = matrix @ product
+                block_NxN = product[np.ix_(block, block)]
+                logs[i, b, n] = np.log(np.linalg.svd(block_NxN, compute_uv=False))
+    condition = logs[..., 0] - logs[..., -1]
+    return Expected(logs.mean((0, 1)), logs[..., -1].mean((0, 1)), condition.mean((0, 1)))
+
+
+def orthonormal(size: int = H, seed: int = 0) -> Array:
+    """An orthogonal matrix, drawn at random."""
+    return jnp.asarray(np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0])

@@ -1,0 +1,151 @@
+"""Two runs and more side by side: every figure is one that the runs have logged."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.cli.arguments import add_compare
+from rnnexp.cli.compare import compare_command
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
+from rnnexp.results.load import Run, load_run
+from rnnexp.results.side_by_side import as_data, differences, labels, profiles, tables
+from tests.helpers.logged_runs import write_logged_run
+from tests.helpers.synthetic_runs import write_run
+
+RATE = "optimizer.learning_rate"
+
+
+def logged(runs_dir: Path, *runs: tuple[str, dict[str, Any]], **more: Any) -> list[Run]:
+    return [load_run(write_logged_run(runs_dir, *run, **more)) for run in runs]
+
+
+def test_readings_are_the_first_and_the_last_profile_at_four_lags(tmp_path: Path) -> None:
+    slopes = {"layer_0_forward": [-0.3, 0.5, -0.01], "layer_0_backward": [0.2, 0.2, 0.1]}
+    (run,) = logged(tmp_path, ("adding/lstm", {}), slopes=slopes, times=101, steps=[0, 7, 50])
+    found = profiles([run])
+    assert list(found) == [("h", "layer_0_forward"), ("h", "layer_0_backward")]
+    for (_, unit), ((first, last),) in found.items():
+        for reading, step, slope in ((first, 0, slopes[unit][0]), (last, 50, slopes[unit][2])):
+            assert (reading.step, reading.steps_T, reading.zero_lags) == (step, 101, 0)
+            assert reading.slope == pytest.approx(slope)
+            half_life = math.log(2) / -slope if slope < 0 else math.inf
+            assert reading.half_life == pytest.approx(half_life)
+            norms = {name: math.exp(slope * lag) for name, lag in LAGS.items()}
+            assert reading.norms == pytest.approx(norms, rel=1e-5)
+
+
+LAGS = {"0": 0, "T/4": 25, "T/2": 50, "T-1": 100}
+
+
+def test_norms_that_are_exactly_zero_are_counted(tmp_path: Path) -> None:
+    (run,) = logged(tmp_path, ("adding/lstm", {}))
+    run.norms["h"][-1, 0, :6] = 0
+    ((first, last),) = profiles([run])["h", "layer_0"]
+    assert (first.zero_lags, last.zero_lags, last.norms["T-1"]) == (0, 6, 0)
+
+
+def test_runs_of_unlike_layers_leaves_and_lengths_stand_side_by_side(tmp_path: Path) -> None:
+    (deep,) = logged(tmp_path, ("adding/gru", {}), slopes={f"layer_{n}": [0.1] * 4 for n in (0, 1)})
+    (flat,) = logged(tmp_path, ("adding/lstm", {}), times=7)
+    (bare,) = [load_run(tmp_path / write_run(tmp_path, "adding/rnn", status="failed"))]
+    flat.norms["c"] = flat.norms["h"]
+    found = profiles([deep, flat, bare])
+    counts = {place: [len(ends) for ends in runs] for place, runs in found.items()}
+    assert counts == {
+        ("h", "layer_0"): [2, 2, 0], ("h", "layer_1"): [2, 0, 0],
+        ("c", "layer_0"): [0, 2, 0],
+    }  # fmt: skip
+    shown = tables([deep, flat, bare])
+    assert [len(rows) for _, rows in shown[:-1]] == [3, 4, 2, 2]
+    outcomes = shown[0][1]
+    assert [row["run"] for row in outcomes] == ["gru", "lstm", "rnn"]
+    assert [row["status"] for row in outcomes] == ["completed", "completed", "failed"]
+    assert [row["test_loss"] for row in outcomes] == [0.25, 0.25, "-"]
+    assert [row["baseline_loss"] for row in outcomes] == [1 / 6, 1 / 6, "-"]
+    assert [row["best valid"] for row in outcomes] == ["loss 0.2", "loss 0.2", "-"]
+    for _, rows in shown:
+        assert len({tuple(row) for row in rows}) == 1
+
+
+def test_labels_are_short_and_tell_every_run_from_the_others(tmp_path: Path) -> None:
+    runs = logged(
+        tmp_path, ("adding/lstm", {RATE: 0.1}), ("adding/lstm", {RATE: 0.01}), ("adding/gru", {})
+    )
+    assert labels(runs[:2]) == ["lstm  learning_rate=0.1", "lstm  learning_rate=0.01"]
+    assert labels(runs[1:]) == ["lstm", "gru"]
+    assert labels(runs[:1]) == ["lstm"]
+    assert labels([runs[0], runs[0]]) == [f"lstm  seed=0  ({number})" for number in (1, 2)]
+    seeds = logged(tmp_path, *[("adding/rnn", {"seed": seed}) for seed in (3, 4)])
+    assert labels(seeds) == ["rnn  seed=3", "rnn  seed=4"]
+    long = logged(tmp_path, *[("adding/rnn", {"task.length_steps": n * "9"}) for n in (60, 61)])
+    assert labels(long) == [run.path.name for run in long]
+
+
+def test_what_differs_is_told_with_every_run_s_value(tmp_path: Path) -> None:
+    runs = logged(
+        tmp_path,
+        ("adding/lstm", {RATE: 0.1, "seed": 1}),
+        ("adding/lstm", {RATE: 0.2, "cell.forget_bias": 0.0}),
+        ("adding/gru", {RATE: 0.1}),
+    )
+    assert differences(runs[:2]) == {
+        "cell.forget_bias": [1.0, 0.0], RATE: [0.1, 0.2], "seed": [1, 0],
+    }  # fmt: skip
+    found = differences(runs)
+    assert found["cell.name"] == ["lstm", "lstm", "gru"]
+    assert found["cell.forget_bias"] == [1.0, 0.0, None]
+    assert "task.name" not in found
+    assert [title for title, _ in tables([runs[0]])][-1] != "what differs in the configuration"
+
+
+def call(runs_dir: Path, *arguments: str) -> int:
+    """`rnnexp compare` without the process around it."""
+    parser = argparse.ArgumentParser()
+    add_compare(parser)
+    parser.add_argument("--json", action="store_true")
+    known = parser.parse_args(arguments)
+    known.runs_dir = runs_dir
+    return compare_command(known, [])
+
+
+def test_the_command_takes_runs_by_any_of_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = logged(tmp_path, ("adding/lstm", {RATE: 0.1}), ("adding/gru", {}))
+    assert call(tmp_path, "adding/lstm", two.path.name, "--json") == 0
+    data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert data == json.loads(to_json(as_data([one, two])))
+    assert [run["run"] for run in data["runs"]] == [str(one.path), str(two.path)]
+    assert data["profiles"][0]["runs"][0][1]["norms"]["T-1"] == pytest.approx(math.exp(-0.4 * 20))
+    assert call(tmp_path, str(one.path), str(two.path), "-o", str(tmp_path / "fig.svg")) == 0
+    out = capsys.readouterr().out
+    for words in ("runs side by side", "lag T/4", "what differs", f"drawn: {tmp_path / 'fig.svg'}"):
+        assert words in out
+    assert (tmp_path / "fig.svg").read_text().startswith("<?xml")
+
+
+def test_one_run_or_options_of_groups_with_runs_are_refused(tmp_path: Path) -> None:
+    one, two = logged(tmp_path, ("adding/lstm", {}), ("adding/gru", {}))
+    for name in (str(one.path), "adding/lstm", "nothing"):
+        with pytest.raises(UsageError, match="or two runs or more"):
+            call(tmp_path, name)
+    with pytest.raises(UsageError, match="--by, --x: for the groups of a directory"):
+        call(tmp_path, str(one.path), str(two.path), "--by", "cell", "--x", RATE)
+    with pytest.raises(UsageError, match="Did you mean 'adding/gru'"):
+        call(tmp_path, "adding/lstm", "adding/gr")
+
+
+def test_a_directory_is_still_compared_by_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged(tmp_path, ("adding/lstm", {}), ("adding/gru", {}))
+    for flag in ("-o", "--output", "--plot"):
+        file = tmp_path / f"{flag.strip('-')}.png"
+        assert call(tmp_path, str(tmp_path), flag, str(file)) == 0
+        assert file.read_bytes().startswith(b"\x89PNG")
+    assert "test_loss of all completed runs" in capsys.readouterr().out

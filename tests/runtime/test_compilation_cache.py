@@ -1,0 +1,198 @@
+"""Compiled programs are kept between processes: where, which of them, and that they do the same."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from rnnexp.config.schema import experiment, finish
+from rnnexp.runtime import compilation_cache as kept_programs
+from rnnexp.runtime.compilation_cache import CHECKED, keep_programs, programs_dir, tidy
+from rnnexp.scan.kernels import build
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
+from tests.helpers.small_run import assert_same_runs, small_config
+
+SETTINGS = (
+    "jax_compilation_cache_dir",
+    "jax_enable_compilation_cache",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+OURS = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+CHANGES = {
+    "task.length_steps": 8,
+    "cell.hidden_size": 4,
+    "model.kernel": "scan",
+    "train.duration_steps": 4,
+    "eval.examples": 64,
+    "record.every_steps": 2,
+}
+CONFIG: Any = jax.config
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache folder of a user who has said nothing of JAX's cache."""
+    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+    yield tmp_path / "cache"
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def hits_of(function: Any) -> tuple[Any, int]:
+    """What a function returns, and how many programs were found in the cache meanwhile."""
+    hits = []
+
+    def listen(event: str, **_: Any) -> None:
+        if event.endswith("/cache_hits"):
+            hits.append(event)
+
+    jax.monitoring.register_event_listener(listen)
+    try:
+        return function(), len(hits)
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
+
+
+def trained(**changes: Any) -> Any:
+    """State and records after a chunk, compiled anew or found in the cache."""
+    jax.clear_caches()
+    programs = Programs(make_plan(small_config(**changes), data_dir=None, chunk_steps=4))
+    state, records = programs.advance(programs.initial(), 4, 1)
+    assert programs.compilations == 1
+    return jax.device_get((state.params, records.scalars, records.norms))
+
+
+@pytest.mark.parametrize("kernel", ["scan", "compiled"])
+def test_a_program_that_was_kept_gives_the_same_bits(fresh: Path, kernel: str) -> None:
+    if kernel == "compiled" and build.problem("lstm", "float32"):
+        pytest.skip("no C++ compiler to build the kernels")
+    keep_programs()
+    cold, hits = hits_of(lambda: trained(model__kernel=kernel))
+    assert hits == 0
+    names = {file.name.partition("-")[0] for file in programs_dir().glob("*-cache")}
+    assert "jit_chunk" in names
+    warm, hits = hits_of(lambda: trained(model__kernel=kernel))
+    assert hits >= len(names)
+    jax.tree.map(np.testing.assert_array_equal, cold, warm)
+
+
+def test_what_the_user_has_set_stands(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    keep_programs()
+    assert not fresh.exists()
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    jax.config.update("jax_enable_compilation_cache", False)
+    keep_programs()
+    assert not fresh.exists()
+    assert CONFIG.jax_compilation_cache_dir is None
+
+
+def test_a_folder_that_cannot_be_written_is_said_so_once(
+    fresh: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fresh.write_text("a file is in the way")
+    with caplog.at_level(logging.INFO, "rnnexp"):
+        keep_programs()
+    (line,) = caplog.messages
+    assert line.startswith(f"compiled programs are not kept: cannot write {programs_dir()}")
+    assert CONFIG.jax_compilation_cache_dir is None
+
+
+def entry(folder: Path, name: str, content: bytes, age_s: float) -> Path:
+    file = folder / f"{name}-cache"
+    file.write_bytes(content)
+    date = time.time() - age_s
+    os.utime(file, (date, date))
+    return file
+
+
+def test_entries_cut_short_are_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    packed = zlib.compress(os.urandom(1000))
+    whole = entry(tmp_path, "whole", packed, 60)
+    cut = entry(tmp_path, "cut", packed[:-1], 60)
+    empty = entry(tmp_path, "empty", b"", 60)
+    being_written = entry(tmp_path, "young", packed[:500], 0)
+    with caplog.at_level(logging.INFO, "rnnexp"):
+        tidy(tmp_path)
+    assert whole.exists()
+    assert being_written.exists()
+    assert not cut.exists()
+    assert not empty.exists()
+    assert len(caplog.messages) == 2
+    old = entry(tmp_path, "old", packed[:-1], 3600)
+    tidy(tmp_path)
+    assert old.exists()  # of the time before the last look: not read again
+    (tmp_path / CHECKED).unlink()
+    tidy(tmp_path)
+    assert not old.exists()
+
+
+def test_the_entries_not_used_for_longest_make_room(tmp_path: Path) -> None:
+    packed = zlib.compress(os.urandom(1000))
+    files = [entry(tmp_path, str(age), packed, age) for age in (30, 10, 20)]
+    date = time.time()
+    os.utime(files[0], (date, files[0].stat().st_mtime))  # the oldest, but read just now
+    tidy(tmp_path, largest_bytes=2 * len(packed))
+    assert [file.exists() for file in files] == [True, True, False]
+
+
+def test_other_processors_have_other_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = programs_dir()
+    monkeypatch.setattr(kept_programs, "processor", lambda: "flags: none")
+    assert programs_dir().parent == here.parent
+    assert programs_dir() != here
+
+
+@pytest.mark.parametrize(
+    ("flags", "given", "level"),
+    [("avx2 avx512f", None, "3"), ("avx512f", "1", "3"), ("avx512f", "0", "0"), ("avx2", "1", "1")],
+)
+def test_xla_s_false_alarm_is_kept_from_the_user(
+    monkeypatch: pytest.MonkeyPatch, flags: str, given: str | None, level: str
+) -> None:
+    monkeypatch.setattr(kept_programs, "processor", lambda: f"flags: {flags}")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given or "1")
+    if given is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    keep_programs()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
+
+
+def test_a_command_s_second_start_finds_its_programs(tmp_path: Path) -> None:
+    """And it makes the same run, without a word of XLA's."""
+    config = experiment("adding/rnn")
+    config.update_from_flattened_dict(CHANGES)
+    given = [f"--config.{key}={value}" for key, value in CHANGES.items()]
+    environment = {k: v for k, v in os.environ.items() if k not in OURS}
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    kept, paths = [], list[Path]()
+    for name in ("cold", "warm"):
+        command = [sys.executable, "-m", "rnnexp", "run", "adding/rnn", *given]
+        done = subprocess.run(
+            [*command, "--runs-dir", str(tmp_path / name)],
+            env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("rnnexp: ")]
+        assert lines == []
+        kept.append(sorted((tmp_path / "cache").rglob("*-cache")))
+        paths += (tmp_path / name / "adding" / "rnn").iterdir()
+    assert kept[0] == kept[1] != []
+    assert_same_runs(paths[0], paths[1], finish(config))
