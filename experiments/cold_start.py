@@ -25,7 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rnnexp.data.files import cache_dir
+from rnnexp.core.files import cache_dir
 
 RNNEXP = [sys.executable, "-m", "rnnexp"]
 RUN = ["run", "mnist/lstm", "--config.task.by=pixel"]

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 
 from rnnexp import experiment, finish
 from rnnexp.run.laboratory_store import LaboratoryLog
+from rnnexp.run.measure import examiner_of
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 
@@ -52,7 +53,7 @@ class Contest:
     def __init__(self, programs: Programs, folder: Path, clock: Callable[[], float]):
         self.programs, self.clock = programs, clock
         self.log = LaboratoryLog(folder / "laboratory.zarr")
-        self.measured = 0
+        self.examiner, self.measured = examiner_of(programs.plan), 0
 
     def seconds(self, every: int, laboratory: bool) -> float:
         """A chunk from a fresh state at step 1, so that step 0 is not recorded by chance."""
@@ -64,7 +65,7 @@ class Contest:
         if laboratory:
             params = jax.device_get(state.params)
             plan = self.programs.plan
-            self.log.append(self.programs.examiner.measure(plan, params, self.measured))
+            self.log.append(self.examiner().measure(plan, params, self.measured))
             self.log.flush()
             self.measured += 1
         return self.clock() - began

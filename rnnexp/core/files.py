@@ -1,4 +1,4 @@
-"""Small files that are replaced whole or not at all, and JSON that keeps every float."""
+"""Small files that are replaced whole or not at all, JSON that keeps every float, the cache."""
 
 import json
 import math
@@ -15,6 +15,12 @@ def replace_text(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     part.rename(path)
+
+
+def cache_dir() -> Path:
+    """The user's folder for what can be made or downloaded again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "rnnexp"
 
 
 def to_json(value: Any, **style: Any) -> str:

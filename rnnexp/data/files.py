@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.files import cache_dir
 
 log = logging.getLogger("rnnexp")
 DOWNLOAD_TIMEOUT_S = 30
@@ -30,12 +31,6 @@ class DataFile:
     path: str
     sha256: str
     urls: Sequence[str]
-
-
-def cache_dir() -> Path:
-    """Where downloads are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "rnnexp"
 
 
 def find(file: DataFile, data_dir: Path | None = None) -> Path:

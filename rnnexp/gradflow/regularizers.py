@@ -21,11 +21,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.linalg import qr
+from rnnexp.core.linalg import orthonormalise, qr
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
-from rnnexp.laboratory.tangent_vectors import orthonormalise
 from rnnexp.scan.unroll import Watched
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code

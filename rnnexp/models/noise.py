@@ -16,10 +16,9 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, State
+from rnnexp.runtime.mesh import BATCH_AXIS
 from rnnexp.scan.unroll import Hook
 
-BATCH_AXIS = "batch"
-"""The axis of the mesh of devices over which a batch is divided."""
 Rates = Mapping[str, Array]
 """Traced shares of `dropout` and `recurrent_dropout`, in place of the structure's own."""
 

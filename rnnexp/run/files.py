@@ -71,6 +71,10 @@ class RunLog:
         content = {"status": status, "step": step, "reason": reason, **more, "time": time.time()}
         self.write_json("status.json", content)
 
+    def set_failed(self, step: int, reason: str) -> None:
+        """`set_status`, by a process that may be the last one left."""
+        self.set_status("failed", step, reason)
+
     def log(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
         """Append lines to `metrics.jsonl` and hand them to the disk.
 

@@ -6,7 +6,7 @@ layer (one row a unit, the bottom one first; the attribute `unit_names` has thei
 time step within the sequence. A shorter unit or sequence has zeros in front.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,11 @@ class GradientLog:
             self._rows.setdefault(leaf, []).append(norms_LxT)
         if len(self._steps) >= FLUSH_ROWS:
             self.flush()
+
+    def extend(self, rows: Iterable[tuple[int, Mapping[str, np.ndarray]]]) -> None:
+        """`append` for several steps."""
+        for step, norms in rows:
+            self.append(step, norms)
 
     def flush(self) -> None:
         """Write what is buffered; a kill leaves all of it there or nothing."""

@@ -12,7 +12,7 @@ makes the store anew beside the old one. A lock keeps training and `rnnexp analy
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,10 @@ class LaboratoryLog:
         self._rows.append(data)
         if len(self._rows) >= FLUSH_ROWS:
             self.flush()
+
+    def append_made(self, make: "Callable[[], xarray.Dataset]") -> None:
+        """`append` of what `make` returns; it is called where the store is kept, and only there."""
+        self.append(make())
 
     def flush(self) -> None:
         """Write what is buffered; of a step that is there already the new row stands."""
@@ -80,6 +84,10 @@ class LaboratoryLog:
             with self._locked():
                 stored = zarr_append.steps(self.path).tolist()
         return sorted({*stored, *(int(s) for data in self._rows for s in data["step"].values)})
+
+    def has(self, step: int) -> bool:
+        """Whether there is a row of this training step."""
+        return step in self.steps()
 
     def load(self) -> "xarray.Dataset | None":
         """What is in the store, in memory; None if there is none."""

@@ -5,6 +5,8 @@ numbers are those of a run that trains alone. What is measured stands in
 `rnnexp.laboratory.examine`; `measured_with` has the settings of every row.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -44,6 +46,11 @@ def settings_of(config: FrozenConfigDict) -> Laboratory:
     """The settings in `config.laboratory`; `UsageError` for a number that cannot be."""
     values = config.laboratory.to_dict()
     return Laboratory(**{k: v for k, v in values.items() if not k.startswith("every_")})
+
+
+def examiner_of(plan: Plan) -> "Callable[[], Examiner]":
+    """Makes the examiner of a plan's program when it is first called, then hands over that one."""
+    return cache(lambda: Examiner(plan, settings_of(plan.config)))
 
 
 class Examiner:

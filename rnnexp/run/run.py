@@ -7,10 +7,11 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import Observer, Result, run_path
-from rnnexp.run.files import ENDED
+from rnnexp.run.files import ENDED, RunLog
+from rnnexp.run.first_process import in_first_process, shared_result
 from rnnexp.run.session import Journal
 from rnnexp.run.trainer import FAILURES, Crew
-from rnnexp.runtime import collectives
+from rnnexp.runtime.collectives import is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.train.compiled import Programs
@@ -41,11 +42,11 @@ def run(
     """
     prepare(config.devices)
     path = run_path(config, runs_dir)
-    if (ended := collectives.shared_result(path)) is not None and ended.status in ENDED:
+    if (ended := shared_result(path)) is not None and ended.status in ENDED:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
-    told = observer if observer is not None and collectives.is_first() else Observer()
-    journal = Journal(plan, collectives.open_log(path), told)
+    told = observer if observer is not None and is_first() else Observer()
+    journal = Journal(plan, in_first_process(RunLog, path), told)
     results: list[tuple[Result, BaseException | None]] = []
     with StopRequest() as stop:
         try:

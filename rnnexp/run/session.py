@@ -17,11 +17,13 @@ import numpy as np
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Tree
 from rnnexp.run.callbacks import Observer, Result
-from rnnexp.run.checkpoint import Progress
+from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.run.divergence import store
 from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.run.divergence.window import Flight
 from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.first_process import in_first_process
+from rnnexp.run.gradient_store import GradientLog
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
 from rnnexp.runtime import collectives, environment
@@ -42,8 +44,8 @@ class Journal:
         self.task = plan.recipe.task
         self.units = plan.units
         names = [unit.name for unit in self.units]
-        self.gradients = collectives.open_gradients(files.path / "gradients.zarr", names)
-        self.laboratory = LaboratoryLog(files.path / "laboratory.zarr")
+        self.gradients = in_first_process(GradientLog, files.path / "gradients.zarr", names)
+        self.laboratory = in_first_process(LaboratoryLog, files.path / "laboratory.zarr")
         self.progress = Progress()
         self.fall_backs = FallBacks()
 
@@ -55,15 +57,15 @@ class Journal:
     def begin(self, imported: Sequence[Path]) -> TrainState:
         """Restore the last checkpoint, or begin, and make the files agree with it."""
         self.files.write_json("config.json", self.plan.config.to_dict())
-        self.checkpoints = collectives.open_checkpoints(self.files.path / "checkpoints")
+        self.checkpoints = in_first_process(Checkpoints, self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
         self.like = jax.device_get(fresh)  # the fresh one is given up to the device
         restored = self.checkpoints.restore("last", self.like)
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
         kept = None if restored is None else self.step
-        collectives.from_first(lambda: self.laboratory.truncate(kept))
-        self.files.truncate(None if restored is None else self.step)
+        self.laboratory.truncate(kept)
+        self.files.truncate(kept)
         if not bool(state.diverged) and collectives.is_first():
             store.discard(self.files.path)
         here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
@@ -137,7 +139,7 @@ class Journal:
         every = self.plan.laboratory_steps
         if every == 0 or self.step % every:
             return False
-        return not collectives.from_first(lambda: self.step in self.laboratory.steps())
+        return not self.laboratory.has(self.step)
 
     @property
     def pauses(self) -> bool:
@@ -156,13 +158,14 @@ class Journal:
 
     def _log_records(self, records: Records) -> list[dict[str, Any]]:
         """Write the recorded steps of a chunk; returns the rows of `metrics.jsonl`."""
-        rows = []
+        rows, profiles = [], []
         for index in np.flatnonzero(records.recorded):
             scalars = {name: values[index].item() for name, values in records.scalars.items()}
             rows.append({"step": int(records.step[index]), **scalars})
             norms = {leaf: np.asarray(values[index]) for leaf, values in records.norms.items()}
-            self.gradients.append(rows[-1]["step"], norms)
+            profiles.append((rows[-1]["step"], norms))
         if rows:
+            self.gradients.extend(profiles)
             self.files.log("train", rows)
             self.fall_backs.notice(rows)
         return rows
@@ -183,9 +186,7 @@ class Journal:
 
     def measure(self, examiner: Examiner, params: Tree) -> None:
         """The laboratory measures the present state; its parameters lie on the host."""
-        collectives.from_first(
-            lambda: self.laboratory.append(examiner.measure(self.plan, params, self.step))
-        )
+        self.laboratory.append_made(lambda: examiner.measure(self.plan, params, self.step))
 
     def keep(self, state: TrainState) -> None:
         """A checkpoint that stays."""
@@ -194,7 +195,7 @@ class Journal:
     def save_last(self, state: TrainState) -> None:
         """A checkpoint to resume from, with everything before it on the disk."""
         self.gradients.flush()
-        collectives.from_first(self.laboratory.flush)
+        self.laboratory.flush()
         self.checkpoints.save("last", state, self.progress)
 
     def tested_state(self, state: TrainState) -> tuple[TrainState, int]:
@@ -238,7 +239,7 @@ class Journal:
     def fail(self, reason: str) -> Result:
         """The run cannot go on; what it has is kept."""
         try:
-            self.files.set_status("failed", self.step, reason)
+            self.files.set_failed(self.step, reason)
         except OSError as error:  # what fills a disk also keeps this from being written
             log.warning("cannot write status.json: %s", error)
         self.close()

@@ -15,6 +15,7 @@ import jax
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import Result
 from rnnexp.run.divergence.recorder import Recorder
+from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.session import Journal
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
@@ -50,6 +51,7 @@ class Crew:
 
     Args:
       report: told the result of each run that ends, and the error if it failed.
+      examiner: gives the laboratory of the program, if it is to be shared with others.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Crew:
         report: Callable[[Result, BaseException | None], None],
         *,
         judge: Judge = nobody_stops,
+        examiner: Callable[[], Examiner] | None = None,
     ):
         self.slots = Slots(programs)
         self.recorder = Recorder(self.slots)
         self.chunk_steps = programs.plan.recipe.chunk_steps
         self.lanes: list[Journal | None] = [None] * programs.layout.lanes
         self.recruit, self.report, self.judge = recruit, report, judge
+        self.examiner = examiner or examiner_of(programs.plan)
         self.pace, self.visits = 1, 0
 
     def rounds(self, stop: StopRequest) -> Iterator[None]:
@@ -108,7 +112,7 @@ class Crew:
                 self.recorder.enter(slot)
                 if journal.laboratory_due and not bool(state.diverged):  # before the first step
                     with self._losing(slot):
-                        journal.measure(self.slots.programs.examiner, on_host(state.params))
+                        journal.measure(self.examiner(), on_host(state.params))
         return bool(self._standing())
 
     def _launch(self) -> Launched:
@@ -159,7 +163,7 @@ class Crew:
         for slot, lane in sound:
             with self._losing(slot):
                 if slot in measures:
-                    lane.measure(self.slots.programs.examiner, states[slot].params)
+                    lane.measure(self.examiner(), states[slot].params)
                 if flags[slot]:
                     lane.evaluated(scores[slot], states[slot])
                 if slot in keeps:

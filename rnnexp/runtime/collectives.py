@@ -1,4 +1,4 @@
-"""One run by several processes: the first keeps its files, all compute.
+"""What the processes of one run tell each other: the first keeps its files, all compute.
 
 Every process takes the same steps. What only the first does, or only it can know (files,
 the clock), goes through `from_first`, so that all learn how it went and go on, or fail,
@@ -8,9 +8,7 @@ together. With one process everything here is the plain thing.
 import json
 import signal
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -19,11 +17,7 @@ from jax.experimental import multihost_utils
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.types import Tree
-from rnnexp.run.callbacks import Result, read_result
-from rnnexp.run.checkpoint import Checkpoints, Progress
-from rnnexp.run.files import RunLog
-from rnnexp.run.gradient_store import GradientLog
-from rnnexp.runtime.mesh import on_host, process_count
+from rnnexp.runtime.mesh import process_count
 
 ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, OSError)}
 BLOCK = 4096  # bytes sent at least; sizes are few, as each is a program of its own
@@ -77,136 +71,6 @@ def agree(stop: str | None, pace: int) -> tuple[str | None, int]:
     said = multihost_utils.process_allgather(np.array([number, pace], np.int32))
     number = int(said[:, 0].max())
     return (signal.Signals(number).name if number else None), int(said[0, 1])
-
-
-def shared_result(path: Path) -> Result | None:
-    """`read_result` for all processes."""
-
-    def read() -> dict[str, Any] | None:
-        result = read_result(path)
-        return None if result is None else vars(result) | {"path": str(path)}
-
-    content = from_first(read)
-    return None if content is None else Result(**{**content, "path": path})
-
-
-def open_log(path: Path) -> RunLog:
-    """The run's directory, which the first process takes for itself."""
-    return RunLog(path) if process_count() == 1 else SharedLog(path)
-
-
-def open_gradients(path: Path, units: Sequence[str]) -> GradientLog:
-    """The run's gradient log, which the first process writes."""
-    return (GradientLog if process_count() == 1 else SharedGradients)(path, units)
-
-
-def open_checkpoints(path: Path) -> Checkpoints:
-    """The run's checkpoints, which the first process writes and reads."""
-    return Checkpoints(path) if process_count() == 1 else SharedCheckpoints(path)
-
-
-class SharedLog(RunLog):
-    """A run log of several processes."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._own: RunLog | None = None
-        from_first(self._open)
-
-    def _open(self) -> None:
-        self._own = RunLog(self.path)
-
-    def close(self) -> None:
-        """Let other runs in."""
-        if self._own is not None:
-            self._own.close()
-
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """As in one process."""
-        from_first(lambda: RunLog.write_json(self, name, content))
-
-    def set_status(self, status: str, step: int, reason: str, **more: Any) -> None:
-        """As in one process; a failure is noted alone, for the others may be gone."""
-        if status != "failed":
-            super().set_status(status, step, reason, **more)
-        elif self._own is not None:
-            self._own.set_status(status, step, reason, **more)
-
-    def log(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
-        """As in one process."""
-        from_first(lambda: RunLog.log(self, kind, rows))
-
-    def truncate(self, step: int | None) -> None:
-        """As in one process."""
-        from_first(lambda: RunLog.truncate(self, step))
-
-
-class SharedGradients(GradientLog):
-    """A gradient log of several processes."""
-
-    def flush(self) -> None:
-        """As in one process."""
-        from_first(lambda: GradientLog.flush(self))
-        self._steps, self._rows = [], {}
-
-    def truncate(self, step: int) -> None:
-        """As in one process."""
-        from_first(lambda: GradientLog.truncate(self, step))
-
-
-class SharedCheckpoints(Checkpoints):
-    """Checkpoints of several processes: the first's files, all processes' states."""
-
-    def __init__(self, path: Path):
-        self._own: Checkpoints | None = None
-        self._read: tuple[Tree, Progress] | None = None
-        from_first(lambda: self._open(path))
-
-    def _open(self, path: Path) -> None:
-        self._own = Checkpoints(path)
-
-    def save(self, which: str, state: Tree, progress: Progress) -> None:
-        """Save under `last` or `best`; `RunError` if it fails, or the processes' states differ."""
-        whole = on_host(state)
-        require_same(whole)
-
-        def write() -> None:
-            assert self._own is not None
-            self._own.save(which, whole, progress)
-
-        from_first(write)
-
-    def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
-        """The newest intact checkpoint in the form of `like`, or None if there is none."""
-        whole: Any = on_host(like)
-
-        def read() -> dict[str, Any] | None:
-            assert self._own is not None
-            self._read = self._own.restore(which, whole)
-            return None if self._read is None else asdict(self._read[1])
-
-        progress = from_first(read)
-        if progress is None:
-            return None
-        leaves, structure = jax.tree.flatten(whole if self._read is None else self._read[0])
-        data = broadcast(b"".join(np.asarray(leaf).tobytes() for leaf in leaves))
-        restored: Any = jax.tree.unflatten(structure, _split(data, jax.tree.leaves(whole)))
-        return restored, Progress(**progress)
-
-    def close(self) -> None:
-        """Release Orbax's threads."""
-        if self._own is not None:
-            self._own.close()
-
-
-def _split(data: bytes, like: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Arrays of the given shapes and types, one after the other in the bytes."""
-    arrays, start = [], 0
-    for leaf in like:
-        end = start + leaf.nbytes
-        arrays.append(np.frombuffer(data[start:end], leaf.dtype).reshape(leaf.shape))
-        start = end
-    return arrays
 
 
 def require_same(tree: Tree) -> None:

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rnnexp.data.files import cache_dir
+from rnnexp.core.files import cache_dir
 from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29

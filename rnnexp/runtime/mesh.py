@@ -18,13 +18,11 @@ from jax.sharding import PartitionSpec as P
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Tree
-from rnnexp.models.noise import BATCH_AXIS
-from rnnexp.train.program import TrainState
 
+BATCH_AXIS = "batch"
+"""The axis of the mesh over which a batch is divided."""
 WHOLE: Any = P()
 DIVIDED: Any = P(BATCH_AXIS)
-STATE = TrainState(WHOLE, WHOLE, WHOLE, WHOLE, DIVIDED)
-"""Which parts of a training state every device has whole; `carry` is divided, axis 0."""
 SHUTDOWN_S = 30  # how long a process that failed alone waits for the others
 
 
@@ -143,19 +141,19 @@ def _too_few(devices: int, each: int, local: list[jax.Device]) -> str:
 
 def place(devices: int, tree: Tree) -> Tree:
     """A tree of arrays, whole on every device."""
-    return tree if devices == 1 else _placed(tree, NamedSharding(make_mesh(devices), WHOLE))
+    return _placed(devices, tree, WHOLE)
 
 
-def place_state(devices: int, state: TrainState) -> TrainState:
-    """A training state where `STATE` has it."""
+def divide(devices: int, tree: Tree) -> Tree:
+    """A tree of arrays whose first axis, that of the batch, is divided over the devices."""
+    return _placed(devices, tree, DIVIDED)
+
+
+def _placed(devices: int, tree: Tree, spec: Any) -> Tree:
     if devices == 1:
-        return state
-    divided = NamedSharding(make_mesh(devices), DIVIDED)
-    whole: TrainState = place(devices, state._replace(carry=[]))
-    return whole._replace(carry=_placed(state.carry, divided))
+        return tree
+    sharding = NamedSharding(make_mesh(devices), spec)
 
-
-def _placed(tree: Tree, sharding: NamedSharding) -> Tree:
     def put(x: Array) -> Any:
         if sharding.is_fully_addressable:
             return jax.device_put(x, sharding)

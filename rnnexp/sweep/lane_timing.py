@@ -17,9 +17,8 @@ import jax.numpy as jnp
 
 from rnnexp.config.schema import DURATIONS, flat
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import replace_text
+from rnnexp.core.files import cache_dir, replace_text
 from rnnexp.core.types import Tree
-from rnnexp.data.files import cache_dir
 from rnnexp.run.files import read_json
 from rnnexp.tasks.batches import (
     Keys,

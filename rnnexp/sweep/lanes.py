@@ -16,6 +16,7 @@ from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
 from rnnexp.run.callbacks import Observer, Result
 from rnnexp.run.files import RunLog
+from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.run.session import Journal
 from rnnexp.run.trainer import FAILURES, Crew
@@ -129,7 +130,13 @@ def drive(
 ) -> None:
     """Crews in turn until all runs have ended, or lost their devices, or a stop is asked for."""
     working = [
-        Crew(programs, waiting.recruit, waiting.report, judge=waiting.judge).rounds(stop)
+        Crew(
+            programs,
+            waiting.recruit,
+            waiting.report,
+            judge=waiting.judge,
+            examiner=waiting.examiner,
+        ).rounds(stop)
         for _ in range(crews)
     ]
     while working:
@@ -171,6 +178,8 @@ class Recruits:
         self.runs_dir, self.data_dir, self.imported = runs_dir, data_dir, imported
         self.plans: dict[str, Plan] = {}
         """One for every set of options of the cell: it has the function that draws weights."""
+        self.examiner: Callable[[], Examiner] | None = None
+        """Gives the laboratory of the program, which all sets of lanes share."""
         self.standing: dict[Path, tuple[PlannedRun, _Latest]] = {}
 
     def first_plan(self) -> Plan | None:
@@ -183,6 +192,7 @@ class Recruits:
                 self._cannot_begin(self.supply.runs.pop(0), error)
                 continue
             self.plans[str(options(config, "cell"))] = plan
+            self.examiner = examiner_of(plan)
             return plan
         return None
 

@@ -1,24 +1,21 @@
 """The compiled functions of a program, and the lanes that stand on the devices."""
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.runtime.mesh import on_host, place, place_state
+from rnnexp.runtime.mesh import on_host, place
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
 from rnnexp.train.evaluate import evaluate_function
 from rnnexp.train.lanes import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
+from rnnexp.train.placement import place_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records, read_rows
-
-if TYPE_CHECKING:
-    from rnnexp.run.measure import Examiner
 
 SPLITS = ("train", "valid", "test")
 
@@ -51,13 +48,6 @@ class Programs:
     def compilations(self) -> int:
         """How many times the training program was compiled."""
         return int(self.chunk._cache_size())
-
-    @cached_property
-    def examiner(self) -> "Examiner":
-        """The laboratory for all runs of the program."""
-        from rnnexp.run.measure import Examiner, settings_of  # a run without it starts sooner
-
-        return Examiner(self.plan, settings_of(self.plan.config))
 
     def initial(self) -> TrainState:
         """The plan's own state before the first step."""

@@ -24,9 +24,9 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import flat
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.models.noise import BATCH_AXIS
-from rnnexp.runtime.mesh import STATE, WHOLE, make_mesh
+from rnnexp.runtime.mesh import BATCH_AXIS, WHOLE, make_mesh
 from rnnexp.tasks.base import Score
+from rnnexp.train.placement import STATE
 
 F = TypeVar("F", bound=Callable[..., Any])
 

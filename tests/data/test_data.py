@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.files import cache_dir
 from rnnexp.data import digits, files, mnist
 from rnnexp.data.files import DataFile
 from rnnexp.data.idx import read_idx
@@ -114,7 +115,7 @@ def test_a_file_is_looked_for_in_order(
 def test_the_cache_is_below_the_home_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/somewhere")
-    assert files.cache_dir() == Path("/somewhere/.cache/rnnexp")
+    assert cache_dir() == Path("/somewhere/.cache/rnnexp")
 
 
 def test_a_corrupted_file_is_named_with_both_checksums(tmp_path: Path, cache: Path) -> None:

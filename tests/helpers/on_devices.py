@@ -28,12 +28,13 @@ from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.gradflow import adjoints
 from rnnexp.run.callbacks import run_path
 from rnnexp.run.run import run
-from rnnexp.runtime.mesh import on_host, place, place_state, prepare
+from rnnexp.runtime.mesh import on_host, place, prepare
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import Keys, no_order, stream_keys
 from rnnexp.tasks.music import music_task
 from rnnexp.train.compiled import Programs
+from rnnexp.train.placement import place_state
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from tests.helpers.small_run import assert_same_runs

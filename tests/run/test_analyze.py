@@ -20,10 +20,10 @@ from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.checkpoint import stored_steps
 from rnnexp.run.files import RunLog
 from rnnexp.run.laboratory_store import LaboratoryLog
+from rnnexp.run.measure import examiner_of
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import planned
-from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 from tests.helpers.laboratory_data import laboratory
 from tests.integration.test_resume import StopAt
@@ -102,7 +102,7 @@ def test_what_training_measured_is_what_its_checkpoints_give(trained: Path, copy
 
 def test_the_same_state_measures_the_same_at_every_step() -> None:
     plan = make_plan(config_of(), data_dir=None, chunk_steps=1)
-    examiner = Programs(plan).examiner
+    examiner = examiner_of(plan)()
     first, second = (examiner.measure(plan, plan.params, step) for step in (0, 7))
     assert list(second["step"].values) == [7]
     xarray.testing.assert_identical(first, second.assign_coords(step=first["step"]))

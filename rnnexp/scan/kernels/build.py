@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnexp.data.files import cache_dir
+from rnnexp.core.files import cache_dir
 from rnnexp.runtime.cpu import processor
 
 CELLS = {
