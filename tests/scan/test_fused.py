@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rnnexp.train.choose_kernel import fused_precision, obstacle, use_kernel
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
@@ -19,7 +20,6 @@ from rnnexp.scan.kernels.gpu.cells import CELLS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
 from rnnexp.scan.kernels.gpu.recurrence import recurrence
 from rnnexp.scan.unroll import Path, initial_state, unroll
-from rnnexp.train.choose_kernel import fused_precision, obstacle, use_kernel
 from tests.helpers.variants import build as build_cell
 from tests.scan.test_kernels import VARIANTS, assert_same, config_with
 

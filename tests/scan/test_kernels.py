@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rnnexp.train.choose_kernel import obstacle, use_kernel
 
 from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.errors import UsageError
@@ -16,7 +17,6 @@ from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.scan.kernels import build
 from rnnexp.scan.unroll import Path, initial_state, unroll
-from rnnexp.train.choose_kernel import obstacle, use_kernel
 from tests.helpers.variants import VARIANTS as TABLE
 from tests.helpers.variants import build as build_cell
 from tests.helpers.variants import variant_id

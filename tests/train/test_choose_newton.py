@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
+from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
 
 from rnnexp import run
 from rnnexp.config.schema import experiment, finish
@@ -18,7 +19,6 @@ from rnnexp.core.types import Batch
 from rnnexp.results.load import load_run
 from rnnexp.tasks.base import Bucket, Bucketed
 from rnnexp.tasks.batches import stream_keys
-from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
 
