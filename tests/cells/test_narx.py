@@ -1,4 +1,4 @@
-"""Delay lines: exactly no gradient beyond their reach; teachers and free running."""
+"""A NARX network equals NumPy, taught or free, and refuses bad options, as a TDNN does."""
 
 from typing import Any
 
@@ -14,45 +14,7 @@ from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
 from rnnexp.models.noise import teacher
 from rnnexp.scan.unroll import Probe, unroll
-
-T, B, I, H, O = 12, 2, 3, 4, 2  # noqa: E741
-
-
-def reach(norms_T: Array) -> list[int]:
-    """Lags with a gradient that is not exactly zero."""
-    return [T - 1 - t for t in range(T) if float(norms_T[t]) != 0][::-1]
-
-
-def reached(cell: Any, **keywords: Any) -> tuple[list[int], list[int]]:
-    """Lags at which the last output reads h and x."""
-    params = cell.init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-
-    def last(slot: State, x: Array) -> Array:
-        got = unroll(cell, params, x, probe=Probe(perturb, slot), **keywords)
-        return jnp.sum(jnp.sin(got.final_BxH))
-
-    slot, by_x = jax.grad(last, argnums=(0, 1))(zero_slot(cell, params, T, B), x)
-    return reach(jnp.sum(jnp.abs(slot["h"]), (1, 2))), reach(jnp.sum(jnp.abs(by_x), (1, 2)))
-
-
-@pytest.mark.parametrize("delay", [1, 3])
-def test_a_tdnn_has_no_gradient_beyond_its_taps(delay: int) -> None:
-    first, above = tdnn(I, H, delay_steps=delay), tdnn(I, H, delay_steps=delay, layer=1)
-    assert reached(first) == ([*range(delay + 1)], [*range(2 * delay + 1)])
-    assert reached(above) == ([*range(delay + 1)], [*range(delay + 1)])
-
-
-def test_a_tdnn_equals_numpy(x64: None) -> None:
-    cell = tdnn(I, H, delay_steps=2)
-    params = cell.init(jax.random.key(0))
-    x = np.asarray(jax.random.normal(jax.random.key(1), (T, B, I)))
-    padded = np.concatenate([np.zeros((2, B, I)), x])
-    windows = np.concatenate([padded[2 - k : T + 2 - k] for k in range(3)], -1)
-    h = np.tanh(windows @ np.asarray(params["w_x"]) + np.asarray(params["b"]))
-    padded = np.concatenate([np.zeros((2, B, H)), h])
-    expected = np.concatenate([padded[2 - k : T + 2 - k] for k in range(3)], -1)
-    np.testing.assert_allclose(unroll(cell, params, jnp.asarray(x)).outputs_TxBxH, expected)
+from tests.helpers.reached_lags import B, H, I, O, T, reached
 
 
 def narx_by_hand(params: Any, x: np.ndarray, shown: np.ndarray | None, du: int, dy: int) -> Any:

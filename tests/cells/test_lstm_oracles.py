@@ -1,4 +1,4 @@
-"""Our cells against other implementations: flax.linen, and NumPy written from the papers."""
+"""The LSTM equals NumPy with peepholes and Flax without; the GRU equals Flax."""
 
 import flax.linen as nn
 import jax
@@ -10,23 +10,8 @@ from rnnexp.cells.gru import gru
 from rnnexp.cells.lstm import lstm
 from rnnexp.core.types import Array, Params, Tree
 from rnnexp.scan.unroll import unroll
-
-T, B, I, H = 9, 3, 4, 6  # noqa: E741
-
-
-def inputs() -> tuple[Array, Array]:
-    """Inputs (T, B, I), and weights of a loss over all outputs (T, B, H)."""
-    key_x, key_w = jax.random.split(jax.random.key(5))
-    return jax.random.normal(key_x, (T, B, I)), jax.random.normal(key_w, (T, B, H))
-
-
-def noisy(params: Params) -> Params:
-    """Weights away from zero everywhere, biases included."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(6), len(leaves))
-    moved = [v + 0.2 * jax.random.normal(k, v.shape) for k, v in zip(keys, leaves, strict=True)]
-    restored: Params = jax.tree.unflatten(structure, moved)
-    return restored
+from tests.helpers.by_numpy import sigmoid
+from tests.helpers.oracle_inputs import B, H, I, T, inputs, noisy
 
 
 def lstm_as_linen(params: Params) -> Tree:
@@ -85,12 +70,6 @@ def test_outputs_and_gradients_equal_linen(name: str, x64: None) -> None:
     )
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """The logistic function."""
-    result: np.ndarray = 1 / (1 + np.exp(-x))
-    return result
-
-
 def test_peephole_lstm_equals_numpy(x64: None) -> None:
     cell = lstm(I, H, peepholes=True)
     params = noisy(cell.init(jax.random.key(0)))
@@ -102,18 +81,4 @@ def test_peephole_lstm_equals_numpy(x64: None) -> None:
         i, f = sigmoid(z_i + p["p"][0] * c), sigmoid(z_f + p["p"][1] * c)
         c = f * c + i * np.tanh(z_g)
         h = sigmoid(z_o + p["p"][2] * c) * np.tanh(c)
-    np.testing.assert_allclose(unroll(cell, params, x).final_BxH, h, rtol=1e-12)
-
-
-def test_gru_with_reset_before_equals_numpy(x64: None) -> None:
-    cell = gru(I, H, reset="before")
-    params = noisy(cell.init(jax.random.key(0)))
-    x, _ = inputs()
-    w_r, w_z, w_n = np.split(np.asarray(params["w_x"]), 3, 1)
-    u_r, u_z, u_n = np.split(np.asarray(params["w_h"]), 3, 1)
-    b_r, b_z, b_n = np.split(np.asarray(params["b"]), 3)
-    h = np.zeros((B, H))
-    for x_t in np.asarray(x):
-        r, z = sigmoid(x_t @ w_r + h @ u_r + b_r), sigmoid(x_t @ w_z + h @ u_z + b_z)
-        h = (1 - z) * np.tanh(x_t @ w_n + (r * h) @ u_n + b_n) + z * h
     np.testing.assert_allclose(unroll(cell, params, x).final_BxH, h, rtol=1e-12)

@@ -1,8 +1,7 @@
-"""Text files, n-gram baselines, and the character-level language model."""
+"""The character-level language model reads its text in order and scores n-grams as they should."""
 
 import itertools
 import math
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,134 +14,10 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
 from rnnexp.data import text
 from rnnexp.data.files import find
-from rnnexp.data.ngrams import ngram_losses
 from rnnexp.tasks.base import Stream, Task
 from rnnexp.tasks.char_lm import char_lm
-from tests.helpers.data_files import data_or_skip
-
-SHAKESPEARE = "tinyshakespeare/input.txt"
-SYMBOLS = "\n ab\xe9\u20acz\U0001d11e"  # of one to four bytes, in the order of code points
-
-
-def written(path: Path, content: str | bytes) -> Path:
-    """A file of that content."""
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def babble(length: int, seed: int = 0) -> str:
-    """Symbols of which each tells something about the next."""
-    walk = np.cumsum(np.random.default_rng(seed).integers(1, 4, length)) % len(SYMBOLS)
-    return "".join(SYMBOLS[i] for i in walk)
-
-
-# --- reader ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("content", ["a", babble(500), "line\r\nline\r", "\ufeffmark"])
-def test_a_text_comes_back_as_it_was_written(tmp_path: Path, content: str) -> None:
-    assert text.read_text(written(tmp_path / "t.txt", content)) == content
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "is empty"),
-        ("a\xe9\u20ac".encode() + b"\xff more", "byte 6 .* is 0xff, invalid start byte"),
-        (b"x" * 2_000 + b"\xc3", "byte 2,000 .* is 0xc3, unexpected end"),
-        (babble(50).encode("utf-16"), "byte 0 .* is 0xff"),
-    ],
-    ids=["empty", "start byte", "cut symbol", "utf-16"],
-)
-def test_a_wrong_text_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
-    path = written(tmp_path / "wrong.txt", content)
-    with pytest.raises(UsageError, match=words) as caught:
-        text.read_text(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_missing_text_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read the text file .*absent.txt: No such file"):
-        text.read_text(tmp_path / "absent.txt")
-    with pytest.raises(UsageError, match="Is a directory"):
-        text.read_text(tmp_path)
-
-
-def test_the_vocabulary_is_sorted_and_numbers_the_symbols() -> None:
-    content = babble(300)
-    alphabet = text.vocabulary(content)
-    assert sorted(alphabet) == list(alphabet) == sorted(set(content))
-    codes = text.encode(content, alphabet, Path("f"))
-    assert codes.dtype == np.int32
-    assert "".join(alphabet[code] for code in codes) == content
-
-
-@pytest.mark.parametrize("symbol", ["\t", "\xe8", "\U0001f600"], ids=["below", "within", "above"])
-def test_an_unseen_symbol_is_named_with_its_place(symbol: str) -> None:
-    content = "ab\n\xe9a\nb" + symbol + "b\n" + symbol
-    with pytest.raises(UsageError, match=f"U\\+{ord(symbol):04X}") as caught:
-        text.encode(content, "\nab\xe9", Path("some/file.txt"))
-    for part in ("some/file.txt", repr(symbol), "character 7 (counted from 0), line 3,"):
-        assert part in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("length", "fractions", "expected"),
-    [
-        (1_115_394, (0.1, 0.0), (1_003_854, 1_115_394)),
-        (1_115_394, (0.05, 0.05), (1_003_854, 1_059_624)),
-        (10, (0.4, 0.4), (2, 6)),
-        (100, (0.07, 0.03), (90, 97)),
-    ],
-)
-def test_a_text_is_cut_in_order(
-    length: int, fractions: tuple[float, float], expected: tuple[int, int]
-) -> None:
-    assert text.split_ends(length, *fractions) == expected
-
-
-@pytest.mark.parametrize("fractions", [(0.0, 0.1), (1.0, 0.0), (0.5, 0.5), (0.1, -0.1), (-1, 0.5)])
-def test_fractions_must_leave_something_to_train_on(fractions: tuple[float, float]) -> None:
-    with pytest.raises(UsageError, match="valid_fraction must be above 0"):
-        text.split_ends(100, *fractions)
-
-
-# --- n-grams --------------------------------------------------------------------------
-
-
-def probability(train: str, context: str, symbol: str, symbols: int, added: float) -> float:
-    """p(symbol | context), counted in the text itself."""
-    size = len(context)
-    follows = Counter(
-        train[i + size] for i in range(len(train) - size) if train[i : i + size] == context
-    )
-    return (follows[symbol] + added) / (sum(follows.values()) + added * symbols)
-
-
-@pytest.mark.parametrize("added", [0.1, 1.0])
-@pytest.mark.parametrize("seed", range(3))
-def test_ngram_losses_are_counted_right(seed: int, added: float) -> None:
-    train, test = babble(150, seed), babble(40, seed + 10)[::-1]
-    alphabet = text.vocabulary(train)
-    codes, test_codes = (text.encode(part, alphabet, Path("f")) for part in (train, test))
-    found = ngram_losses(codes, test_codes, len(alphabet), most=5, added=added)
-    for n, loss in enumerate(found, 1):
-        logs = [
-            math.log(probability(train, test[i - n + 1 : i], test[i], len(alphabet), added))
-            for i in range(n - 1, len(test))
-        ]
-        np.testing.assert_allclose(loss, -np.mean(logs), rtol=1e-12)
-
-
-def test_ngrams_need_a_text_of_their_length() -> None:
-    long, short = np.zeros(9, int), np.zeros(3, int)
-    for train, test in ((long, short), (short, long)):
-        with pytest.raises(UsageError, match="4-grams need 4 symbols"):
-            ngram_losses(train, test, 1)
-    assert ngram_losses(long, long, 1) == (0, 0, 0, 0)
-
-
-# --- task -----------------------------------------------------------------------------
+from tests.helpers.babble import SYMBOLS, babble, probability, written
+from tests.helpers.data_files import SHAKESPEARE, data_or_skip
 
 
 def whole(source: object, symbols: str) -> tuple[Batch, str, str]:
@@ -259,12 +134,3 @@ def test_facts_about_tiny_shakespeare() -> None:
     # shared/reference/numbers.md, C7
     losses = [*task.references.values(), task.baseline["loss"]]
     assert [round(loss, 3) for loss in losses] == [3.347, 2.484, 2.046, 1.784]
-
-
-def test_ngrams_of_a_million_symbols_take_seconds() -> None:
-    data_dir = data_or_skip(SHAKESPEARE)
-    content = text.read_text(find(text.TINY_SHAKESPEARE, data_dir))
-    codes = text.encode(content, text.vocabulary(content), Path("f"))
-    start = time.process_time()
-    ngram_losses(codes[:1_003_854], codes[1_003_854:], 65)
-    assert time.process_time() - start < 2

@@ -1,4 +1,4 @@
-"""Orthogonal, unitary, clockwork and linear cells against NumPy; counts; bad options."""
+"""Orthogonal, unitary, clockwork and linear cells equal NumPy and keep what they promise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,49 +8,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg  # type: ignore[import-untyped]
-import scipy.stats  # type: ignore[import-untyped]
-from jax.flatten_util import ravel_pytree
 
-from rnnexp.cells import CELLS
-from rnnexp.cells.base import Cell
-from rnnexp.cells.unitary import permutation
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array, Params, State, Tree
+from rnnexp.core.types import Array, Params
 from rnnexp.scan.unroll import unroll
-
-T, B, I, H = 11, 3, 4, 6  # noqa: E741
-
-
-Numbers = dict[str, np.ndarray]
-
+from tests.helpers.by_numpy import sigmoid
+from tests.helpers.distributions import gaussian_of
+from tests.helpers.structured_cells import (
+    B,
+    H,
+    I,
+    Numbers,
+    T,
+    adjoints_of_last,
+    as_numpy,
+    build,
+    close,
+    noisy,
+    scanned,
+    sequence,
+    unitary_matrix,
+)
 
 Reference = Callable[[Numbers, np.ndarray], list[np.ndarray]]
-
-
-def build(name: str, *, inputs: int = I, hidden: int = H, **options: Any) -> Cell:
-    """A cell of the table."""
-    cell: Cell = CELLS.entry(name).factory()(inputs, hidden, **options)
-    return cell
-
-
-def noisy(cell: Cell, scale: float = 0.3) -> Params:
-    """Weights away from their start, biases and all."""
-    flat, unravel = ravel_pytree(cell.init(jax.random.key(0)))
-    params: Params = unravel(flat + scale * jax.random.normal(jax.random.key(1), flat.shape))
-    return params
-
-
-def as_numpy(params: Params) -> Numbers:
-    return {name: np.asarray(value) for name, value in params.items()}
-
-
-def sequence(steps: int = T, *shape: int) -> Array:
-    return jax.random.normal(jax.random.key(2), (steps, *shape, I))
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    result: np.ndarray = 1 / (1 + np.exp(-x))
-    return result
 
 
 def g(x: np.ndarray) -> np.ndarray:
@@ -73,18 +53,6 @@ def orthogonal_by_numpy(p: Numbers, x: np.ndarray) -> list[np.ndarray]:
         h = z / np.abs(z) * np.maximum(np.abs(z) + p["b"], 0)
         outputs.append(h)
     return outputs
-
-
-def unitary_matrix(p: Numbers) -> np.ndarray:
-    """W = D_3 R_2 F^-1 D_2 P R_1 F D_1 as a matrix."""
-    k = np.arange(H)
-    F = np.exp(-2j * np.pi * np.outer(k, k) / H) / np.sqrt(H)
-    P = np.eye(H)[permutation(H, 0)]
-    D = [np.diag(np.exp(1j * d)) for d in p["d"]]
-    v = p["v"][:, 0] + 1j * p["v"][:, 1]
-    R = [np.eye(H) - 2 * np.outer(w, w.conj()) / np.sum(np.abs(w) ** 2) for w in v]
-    W: np.ndarray = D[2] @ R[1] @ F.conj().T @ D[1] @ P @ R[0] @ F @ D[0]
-    return W
 
 
 def unitary_by_numpy(p: Numbers, x: np.ndarray) -> list[np.ndarray]:
@@ -201,48 +169,43 @@ def test_bad_options_are_named(name: str, options: dict[str, Any], words: str) -
         build(name, **options)
 
 
-# Orthogonality.
+@pytest.mark.parametrize("name", ["orthogonal", "unitary"])
+def test_adjoint_norms_stay_where_modrelu_is_the_identity(name: str, x64: None) -> None:
+    cell = build(name)
+    params = {**noisy(cell), "b": jnp.zeros(H)}
+    shape = cell.init_state(params)["h"].shape
+    weights = jax.random.normal(jax.random.key(3), shape)
+    for x in (sequence(60), jnp.zeros((60, I))):  # and at the kink, z = 0
+        adjoints = np.asarray(adjoints_of_last(cell, params, x, weights)).reshape(60, -1)
+        np.testing.assert_allclose(
+            np.linalg.norm(adjoints, axis=1), np.linalg.norm(weights), rtol=1e-12
+        )
+    # a dead zone loses some of it
+    dead = {**params, "b": jnp.full(H, -0.5)}
+    last = np.asarray(adjoints_of_last(cell, dead, sequence(60), weights)).reshape(60, -1)
+    assert np.linalg.norm(last[0]) < 0.5 * np.linalg.norm(weights)
 
 
-def scanned(cell: Cell, params: Params, state: State, x: Array, slots: State) -> State:
-    """All states of one example by the scan of `transition`, slots added after each step."""
+@pytest.mark.parametrize("name", ["orthogonal", "clockwork"])
+def test_prepared_parameters_change_nothing(name: str, x64: None) -> None:
+    cell = build(name)
+    params, x = noisy(cell), sequence()
+    weights = jax.random.normal(jax.random.key(3), (T, H))
 
-    def body(state: State, row: tuple[Array, State]) -> tuple[State, State]:
-        new = cell.transition(params, state, row[0])
-        new = {
-            leaf: value + row[1][leaf] if leaf in slots else value for leaf, value in new.items()
-        }
-        return new, new
+    def loss(params: Params, prepare: Callable[[Params], Params]) -> Array:
+        ready = prepare(params)
+        return jnp.sum(weights * scanned(cell, ready, cell.init_state(ready), x, {})["h"])
 
-    states: State = jax.lax.scan(body, state, (x, slots))[1]
-    return states
-
-
-def adjoints_of_last(cell: Cell, params: Params, x: Array, weights: Array) -> Array:
-    """dL/dh_t for L = sum(weights * h_T), (T, *h.shape): the derivative by what is added to h_t."""
-
-    def loss(slot: Array) -> Array:
-        start = cell.init_state(params)
-        return jnp.sum(weights * scanned(cell, params, start, x, {"h": slot})["h"][-1])
-
-    adjoints: Array = jax.jit(jax.grad(loss))(jnp.zeros((len(x), *weights.shape)))
-    return adjoints
+    grad = jax.value_and_grad(loss)
+    close(*jax.jit(lambda p: (grad(p, cell.prepare), grad(p, lambda raw: raw)))(params))
 
 
-def close(a: Tree, b: Tree) -> None:
-    """Equal up to float64 rounding."""
-    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-10, atol=1e-12), a, b)
-
-
-# Initial weights.
-
-
-def uniform_on(values: Array, low: float, high: float) -> None:
-    """A Kolmogorov-Smirnov test at one in a hundred; seeds are fixed."""
-    test = scipy.stats.kstest(np.ravel(values), "uniform", args=(low, high - low))
-    assert test.pvalue > 0.01, (test, low, high)
-
-
-def gaussian_of(values: Array, deviation: float) -> None:
-    test = scipy.stats.kstest(np.ravel(values), "norm", args=(0, deviation))
-    assert test.pvalue > 0.01, (test, deviation)
+def test_clockwork_and_lru_start() -> None:
+    params = build("clockwork", inputs=50, hidden=100).init(jax.random.key(4))
+    gaussian_of(params["w_x"], 0.1)
+    gaussian_of(params["w_blocks"], 0.1)
+    assert float(jnp.abs(params["b"]).max()) == 0
+    params = build("lru", inputs=50, hidden=100).init(jax.random.key(5))
+    gaussian_of(params["b"], np.sqrt(1 / 100))
+    gaussian_of(params["c"], np.sqrt(1 / 100))
+    gaussian_of(params["d"], np.sqrt(1 / 50))

@@ -1,74 +1,22 @@
-"""Data files: the IDX reader, finding and downloading, and facts about the real sets."""
+"""Data files are found in order, verified, and downloaded from the first mirror that works."""
 
-import gzip
 import hashlib
 import http.server
-import os
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import cache_dir
-from rnnexp.data import digits, files, mnist
+from rnnexp.data import files
 from rnnexp.data.files import DataFile
-from rnnexp.data.idx import read_idx
 
 CONTENT = bytes(range(256)) * 300
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 Serve = Callable[[dict[str, bytes]], str]
-
-
-def idx_bytes(array: np.ndarray, magic: bytes = b"\0\0\x08") -> bytes:
-    """An IDX file's content before compression."""
-    sizes = struct.pack(f">{array.ndim}i", *array.shape)
-    return magic + bytes([array.ndim]) + sizes + array.tobytes()
-
-
-@pytest.mark.parametrize("shape", [(7,), (3, 4, 5), (0, 28, 28)])
-def test_an_idx_file_comes_back_as_it_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    (tmp_path / "a.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    read = read_idx(tmp_path / "a.gz")
-    assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, array, strict=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "begins with b''"),
-        (b"\0\0", "not an IDX file"),
-        (idx_bytes(np.zeros(4, np.uint8), magic=b"\0\0\x0d"), "not an IDX file of bytes"),
-        (idx_bytes(np.zeros(4, np.uint8), magic=b"\1\0\x08"), "not an IDX file of bytes"),
-        (b"\0\0\x08\x03" + struct.pack(">ii", 2, 3), "ends inside its IDX header"),
-        (idx_bytes(np.zeros((2, 3), np.uint8)) + b"\0", "holds 7 bytes of data; its header says 6"),
-        (idx_bytes(np.zeros((2, 3), np.uint8))[:-1], "holds 5 bytes of data; its header says 6"),
-        (b"\0\0\x08\x02" + struct.pack(">II", 2**32 - 1, 2**32 - 1) + b"\0", "its header"),
-    ],
-    ids=["empty", "short", "floats", "magic", "header", "longer", "shorter", "huge"],
-)
-def test_a_wrong_idx_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
-    path = tmp_path / "wrong-idx1.gz"
-    path.write_bytes(gzip.compress(content))
-    with pytest.raises(UsageError, match=words) as caught:
-        read_idx(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_truncated_or_plain_file_is_not_gzip(tmp_path: Path) -> None:
-    whole = gzip.compress(idx_bytes(np.arange(200, dtype=np.uint8)))
-    for number, content in enumerate([whole[:-20], whole[:8], b"plain", whole[:50] + whole[60:]]):
-        path = tmp_path / f"{number}.gz"
-        path.write_bytes(content)
-        with pytest.raises(UsageError, match="not a complete gzip file") as caught:
-            read_idx(path)
-        assert str(path) in str(caught.value)
 
 
 @pytest.fixture
@@ -211,38 +159,3 @@ def test_a_cache_that_cannot_be_written_is_a_run_error(cache: Path, serve: Serve
     cache.parent.write_text("a file where a folder should be")
     with pytest.raises(RunError, match="cannot store"):
         files.find(data_file(f"{url}/f"))
-
-
-@pytest.fixture(scope="module")
-def real_mnist() -> dict[str, mnist.Images]:
-    """The real sets, from `$RNNEXP_DATA` or `shared/data` beside the checkout."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folders = [Path(f) for f in (os.environ.get("RNNEXP_DATA"), beside) if f]
-    for folder in folders:
-        if (folder / "mnist" / "train-images-idx3-ubyte.gz").is_file():
-            return mnist.load(folder)
-    pytest.skip(f"no MNIST files in {' or '.join(map(str, folders))}; set RNNEXP_DATA")
-
-
-def test_facts_about_mnist(real_mnist: dict[str, mnist.Images]) -> None:
-    train, test = real_mnist["train"], real_mnist["test"]
-    assert (train.images.shape, train.labels.shape) == ((60_000, 28, 28), (60_000,))
-    assert (test.images.shape, test.labels.shape) == ((10_000, 28, 28), (10_000,))
-    assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
-    train_counts, test_counts = np.bincount(train.labels), np.bincount(test.labels)
-    assert train_counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert test_counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    share = np.bincount(train.images.ravel(), minlength=256) / train.images.size
-    level = np.arange(256) / 255
-    mean = float(share @ level)
-    assert round(mean, 4) == 0.1307
-    assert round(float(share @ (level - mean) ** 2) ** 0.5, 4) == 0.3081
-
-
-def test_facts_about_digits() -> None:
-    images, labels = digits.load()
-    assert images.shape == (1797, 8, 8)
-    assert images.dtype == labels.dtype == np.uint8
-    assert (int(images.min()), int(images.max())) == (0, 16)
-    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

@@ -1,6 +1,7 @@
-"""Cells against NumPy written from their papers; parameter counts by hand."""
+"""Gated and oscillating cells equal NumPy written from their papers; options and counts fit."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,39 +16,15 @@ from rnnexp.cells.lem import lem
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
+from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
-from rnnexp.core.types import Array, Params
 from rnnexp.scan.unroll import unroll
-
-T, B, I, H, C = 8, 3, 4, 6, 2  # noqa: E741
-
+from tests.helpers.by_numpy import sigmoid
+from tests.helpers.distributions import assert_uniform
+from tests.helpers.noisy_cells import B, C, H, I, T, inputs, noisy
 
 Weights = dict[str, np.ndarray]
-
-
 States = dict[str, np.ndarray]
-
-
-def normal(seed: int, shape: tuple[int, ...]) -> Array:
-    """Standard normal numbers, from NumPy: nothing to compile."""
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape))
-
-
-def noisy(cell: Cell) -> Params:
-    """Weights of deviation 0.7 everywhere, biases included."""
-    shapes = jax.eval_shape(cell.init, jax.random.key(0))
-    return {k: 0.7 * normal(i, v.shape) for i, (k, v) in enumerate(shapes.items())}
-
-
-def inputs() -> Array:
-    """A batch of input sequences, (T, B, I)."""
-    return normal(9, (T, B, I))
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """The logistic function."""
-    result: np.ndarray = 1 / (1 + np.exp(-x))
-    return result
 
 
 def columns(w: np.ndarray, blocks: int) -> list[np.ndarray]:
@@ -181,3 +158,55 @@ def test_the_cell_equals_numpy_at_every_step(case: str, x64: None) -> None:
 def test_counts_by_hand(cell: Cell, count: int) -> None:
     assert cell.parameter_count == count
     assert tree_size(jax.eval_shape(cell.init, jax.random.key(0))) == count
+
+
+def test_start_of_cornn_and_lem() -> None:
+    for cell, limit in [(cornn(30, 100), 230**-0.5), (lem(30, 100), 0.1)]:
+        for values in cell.init(jax.random.key(0)).values():
+            assert_uniform(values, -limit, limit)
+
+
+def test_gates_of_the_other_cells(x64: None) -> None:
+    x_I = inputs()[0, 0]
+    expected = {
+        "minimal_gated": {"forget"},
+        "lem": {"time_step_z", "time_step_h"},
+        "antisymmetric-gated": {"update"},
+        "antisymmetric": set(),
+        "indrnn": set(),
+        "cornn": set(),
+        "scrn": set(),
+    }
+    for case, names in expected.items():
+        cell, _ = CASES[case]
+        params = noisy(cell)
+        gates = cell.gates(params, {k: v + 0.3 for k, v in cell.init_state(params).items()}, x_I)
+        assert set(gates) == names
+        for values in gates.values():
+            assert values.shape == (H,)
+            assert bool(jnp.all((values > 0) & (values < 1)))
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "word"),
+    [
+        (indrnn, {"start": "far"}, "uniform"),
+        (indrnn, {"longest_steps": -1}, "longest_steps"),
+        (indrnn, {"gamma": 0.5}, "gamma"),
+        (indrnn, {"start": "long"}, "longest_steps"),
+        (cornn, {"dt": 0.0}, "dt"),
+        (cornn, {"gamma": -1.0}, "gamma"),
+        (cornn, {"epsilon": -1.0}, "epsilon"),
+        (lem, {"dt": -1.0}, "dt"),
+        (antisymmetric, {"epsilon": 0.0}, "epsilon"),
+        (antisymmetric, {"gamma": -0.1}, "gamma"),
+        (scrn, {"context_size": -1}, "context_size"),
+        (scrn, {"alpha": 1.0}, "alpha"),
+    ],
+    ids=lambda v: getattr(v, "__name__", str(v)),
+)
+def test_bad_options_name_themselves(
+    factory: Callable[..., Cell], options: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(UsageError, match=word):
+        factory(I, H, **options)
