@@ -1,20 +1,23 @@
 """The flight recorder: the steps before a divergence, computed again to the bit."""
 
-import json
+import argparse
+import random
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from rnnexp.results.load import load_run
-from rnnexp.run.divergence import window
+from rnnexp.run.divergence import recorder
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.divergence.window import WINDOW_STEPS
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import PlannedRun, planned
 from rnnexp.sweep.program_groups import group_runs
+from rnnexp.train.compiled import Slots
 from tests.helpers.diverging_runs import (
     FAILS_AT_ONCE,
     assert_states_of_the_run,
@@ -34,45 +37,6 @@ def test_the_recorded_states_are_those_of_the_run_taken_step_by_step(diverged: P
     assert_states_of_the_run(data, config())
 
 
-def test_what_is_recorded_of_a_step_is_what_the_run_logged(diverged: Path) -> None:
-    data, logged = flight_of(diverged), load_run(diverged)
-    rows = {row["step"]: row for row in logged.metrics if row["kind"] == "train"}
-    shared = [int(step) for step in data["step"].values if int(step) in rows]
-    assert len(shared) >= 11
-    for step in shared:
-        at = data.sel(step=step)
-        for name in data["scalar"].values:
-            np.testing.assert_array_equal(
-                float(at["scalars"].sel(scalar=name)), float(rows[step][name])
-            )
-        number = logged.steps.tolist().index(step)
-        np.testing.assert_array_equal(at["dL_dh"].values, logged.norms["h"][number])
-    names = data["parameter"].values.tolist()
-    gradients = data["scalars"].sel(scalar=[f"grad_norm/{name}" for name in names])
-    np.testing.assert_array_equal(data["gradient_norm"].values, gradients.values)
-    first = data["state.params.stack.layers.0.w_h"].values[0]
-    found = float(data["parameter_norm"].sel(parameter="stack/layers/0/w_h")[0])
-    assert found == pytest.approx(np.sqrt(np.sum(first.astype(np.float64) ** 2)))
-
-
-def test_the_verdict_says_where_growth_began(diverged: Path) -> None:
-    status = load_run(diverged).status
-    growth = status["divergence"]["growth"]
-    assert json.loads(flight_of(diverged).attrs["growth"]) == growth
-    assert (growth["unit"], growth["leaf"], growth["lag"]) == ("layer_0", "h", 11 - growth["time"])
-    assert f"growth began at step {growth['step']} in layer_0" in status["reason"]
-    data = flight_of(diverged)
-    largest_N = data["dL_dh"].max(("unit", "time")).values
-    onset = data["step"].values.tolist().index(growth["step"])
-    assert largest_N[onset:].min() > largest_N[:onset].min()
-    assert growth["gate"]["gate"] in data["gate"].values.tolist()
-    assert data["gate_step"].values.tolist() == [
-        data["step"].values[0],
-        growth["step"],
-        status["step"],
-    ]
-
-
 def test_a_window_begins_with_the_run(tmp_path: Path) -> None:
     of_run = config(**FAILS_AT_ONCE)
     result = run(of_run, runs_dir=tmp_path)
@@ -81,22 +45,6 @@ def test_a_window_begins_with_the_run(tmp_path: Path) -> None:
     assert data["step"].values.tolist() == [0, 1]
     assert data.attrs["exact"] is True
     assert_states_of_the_run(data, of_run)
-
-
-def test_of_large_states_the_first_and_the_last_are_kept(
-    diverged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(window, "STATE_BYTES", 1000)
-    data = flight_of(run(config(), runs_dir=tmp_path).path)
-    whole = flight_of(diverged)
-    steps = whole["step"].values
-    assert data["step"].values.tolist() == steps.tolist()
-    assert data["state_step"].values.tolist() == [steps[0], steps[-1]]
-    name = "state.params.stack.layers.0.w_h"
-    np.testing.assert_array_equal(data[name].values, whole[name].values[[0, -1]])
-    np.testing.assert_array_equal(data["scalars"], whole["scalars"])
-    assert np.isfinite(data["parameter_norm"].values[[0, -1]]).all()
-    assert np.isnan(data["parameter_norm"].values[1:-1]).all()
 
 
 def lanes_of(*changes: dict[str, Any]) -> list[PlannedRun]:
@@ -176,3 +124,83 @@ def test_a_run_without_a_recorder_makes_the_same_files(
             row.pop("time")
     assert left.metrics == right.metrics
     np.testing.assert_array_equal(left.norms["h"], right.norms["h"])
+
+
+def test_a_window_that_does_not_lead_to_the_run_s_own_state_says_so(
+    diverged: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keep = Recorder.keep
+
+    def keep_another(self: Recorder, standing: Any) -> None:
+        keep(self, standing)
+        for kept in self._kept:
+            kept.state.params["readout"]["bias"] += 1e-3
+
+    monkeypatch.setattr(Recorder, "keep", keep_another)
+    path = run(config(), runs_dir=tmp_path).path
+    assert "did not lead to the run's own state" in caplog.text
+    data, true = flight_of(path), flight_of(diverged)
+    assert data.attrs["exact"] is False
+    assert data["step"].values[-1] == true["step"].values[-1]
+    last = data.isel(step=-1)
+    np.testing.assert_array_equal(last["scalars"], true.isel(step=-1)["scalars"])
+    np.testing.assert_array_equal(last["dL_dh"], true.isel(step=-1)["dL_dh"])
+    assert not np.array_equal(data["scalars"].values[0], true["scalars"].values[0])
+
+
+class StandingSlots:
+    """Slots that count their copies, without a program."""
+
+    def __init__(self, lanes: int):
+        self.programs = argparse.Namespace(
+            layout=argparse.Namespace(lanes=lanes),
+            plan=argparse.Namespace(recipe=None),
+        )
+
+    def copied(self) -> dict[str, jax.Array]:
+        return {}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_always_reach_back_far_enough_and_are_few(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "GateShares", lambda recipe: None)
+    draw, lanes = random.Random(seed), 3
+    kept = Recorder(StandingSlots(lanes))  # type: ignore[arg-type]
+    steps, starts = [0] * lanes, [0] * lanes
+    for slot in range(lanes):
+        kept.enter(slot)
+    most = draw.choice([1, 7, 31, 33, 100])
+    for _ in range(400):
+        kept.keep(dict(enumerate(steps)))
+        assert len(kept._kept) <= 2 + 2 * lanes
+        for slot in range(lanes):
+            taken = draw.randint(0, most) or 1
+            for failed in (steps[slot], steps[slot] + taken - 1):
+                number = kept._number(slot, failed)
+                assert number is not None
+                copy = kept._kept[number]
+                assert copy.steps[slot] == starts[slot] or copy.steps[slot] <= failed - WINDOW_STEPS
+                assert starts[slot] <= copy.steps[slot] <= failed
+            steps[slot] += taken
+        if draw.random() < 0.05:  # a run ends and another takes its slot, from a checkpoint
+            slot = draw.randrange(lanes)
+            steps[slot] = starts[slot] = draw.randint(0, 500)
+            kept.enter(slot)
+
+
+def test_without_memory_for_a_copy_the_last_step_is_still_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(self: Slots) -> Any:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(Slots, "copied", full)
+    result = run(config(**FAILS_AT_ONCE), runs_dir=tmp_path)
+    assert result.status == "diverged"
+    assert caplog.text.count("no memory for the flight recorder's copy") == 1
+    assert flight_of(result.path)["step"].values.tolist() == [1]
