@@ -1,39 +1,19 @@
-"""Searches that train: what is proposed, pruned, resumed and shared, on runs of a few steps."""
+"""Searches that train runs of a few steps: what is proposed, pruned and refused."""
 
-import json
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
-from rnnexp.core.errors import RunError
+from rnnexp.core.errors import UsageError
 from rnnexp.results.index import load_records
 from rnnexp.results.load import load_run
-from rnnexp.sweep.axes import parse_space
+from rnnexp.sweep.axes import Space, parse_space
 from rnnexp.sweep.plan import read_plan
 from rnnexp.sweep.search.found import Found
 from rnnexp.sweep.search.search import search
-from tests.helpers.small_search import (
-    AXES,
-    EVERY,
-    KILLS,
-    TRIALS,
-    find,
-    optuna,
-    start,
-    study_in,
-    tiny,
-    told,
-)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
-    """A random search by one process at a stretch."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, find(folder)
+from rnnexp.sweep.starting_points import read_base
+from tests.helpers.small_search import AXES, EVERY, TRIALS, find, study_in, tiny, told
 
 
 def test_every_trial_is_a_complete_run_of_its_values(undisturbed: tuple[Path, Found]) -> None:
@@ -55,18 +35,6 @@ def test_every_trial_is_a_complete_run_of_its_values(undisturbed: tuple[Path, Fo
     assert {record.status for record in load_records(folder / "s")} == {"completed"}
 
 
-def test_the_best_trial_comes_with_the_test_value_of_its_run(
-    undisturbed: tuple[Path, Found],
-) -> None:
-    folder, found = undisturbed
-    best = found.best
-    assert best is not None
-    values = [trial.value for trial in study_in(folder)]
-    assert best.validation == min(values)
-    assert best.trial == values.index(min(values))
-    assert best.test == load_run(folder / best.run).status["test"]["loss"]
-
-
 def test_a_search_that_is_through_does_nothing(undisturbed: tuple[Path, Found]) -> None:
     folder, found = undisturbed
     before = told(folder)
@@ -83,64 +51,6 @@ def test_runs_that_exist_are_not_made_again(undisturbed: tuple[Path, Found]) -> 
     )  # fmt: skip
     assert (again.counts, again.best) == (found.counts, found.best)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
-
-
-def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
-    undisturbed: tuple[Path, Found],
-    tmp_path: Path,
-    root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for kill in KILLS:
-        process = start(root, tmp_path, kill=kill)
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == -signal.SIGKILL, err.decode()
-        assert any(trial.state.name == "RUNNING" for trial in study_in(tmp_path))
-    with (tmp_path / "s" / "plan.jsonl").open("a") as stream:
-        stream.write('{"run": "adding/rnn/of a process that was ki')
-    lose_storage(tmp_path, monkeypatch)
-    cancel = tmp_path / "s" / "cancel"
-    stopped = find(tmp_path, told=lambda status: cancel.touch())
-    assert stopped.stopped == "cancelled"
-    cancel.unlink()
-    found = find(tmp_path)
-    assert found == undisturbed[1]
-    assert told(tmp_path) == told(undisturbed[0])
-    runs = [planned.run for planned in read_plan(tmp_path / "s")]
-    assert sorted(runs) == sorted(planned.run for planned in read_plan(undisturbed[0] / "s"))
-    for run in runs:
-        rows = [(r["kind"], r["step"]) for r in load_run(tmp_path / run).metrics]
-        alone = [(r["kind"], r["step"]) for r in load_run(undisturbed[0] / run).metrics]
-        assert rows == alone
-    assert list((tmp_path / "s" / "searchers").iterdir()) == []
-
-
-def lose_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search whose database fails at the first validation interrupts its runs."""
-
-    def fail(*arguments: Any, **keywords: Any) -> None:
-        raise OperationalError("report", {}, Exception("server has gone away"))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(optuna.trial.Trial, "report", fail)
-        with pytest.raises(RunError, match=r"server has gone away.*same command resumes"):
-            find(folder)
-    statuses = [record.status for record in load_records(folder / "s")]
-    assert "interrupted" in statuses
-    assert "failed" not in statuses
-
-
-def test_two_processes_share_a_study_and_its_number_of_trials(
-    undisturbed: tuple[Path, Found], tmp_path: Path, root: Path
-) -> None:
-    processes = [start(root, tmp_path, wait=True) for _ in range(2)]
-    outputs = [process.communicate(timeout=300) for process in processes]
-    assert all(process.returncode == 0 for process in processes), outputs
-    assert told(tmp_path) == told(undisturbed[0])
-    assert len({trial.user_attrs["searcher"] for trial in study_in(tmp_path)}) == 2
-    last = max((json.loads(out) for out, _ in outputs), key=lambda f: f["counts"]["completed"])
-    assert last["counts"] == {"completed": TRIALS}
-    assert len(read_plan(tmp_path / "s")) == TRIALS
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +136,30 @@ def test_diverged_failed_and_repeated_trials_do_not_end_a_search(
     assert any("must be positive" in reason for reason in reasons)
     plan = read_plan(tmp_path / "s")
     assert len(plan) == len({planned.group for planned in plan}) == 3
+
+
+@pytest.mark.parametrize(
+    ("axes", "arguments", "said"),
+    [
+        ([], {}, "nothing to search"),
+        ([AXES[0], "random:3"], {}, "--trials"),
+        (["task=adding,copy_memory", "cell=rnn"], {}, "one task, not of adding, copy_memory"),
+        (["train.batch_size=2,4"], {"pruner": "asha"}, "train.batch_size changes"),
+        (AXES, {"pruner": "median", "prune_after": 16}, "median would stop no run"),
+        (AXES, {"pruner": "ahsa"}, "Did you mean 'asha'"),
+        (AXES, {"trials": 0}, "at least one trial"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_anything_is_made(
+    axes: list[str], arguments: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    base = read_base(None) if "task" in str(axes) else tiny(train__batch_size=None)
+    with pytest.raises(UsageError, match=said):
+        find(tmp_path, axes, base, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_seeds_are_refused_with_what_to_do_instead(tmp_path: Path) -> None:
+    space = Space(parse_space(AXES).groups, seeds=3)
+    with pytest.raises(UsageError, match="sweep with --seeds"):
+        search(space, tiny(), trials=1, name="s", runs_dir=tmp_path, sweep_dir=tmp_path / "s")

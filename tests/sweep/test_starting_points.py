@@ -1,25 +1,70 @@
-"""What `--sweep`, `--seeds`, base and space files may say, and how the rest is refused."""
+"""What the points of a sweep start from: experiments, the base, and files of bases and spaces."""
 
 import logging
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rnnexp.config.overrides import from_command_line
-from rnnexp.config.schema import experiment
+from rnnexp.config.schema import experiment, flat
 from rnnexp.core.errors import UsageError
-from rnnexp.sweep.axes import Axis, Space, interval
+from rnnexp.sweep.axes import Axis, Space
 from rnnexp.sweep.space import expand, load_space, parse_space, read_base
-from tests.sweep.test_space import RATE, as_run, logged, points, values
+from tests.helpers.sweep_points import RATE, as_run, hear, logged, points, refusal, values
+
+_hear = pytest.fixture(autouse=True)(hear)
 
 
-def refusal(*texts: str, **keywords: Any) -> str:
-    """What the refusal of a sweep says."""
-    with pytest.raises(UsageError) as caught:
-        points(*texts, **keywords)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def test_a_key_multiplies_only_the_experiments_that_have_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = points("cell=rnn,lstm,gru", "cell.forget_bias=0,1,2", seeds="2")
+    assert Counter(p.config.cell.name for p in found) == {"rnn": 2, "lstm": 6, "gru": 2}
+    assert all(("cell.forget_bias" in p.changes) == (p.config.cell.name == "lstm") for p in found)
+    assert logged(caplog) == ["config.cell.forget_bias is no key of rnn, gru: not swept there"]
+
+
+def test_a_zip_is_shortened_where_one_of_its_keys_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = points("cell=rnn,lstm", "zip:cell.forget_bias=0,1,2;train.batch_size=8,8,16")
+    assert [p.changes["train.batch_size"] for p in found] == [8, 16, 8, 8, 16]
+    assert logged(caplog) == ["config.cell.forget_bias is no key of rnn: not swept there"]
+
+
+def test_what_the_base_sets_holds_where_the_key_exists(caplog: pytest.LogCaptureFixture) -> None:
+    found = points("cell=rnn,lstm", given=("cell.forget_bias=3", "cell.hidden_size=8"))
+    assert values(found, "cell.hidden_size") == [8, 8]
+    assert found[1].config.cell.forget_bias == 3
+    assert logged(caplog) == ["config.cell.forget_bias is no key of rnn: 3 is not used there"]
+
+
+def test_a_task_keeps_its_own_defaults_but_for_what_the_base_sets() -> None:
+    sweep = "task=char_lm,adding,digits"
+    kept = points(sweep, name="char_lm/rnn")
+    for p in kept:
+        assert p.config == as_run(f"{p.config.task.name}/rnn")
+    given = points(sweep, name="char_lm/rnn", given=(f"{RATE}=0.002",))
+    assert flat(experiment("char_lm/rnn"))[RATE] == 0.002
+    assert values(given, RATE) == [0.002] * 3
+
+
+def test_pairs_that_do_not_fit_are_left_out_by_name(caplog: pytest.LogCaptureFixture) -> None:
+    found = points("cell=rnn,narx", "task=adding,sort", name=None)
+    names = [f"{p.config.task.name}/{p.config.cell.name}" for p in found]
+    assert names == ["adding/rnn", "sort/rnn", "adding/narx"]
+    (line,) = logged(caplog)
+    assert "cell 'narx' does not fit task 'sort': the task is asynchronous" in line
+    assert "cell 'narx' does not fit task 'sort'" in refusal("cell=narx", name="sort/rnn")
+
+
+def test_a_name_may_lack_what_is_swept() -> None:
+    for name in ("adding", "adding/", None):
+        texts = ["cell=rnn,gru"] + ["task=adding"] * (name is None)
+        assert [p.config for p in points(*texts, name=name)] == [
+            as_run("adding/rnn"), as_run("adding/gru"),
+        ]  # fmt: skip
 
 
 def write(folder: Path, *lines: str) -> str:
@@ -58,58 +103,6 @@ def test_a_file_alone_is_the_run_of_that_file(tmp_path: Path) -> None:
     file = write(tmp_path, *CONFIG)
     (found,) = expand(Space(), read_base(None, [f"--config={file}"]))
     assert found.config == from_command_line(None, [f"--config={file}"])
-
-
-@pytest.mark.parametrize(
-    ("texts", "words"),
-    [
-        (["cell.forget_bais=1", "cell=rnn,lstm"], "Did you mean 'config.cell.forget_bias'?"),
-        (["cell.forget_bias=1"], "unknown configuration key 'config.cell.forget_bias'"),
-        (["optimizer=1"], "unknown configuration key 'config.optimizer'"),
-        (["cell=rnn,lstmm"], "unknown cell 'lstmm'. Did you mean 'lstm'?"),
-        (["task=addin"], "unknown task 'addin'. Did you mean 'adding'?"),
-        (["cell=log:1..2:2"], "cell.name takes names; write a list"),
-        (["train.batch_size=8,1.5"], "config.train.batch_size takes a whole number, not '1.5'"),
-        ([f"{RATE}=fast"], f"config.{RATE} takes a number, not 'fast'"),
-        (["model.residual=yes"], "config.model.residual takes true or false, not 'yes'"),
-        (["optimizer.name=log:1..2:2"], "config.optimizer.name takes text; write a list"),
-        ([f"{RATE}=1,-1"], f"point {RATE}=-1.0, seed=0 of the sweep: config.{RATE} must be"),
-        ([f"{RATE}=nan"], f"config.{RATE} must be"),
-        ([f"{RATE}=log:1e-5..1e-1"], f"append :COUNT for so many values of it, such as {RATE}=log"),
-        ([f"{RATE}=log:1e-5..1e-1"], "or add --sweep random:N"),
-        ([f"{RATE}=log:1e-5"], f"write {RATE}=log:LOW..HIGH:COUNT"),
-        ([f"{RATE}=lg:1e-5..1e-1"], "'lg'. Did you mean 'log'?"),
-        ([f"{RATE}=log:0..1:3"], "a log axis needs a positive LOW"),
-        ([f"{RATE}=log:1..1:3"], "LOW must be less than HIGH"),
-        ([f"{RATE}=linear:0..inf:3"], "both finite"),
-        ([f"{RATE}=linear:a..b:3"], "LOW and HIGH must be numbers"),
-        ([f"{RATE}=linear:0..1:1"], "COUNT must be at least 2"),
-        ([f"{RATE}=linear:0..1:x"], "COUNT must be a whole number, not 'x'"),
-        ([f"{RATE}=linear:1..1.000000000001:5"], "some are equal"),
-        (["cell.hidden_size=linear:1..2.5", "random:3"], "has the end 2.5"),
-        ([RATE], "is of no known form; write KEY=VALUE,VALUE"),
-        ([f"{RATE}=1,,2"], "a value of the list is empty"),
-        ([f"{RATE}="], "a value of the list is empty"),
-        ([f"{RATE}=1", f"{RATE}=2"], f"{RATE} is swept twice"),
-        (["seed=1,2"], "use --seeds 5 or --seeds 3,7,11"),
-        ([f"zip:{RATE}=1,2;clip.threshold=1,2,3"], f"{RATE} has 2 values and clip.threshold 3"),
-        ([f"zip:{RATE}=log:1..2;clip.threshold=1,2"], "needs a number of values: append :COUNT"),
-        (["random"], "N of random:N must be a whole number, not ''"),
-        (["random:0"], "random:N needs at least one point"),
-        (["random:2", "random:3"], "random:N is given twice"),
-        (["train.duration_steps=1", "train.duration_epochs=1"], "exactly one of"),
-    ],
-)  # fmt: skip
-def test_a_wrong_sweep_is_refused_in_one_line(texts: list[str], words: str) -> None:
-    assert words in refusal(*texts)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "words"),
-    [("0", "at least one seed"), ("x", "whole number, not 'x'"), ("1,-2", "one is -2")],
-)
-def test_wrong_seeds_are_refused(seeds: str, words: str) -> None:
-    assert words in refusal(seeds=seeds)
 
 
 def test_a_wrong_base_is_refused() -> None:
@@ -193,15 +186,3 @@ def test_a_wrong_space_file_is_refused(tmp_path: Path, lines: list[str], words: 
     assert words in str(caught.value)
     with pytest.raises(UsageError, match="no space file"):
         load_space(str(tmp_path / "missing.py"))
-
-
-def test_typed_values_of_a_space_are_held_to_their_key() -> None:
-    base = read_base("adding/rnn")
-    assert values(expand(Space(((Axis(RATE, (1, 0.5)),),)), base), RATE) == [1.0, 0.5]
-    for key, value in [("train.batch_size", 8.0), ("model.residual", 1), ("optimizer.name", 3)]:
-        with pytest.raises(UsageError, match=rf"config\.{key} takes"):
-            expand(Space(((Axis(key, (value,)),),)), base)
-    with pytest.raises(UsageError, match="unknown scale 'lag'"):
-        interval(RATE, "lag", 1.0, 2.0)
-    with pytest.raises(UsageError, match="the list of values is empty"):
-        Axis(RATE)

@@ -1,4 +1,4 @@
-"""The command `sweep`: what it plans, makes, survives and reports."""
+"""Sweeps that are killed, cancelled or fail in part end with the tables of the undisturbed one."""
 
 import json
 import os
@@ -13,19 +13,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.main import main
-
-SPACE = [
-    "--sweep", "cell=rnn,lstm", "--sweep", "optimizer.learning_rate=log:1e-3..1e-1:2", "--seeds",
-    "2", "--config.task.length_steps=8", "--config.cell.hidden_size=4",
-    "--config.train.duration_steps=120", "--config.eval.every_steps=30",
-    "--config.checkpoint.every_steps=20", "--config.eval.examples=32",
-    "--config.train.batch_size=8", "--width", "1",
-]  # fmt: skip
-
-
-def sweep(runs_dir: Path) -> list[str]:
-    """The arguments of a sweep of 8 small runs in 2 groups."""
-    return ["sweep", "adding", *SPACE, "--runs-dir", str(runs_dir)]
+from tests.helpers.small_sweep import sweep
 
 
 def tables(runs_dir: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -86,20 +74,6 @@ def test_the_same_sweep_again_makes_nothing(
     assert before == {p: p.stat().st_mtime_ns for p in undisturbed.glob("adding/*/*/*")}
 
 
-def test_the_plan_is_printed_first_and_a_dry_run_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*sweep(tmp_path), "--dry-run", "--json"]) == 0
-    plan = json.loads(capsys.readouterr().out)
-    assert [(g["experiment"], g["runs"], g["made"]) for g in plan["groups"]] == [
-        ("adding/rnn", 4, 0),
-        ("adding/lstm", 4, 0),
-    ]
-    assert [g["parameters"] for g in plan["groups"]] == [33, 117]
-    assert all(g["seconds"] > 0 and g["MiB a run"] > 0 for g in plan["groups"])
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_failed_runs_are_counted_listed_and_tried_again(
     undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,25 +113,3 @@ def test_a_cancelled_sweep_checkpoints_and_goes_on_later(
     assert "running" not in out
     assert main(sweep(tmp_path)) == 0
     assert tables(tmp_path, capsys) == tables(undisturbed, capsys)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["sweep", "adding/lstm", "--sweep", "cell.hiden_size=1,2"], "Did you mean"),
-        (["sweep", "adding/lstm", "--sweep", "train.batch_size=0,8"], "must be positive"),
-        (["sweep", "adding/lstm", "--sweep", "optimizer.learning_rate=log:1..2"], "append :COUNT"),
-        (["sweep", "adding/lstm", "--executor", "slrum"], "Did you mean 'slurm'"),
-        (["sweep", "--status", "nothing"], "not a sweep's directory"),
-        (["sweep", "adding/lstm", "--status", "x"], "a directory alone"),
-        (["sweep"], "name TASK/CELL"),
-        (["compare", "nothing"], "nothing"),
-        (["sweep", "adding/lstm", "--match-parameters", "7"], "7 parameters"),
-    ],
-)
-def test_bad_input_is_named_and_starts_nothing(
-    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*arguments, "--runs-dir", str(tmp_path)]) == 2
-    assert said in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []

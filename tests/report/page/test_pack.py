@@ -1,10 +1,9 @@
-"""Packed and thinned arrays of the report: within their precision, even, and with their ends."""
+"""Packed arrays of a page are within their precision."""
 
 import numpy as np
 import pytest
 
 from rnnexp.report.page.pack import pack, rounded, unpack
-from rnnexp.report.page.thin import LEAST, evenly, kept_sizes
 
 
 def test_packed_norms_are_within_their_precision_over_all_of_float32() -> None:
@@ -35,22 +34,3 @@ def test_packing_survives_arrays_without_a_range(scale: str, values: list[float]
 def test_numbers_are_rounded_to_four_digits_and_never_to_what_json_lacks() -> None:
     assert rounded(1.23456e-30) == 1.235e-30
     assert rounded(float("inf")) is None
-
-
-@pytest.mark.parametrize(("size", "most"), [(1, 5), (5, 5), (784, 71), (200, 2), (9, 1)])
-def test_thinning_keeps_the_ends_and_even_distances(size: int, most: int) -> None:
-    kept = evenly(size, most)
-    assert len(kept) == min(size, most)
-    assert kept[-1] == size - 1
-    assert most < 2 or kept[0] == 0
-    assert len(kept) < 2 or np.ptp(np.diff(kept)) <= 1
-
-
-@pytest.mark.parametrize(
-    ("sizes", "most"), [((200, 784), 5000), ((5, 784), 1000), ((3, 4), 100), ((90, 80, 70), 9000)]
-)
-def test_thinned_sizes_use_what_there_is_room_for(sizes: tuple[int, ...], most: int) -> None:
-    kept = kept_sizes(sizes, most)
-    assert np.prod(kept) <= most
-    assert np.prod(kept) == np.prod(sizes) or np.prod(kept) > 0.8 * most
-    assert kept_sizes(sizes, 1) == tuple(min(size, LEAST) for size in sizes)
