@@ -1,4 +1,4 @@
-"""JSON keeps every float, and a file is replaced whole or not at all."""
+"""Files are replaced whole or not at all, and JSON keeps every float."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Interventions in every kind of model, over devices and over lanes."""
+"""Devices and lanes share a program, and give the numbers of a run alone."""
 
 from typing import Any
 
@@ -10,41 +10,8 @@ from rnnexp.sweep.program_groups import group_runs
 from rnnexp.train.compiled import Programs, Slots
 from rnnexp.train.lanes import Layout
 from rnnexp.train.plan import make_lane
-from tests.train.test_chunk import configured
-from tests.train.test_interventions import ALL, PLAIN, build, first_step, logged
-
-
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("addition/lstm", {"model__bidirectional": True}),
-        pytest.param("date_format/gru", {"model__attention": "dot"}, marks=pytest.mark.slow),
-        pytest.param(
-            "digits/min_gru",
-            {"model__associative": True, "regularizer__orthogonality": 0.0},
-            marks=pytest.mark.slow,
-        ),
-        ("mackey_glass/narx", {"model__teacher_forcing": False, "regularizer__orthogonality": 0.0}),
-    ],
-)
-def test_every_kind_of_model_trains_with_all_of_them(name: str, changes: dict[str, Any]) -> None:
-    limit = {} if "min_gru" in name else {"clip__adjoint_limit": 0.5}
-    small: dict[str, Any] = {
-        "cell__hidden_size": 4,
-        "train__batch_size": 4,
-        "clip__name": "adaptive",
-    }
-    wanted = ALL | {key: value for key, value in changes.items() if key in ALL}
-    step, _ = first_step(name, **(small | ALL | limit | changes))
-    assert int(step.state.step) == 1
-    for key, weight in wanted.items():
-        penalty = key.removeprefix("regularizer__")
-        if weight and penalty != "flossing_exponents":
-            assert 0 < logged(step, f"regularizer/{penalty}") < np.inf
-    if limit:
-        assert max(float(norms.max()) for norms in step.norms.values()) <= 0.5 * (1 + 1e-5)
-    assert 0 < logged(step, "clip_cosine") <= 1 + 1e-6
-
+from tests.helpers.regularized_steps import ALL, PLAIN, build
+from tests.helpers.small_programs import configured
 
 FIRST = PLAIN | ALL | {"regularizer__flossing_every_steps": 2, "clip__adjoint_limit": 0.3}
 SECOND = FIRST | {

@@ -1,7 +1,5 @@
-"""Configuration: overrides, config files, durations, validation, run ids."""
+"""Overrides change configurations, of experiments and of config files, or are refused by name."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +7,9 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.overrides import from_command_line
-from rnnexp.config.schema import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
+from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import to_json
-from rnnexp.train.plan import pairs
-
-EVERYTHING = "mnist/lstm"
-
-
-def read(*overrides: str, name: str = "adding/rnn") -> FrozenConfigDict:
-    """The configuration of an experiment with overrides, typed without `--config.`."""
-    return from_command_line(name, [f"--config.{override}" for override in overrides])
+from tests.helpers.read_config import EVERYTHING, message, read
 
 
 def read_file(folder: Path, body: str, *overrides: str) -> FrozenConfigDict:
@@ -30,13 +20,6 @@ def read_file(folder: Path, body: str, *overrides: str) -> FrozenConfigDict:
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     file.write_text(f"{head}\n\ndef get_config():\n{lines}")
     return from_command_line(None, [f"--config={file}", *(f"--config.{o}" for o in overrides)])
-
-
-def message(*overrides: str, name: str = "adding/rnn") -> str:
-    """What the refusal of these overrides says."""
-    with pytest.raises(UsageError) as caught:
-        read(*overrides, name=name)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -106,54 +89,12 @@ def test_a_bad_override_is_named(override: str, words: str) -> None:
     assert words in message(override)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("addin/rnn", "task 'addin'. Did you mean 'adding'?"),
-        ("adding/lstmm", "cell 'lstmm'. Did you mean 'lstm'?"),
-        ("adding", "TASK/CELL"),
-    ],
-)
-def test_an_unknown_experiment_is_refused(name: str, words: str) -> None:
-    assert words in message(name=name)
-
-
 def test_an_experiment_comes_from_one_place() -> None:
     for name, arguments in [(None, []), ("adding/rnn", ["--config=x.py"])]:
         with pytest.raises(UsageError, match="either TASK/CELL or --config=FILE"):
             from_command_line(name, arguments)
     with pytest.raises(UsageError, match=r"--confg\.seed=1"):
         from_command_line("adding/rnn", ["--confg.seed=1"])
-
-
-@pytest.mark.parametrize("key", DURATIONS)
-def test_one_unit_of_a_duration_replaces_the_default_in_another(key: str) -> None:
-    for unit in UNITS:
-        values = flat(read(f"{key}_{unit}=3"))
-        expected = {u: 3 if u == unit else None for u in UNITS}
-        assert {u: values[f"{key}_{u}"] for u in UNITS} == expected
-
-
-@pytest.mark.parametrize("steps", [5, 2000], ids=["other", "the default"])
-def test_a_duration_in_two_units_is_refused(steps: int) -> None:
-    said = message(f"train.duration_steps={steps}", "train.duration_epochs=2")
-    assert "exactly one of config.train.duration_steps, config.train.duration_epochs" in said
-
-
-def test_durations_in_steps() -> None:
-    def steps(override: str, epoch_steps: int | None = 19) -> int:
-        config = read(override)
-        return duration_steps(config, "train.duration", batch_size=64, epoch_steps=epoch_steps)
-
-    assert steps("train.duration_steps=7") == 7
-    assert steps("train.duration_epochs=3") == 57
-    examples = {1: 1, 63: 1, 64: 1, 65: 2, 128: 2, 129: 3}
-    assert {n: steps(f"train.duration_examples={n}") for n in examples} == examples
-    assert steps("train.duration_examples=65", None) == 2
-    with pytest.raises(UsageError, match=r"config\.train\.duration_epochs: adding draws endless"):
-        steps("train.duration_epochs=3", None)
-    warmup = read("optimizer.warmup_examples=0")
-    assert duration_steps(warmup, "optimizer.warmup", batch_size=64, epoch_steps=None) == 0
 
 
 def test_a_config_file_is_the_experiment_with_its_changes(tmp_path: Path) -> None:
@@ -209,45 +150,3 @@ def test_a_config_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("x = 1\n")
     with pytest.raises(UsageError, match=r"other\.py defines no get_config\(\)"):
         from_command_line(None, [f"--config={tmp_path / 'other.py'}"])
-
-
-def changed(value: Any) -> Any:
-    """Another value of the same type."""
-    match value:
-        case None:
-            return 7
-        case bool():
-            return not value
-        case str():
-            return f"{value}x"
-    return value + 1
-
-
-def test_the_run_id_is_a_function_of_the_configuration() -> None:
-    assert run_id(read(name=EVERYTHING)) == run_id(read(name=EVERYTHING))
-    ids = {run_id(read(name=EVERYTHING))}
-    keys = set(flat(experiment(EVERYTHING))) - {"seed"}
-    for key in keys:
-        config = experiment(EVERYTHING)
-        config.update_from_flattened_dict({key: changed(flat(config)[key])})
-        ids.add(run_id(FrozenConfigDict(config)))
-    assert len(ids) == len(keys) + 1
-
-
-def test_the_seed_is_in_the_name_only() -> None:
-    ids = [run_id(read(f"seed={seed}")) for seed in (0, 41)]
-    assert [name.rpartition("-")[2] for name in ids] == ["seed0", "seed41"]
-    assert len({name.rpartition("-")[0] for name in ids}) == 1
-
-
-def test_every_value_survives_json() -> None:
-    for task, cell in pairs():
-        values = finish(experiment(f"{task}/{cell}")).to_dict()
-        assert json.loads(to_json(values)) == values
-
-
-def test_the_source_reads_no_undeclared_key(root: Path) -> None:
-    pattern = re.compile(r"\bconfig(\.\w+|\[[^\]]*\])*\.get\(")
-    files = sorted((root / "rnnexp").rglob("*.py"))
-    assert len(files) > 20
-    assert [file.name for file in files if pattern.search(file.read_text())] == []

@@ -8,28 +8,13 @@ import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array, Params
+from rnnexp.core.types import Array
 from rnnexp.gradflow.adjoints import norm_tap, perturb, probes, tap
 from rnnexp.models.noise import zoneout
 from rnnexp.scan.newton import solve
-from rnnexp.scan.newton.steps import (
-    Rows,
-    diagonals,
-    jacobians,
-    one_step,
-    solve_adjoint,
-    solve_linear,
-)
+from rnnexp.scan.newton.steps import solve_adjoint
 from rnnexp.scan.unroll import Path, unroll
-from tests.helpers.newton_runs import (
-    DIAGONAL,
-    FULL,
-    SCAN,
-    all_ways,
-    arguments,
-    assert_same,
-    states,
-)
+from tests.helpers.newton_runs import DIAGONAL, FULL, SCAN, all_ways, arguments, assert_same, states
 from tests.helpers.variants import build
 
 I, H = 3, 6  # noqa: E741
@@ -114,29 +99,6 @@ def test_products_that_overflow_are_scanned_backwards(x64: None) -> None:
     for path in (SCAN, FULL):
         grad = jax.jit(jax.grad(last), static_argnums=1)(start, path)["h"]
         np.testing.assert_allclose(grad, [[0.0, 0.0625]])
-
-
-def test_jacobians_diagonals_and_linear_recurrences(x64: None) -> None:
-    cell = build(("lstm", {"peepholes": True}), I, H)
-    params, x, _, _ = arguments(cell, 8, 2)
-    before = jax.random.normal(jax.random.key(5), (8, 2, 2 * H))
-    rows = Rows(x, {}, None)
-
-    @jax.jit
-    def both(params: Params, before: Array, rows: Rows) -> Any:
-        step = one_step(cell, params)
-        return jacobians(step, before, rows), diagonals(step, before, rows)
-
-    (new, full), (same, diagonal) = both(params, before, rows)
-    np.testing.assert_allclose(new, same, atol=1e-14)
-    np.testing.assert_allclose(diagonal, jnp.diagonal(full, axis1=-2, axis2=-1), atol=1e-14)
-    right = jax.random.normal(jax.random.key(6), new.shape)
-    for slopes in (full, diagonal):
-        wanted, there = [], np.zeros(right.shape[1:])
-        for slope, r in zip(np.asarray(slopes), np.asarray(right), strict=True):
-            moved = slope * there if slope.ndim == 2 else np.einsum("bij,bj->bi", slope, there)
-            wanted.append(there := moved + r)
-        np.testing.assert_allclose(jax.jit(solve_linear)(slopes, right), wanted, atol=1e-12)
 
 
 @pytest.mark.parametrize("what", ["hooks", "cut", "probe"])

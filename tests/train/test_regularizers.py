@@ -1,4 +1,4 @@
-"""Interventions in training: what they add to the gradient, what they do to the profile."""
+"""Penalties in training: what they add to the gradient, what they do to the profile."""
 
 from functools import cache, partial
 from typing import Any
@@ -9,72 +9,26 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
-from rnnexp.gradflow.adjoint_limit import limit_adjoint
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
 from rnnexp.sweep.program_groups import group_runs
 from rnnexp.tasks.base import Endless
-from rnnexp.tasks.batches import (
-    Keys,
-    epoch_order,
-    source_arrays,
-    stream_keys,
-    training_batch,
+from rnnexp.tasks.batches import training_batch
+from rnnexp.train.plan import Plan
+from rnnexp.train.program import apply_model
+from tests.helpers.regularized_steps import (
+    ALL,
+    FLOSSING,
+    PLAIN,
+    QUICK,
+    WEIGHTS,
+    build,
+    first_step,
+    logged,
+    one_step,
 )
-from rnnexp.train.compiled import Programs, initial_state
-from rnnexp.train.lanes import Layout
-from rnnexp.train.plan import Plan, make_plan
-from rnnexp.train.program import TrainState, apply_model
-from rnnexp.train.step import Lane, Stepped, take_step
-from tests.train.test_chunk import configured
-
-QUICK = {"xla_backend_optimization_level": 0}
-"""Programs that run once: most of their time is compilation."""
-PLAIN: dict[str, Any] = {
-    "cell__hidden_size": 4,
-    "train__batch_size": 4,
-    "task__length_steps": 6,
-    "optimizer__name": "sgd",
-    "optimizer__learning_rate": 0.5,
-    "clip__name": "none",
-}
-WEIGHTS = {"regularizer__omega": 0.3, "regularizer__orthogonality": 0.2}
-FLOSSING = {"regularizer__flossing": 0.4, "regularizer__flossing_exponents": 2}
-ALL = WEIGHTS | FLOSSING
-
-
-def build(name: str = "adding/rnn", layout: Layout = Layout(), **changes: Any) -> Programs:  # noqa: B008
-    """The compiled functions of a tiny run."""
-    config = configured(name, **changes)
-    return Programs(make_plan(config, data_dir=None, chunk_steps=4), layout)
-
-
-def first_step(name: str = "adding/rnn", **changes: Any) -> tuple[Stepped, Plan]:
-    """One recorded step from the start, without the chunk around it, and its plan."""
-    plan = make_plan(configured(name, **changes), data_dir=None, chunk_steps=1)
-    streams, source = stream_keys(plan.config.seed), plan.recipe.task.train
-    keys, arrays = Keys(streams["train"], streams["noise"]), source_arrays(source)
-
-    @partial(jax.jit, compiler_options=QUICK)
-    def step(state: TrainState) -> Stepped:
-        order = epoch_order(source, keys.data, state.step, plan.recipe.batch_size)
-        lane = Lane(state, order, keys, plan.hyper)
-        return take_step(plan.recipe, arrays, lane, record=True)
-
-    return jax.device_get(step(initial_state(plan))), plan
-
-
-@cache
-def one_step(**changes: Any) -> Stepped:
-    """The first step of a tiny float64 run."""
-    return first_step(**(PLAIN | changes))[0]
-
-
-def logged(step: Stepped, name: str) -> float:
-    """A recorded scalar."""
-    return float(step.scalars[name])
+from tests.helpers.small_programs import configured
 
 
 def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
@@ -197,37 +151,6 @@ def test_each_penalty_flattens_the_profile_of_a_contracting_network(change: Any)
     assert early[1] > 3 * early[0]
 
 
-@pytest.mark.usefixtures("x64")
-def test_a_limited_adjoint_follows_its_recursion() -> None:
-    """Through a linear rotation scaled by 1.3, norms grow by 1.3 a step, up to the limit."""
-    growing = {"cell__activation": "linear", "cell__recurrent_scale": 1.3}
-    free = one_step(**growing)
-    profile = free.norms["h"][0]
-    np.testing.assert_allclose(profile[:-1] / profile[1:], 1.3, rtol=1e-9)
-    limit = float(profile[-2])
-    huge, held = (one_step(clip__adjoint_limit=value, **growing) for value in (1e6, limit))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12),
-        huge.state.params, free.state.params,
-    )  # fmt: skip
-    np.testing.assert_allclose(huge.norms["h"][0], profile, rtol=1e-12)
-    assert (held.norms["h"][0] <= limit * (1 + 1e-12)).all()
-    assert held.norms["h"][0, 0] > 0.5 * limit  # most examples reach it
-    assert logged(held, "grad_norm") < logged(free, "grad_norm")
-
-
-@pytest.mark.usefixtures("x64")
-def test_the_limit_scales_each_example_by_itself() -> None:
-    state = {"h": jnp.ones((3, 2)), "c": jnp.ones((3, 1, 2))}
-    given = {
-        "h": jnp.array([[3.0, 0.0], [0.1, 0.0], [1e200, 0.0]]),
-        "c": jnp.array([[[0.0, 4.0]], [[0.0, 0.0]], [[0.0, 0.0]]]),
-    }
-    pulled = jax.vjp(lambda s: limit_adjoint(s, jnp.array(2.5)), state)[1](given)[0]
-    np.testing.assert_allclose(pulled["h"], [[1.5, 0], [0.1, 0], [2.5, 0]], rtol=1e-12)
-    np.testing.assert_allclose(pulled["c"][:, 0], [[0, 2], [0, 0], [0, 0]], rtol=1e-12)
-
-
 @pytest.mark.parametrize("key", [*WEIGHTS, "regularizer__flossing", "clip__adjoint_limit"])
 def test_a_weight_is_a_value_and_zero_is_a_branch(key: str) -> None:
     values = [0.0, 0.1, 0.2]
@@ -235,28 +158,32 @@ def test_a_weight_is_a_value_and_zero_is_a_branch(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "words"),
+    ("name", "changes"),
     [
-        (
-            "adding/rnn",
-            {"regularizer__omega": 1.0, "model__cut_steps": 3},
-            "config.model.cut_steps",
+        ("addition/lstm", {"model__bidirectional": True}),
+        pytest.param("date_format/gru", {"model__attention": "dot"}, marks=pytest.mark.slow),
+        pytest.param(
+            "digits/min_gru",
+            {"model__associative": True, "regularizer__orthogonality": 0.0},
+            marks=pytest.mark.slow,
         ),
-        ("adding/rnn", {"regularizer__omega": 1.0, "model__zoneout": 0.1}, "config.model.zoneout"),
-        ("adding/rnn", {"regularizer__flossing": 1.0, "model__recurrent_dropout": 0.1}, "dropout"),
-        ("adding/rnn", {"regularizer__flossing": 1.0, "cell__hidden_size": 3}, "has 3 dimensions"),
-        ("adding/feedforward", {"regularizer__flossing": 1.0}, "no parameter of feedforward"),
-        ("adding/indrnn", {"regularizer__orthogonality": 1.0}, "no square recurrent matrix"),
-        ("mackey_glass/narx", {"regularizer__omega": 1.0}, "config.model.teacher_forcing=False"),
-        ("adding/lru", {"clip__adjoint_limit": 1.0, "model__associative": True}, "associative"),
-        (
-            "adding/rnn",
-            {"regularizer__flossing": 1.0, "regularizer__flossing_every_steps": 0},
-            "never due",
-        ),
-        ("adding/rnn", {"regularizer__flossing_before_steps": 5}, "needs a weight"),
+        ("mackey_glass/narx", {"model__teacher_forcing": False, "regularizer__orthogonality": 0.0}),
     ],
 )
-def test_what_cannot_be_is_refused(name: str, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        make_plan(configured(name, **changes), data_dir=None, chunk_steps=2)
+def test_every_kind_of_model_trains_with_all_of_them(name: str, changes: dict[str, Any]) -> None:
+    limit = {} if "min_gru" in name else {"clip__adjoint_limit": 0.5}
+    small: dict[str, Any] = {
+        "cell__hidden_size": 4,
+        "train__batch_size": 4,
+        "clip__name": "adaptive",
+    }
+    wanted = ALL | {key: value for key, value in changes.items() if key in ALL}
+    step, _ = first_step(name, **(small | ALL | limit | changes))
+    assert int(step.state.step) == 1
+    for key, weight in wanted.items():
+        penalty = key.removeprefix("regularizer__")
+        if weight and penalty != "flossing_exponents":
+            assert 0 < logged(step, f"regularizer/{penalty}") < np.inf
+    if limit:
+        assert max(float(norms.max()) for norms in step.norms.values()) <= 0.5 * (1 + 1e-5)
+    assert 0 < logged(step, "clip_cosine") <= 1 + 1e-6

@@ -1,4 +1,4 @@
-"""When a run takes Newton's iteration, what it records, and what it says."""
+"""When a run takes Newton's iteration or a fused kernel, what it records, and what it says."""
 
 import json
 import logging
@@ -17,10 +17,15 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
 from rnnexp.results.load import load_run
+from rnnexp.scan.kernels.gpu import problem as tried
 from rnnexp.tasks.base import Bucket, Bucketed
 from rnnexp.tasks.batches import stream_keys
+from rnnexp.train.choose_kernel import fused_precision, use_kernel
+from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
+from tests.helpers.kernel_cells import config_with
+from tests.helpers.variants import build as build_cell
 
 SMALL = {
     "task.length_steps": 16,
@@ -150,34 +155,37 @@ def test_buckets_and_sequences_without_a_second_step() -> None:
     assert np.isnan(exponents["layer_0"])
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "words"),
-    [
-        ("adding/gru", {"model__newton": "half"}, "config.model.newton"),
-        ("adding/gru", {"model__zoneout": 0.1}, "config.model.zoneout needs them one after"),
-        ("adding/gru", {"model__cut_steps": 4}, "config.model.cut_steps needs them one after"),
-        ("adding/gru", {"model__remat_steps": 4}, "config.model.remat_steps needs"),
-        ("adding/gru", {"model__recurrent_dropout": 0.1}, "config.model.recurrent_dropout needs"),
-        (
-            "adding/gru",
-            {"clip__adjoint_limit": 1.0},
-            "config.clip.adjoint_limit needs them one after",
-        ),
-        ("adding/gru", {"model__kernel": "compiled"}, "config.model.kernel='compiled' are two"),
-        ("adding/min_gru", {"model__associative": True}, "config.model.associative are two ways"),
-        ("mackey_glass/narx", {}, "shows narx the true outputs"),
-    ],
-)
-def test_what_it_cannot_be_had_with_is_named(name: str, changes: dict, words: str) -> None:
-    config = experiment(name)
-    given = {"model__newton": "full", **changes}
-    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in given.items()})
-    with pytest.raises(UsageError, match=words):
-        make_plan(finish(config), data_dir=None, chunk_steps=4)
-
-
 def test_the_offer_leaves_a_model_alone_that_does_not_ask() -> None:
     plan = planned()
     got = offer_newton(plan.config, plan.recipe.task, plan.recipe.graphdef, plan.params)
     assert got[0] is plan.recipe.graphdef
     assert got[1].method == ""
+
+
+def test_a_processor_has_no_other_precision() -> None:
+    lstm = build_cell(("lstm", {}), 2, 4)
+    assert fused_precision(config_with()) == ""
+    with pytest.raises(UsageError, match=r"config\.model\.precision 'tf32' is for graphics"):
+        use_kernel(config_with(precision="tf32"), lstm)
+    with pytest.raises(UsageError, match=r"Did you mean 'bf16'"):
+        use_kernel(config_with(precision="bf17"), lstm)
+
+
+def test_the_choice_on_a_graphics_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    compiled: list[tuple[str, int, str]] = []
+    monkeypatch.setattr(tried, "_compile", lambda *given: compiled.append(given))
+    tried.problem.cache_clear()
+    lstm = build_cell(("lstm", {}), 2, 46)
+    config = config_with(precision="bf16")
+    assert use_kernel(config, lstm)
+    assert compiled == [("lstm", 46, "bf16")]
+    assert fused_precision(config) == "bf16"
+    wide = build_cell(("lstm", {}), 2, 300)
+    assert not use_kernel(config_with(), wide)
+    with pytest.raises(UsageError, match=r"compiled.*300 hidden units \(padded to 512\)"):
+        use_kernel(config_with(kernel="compiled"), wide)
+    with pytest.raises(UsageError, match=r"'bf16' is for the fused kernels, but .*zoneout"):
+        use_kernel(config_with(precision="bf16", zoneout=0.1), lstm)
+    with pytest.raises(UsageError, match=r"'bf16' is for the fused kernels, but .*'scan'"):
+        use_kernel(config_with(precision="bf16", kernel="scan"), lstm)
