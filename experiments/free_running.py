@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 
 from rnnexp import run
 from rnnexp.config.overrides import from_command_line
-from rnnexp.report.figures import COLOURS, save
 from rnnexp.models.forward import ForwardOptions
+from rnnexp.report.figures import COLOURS, save
 from rnnexp.run.sample import load_trained
 from rnnexp.tasks.base import Endless
 from rnnexp.train.program import apply_model

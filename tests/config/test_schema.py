@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.schema import DURATIONS, UNITS, duration_steps, experiment, finish, flat, run_id
+from rnnexp.config.schema import (
+    DURATIONS,
+    UNITS,
+    duration_steps,
+    experiment,
+    finish,
+    flat,
+    pairs,
+    run_id,
+)
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
-from rnnexp.train.plan import pairs
 from tests.helpers.read_config import EVERYTHING, message, read
 
 

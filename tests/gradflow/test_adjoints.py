@@ -22,6 +22,7 @@ from rnnexp.gradflow.adjoints import (
     zero_slot,
 )
 from rnnexp.gradflow.decay import fit_decay
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from tests.helpers.variants import VARIANTS, Variant, build, each_cell, variant_id
@@ -146,7 +147,7 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
     slots = zero_slots(model, steps, B)
 
     def loss(params: Tree, slots: Any) -> tuple[Array, None]:
-        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots)).outputs
+        outputs = nnx.merge(graphdef, params)(x, ForwardOptions(probes=probes(tap, slots))).outputs
         return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
 
     both = jax.jit(partial(value_grads_adjoints, loss))
@@ -182,7 +183,9 @@ def all_adjoints_of_one(model: SequenceModel, params: Tree, x: Array, weights: A
     slots = zero_slots(model, T, 1)
 
     def loss(slots: Any) -> Array:
-        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots)).outputs
+        outputs = nnx.merge(nnx.graphdef(model), params)(
+            x, ForwardOptions(probes=probes(tap, slots))
+        ).outputs
         return jnp.sum(weights * jnp.sin(outputs))
 
     return all_norms(jax.jit(jax.grad(loss))(slots))

@@ -7,12 +7,12 @@ import jax
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import zero_slot
-from rnnexp.scan.unroll import Path, initial_state
+from rnnexp.scan.unroll import TimeLoop, initial_state
 from tests.helpers.kernel_cells import VARIANTS
 from tests.helpers.variants import build as build_cell
 
 T, I = 4, 3  # noqa: E741
-SCAN = Path()
+SCAN = TimeLoop()
 Given = tuple[Params, Array, State, State]
 
 

@@ -12,6 +12,7 @@ from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import zero_slot
 from rnnexp.scan.kernels import build
 from rnnexp.scan.unroll import initial_state
+from rnnexp.train.choose_time_loop import choose_time_loop, log_reasons
 from tests.helpers.variants import build as build_cell
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -61,3 +62,10 @@ def config_with(**model: Any) -> Any:
     config = rnnexp.experiment("adding/lstm")
     config.model.update(model)
     return rnnexp.finish(config)
+
+
+def use_kernel(config: Any, cell: Cell) -> bool:
+    """Whether a run of this configuration uses the cell's kernel; the reasons are logged."""
+    choice = choose_time_loop(config, cell)
+    log_reasons(choice.reasons)
+    return choice.time_loop.kernel

@@ -9,7 +9,7 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import experiment, finish, options
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 
 PARAMETERS = 20_000
 

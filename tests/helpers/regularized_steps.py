@@ -10,7 +10,7 @@ from rnnexp.train.compiled import Programs, initial_state
 from rnnexp.train.lanes import Layout
 from rnnexp.train.plan import Plan, make_plan
 from rnnexp.train.program import TrainState
-from rnnexp.train.step import Lane, Stepped, take_step
+from rnnexp.train.step import Lane, StepResult, take_step
 from tests.helpers.small_programs import configured
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -34,14 +34,14 @@ def build(name: str = "adding/rnn", layout: Layout = Layout(), **changes: Any) -
     return Programs(make_plan(config, data_dir=None, chunk_steps=4), layout)
 
 
-def first_step(name: str = "adding/rnn", **changes: Any) -> tuple[Stepped, Plan]:
+def first_step(name: str = "adding/rnn", **changes: Any) -> tuple[StepResult, Plan]:
     """One recorded step from the start, without the chunk around it, and its plan."""
     plan = make_plan(configured(name, **changes), data_dir=None, chunk_steps=1)
     streams, source = stream_keys(plan.config.seed), plan.recipe.task.train
     keys, arrays = Keys(streams["train"], streams["noise"]), source_arrays(source)
 
     @partial(jax.jit, compiler_options=QUICK)
-    def step(state: TrainState) -> Stepped:
+    def step(state: TrainState) -> StepResult:
         order = epoch_order(source, keys.data, state.step, plan.recipe.batch_size)
         lane = Lane(state, order, keys, plan.hyper)
         return take_step(plan.recipe, arrays, lane, record=True)
@@ -50,11 +50,11 @@ def first_step(name: str = "adding/rnn", **changes: Any) -> tuple[Stepped, Plan]
 
 
 @cache
-def one_step(**changes: Any) -> Stepped:
+def one_step(**changes: Any) -> StepResult:
     """The first step of a tiny float64 run."""
     return first_step(**(PLAIN | changes))[0]
 
 
-def logged(step: Stepped, name: str) -> float:
+def logged(step: StepResult, name: str) -> float:
     """A recorded scalar."""
     return float(step.scalars[name])

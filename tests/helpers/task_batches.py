@@ -12,7 +12,7 @@ from rnnexp.tasks.batches import (
     source_arrays,
     stream_batch,
 )
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.data_files import DATA, data_or_skip
 
 B = 6

@@ -19,7 +19,8 @@ from rnnexp.laboratory.adjoint_matrix import (
     matrix_bytes,
     matrix_dataset,
 )
-from rnnexp.scan.unroll import Path
+from rnnexp.models.forward import ForwardOptions
+from rnnexp.scan.unroll import TimeLoop
 from tests.helpers.adjoint_models import (
     I,
     O,
@@ -66,7 +67,9 @@ def test_entries_equal_central_differences(x64: None) -> None:
 
     @jax.jit
     def moved(slots: Any) -> Array:
-        return losses(apply(model, batch, sits=probes(perturb, slots)).outputs, batch)[:, 0]
+        return losses(
+            apply(model, batch, ForwardOptions(probes=probes(perturb, slots))).outputs, batch
+        )[:, 0]
 
     slots, step = slots_of(model, batch), 1e-6
     for layer, t, unit in [(0, 0, 1), (0, 3, 4), (1, 2, 0), (1, T - 1, 2)]:
@@ -148,13 +151,13 @@ def test_class_rows_at_a_position_are_those_of_its_outputs(x64: None) -> None:
 def test_neither_blocks_nor_the_parallel_path_change_a_row(x64: None) -> None:
     batch = one_example()
     whole = jitted(adjoint_matrix, sequence_model("min_gru"), batch, block=1)["layer_0"]
-    parallel = sequence_model("min_gru", path=Path(associative=True))
+    parallel = sequence_model("min_gru", time_loop=TimeLoop(associative=True))
     some = jitted(adjoint_matrix, parallel, batch, rows=(5, 1, 2), block=2)["layer_0"]
     np.testing.assert_allclose(some, whole[np.array([5, 1, 2])], rtol=1e-10, atol=1e-14)
 
 
 def test_truncated_bptt_leaves_zeros_behind_every_cut(x64: None) -> None:
-    model = sequence_model("gru", path=Path(cut_steps=3))
+    model = sequence_model("gru", time_loop=TimeLoop(cut_steps=3))
     matrix = jitted(adjoint_matrix, model, one_example())["layer_0"]
     s, t = np.arange(T)[:, None], np.arange(T)[None, :]
     np.testing.assert_array_equal(matrix > 0, (t <= s) & (t // 3 == s // 3))

@@ -20,6 +20,7 @@ from rnnexp.laboratory.measure import cell_figures
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_radius
 from rnnexp.laboratory.saturation import gate_saturation, hidden_saturation, time_constant
 from rnnexp.laboratory.settings import Laboratory, fit_unit
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.tasks.scores import cross_entropy
 from tests.helpers.laboratory_models import SETTINGS, batch_of, linear_cell, model_of, scores
@@ -53,7 +54,7 @@ def test_the_data_set_of_a_model_is_what_the_single_analyses_say() -> None:
         assert float(one.spectral_norm.sel(matrix=name)) == pytest.approx(norm, rel=1e-6)
 
     def alone() -> Any:
-        [seen] = apply(model, batch, watch=True).watched
+        [seen] = apply(model, batch, ForwardOptions(watch=True)).watched
         hidden = hidden_saturation(seen.states["h"], batch.lengths_B)
         return gate_saturation(cell, params, seen, batch.lengths_B), hidden
 

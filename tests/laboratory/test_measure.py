@@ -9,8 +9,9 @@ import pytest
 from rnnexp.core.types import Array
 from rnnexp.gradflow.position_losses import apply
 from rnnexp.laboratory.measure import step_by_step, whole_step
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from tests.helpers.laboratory_models import B, O, T, batch_of, model_of
 
 
@@ -20,7 +21,9 @@ def test_a_whole_step_makes_the_watched_trajectory(cell: str, keys: dict[str, An
     taught = jax.random.normal(jax.random.key(3), (T, B, O))
 
     def trajectories() -> list[Array]:
-        [seen] = apply(model, batch, teacher=lambda batch: taught, watch=True).watched
+        [seen] = apply(
+            model, batch, ForwardOptions(watch=True), teacher=lambda batch: taught
+        ).watched
         [unit] = model.units()
         whole, driven = whole_step(unit.layer.cell, model.stack.structure, seen, taught)
         found = [seen.states["h"]]
@@ -38,8 +41,8 @@ def test_a_whole_step_makes_the_watched_trajectory(cell: str, keys: dict[str, An
 
 
 def test_time_is_run_through_step_by_step() -> None:
-    model = model_of("min_gru", path=Path(associative=True, remat_steps=0))
+    model = model_of("min_gru", time_loop=TimeLoop(associative=True, remat_steps=0))
     plain = step_by_step(model)
     assert isinstance(plain, SequenceModel)
-    assert plain.stack.structure.path == Path()
-    assert model.stack.structure.path.associative
+    assert plain.stack.structure.time_loop == TimeLoop()
+    assert model.stack.structure.time_loop.associative

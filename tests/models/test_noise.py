@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.noise import recurrent_dropout, zoneout
 from rnnexp.scan.unroll import unroll
 from tests.helpers.structured_models import KEY, H, I, inputs, model_of
@@ -14,7 +15,7 @@ from tests.helpers.variants import build
 @pytest.mark.parametrize("variational", [False, True])
 def test_one_dropout_mask_a_step_or_for_all(variational: bool) -> None:
     model = model_of(dropout=0.5, variational_dropout=variational)
-    outputs = model.stack(inputs(200), key=KEY).outputs_TxBxH
+    outputs = model.stack(inputs(200), ForwardOptions(key=KEY)).outputs_TxBxH
     dropped = np.asarray(outputs == 0)
     assert 0.4 < dropped.mean() < 0.6 or variational
     same = (dropped == dropped[:1]).all()

@@ -11,6 +11,7 @@ from flax import nnx
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoints import norm_recorder, perturb, probes, zero_slot
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.scan.unroll import Probe, unroll
 from tests.helpers.structured_models import LENGTHS, B, H, T, inputs, model_of
 
@@ -36,7 +37,7 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(
     graphdef, params = nnx.split(model, nnx.Param)
 
     def total(params: Tree, x: Array, lengths: Array | None) -> Array:
-        return jnp.sum(jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths).outputs))
+        return jnp.sum(jnp.sin(nnx.merge(graphdef, params)(x, ForwardOptions(lengths)).outputs))
 
     run = jax.jit(jax.value_and_grad(total))
     padded = run(params, inputs(), jnp.array(LENGTHS))
@@ -55,7 +56,7 @@ def test_the_profile_of_a_backward_unit_is_in_the_sequence_s_time(x64: None) -> 
     recorder = norm_recorder(units, [T, T], B)
 
     def loss(slots: list[State]) -> Array:
-        got = both(inputs(), lengths_B=lengths, probes=probes(recorder.apply, slots))
+        got = both(inputs(), ForwardOptions(lengths, probes=probes(recorder.apply, slots)))
         return jnp.sum(got.outputs)
 
     profiles = recorder.norms(jax.grad(loss)(recorder.slots), [lengths, lengths])

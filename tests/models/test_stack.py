@@ -9,6 +9,7 @@ import numpy as np
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, State
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
+from rnnexp.models.forward import ForwardOptions
 from tests.helpers.structured_models import LENGTHS, B, H, T, inputs, model_of
 
 
@@ -28,7 +29,7 @@ def test_no_state_passes_between_the_directions(x64: None) -> None:
     t = 3
 
     def half(x: Array, slots: list[State], which: int) -> Array:
-        outputs = stack(x, probes=probes(perturb, slots)).outputs_TxBxH
+        outputs = stack(x, ForwardOptions(probes=probes(perturb, slots))).outputs_TxBxH
         return jnp.sum(outputs[t, :, which * H : (which + 1) * H])
 
     for which, own in ((0, slice(0, t + 1)), (1, slice(t, T))):
@@ -42,13 +43,13 @@ def test_no_state_passes_between_the_directions(x64: None) -> None:
 def test_dropout_never_touches_a_state() -> None:
     """The layer's own states are those without dropout; only what stands above is thinned."""
     model, key = model_of(num_layers=2, dropout=0.5), jax.random.key(5)
-    plain, thinned = model(inputs()), model(inputs(), key=key)
+    plain, thinned = model(inputs()), model(inputs(), ForwardOptions(key=key))
     np.testing.assert_array_equal(plain.states[0]["h"], thinned.states[0]["h"])
     assert bool(jnp.any(plain.states[1]["h"] != thinned.states[1]["h"]))
     slots = [zero_slot(u.layer.cell, u.layer.params(), T, B) for u in model.units()]
 
     def below(slots: list[State], key: Any) -> Array:
-        got = model.stack(inputs(), probes=probes(perturb, slots), key=key)
+        got = model.stack(inputs(), ForwardOptions(probes=probes(perturb, slots), key=key))
         return jnp.sum(jnp.sin(got.states[0]["h"]))
 
     # from t - 1 to t nothing is lost: the gradient of the last state is untouched

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from rnnexp.core.types import Array, Tree
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Transducer
 from tests.helpers.transducers import LENGTHS, B, H, O, T, U, batch, each_attention, model_of
 
@@ -34,7 +35,9 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(
     graphdef, params = nnx.split(model, nnx.Param)
 
     def total(params: Tree, x: Array, targets: Array, lengths: Array | None) -> Array:
-        return jnp.sum(jnp.sin(nnx.merge(graphdef, params)(x, targets, lengths_B=lengths).outputs))
+        return jnp.sum(
+            jnp.sin(nnx.merge(graphdef, params)(x, targets, ForwardOptions(lengths)).outputs)
+        )
 
     run = jax.jit(jax.value_and_grad(total))
     padded = run(params, x, targets, jnp.array(LENGTHS))
@@ -50,7 +53,7 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(
 @pytest.mark.parametrize("attention", ["dot", "additive"])
 def test_attention_is_a_distribution_over_the_valid_steps(attention: str) -> None:
     model, (x, _) = model_of(attention=attention), batch()
-    encoded = model.encode(x, jnp.array(LENGTHS))
+    encoded = model.encode(x, ForwardOptions(jnp.array(LENGTHS)))
     d = jax.random.normal(jax.random.key(4), (U, B, H))
     weights = np.asarray(model.weights(d, encoded))
     assert weights.shape == (U, B, T)
@@ -85,7 +88,7 @@ def additive_by_hand(model: Transducer, d: np.ndarray, e: np.ndarray) -> float:
 @pytest.mark.parametrize("cell", ["lstm", "tdnn", "clockwork"])
 def test_the_decoder_begins_where_the_encoder_ended(cell: str) -> None:
     model, (x, _) = model_of(cell), batch()
-    encoded = model.encode(x, None)
+    encoded = model.encode(x)
     ended = model.encoder(x).states[0]
     for leaf in model.decoder.layers[0].cell.probed:
         np.testing.assert_array_equal(encoded.states[0][leaf], ended[leaf])

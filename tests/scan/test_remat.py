@@ -11,7 +11,7 @@ import pytest
 from rnnexp.core.tree import tree_bytes
 from rnnexp.scan.kernels.build import problem as build_problem
 from rnnexp.scan.remat import segment_length
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import make_plan
 from rnnexp.train.step import train_step
@@ -20,12 +20,12 @@ from tests.helpers.structured_models import KEY, I
 from tests.helpers.variants import build
 
 
-def step_bytes(name: str, path: Path) -> float:
+def step_bytes(name: str, time_loop: TimeLoop) -> float:
     """What value and gradient of a cell of 64 units take at T = 1024, B = 8, in states; the
     gradient of the weights is left out."""
     cell = build((name, {}), I, 64)
     params, x = cell.init(jax.random.key(0)), jnp.zeros((1024, 8, I))
-    loss = lambda p: jnp.sum(unroll(cell, p, x, path=path).final_BxH)  # noqa: E731
+    loss = lambda p: jnp.sum(unroll(cell, p, x, time_loop=time_loop).final_BxH)  # noqa: E731
     analysis = jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis()
     assert analysis is not None
     taken = analysis.temp_size_in_bytes - tree_bytes(params)
@@ -33,7 +33,7 @@ def step_bytes(name: str, path: Path) -> float:
 
 
 def test_rematerialisation_needs_less_memory() -> None:
-    assert step_bytes("lstm", Path(remat_steps=32)) < step_bytes("lstm", Path()) / 4
+    assert step_bytes("lstm", TimeLoop(remat_steps=32)) < step_bytes("lstm", TimeLoop()) / 4
 
 
 @pytest.mark.skipif(build_problem("lstm", "float32") != "", reason="no C++ compiler")
@@ -44,7 +44,7 @@ def test_rematerialised_kernels_hold_the_states_between_segments_and_one_segment
     """T / k states, and k times what the kernel keeps of a step: LSTM its four gates, c and h,
     GRU three gates, the candidate's share of h, and h."""
     wanted = 1024 / 16 + kept * 16
-    taken = step_bytes(name, Path(kernel=True, remat_steps=16))
+    taken = step_bytes(name, TimeLoop(kernel=True, remat_steps=16))
     assert wanted <= taken < 1.2 * wanted
 
 

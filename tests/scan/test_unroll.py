@@ -11,10 +11,11 @@ from flax import nnx
 from rnnexp.cells.lru import lru
 from rnnexp.cells.lstm import lstm
 from rnnexp.core.types import Array, Params
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Path, Unrolled, Watched, initial_state, unroll
+from rnnexp.scan.unroll import TimeLoop, Unrolled, Watched, initial_state, unroll
 from tests.helpers.variants import build
 
 T, B, I, H = 9, 3, 4, 5  # noqa: E741
@@ -50,7 +51,7 @@ def test_every_unit_of_a_bidirectional_stack_is_watched_in_its_own_order(
         output_size=2, mode="synchronous", key=jax.random.key(0),
     )  # fmt: skip
     x = sequences()
-    got = nnx.jit(lambda model, x: model(x, lengths_B=lengths, watch=True))(model, x)
+    got = nnx.jit(lambda model, x: model(x, ForwardOptions(lengths, watch=True)))(model, x)
     assert len(got.watched) == 4
     for unit, watched, final in zip(model.units(), got.watched, got.states, strict=True):
         follow(unit.layer, watched, lengths)
@@ -67,9 +68,9 @@ def test_watching_changes_nothing_and_is_off_by_default() -> None:
         lambda size, _: lstm(size, HIDDEN), structure=Structure(), input_size=INPUTS,
         output_size=2, mode="sequence_to_one", key=jax.random.key(0),
     )  # fmt: skip
-    plain = model(sequences(), lengths_B=LENGTHS)
+    plain = model(sequences(), ForwardOptions(LENGTHS))
     assert list(plain.watched) == []
-    watched = model(sequences(), lengths_B=LENGTHS, watch=True)
+    watched = model(sequences(), ForwardOptions(LENGTHS, watch=True))
     np.testing.assert_array_equal(plain.outputs, watched.outputs)
 
 
@@ -81,7 +82,7 @@ def test_encoder_and_decoder_are_watched(attention: str) -> None:
         input_size=INPUTS, output_size=3, key=jax.random.key(0),
     )  # fmt: skip
     targets = jnp.array([[1, 2, 0], [2, 1, 1], [0, 0, 2]], jnp.int32)
-    got = nnx.jit(lambda model, x: model(x, targets, lengths_B=LENGTHS, watch=True))(
+    got = nnx.jit(lambda model, x: model(x, targets, ForwardOptions(LENGTHS, watch=True)))(
         model, sequences()
     )
     encoder, decoder = model.units()
@@ -91,22 +92,22 @@ def test_encoder_and_decoder_are_watched(attention: str) -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("path", [Path(associative=True), Path(remat_steps=3)])
-def test_all_paths_keep_the_same_states(path: Path) -> None:
+@pytest.mark.parametrize("time_loop", [TimeLoop(associative=True), TimeLoop(remat_steps=3)])
+def test_all_paths_keep_the_same_states(time_loop: TimeLoop) -> None:
     cell = lru(INPUTS, HIDDEN)
     params = jax.tree.map(lambda x: x.astype(jnp.float64), cell.init(jax.random.key(0)))
 
     @jax.jit
     def both(params: Params, x: Array) -> list[Unrolled]:
         keys: dict[str, Any] = {"lengths_B": LENGTHS, "keep_states": True}
-        return [unroll(cell, params, x, path=way, **keys) for way in (Path(), path)]
+        return [unroll(cell, params, x, time_loop=way, **keys) for way in (TimeLoop(), time_loop)]
 
     plain, other = both(params, sequences())
     assert plain.states is not None
     assert other.states is not None
     for leaf, value in plain.states.items():
         np.testing.assert_allclose(other.states[leaf], value, atol=1e-10)
-    assert unroll(cell, params, sequences(), path=path).states is None
+    assert unroll(cell, params, sequences(), time_loop=time_loop).states is None
 
 
 def test_two_halves_equal_the_whole(x64: None) -> None:

@@ -15,7 +15,7 @@ from rnnexp.core.tree import tree_size
 from rnnexp.sweep.matching import match_width
 from rnnexp.sweep.widths import Counts, count_parameters
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_model
+from rnnexp.train.build import build_model
 from tests.helpers.matched_widths import PARAMETERS, configured, formula
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.task_batches import batch_of, mean_scores
 
 

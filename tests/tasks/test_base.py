@@ -18,7 +18,7 @@ from rnnexp.tasks.batches import (
     source_arrays,
     training_batch,
 )
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.task_batches import KEY, B, batch_of, task_named
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 
 
 @pytest.mark.parametrize(

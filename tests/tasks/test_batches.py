@@ -21,7 +21,7 @@ from rnnexp.tasks.batches import (
     stream_batch,
     stream_windows,
 )
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.task_batches import KEY
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.types import Batch
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import batch_of, certain, spread
 from tests.helpers.task_batches import mean_scores
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnexp.tasks.copy_memory import BLANK, MARKER
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.task_batches import B, batch_of, mean_scores
 
 

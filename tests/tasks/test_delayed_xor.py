@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import batch_of
 
 

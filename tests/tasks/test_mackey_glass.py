@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rnnexp.tasks import mackey_glass
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import batch_of
 from tests.helpers.task_batches import mean_scores
 

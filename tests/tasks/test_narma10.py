@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.tasks import narma10
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import KEY, batch_of
 from tests.helpers.task_batches import mean_scores
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import batch_of, certain, spread
 from tests.helpers.task_batches import mean_scores
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 from tests.helpers.synthetic_batches import batch_of, spread
 
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
-from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
 
 from rnnexp import run
 from rnnexp.config.schema import experiment, finish
@@ -19,12 +18,17 @@ from rnnexp.core.types import Batch
 from rnnexp.results.load import load_run
 from rnnexp.scan.kernels.gpu import problem as tried
 from rnnexp.tasks.base import Bucket, Bucketed
-from rnnexp.tasks.batches import stream_keys
-from rnnexp.train.choose_kernel import fused_precision, use_kernel
-from rnnexp.train.choose_newton import FallBacks, first_batch, largest_exponents, offer_newton
+from rnnexp.tasks.batches import first_batch, stream_keys
+from rnnexp.train.choose_time_loop import (
+    FallBacks,
+    choose_time_loop,
+    fused_precision,
+    largest_exponents,
+    with_time_loop,
+)
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
-from tests.helpers.kernel_cells import config_with
+from tests.helpers.kernel_cells import config_with, use_kernel
 from tests.helpers.variants import build as build_cell
 
 SMALL = {
@@ -114,7 +118,7 @@ def test_a_network_that_becomes_chaotic_goes_on_by_the_scan(
     assert np.isfinite(row["grad_norm"])
     with caplog.at_level(logging.WARNING, logger="rnnexp"):
         FallBacks().notice([row])
-    assert "step 0: Newton's iteration did not come to rest in layer_0" in caplog.text
+    assert "step 0: Newton's iteration did not converge in layer_0" in caplog.text
 
 
 def test_fall_backs_are_told_at_the_first_and_at_every_doubling(
@@ -157,7 +161,10 @@ def test_buckets_and_sequences_without_a_second_step() -> None:
 
 def test_the_offer_leaves_a_model_alone_that_does_not_ask() -> None:
     plan = planned()
-    got = offer_newton(plan.config, plan.recipe.task, plan.recipe.graphdef, plan.params)
+    cell = plan.recipe.model(plan.params).units()[0].layer.cell
+    choice = choose_time_loop(plan.config, cell)
+    graphdef = with_time_loop(plan.recipe.graphdef, plan.params, choice.time_loop)
+    got = graphdef, choice.newton
     assert got[0] is plan.recipe.graphdef
     assert got[1].method == ""
 

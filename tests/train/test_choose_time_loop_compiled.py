@@ -7,8 +7,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.scan.kernels import build
-from rnnexp.train.choose_kernel import use_kernel
-from tests.helpers.kernel_cells import config_with, needs_compiler
+from tests.helpers.kernel_cells import config_with, needs_compiler, use_kernel
 from tests.helpers.variants import build as build_cell
 
 pytestmark = needs_compiler
@@ -31,7 +30,9 @@ def test_wide_cells_are_scanned_where_the_kernel_brings_nothing(
 ) -> None:
     wide, widest = (build_cell(("lstm", {}), 256, size) for size in (512, 1024))
     for threads, chosen in ((2, True), (3, False)):
-        monkeypatch.setattr("rnnexp.train.choose_kernel.threads_of_a_device", lambda n=threads: n)
+        monkeypatch.setattr(
+            "rnnexp.train.choose_time_loop.threads_of_a_device", lambda n=threads: n
+        )
         assert use_kernel(config_with(), wide) == chosen
         assert not use_kernel(config_with(), widest)
         assert use_kernel(config_with(kernel="compiled"), widest)

@@ -17,10 +17,11 @@ from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks.base import Bucket, Bucketed, Endless, Score, Stream
 from rnnexp.tasks.batches import Keys, epoch_length, no_order, source_arrays, training_batch
 from rnnexp.tasks.scores import over_steps
+from rnnexp.train.build import weights, weights_key
 from rnnexp.train.compiled import Programs
 from rnnexp.train.evaluate import evaluate_function
 from rnnexp.train.lanes import Layout, spread_chunk
-from rnnexp.train.plan import make_plan, weights, weights_key
+from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState, apply_model, init_state
 from rnnexp.train.step_metrics import read_rows
 from tests.helpers.small_programs import configured, programs, stream_program

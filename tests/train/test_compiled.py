@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.config.schema import pairs
 from rnnexp.gradflow.nonfinite import find_origin
 from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.train.compiled import Programs, Slots, initial_state
-from rnnexp.train.plan import make_plan, pairs
+from rnnexp.train.plan import make_plan
 from tests.helpers.data_files import DATA, MUSIC
 from tests.helpers.small_programs import configured, programs
 

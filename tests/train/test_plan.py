@@ -4,9 +4,9 @@ import pytest
 
 import rnnexp
 from rnnexp.cells import CELLS
+from rnnexp.config.schema import pairs
 from rnnexp.core.errors import UsageError
 from rnnexp.tasks import TASKS
-from rnnexp.train.plan import pairs
 from tests.helpers.own_tables import own_tables  # noqa: F401
 
 

@@ -12,6 +12,7 @@ from flax import nnx
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.adjoints import perturb, probes, zero_slot
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.sweep.program_groups import group_runs
 from rnnexp.tasks.base import Endless
 from rnnexp.tasks.batches import training_batch
@@ -43,20 +44,20 @@ def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
     slot = zero_slot(cell, unit.layer.params(), batch.inputs_TxBxI.shape[0], size)
 
     def loss(slots: list[State]) -> Array:
-        got = apply_model(recipe, params, batch, layer_probes=probes(perturb, slots))
+        got = apply_model(recipe, params, batch, ForwardOptions(probes=probes(perturb, slots)))
         return recipe.task.scores(got.outputs, batch)["loss"].mean()
 
     def layer(params: Tree) -> Any:
         return nnx.merge(recipe.graphdef, params).units()[0].layer.params()
 
     def flossing(params: Tree) -> Array:
-        did = apply_model(recipe, params, batch, watch=True).watched[0]
+        did = apply_model(recipe, params, batch, ForwardOptions(watch=True)).watched[0]
         return regularizers.flossing(cell, layer(params), did, None, exponents=2)
 
     @partial(jax.jit, compiler_options=QUICK)
     def all_of_them() -> dict[str, tuple[Array, Tree]]:
         adjoints = jax.grad(loss)([slot])[0]
-        seen = apply_model(recipe, params, batch, watch=True).watched[0]
+        seen = apply_model(recipe, params, batch, ForwardOptions(watch=True)).watched[0]
         found = {
             "omega": lambda p: regularizers.omega(cell, layer(p), seen, adjoints, None),
             "orthogonality": lambda p: regularizers.orthogonality(cell, layer(p)),

@@ -7,7 +7,7 @@ import pytest
 
 from rnnexp.cells.base import hidden_output
 from rnnexp.scan.kernels import build
-from rnnexp.train.choose_kernel import obstacle
+from rnnexp.train.choose_time_loop import obstacle
 from tests.helpers.kernel_cells import VARIANTS, I, config_with, needs_compiler
 from tests.helpers.variants import VARIANTS as TABLE
 from tests.helpers.variants import build as build_cell

@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import probes, tap
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from tests.helpers.kernel_cells import VARIANTS, T, arguments, assert_same, made, needs_compiler
 
 pytestmark = needs_compiler
@@ -27,7 +27,13 @@ def test_where_only_the_last_state_is_read_no_zeros_are_handed_over(
     def loss(kernel: bool, every: bool, params: Params, slots: State) -> Array:
         (probe,) = probes(tap, [slots])
         run = unroll(
-            cell, params, x, lengths_B=lengths, state=start, probe=probe, path=Path(kernel=kernel)
+            cell,
+            params,
+            x,
+            lengths_B=lengths,
+            state=start,
+            probe=probe,
+            time_loop=TimeLoop(kernel=kernel),
         )
         total = jnp.sum(run.final_BxH**3) + sum(jnp.sum(leaf) for leaf in run.final_state.values())
         return total + 0.0 * jnp.sum(run.outputs_TxBxH) if every else total

@@ -12,7 +12,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import norm_tap, probes, tap
 from rnnexp.scan.kernels import build
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from tests.helpers.kernel_cells import VARIANTS, T, arguments, assert_same, made, needs_compiler
 
 pytestmark = needs_compiler
@@ -28,7 +28,7 @@ def everything(
         (probe,) = probes(tap, [slot])
         run = unroll(
             cell, params, x, lengths_B=lengths_B, state=state, probe=probe,
-            path=Path(kernel=kernel, remat_steps=remat_steps),
+            time_loop=TimeLoop(kernel=kernel, remat_steps=remat_steps),
         )  # fmt: skip
         weights = jnp.sin(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
         total = jnp.sum(weights.reshape(run.outputs_TxBxH.shape) * run.outputs_TxBxH)
@@ -87,7 +87,9 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
     def adjoint(leaves: list[str], kernel: bool) -> State:
         def loss(slot: State) -> Array:
             (probe,) = probes(tap, [slot])
-            run = unroll(cell, params, x, state=start, probe=probe, path=Path(kernel=kernel))
+            run = unroll(
+                cell, params, x, state=start, probe=probe, time_loop=TimeLoop(kernel=kernel)
+            )
             return jnp.sum(jnp.sin(run.outputs_TxBxH))
 
         grads: State = jax.grad(loss)({leaf: slots[leaf] for leaf in leaves})
@@ -143,7 +145,13 @@ def test_norms_of_adjoints_come_from_the_kernel(name: str, size: float, x64: Non
     def loss(kernel: bool, slots: State) -> Array:
         (probe,) = probes(norm_tap, [slots])
         run = unroll(
-            cell, params, x, lengths_B=lengths, state=start, probe=probe, path=Path(kernel=kernel)
+            cell,
+            params,
+            x,
+            lengths_B=lengths,
+            state=start,
+            probe=probe,
+            time_loop=TimeLoop(kernel=kernel),
         )
         return size * jnp.sum(jnp.sin(run.outputs_TxBxH))
 
@@ -162,7 +170,7 @@ def test_norms_in_float32_neither_underflow_nor_hide_what_is_not_finite() -> Non
     def norms(size: float) -> Array:
         def loss(slots: State) -> Array:
             (probe,) = probes(norm_tap, [slots])
-            run = unroll(cell, params, x, state=start, probe=probe, path=Path(kernel=True))
+            run = unroll(cell, params, x, state=start, probe=probe, time_loop=TimeLoop(kernel=True))
             return size * jnp.sum(run.outputs_TxBxH[-1])
 
         grads: State = jax.grad(loss)({"h": jnp.zeros(whole["h"].shape[:2])})

@@ -13,7 +13,7 @@ from rnnexp.gradflow.adjoints import norm_tap, perturb, probes, tap
 from rnnexp.models.noise import zoneout
 from rnnexp.scan.newton import solve
 from rnnexp.scan.newton.steps import solve_adjoint
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from tests.helpers.newton_runs import DIAGONAL, FULL, SCAN, all_ways, arguments, assert_same, states
 from tests.helpers.variants import build
 
@@ -21,15 +21,15 @@ I, H = 3, 6  # noqa: E741
 
 
 @pytest.mark.parametrize(
-    ("probe", "leaves", "path"), [(tap, ("c", "h"), FULL), (perturb, ("c",), DIAGONAL)]
+    ("probe", "leaves", "time_loop"), [(tap, ("c", "h"), FULL), (perturb, ("c",), DIAGONAL)]
 )
 def test_probes_of_both_kinds_have_the_adjoints(
-    probe: Any, leaves: tuple[str, ...], path: Path, x64: None
+    probe: Any, leaves: tuple[str, ...], time_loop: TimeLoop, x64: None
 ) -> None:
     cell = build(("lstm", {}), I, H)
     params, x, start, slots = arguments(cell, 8, 2)
     given = params, x, start, {leaf: slots[leaf] for leaf in leaves}
-    scan, got = all_ways(cell, SCAN, path, probe=probe)(*given)
+    scan, got = all_ways(cell, SCAN, time_loop, probe=probe)(*given)
     assert tuple(got[1][3]) == leaves
     assert_same(got, scan, 1e-9)
 
@@ -49,10 +49,10 @@ def test_float32_over_long_sequences() -> None:
     given = arguments(cell, 128, 3)
     scan, full, diagonal = all_ways(cell, SCAN, FULL, DIAGONAL)(*given)
     for got, tolerance in ((full, 1e-4), (diagonal, 1e-3)):
-        assert bool(got[0][1].effort.converged)
+        assert bool(got[0][1].newton_stats.converged)
         assert_same(got, scan, tolerance)
-    assert int(full[0][1].effort.iterations) < 12
-    assert int(full[0][1].effort.iterations) < int(diagonal[0][1].effort.iterations)
+    assert int(full[0][1].newton_stats.iterations) < 12
+    assert int(full[0][1].newton_stats.iterations) < int(diagonal[0][1].newton_stats.iterations)
 
 
 def test_a_linear_cell_takes_one_iteration_and_one_to_confirm(x64: None) -> None:
@@ -60,8 +60,8 @@ def test_a_linear_cell_takes_one_iteration_and_one_to_confirm(x64: None) -> None
     diagonal = build(("min_gru", {}), I, H)
     for cell, path in ((dense, FULL), (diagonal, DIAGONAL)):
         run = states(cell, path)(*arguments(cell, 8, 2))
-        assert int(run.effort.iterations) == 2
-        assert bool(run.effort.converged)
+        assert int(run.newton_stats.iterations) == 2
+        assert bool(run.newton_stats.converged)
 
 
 def test_a_chaotic_network_is_scanned_and_that_is_said(x64: None) -> None:
@@ -70,7 +70,7 @@ def test_a_chaotic_network_is_scanned_and_that_is_said(x64: None) -> None:
     scan, full = all_ways(cell, SCAN, FULL)(*given)
     diagonal = states(cell, DIAGONAL)(*given)
     for run in (full[0][1], diagonal):
-        assert not bool(run.effort.converged)
+        assert not bool(run.newton_stats.converged)
         np.testing.assert_allclose(run.outputs_TxBxH, scan[0][1].outputs_TxBxH, atol=1e-12)
     assert_same(full, scan, 1e-7)  # chaos makes rounding larger
 
@@ -81,7 +81,7 @@ def test_what_is_not_finite_stays_so() -> None:
     params = {**params, "b": params["b"].at[0].set(jnp.nan)}
     run = states(cell, FULL)(params, *given)
     assert not np.isfinite(run.outputs_TxBxH[1:]).any()
-    assert int(run.effort.iterations) == 1
+    assert int(run.newton_stats.iterations) == 1
 
 
 def test_products_that_overflow_are_scanned_backwards(x64: None) -> None:
@@ -93,8 +93,8 @@ def test_products_that_overflow_are_scanned_backwards(x64: None) -> None:
     params = {"w_x": jnp.zeros((1, 2)), "w_h": slopes[0, 0], "b": jnp.zeros(2)}
     x, start = jnp.zeros((4, 1, 1)), {"h": jnp.zeros((1, 2))}
 
-    def last(start: Any, path: Path) -> Array:
-        return unroll(cell, params, x, state=start, path=path).final_BxH[0, 1]
+    def last(start: Any, time_loop: TimeLoop) -> Array:
+        return unroll(cell, params, x, state=start, time_loop=time_loop).final_BxH[0, 1]
 
     for path in (SCAN, FULL):
         grad = jax.jit(jax.grad(last), static_argnums=1)(start, path)["h"]
@@ -105,18 +105,18 @@ def test_products_that_overflow_are_scanned_backwards(x64: None) -> None:
 def test_what_needs_single_steps_is_refused(what: str) -> None:
     cell = build(("gru", {}), I, H)
     params, x, start, _ = arguments(cell, 8, 2)
-    path = Path(newton="full", cut_steps=3 if what == "cut" else 0)
+    path = TimeLoop(newton="full", cut_steps=3 if what == "cut" else 0)
     hooks = (zoneout(cell, 0.5, jax.random.key(0)),) if what == "hooks" else ()
     sits = probes(norm_tap, [{"h": jnp.zeros((8, 2))}])[0] if what == "probe" else None
     with pytest.raises(UsageError, match="Newton path takes no"):
-        unroll(cell, params, x, state=start, path=path, hooks=hooks, probe=sits)
+        unroll(cell, params, x, state=start, time_loop=path, hooks=hooks, probe=sits)
 
 
 def test_one_step_is_taken_as_it_is() -> None:
     cell = build(("gru", {}), I, H)
     params, x, start, _ = arguments(cell, 1, 2)
-    run = unroll(cell, params, x, state=start, path=FULL)
-    assert run.effort is None
+    run = unroll(cell, params, x, state=start, time_loop=FULL)
+    assert run.newton_stats is None
     plain = unroll(cell, params, x, state=start)
     np.testing.assert_array_equal(run.outputs_TxBxH, plain.outputs_TxBxH)
 
@@ -125,7 +125,7 @@ def test_the_limit_of_iterations_is_kept(monkeypatch: pytest.MonkeyPatch, x64: N
     monkeypatch.setitem(solve.MOST_ITERATIONS, "full", 2)
     cell = build(("gru", {}), I, H)
     scan, full = (states(cell, path)(*arguments(cell, 8, 2)) for path in (SCAN, FULL))
-    assert (int(full.effort.iterations), bool(full.effort.converged)) == (2, False)
+    assert (int(full.newton_stats.iterations), bool(full.newton_stats.converged)) == (2, False)
     np.testing.assert_allclose(full.outputs_TxBxH, scan.outputs_TxBxH, atol=1e-12)
 
 
@@ -136,7 +136,7 @@ def test_lanes_side_by_side_do_not_meet(x64: None) -> None:
     wild = {**params, "w_h": 3.0 * params["w_h"]}
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), params, wild)
     beside = jax.jit(jax.vmap(states(cell, FULL), (0, None, None, None)))(both, *given)
-    np.testing.assert_array_equal(beside.effort.converged, [True, False])
+    np.testing.assert_array_equal(beside.newton_stats.converged, [True, False])
     for lane, weights in enumerate((params, wild)):
         scan = states(cell, SCAN)(weights, *given)
         np.testing.assert_allclose(beside.outputs_TxBxH[lane], scan.outputs_TxBxH, atol=1e-9)

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from rnnexp.scan.kernels.gpu import problem as tried
-from rnnexp.train.choose_kernel import obstacle
+from rnnexp.train.choose_time_loop import obstacle
 from tests.helpers.kernel_cells import config_with
 from tests.helpers.variants import build as build_cell
 

@@ -13,17 +13,17 @@ from rnnexp.gradflow.adjoints import probes, tap
 from rnnexp.scan.kernels.gpu import recurrence as fused
 from rnnexp.scan.kernels.gpu.layout import layout
 from rnnexp.scan.kernels.gpu.recurrence import recurrence
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 from tests.helpers.fused_cells import SCAN, T, made
 from tests.helpers.kernel_cells import assert_same
 
 
-def everything(cell: Cell, how: Path, lengths_B: Array | None, *given: Any) -> Any:
+def everything(cell: Cell, how: TimeLoop, lengths_B: Array | None, *given: Any) -> Any:
     """A loss of all that comes out, what comes out, and the derivatives by all that is given."""
 
     def loss(params: Params, x: Array, start: State, slots: State) -> tuple[Array, Any]:
         (probe,) = probes(tap, [slots])
-        run = unroll(cell, params, x, lengths_B=lengths_B, state=start, probe=probe, path=how)
+        run = unroll(cell, params, x, lengths_B=lengths_B, state=start, probe=probe, time_loop=how)
         weights = jnp.sin(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
         total = jnp.sum(weights.reshape(run.outputs_TxBxH.shape) * run.outputs_TxBxH)
         total += sum(jnp.sum(jnp.sin(leaf)) for leaf in run.final_state.values())
@@ -55,7 +55,7 @@ def test_the_fused_kernel_is_the_scan(
     shape = layout(name, hidden_size, precision)._replace(held=held)
     monkeypatch.setattr(fused, "layout", lambda *_: shape)
     lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1
-    got = everything(cell, Path(kernel=True, fused=precision), lengths, *given)
+    got = everything(cell, TimeLoop(kernel=True, fused=precision), lengths, *given)
     assert_same(got, everything(cell, SCAN, lengths, *given), 1e-12)
 
 
