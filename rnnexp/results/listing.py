@@ -83,7 +83,7 @@ def meanings(factory: Callable[..., Any]) -> dict[str, str]:
     if section is None:
         return {}
     found: dict[str, str] = {}
-    for argument in re.split(r"^(?=\S)", textwrap.dedent(section[1]), flags=re.MULTILINE):
+    for argument in re.split(r"^(?=\S)", textwrap.dedent(section[1]), flags=re.MULTILINE)[1:]:
         names, _, meaning = argument.partition(":")
         sentence = re.split(r"\.\s", meaning + " ", maxsplit=1)[0]
         found |= dict.fromkeys(re.split(r",\s*", names.strip()), " ".join(sentence.split()))
