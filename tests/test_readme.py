@@ -250,6 +250,8 @@ def test_its_links_and_files_exist(guide: str) -> None:
             r"(?:configs|experiments|rnnexp|tests)/[\w/]+(?:\.\w+)?/?", span
         ):
             assert (ROOT / span).exists(), span
+    for name, file in re.findall(r"`(\w+)` in `(rnnexp/[\w/]+\.py)`", TEXTS[guide]):
+        assert re.search(rf"\b{name}\b", (ROOT / file).read_text()), f"{name} in {file}"
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for names in re.findall(r"rnnexp\[([\w,]+)\]", TEXTS[guide]):
         assert set(names.split(",")) <= extras["optional-dependencies"].keys()
