@@ -56,7 +56,9 @@ def imported(path: Path) -> Iterator[str]:
 def own_lines(function: Function) -> int:
     """Lines of a function without its docstring and the functions within it."""
     lines = set(range(function.lineno, (function.end_lineno or 0) + 1))
-    left_out: list[ast.AST] = [n for n in ast.walk(function) if isinstance(n, Function)][1:]
+    left_out: list[ast.AST] = [
+        node for node in ast.walk(function) if isinstance(node, Function) and node is not function
+    ]
     if ast.get_docstring(function, clean=False) is not None:
         left_out.append(function.body[0])
     for node in left_out:
