@@ -63,40 +63,40 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.launch import group_rows, propose, save_proposal
+    from rnnexp.sweep.launch import group_rows, plan_sweep, save_sweep
 
     space, base = read_space(known, rest)
     keep_memory()
     keep_programs()
     _choose_devices(known)
     data_dir = known.data_dir
-    proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)
+    plan = plan_sweep(space, base, parameters=known.match_parameters, data_dir=data_dir)
     costs: Mapping[int, Mapping[str, Any]] = {}
     memory = {}
     if known.dry_run or known.executor != "local":
         from rnnexp.sweep.estimate import estimate, request_bytes
 
-        costs = estimate(proposal, data_dir=data_dir, measure=known.dry_run)
+        costs = estimate(plan, data_dir=data_dir, measure=known.dry_run)
         lanes = (known.cpus or 1) * (known.width or 1)
         memory = {
-            group: request_bytes(cost, len(proposal.groups[group]), lanes)
+            group: request_bytes(cost, len(plan.groups[group]), lanes)
             for group, cost in costs.items()
         }
-    rows = group_rows(proposal, known.runs_dir, costs)
-    total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
+    rows = group_rows(plan, known.runs_dir, costs)
+    total = f"{_count(len(plan.runs), 'run')} in {_count(len(rows), 'compile group')}"
     if not known.json:
-        for statement in proposal.statements:
+        for statement in plan.statements:
             print(statement)
         print_table(total, [_readable(row) for row in rows])
     if known.dry_run:
         if known.json:
-            print(to_json({"statements": proposal.statements, "groups": rows}, indent=2))
+            print(to_json({"statements": plan.statements, "groups": rows}, indent=2))
         elif costs:
             seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
             print(f"training steps alone: about {_duration(seconds)} on this machine")
         return 0
-    sweep_dir = save_proposal(
-        proposal,
+    sweep_dir = save_sweep(
+        plan,
         known.runs_dir,
         known.name,
         arguments=[*known.sweep, *rest],
@@ -144,9 +144,9 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
 
 def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
     """How many runs stand where, and why; exit code 1 if any failed."""
-    from rnnexp.sweep.launch import reasons, tally
+    from rnnexp.sweep.launch import count_statuses, reasons
 
-    counts = tally(sweep_dir)
+    counts = count_statuses(sweep_dir)
     if known.json:
         print(to_json({"sweep": str(sweep_dir), "runs": counts}, indent=2))
         return 1 if counts.get("failed") else 0
