@@ -23,7 +23,7 @@ from rnnexp.core.files import to_json
 from rnnexp.core.tree import tree_size
 from rnnexp.sweep.space import Point
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_model, build_task
+from rnnexp.train.build import build_model, build_task
 
 TOLERANCE = 0.01
 """Largest relative deviation from the given number of parameters."""

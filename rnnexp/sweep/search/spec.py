@@ -22,7 +22,7 @@ from rnnexp.sweep.axes import DIGITS, EXPERIMENT, Space
 from rnnexp.sweep.space import Base, Point, Suggestion, experiments, point, suggestion_axes
 from rnnexp.sweep.starting_points import file_changes
 from rnnexp.tasks.batches import epoch_length
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
