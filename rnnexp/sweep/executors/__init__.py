@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.sweep.executors.base import Job, Options, Outcome
+from rnnexp.sweep.executors.base import Backend, Job, Options, Outcome
+from rnnexp.sweep.executors.scheduler import run_to_end
 
 __all__ = ["EXECUTORS", "Job", "Options", "Outcome", "run_jobs"]
 
@@ -22,7 +23,7 @@ EXECUTORS = {
     "ray": "rnnexp.sweep.executors.ray",
     "slurm": "rnnexp.sweep.executors.slurm",
 }
-"""The module of each executor, imported only when it is used."""
+"""The module of each executor, imported only when it is used; each has `open_backend`."""
 _FLAGS = {"local": "--jobs", "ray": "--address", "slurm": "--slurm"}
 
 
@@ -54,13 +55,16 @@ def run_jobs(
     for owner, value in owners.items():
         if value and owner != executor:
             raise UsageError(f"{_FLAGS[owner]} is for executor {owner}, not {executor}")
+    if not jobs:
+        return ""
     absolute = [replace(job, sweep_dir=job.sweep_dir.absolute()) for job in jobs]
     given = dict(zip(absolute, jobs, strict=True))
     module = importlib.import_module(EXECUTORS[executor])
-    reason: str = module.run_jobs(
+    backend: Backend = module.open_backend(absolute, options)
+    return run_to_end(
+        backend,
         absolute,
         on_job_end=lambda job, outcome: on_job_end(given[job], outcome),
         cancelled=cancelled,
-        options=options,
+        tries=options.tries,
     )
-    return reason

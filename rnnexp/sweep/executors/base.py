@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 WORKER = "rnnexp.sweep.worker"
 CARRIED = ("RNNEXP_", "JAX_", "XLA_")
 """Prefixes of the environment variables that are passed on to other machines."""
+BUSY = 75
+"""Exit code of a process if another one works on its group (EX_TEMPFAIL of sysexits.h)."""
 
 Status = Literal["done", "failed", "interrupted", "crashed", "evicted"]
 

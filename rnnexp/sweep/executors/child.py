@@ -20,8 +20,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-BUSY = 75
-"""Exit code if another process works on the group (EX_TEMPFAIL of sysexits.h)."""
+from rnnexp.sweep.executors.base import BUSY
 
 
 def main() -> None:

@@ -1,25 +1,16 @@
 """Executor `local`: runs jobs as processes on this machine, a given number at a time."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rnnexp.sweep.executors.base import Job, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import POLL_S, Process
-from rnnexp.sweep.executors.scheduler import run_to_end
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    on_job_end: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs in child processes; see `rnnexp.sweep.executors.run_jobs`."""
-    backend = LocalBackend(options.module, options.at_once or 1)
-    return run_to_end(
-        backend, jobs, on_job_end=on_job_end, cancelled=cancelled, tries=options.tries
-    )
+def open_backend(jobs: Sequence[Job], options: Options) -> "LocalBackend":
+    """A backend for any jobs."""
+    del jobs
+    return LocalBackend(options.module, options.at_once or 1)
 
 
 class LocalBackend:

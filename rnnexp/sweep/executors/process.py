@@ -9,8 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from rnnexp.sweep.executors.base import Job, JobSpec, Outcome
-from rnnexp.sweep.executors.child import BUSY
+from rnnexp.sweep.executors.base import BUSY, Job, JobSpec, Outcome
 
 POLL_S = 0.1
 LOCK_WAIT_S = 120.0

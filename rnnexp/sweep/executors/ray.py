@@ -9,27 +9,23 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from rnnexp.core.errors import UsageError, first_line
 from rnnexp.sweep.executors.base import Job, JobSpec, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import run_here
-from rnnexp.sweep.executors.scheduler import run_to_end
 
 log = logging.getLogger("rnnexp")
 POLL_S = 0.5
 CONNECT_S = 10.0
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    on_job_end: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs on the cluster at `options.address`; see `rnnexp.sweep.executors.run_jobs`."""
+def open_backend(jobs: Sequence[Job], options: Options) -> "RayBackend":
+    """A backend on the cluster at `options.address`.
+
+    Raises `UsageError` if Ray is not installed, or no cluster is named or reached.
+    """
     try:
         import ray
     except ImportError as error:
@@ -40,17 +36,8 @@ def run_jobs(
             "on one of its machines; `ray start --head` begins one"
         )
     connect(options.address)
-    try:
-        warn_of_unmet_requirements(jobs, ray.nodes())
-        return run_to_end(
-            RayBackend(options.module),
-            jobs,
-            on_job_end=on_job_end,
-            cancelled=cancelled,
-            tries=options.tries,
-        )
-    finally:
-        ray.shutdown()
+    warn_of_unmet_requirements(jobs, ray.nodes())
+    return RayBackend(options.module)
 
 
 def connect(address: str) -> None:
@@ -166,11 +153,12 @@ class RayBackend:
             ray.cancel(reference, force=False)
 
     def close(self) -> None:
-        """Kill the processes of all tasks that are left."""
+        """Kill the processes of all tasks that are left, and disconnect."""
         import ray
 
         for reference in self.jobs:
             ray.cancel(reference, force=True)
+        ray.shutdown()
 
 
 def outcome_of(reference: Any) -> Outcome:

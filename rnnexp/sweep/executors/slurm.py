@@ -17,7 +17,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from typing import Any
 from rnnexp.core.errors import UsageError, first_line, unknown
 from rnnexp.sweep.executors.base import Job, JobSpec, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import POLL_S, Process
-from rnnexp.sweep.executors.scheduler import run_to_end
 
 log = logging.getLogger("rnnexp")
 LOOK_S = 2.0
@@ -42,24 +41,16 @@ SIGNAL_WAIT_S = 10.0
 """Slurm may signal a job's processes this long before it signals submitit, which requeues it."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    on_job_end: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs as Slurm job arrays; see `rnnexp.sweep.executors.run_jobs`."""
+def open_backend(jobs: Sequence[Job], options: Options) -> "SlurmBackend":
+    """A backend for jobs of one sweep.
+
+    Raises `UsageError` if submitit is not installed, Slurm is missing or a setting is wrong.
+    """
     try:
         import submitit  # noqa: F401
     except ImportError as error:
         raise UsageError("executor slurm needs submitit: pip install 'rnnexp[slurm]'") from error
-    if not jobs:
-        return ""
-    backend = SlurmBackend(jobs[0].sweep_dir / "slurm", options)
-    return run_to_end(
-        backend, jobs, on_job_end=on_job_end, cancelled=cancelled, tries=options.tries
-    )
+    return SlurmBackend(jobs[0].sweep_dir / "slurm", options)
 
 
 def read_settings(given: Mapping[str, str]) -> dict[str, Any]:
