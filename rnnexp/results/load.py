@@ -78,11 +78,6 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
-def list_runs(runs_dir: Path) -> list[Path]:
-    """All run directories below `runs_dir`, oldest first."""
-    return [runs_dir / run for run, _ in scan(runs_dir)]
-
-
 def find_run(name: str, runs_dir: Path) -> Path:
     """The run that `name` means: its directory, its id, or the latest of a TASK/CELL."""
     if (Path(name) / "status.json").exists():
