@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.files import made_beside
 from rnnexp.core.tree import named_leaves
 from rnnexp.core.types import Tree
 
@@ -88,11 +89,10 @@ class Checkpoints:
         assert self._saved is not None
         progress, source = self._saved
         step = str(progress.step)
-        part = self.path / target / f".{step}.part"
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(self.path / source / step, part)
-            part.rename(self.path / target / step)
+            with made_beside(self.path / target / step) as part:
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(self.path / source / step, part)
         except OSError as error:
             log.debug("checkpoint %s/%s is saved anew: %s", target, step, error)
             return False

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import replace_text, to_json
+from rnnexp.core.files import append_text, replace_text, to_json
 
 STATUSES = ("running", "completed", "diverged", "pruned", "interrupted", "failed")
 ENDED = ("completed", "diverged", "pruned")
@@ -84,10 +84,7 @@ class RunLog:
         runs of a configuration.
         """
         lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
-        with (self.path / "metrics.jsonl").open("a") as stream:
-            stream.writelines(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_text(self.path / "metrics.jsonl", "".join(lines))
 
     def truncate(self, step: int | None) -> None:
         """Drop what a run resumed after `step` updates writes again; None: everything."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnexp.core.files import made_beside
 from rnnexp.run import zarr_append
 from rnnexp.run.zarr_append import Labelled
 
@@ -66,15 +67,14 @@ class GradientLog:
             zarr_append.cut(self.path, int(np.sum(zarr_append.steps(self.path) < step)))
 
     def _create(self, data: zarr_append.Data) -> None:
-        """A store beside the target, renamed into place when it is complete."""
-        part = self.path.with_name(f".{self.path.name}.part")
+        """Make the store; it appears when it is complete."""
         sizes = next(variable.values.shape for variable in data.values())[1:]
         labels = {
             dim: Labelled([dim], np.arange(size, dtype=np.int32))
             for dim, size in zip(DIMENSIONS[1:], sizes, strict=True)
         }
-        zarr_append.create(part, {**labels, **data})
-        part.rename(self.path)
+        with made_beside(self.path) as part:
+            zarr_append.create(part, {**labels, **data})
 
     def _about(self, leaf: str) -> dict[str, object]:
         return {

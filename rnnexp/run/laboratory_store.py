@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnexp.core.files import made_beside
 from rnnexp.run import zarr_append
 
 if TYPE_CHECKING:
@@ -139,13 +140,12 @@ class LaboratoryLog:
 
     def _rewrite(self, data: "xarray.Dataset") -> None:
         """The store made anew with these rows in it, in order."""
-        part = self.path.with_name(f".{self.path.name}.part")
         if zarr_append.exists(self.path):
             data = merged(zarr_append.load(self.path), data)
-        zarr_append.create(part, labelled(data))
-        if self.path.exists():
-            self.path.rename(self._old)
-        part.rename(self.path)
+        with made_beside(self.path) as part:
+            zarr_append.create(part, labelled(data))
+            if self.path.exists():
+                self.path.rename(self._old)
         shutil.rmtree(self._old, ignore_errors=True)
 
     def _discard(self) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_bytes
 
 if TYPE_CHECKING:
     import xarray
@@ -151,7 +152,7 @@ def _resize(path: Path, rows: int) -> None:
         if "step" in meta["dimension_names"]:
             meta["shape"][0] = rows
             _overwrite(path / name / "zarr.json", json.dumps(meta).encode())
-    _replace(path / "zarr.json", json.dumps(root).encode())
+    replace_bytes(path / "zarr.json", json.dumps(root).encode())
 
 
 def _dtype(meta: dict[str, Any]) -> Any:
@@ -182,7 +183,7 @@ def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> 
             file.parent.mkdir(parents=True, exist_ok=True)
             empty = _block(folder / "nowhere", meta, number)
             empty[: len(rows)] = rows
-            _replace(file, empty.tobytes())
+            replace_bytes(file, empty.tobytes())
             continue
         with file.open("r+b") as stream:
             stream.seek((begin - number * size) * rows[0].nbytes)
@@ -193,14 +194,7 @@ def _overwrite(file: Path, content: bytes) -> None:
     """Write a small file in place, in one piece: padded with spaces, it keeps its size."""
     padded = content.ljust(-(-len(content) // PIECE) * PIECE)
     if file.stat().st_size != len(padded):
-        _replace(file, padded)
+        replace_bytes(file, padded)
         return
     with file.open("r+b", buffering=0) as stream:
         stream.write(padded)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file by rename, as zarr does: without waiting for the disk."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content)
-    part.rename(file)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import made_beside
 from rnnexp.core.tree import named_leaves, tree_bytes
 from rnnexp.run.divergence.window import Flight
 
@@ -65,7 +66,6 @@ def keep(run: Path, flight: Flight, units: list[str]) -> dict[str, Any] | None:
             _write(path, flight, units)
     except (OSError, UsageError) as error:
         log.warning("cannot write %s: %s", path, error)
-        shutil.rmtree(_part(path), ignore_errors=True)
     return flight.growth
 
 
@@ -74,20 +74,14 @@ def discard(run: Path) -> None:
     shutil.rmtree(run / NAME, ignore_errors=True)
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
 def _write(path: Path, flight: Flight, units: list[str]) -> None:
-    """Write beside the target, then rename: a reader sees all of it or nothing."""
-    part = _part(path)
-    shutil.rmtree(part, ignore_errors=True)
-    with warnings.catch_warnings():
+    """Write the store; it appears when it is complete."""
+    with made_beside(path) as part, warnings.catch_warnings():
+        shutil.rmtree(part, ignore_errors=True)
         # Zarr points out that version 3 of the format does not specify it yet.
         warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")
         dataset(flight, units).to_zarr(part, mode="w", zarr_format=3)
-    shutil.rmtree(path, ignore_errors=True)
-    part.rename(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def open_flight(path: Path) -> "xarray.Dataset":
