@@ -14,7 +14,7 @@ from rnnexp.config.schema import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.run.checkpoint import read_checkpoints
-from rnnexp.run.files import read_json
+from rnnexp.run.files import saved_config
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import RECORDED, Examiner, settings_of
 from rnnexp.train.compiled import initial_state
@@ -82,9 +82,7 @@ def analyze_run(
 
 def _plan(path: Path, data_dir: Path | None, overrides: Mapping[str, str]) -> Plan:
     """The plan of a run, with other settings of the laboratory."""
-    saved = read_json(path / "config.json")
-    if saved is None:
-        raise UsageError(f"{path} is not a run's directory: it has no config.json")
+    saved = saved_config(path)
     saved["devices"] = 1  # one is enough to measure, however many trained
     config = ConfigDict(from_saved(saved).to_dict())
     for key in overrides:

@@ -15,7 +15,7 @@ from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.checkpoint import Checkpoints
-from rnnexp.run.files import read_json
+from rnnexp.run.files import saved_config
 from rnnexp.tasks.transduction import decode, encode
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
@@ -39,9 +39,7 @@ class Trained:
 
 def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
     """The model of a run's directory; `UsageError` if it holds no checkpoint."""
-    saved = read_json(path / "config.json")
-    if saved is None:
-        raise UsageError(f"{path} is not a run's directory: it has no config.json")
+    saved = saved_config(path)
     saved["devices"] = 1  # one is enough to write, however many trained
     plan = make_plan(from_saved(saved), data_dir=data_dir, chunk_steps=1)
     like = Programs(plan).initial()

@@ -9,7 +9,8 @@ gathered one says.
 import json
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,11 +62,32 @@ def variables(path: Path) -> set[str]:
     return {name for name, meta in _arrays(path).items() if "step" in meta["dimension_names"]}
 
 
-def load(path: Path) -> "xarray.Dataset":
-    """The whole store in memory; names as fixed-length strings."""
+def dimensions(path: Path) -> set[str]:
+    """The names of all dimensions."""
+    return {str(dim) for meta in _arrays(path).values() for dim in meta["dimension_names"]}
+
+
+@contextmanager
+def opened(path: Path) -> "Iterator[xarray.Dataset]":
+    """Any run's store as a Dataset whose arrays are read when they are asked for.
+
+    Raises `UsageError` if it cannot be read.
+    """
     import xarray
 
-    with xarray.open_zarr(path, consolidated=True) as data:
+    try:
+        # The arrays' own metadata may be of another moment than the gathered one, in a store
+        # that a run is appending to. Only stores of other programs lack the gathered one.
+        gathered = bool(json.loads(stamp(path)).get("consolidated_metadata"))
+        with xarray.open_zarr(path, consolidated=gathered) as data:
+            yield data
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def load(path: Path) -> "xarray.Dataset":
+    """A whole store in memory, names as fixed-length strings; `UsageError` as of `opened`."""
+    with opened(path) as data:
         texts = {
             name: np.array(label.values.tolist())
             for name, label in data.coords.items()

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.core.errors import UsageError
 from rnnexp.report.page.pack import pack
 from rnnexp.report.page.thin import evenly, kept_sizes
+from rnnexp.run.zarr_append import opened
 
 LINEAR = (
     "lyapunov", "lyapunov_error", "kaplan_yorke", "singular", "spectral_radius", "spectral_norm",
@@ -38,15 +38,9 @@ def read_laboratory(run: Path, most: int) -> Kept | None:
     path = run / "laboratory.zarr"
     if not path.exists():
         return None
-    import xarray
-
-    try:
-        # The arrays' own metadata: the gathered one may be missing, or of the moment before.
-        with xarray.open_zarr(path, consolidated=False) as store:
-            names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
-            arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    with opened(path) as store:
+        names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
+        arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
     arrays = {name: array for name, array in arrays.items() if array.size}
     if not arrays:
         return None
