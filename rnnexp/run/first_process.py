@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from rnnexp.core.types import Tree
-from rnnexp.run.callbacks import Result, read_result
+from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.runtime.collectives import broadcast, from_first, require_same
 from rnnexp.runtime.mesh import on_host, process_count
@@ -32,7 +32,7 @@ def in_first_process(make: Callable[..., T], path: Path, *arguments: Any) -> T:
     return proxied
 
 
-def shared_result(path: Path) -> Result | None:
+def shared_result(path: Path) -> RunResult | None:
     """`read_result` for all processes."""
 
     def read() -> dict[str, Any] | None:
@@ -40,7 +40,7 @@ def shared_result(path: Path) -> Result | None:
         return None if result is None else vars(result) | {"path": str(path)}
 
     content = from_first(read)
-    return None if content is None else Result(**{**content, "path": path})
+    return None if content is None else RunResult(**{**content, "path": path})
 
 
 class FirstProcess:

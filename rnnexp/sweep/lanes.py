@@ -14,12 +14,12 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.run.callbacks import Observer, Result
+from rnnexp.run.callbacks import Observer, RunResult
 from rnnexp.run.files import RunLog
 from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.run import CHUNK_STEPS
-from rnnexp.run.session import Journal
-from rnnexp.run.trainer import FAILURES, Crew
+from rnnexp.run.session import RunSession
+from rnnexp.run.trainer import FAILURES, Trainer
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lane_timing import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure
@@ -48,7 +48,7 @@ class Supply(Protocol):
         None: it goes on. After the `last` validation of a run there is nothing to stop.
         """
 
-    def ended(self, run: PlannedRun, result: Result) -> None:
+    def ended(self, run: PlannedRun, result: RunResult) -> None:
         """A run that was taken, or could not be begun, has ended; told once of each."""
 
     def occupied(self, run: PlannedRun, reason: str) -> None:
@@ -69,7 +69,7 @@ class Listed:
         """See `Supply`."""
         return None
 
-    def ended(self, run: PlannedRun, result: Result) -> None:
+    def ended(self, run: PlannedRun, result: RunResult) -> None:
         """See `Supply`."""
         self.told(result.status)
 
@@ -130,11 +130,11 @@ def drive(
 ) -> None:
     """Crews in turn until all runs have ended, or lost their devices, or a stop is asked for."""
     working = [
-        Crew(
+        Trainer(
             programs,
             waiting.recruit,
             waiting.report,
-            judge=waiting.judge,
+            should_prune=waiting.judge,
             examiner=waiting.examiner,
         ).rounds(stop)
         for _ in range(crews)
@@ -196,13 +196,13 @@ class Recruits:
             return plan
         return None
 
-    def recruit(self) -> tuple[Journal, TrainState] | None:
+    def recruit(self) -> tuple[RunSession, TrainState] | None:
         """The next run, begun or resumed."""
         while (run := self.supply.take()) is not None:
             journal, latest = None, _Latest()
             try:
                 config = run.frozen()
-                journal = Journal(self._plan(config), RunLog(self.runs_dir / run.run), latest)
+                journal = RunSession(self._plan(config), RunLog(self.runs_dir / run.run), latest)
                 self.standing[journal.files.path] = run, latest
                 return journal, journal.begin(self.imported)
             except (UsageError, *FAILURES) as error:
@@ -219,13 +219,13 @@ class Recruits:
         self.plans.setdefault(name, lane)
         return lane
 
-    def judge(self, journal: Journal) -> str | None:
+    def judge(self, journal: RunSession) -> str | None:
         """Why a run that was just validated is to be stopped; None: it goes on."""
         run, latest = self.standing[journal.files.path]
         value = latest.scores[journal.task.headline]
         return self.supply.judge(run, journal.step, value, last=journal.ended)
 
-    def report(self, result: Result, error: BaseException | None) -> None:
+    def report(self, result: RunResult, error: BaseException | None) -> None:
         """A run has ended."""
         if result.status == "failed":
             log.warning("%s failed after step %d: %s", result.path, result.step, result.reason)
@@ -244,4 +244,4 @@ class Recruits:
             self.supply.occupied(run, first_line(locked))
             return
         log.warning("%s failed: %s", path, reason)
-        self.supply.ended(run, Result(path, "failed", step, reason))
+        self.supply.ended(run, RunResult(path, "failed", step, reason))

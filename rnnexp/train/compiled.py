@@ -58,20 +58,20 @@ class Programs:
 
         Records come to the host. The state that goes in is given up to the device (donated).
         """
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         slots.launch([stop], [every])
         return slots.state, slots.records()[0]
 
     def scores(self, split: str, state: TrainState) -> dict[str, float]:
         """Mean scores of the plan's own run over the validation or test set."""
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.scores(split, [True])[0]
 
     def replay(self, state: TrainState) -> Records:
         """The step that diverged once more, recorded; the state is left alone."""
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.replay(0)
 
@@ -81,7 +81,7 @@ def initial_state(plan: Plan) -> TrainState:
     return plan.recipe.start(plan.params, plan.hyper)
 
 
-class Slots:
+class LaneStates:
     """The states of as many runs as a layout has lanes, and the values that they differ in.
 
     With one lane nothing has an axis of lanes; `state` is the run's own.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.run.callbacks import Result
+from rnnexp.run.callbacks import RunResult
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search.trials import Trials
 
@@ -32,13 +32,13 @@ class Queue:
         """Why a run is to be pruned, or None."""
         return self.searcher.judge(run, step, value, last=last)
 
-    def ended(self, run: PlannedRun, result: Result) -> None:
+    def ended(self, run: PlannedRun, result: RunResult) -> None:
         """Tell the run's trial."""
         self.searcher.ended(run, result)
 
     def occupied(self, run: PlannedRun, reason: str) -> None:
         """A process that does not belong to the search trains this very run."""
-        self.searcher.ended(run, Result(Path(run.run), "failed", 0, reason))
+        self.searcher.ended(run, RunResult(Path(run.run), "failed", 0, reason))
 
 
 class Searcher:
@@ -99,7 +99,7 @@ class Searcher:
             self._lose(error)
             return None
 
-    def ended(self, run: PlannedRun, result: Result) -> None:
+    def ended(self, run: PlannedRun, result: RunResult) -> None:
         """Tell the run's trial how it ended."""
         self.told(result.status)
         if self.lost is not None:
