@@ -28,7 +28,7 @@ from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
 from rnnexp.run.schedule import Action, due_actions, is_recorded, schedule_of
 from rnnexp.runtime import environment
-from rnnexp.train.choose_newton import FallBacks
+from rnnexp.train.choose_time_loop import FallBacks
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState

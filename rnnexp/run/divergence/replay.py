@@ -65,7 +65,8 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
     config = from_saved(saved_config(run))
     prepare(config.devices)
     floats = {v.dtype for name, v in data.data_vars.items() if str(name).startswith(STATE)}
-    if np.dtype(np.float64) in floats and not jax.config.read("jax_enable_x64"):
+    here = jax.dtypes.canonicalize_dtype(np.float64)
+    if np.dtype(np.float64) in floats and here != np.float64:
         raise UsageError(f"{run} computed in float64; set JAX_ENABLE_X64=1 to replay it")
     step, last = int(data["step"][-1]), data.isel(step=-1)
     records = _replayed(config, data, step, data_dir)
