@@ -17,7 +17,7 @@ from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import RunResult
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.measure import Examiner, examiner_of
-from rnnexp.run.schedule import Action, next_boundary
+from rnnexp.run.schedule import next_boundary
 from rnnexp.run.session import RunSession
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
@@ -169,29 +169,17 @@ class Trainer:
         states = self.lane_states.states()
         for lane, session in sound:
             with self._isolated(lane):
-                evaluation = scores[lane] if flags[lane] else None
-                self._act(lane, session, due[lane], evaluation, states[lane])
-
-    def _act(
-        self,
-        lane: int,
-        session: RunSession,
-        due: frozenset[Action],
-        scores: dict[str, float] | None,
-        state: TrainState,
-    ) -> None:
-        """What is due of one run, with the scores of its validation if that is."""
-        if "measure" in due:
-            session.measure(self.examiner(), state.params)
-        if scores is not None:
-            session.evaluated(scores, state)
-        if "keep" in due:
-            session.keep(state)
-        if "checkpoint" in due:
-            session.save_last(state)
-        if scores is not None and (reason := self.should_prune(session)) and not session.ended:
-            session.save_last(state)
-            self._free(lane, session.finish("pruned", reason))
+                if "measure" in due[lane]:
+                    session.measure(self.examiner(), states[lane].params)
+                if flags[lane]:
+                    session.evaluated(scores[lane], states[lane])
+                if "keep" in due[lane]:
+                    session.keep(states[lane])
+                if "checkpoint" in due[lane]:
+                    session.save_last(states[lane])
+                if flags[lane] and (reason := self.should_prune(session)) and not session.ended:
+                    session.save_last(states[lane])
+                    self._free(lane, session.finish("pruned", reason))
 
     def _set_pace(self, began: float, steps: int) -> None:
         """Choose how many steps take `VISIT_S`, from the last chunk's start and steps.
