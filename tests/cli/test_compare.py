@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.cli.arguments import add_compare
-from rnnexp.cli.compare import compare_command
+from rnnexp.cli.compare import add_arguments, compare_command
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.results.side_by_side import as_data
@@ -20,7 +19,7 @@ RATE = "optimizer.learning_rate"
 def call(runs_dir: Path, *arguments: str) -> int:
     """`rnnexp compare` without the process around it."""
     parser = argparse.ArgumentParser()
-    add_compare(parser)
+    add_arguments(parser)
     parser.add_argument("--json", action="store_true")
     known = parser.parse_args(arguments)
     known.runs_dir = runs_dir

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.cli.export import add_export, export_command
+from rnnexp.cli.export import add_arguments, export_command
 from rnnexp.cli.main import main
 from tests.helpers.exported import needed
 from tests.helpers.logged_runs import write_logged_run
@@ -23,7 +23,7 @@ def test_the_command_exports_what_is_meant_by_its_names(
     write_plan(tmp_path / "runs" / "sweeps" / "one", plan)
     paths = [write_logged_run(tmp_path / "runs", *entry) for entry in plan[:2]]
     parser = argparse.ArgumentParser()
-    add_export(parser)
+    add_arguments(parser)
 
     def call(*arguments: str) -> list[dict[str, str]]:
         line = [*arguments, "--to", "tensorboard", "-o", str(tmp_path / "out")]
@@ -48,3 +48,12 @@ def test_an_export_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     out = tmp_path / "out"
     assert main(["export", str(path), "--to", "tensorboard", "-o", str(out)]) == 0
     assert f"tensorboard --logdir {out}" in capsys.readouterr().out
+
+
+def test_a_sweep_that_has_not_begun_exports_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "sweeps" / "one"
+    write_plan(sweep, [("adding/lstm", {"seed": 0})])
+    assert main(["export", str(sweep), "--to", "tensorboard", "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == "exported to tensorboard\n"

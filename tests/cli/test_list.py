@@ -1,6 +1,7 @@
 """The command `list`: runs, experiments, cells and tasks."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cli.main import main
-from rnnexp.core.registry import MODES, Entry
+from rnnexp.core.registry import MODES, Entry, Table
 from rnnexp.tasks import TASKS
 from tests.helpers.synthetic_runs import write_many
 from tests.helpers.user_run import UserRun
@@ -58,6 +59,37 @@ def test_brackets_in_a_summary_are_text(
     monkeypatch.setitem(CELLS._entries, "mine", Entry("nowhere:mine", summary, MODES))
     assert main(["list", "cells"]) == 0
     assert summary in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("what", "table"), [("cells", CELLS), ("tasks", TASKS)])
+def test_options_are_listed(what: str, table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", what, "--options", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    expected = {
+        (name, *item) for name in table.builtin for item in table.entry(name).options().items()
+    }
+    assert {(row["name"], row["option"], row["default"]) for row in rows} == expected
+    assert main(["list", what, "--options"]) == 0
+    printed = " ".join(re.sub("[│┃]", " ", capsys.readouterr().out).split())
+    for row in rows:
+        assert f"{row['name']} {row['option']} " in printed
+
+
+def test_options_of_a_cell_of_ones_own_are_listed(
+    user_run: UserRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CELLS, "_entries", dict(CELLS._entries))
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+    assert main(["list", "cells", "--options", "--json", "--import", str(user_run.file)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    mine = {"name": "mycell", "option": "leak", "default": 0.5, "meaning": ""}
+    assert rows[-1] == mine
+
+
+def test_only_cells_and_tasks_have_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for what in ("runs", "experiments"):
+        assert main(["list", what, "--options"]) == 2
+        assert capsys.readouterr().err.startswith("rnnexp: --options goes with")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.main import main
-from rnnexp.cli.report import add_report, report_command
+from rnnexp.cli.report import add_arguments, report_command
 from tests.helpers.logged_runs import write_logged_run
 from tests.helpers.report_runs import write_three_settings
 
@@ -23,7 +23,7 @@ def test_the_command_writes_and_tells(
 ) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
-    add_report(parser)
+    add_arguments(parser)
     file = tmp_path / "page.html"
     assert report_command(parser.parse_args([str(runs_dir), "-o", str(file)]), []) == 0
     size = file.stat().st_size

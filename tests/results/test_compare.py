@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.cli.plain import plain_table
+from rnnexp.cli.output import plain_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.report.compare_tables import comparison_tables, rank_table

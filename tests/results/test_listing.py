@@ -1,4 +1,4 @@
-"""The rows of `rnnexp list`: none without runs, and nothing slow is imported for them."""
+"""The rows of `rnnexp list`: options with meanings, none without runs, and no slow imports."""
 
 import subprocess
 import sys
@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import Table
 from rnnexp.results.index import read_index
+from rnnexp.results.listing import meanings, options
 from rnnexp.results.listing import runs as list_rows
 from rnnexp.results.load import find_run
+from rnnexp.tasks import TASKS
 
 
 def test_no_runs_are_no_error(tmp_path: Path) -> None:
@@ -26,3 +30,34 @@ def test_listing_runs_imports_nothing_slow() -> None:
     )
     slow = {"jax", "flax", "numpy", "pandas", "xarray", "matplotlib", "ml_collections", "zarr"}
     assert slow & set(output.stdout.split()) == set()
+
+
+@pytest.mark.parametrize("table", [CELLS, TASKS], ids=["cells", "tasks"])
+def test_every_option_has_a_line_of_meaning(table: Table) -> None:
+    rows = options(table)
+    assert {row["name"] for row in rows} == {
+        name for name in table.names() if table.entry(name).options()
+    }
+    for row in rows:
+        assert len(row["meaning"]) > 3, row
+        assert "\n" not in row["meaning"]
+
+
+def test_a_meaning_is_the_first_sentence_about_an_argument() -> None:
+    def factory(*, one: int = 1, two: float = 0.5, three: int = 3, four: int = 4) -> None:
+        """What it makes.
+
+        Args:
+          one: of two lines, 0.5 or
+            more: both of them. Not this.
+          two, three: both alike.
+
+        Raises `UsageError` for four: always.
+        """
+
+    assert meanings(factory) == {
+        "one": "of two lines, 0.5 or more: both of them",
+        "two": "both alike",
+        "three": "both alike",
+    }
+    assert meanings(lambda: None) == {}
