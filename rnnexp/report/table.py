@@ -119,6 +119,6 @@ def as_data(run: Run) -> dict[str, Any]:
         "baseline": run.baseline(),
         "clipping": clip_data(run),
         "metrics": run.metrics,
-        "gradients": {"dimensions": ["step", "unit", "time"], "step": run.steps.tolist()}
+        "gradients": {"dimensions": ["step", "layer", "time"], "step": run.steps.tolist()}
         | profiles,
     }

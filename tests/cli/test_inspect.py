@@ -33,7 +33,7 @@ def test_inspect_prints_data(user_run: UserRun, capsys: pytest.CaptureFixture[st
     data = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     kinds = [row["kind"] for row in data["metrics"]]
     assert kinds == ["baseline", "train", "train", "train", "valid", "test"]
-    assert data["gradients"]["dimensions"] == ["step", "unit", "time"]
+    assert data["gradients"]["dimensions"] == ["step", "layer", "time"]
     assert data["gradients"]["step"] == [0, 1, 2]
     (profile,) = data["gradients"]["dL_dh"][0]
     assert len(profile) == 7
