@@ -152,7 +152,7 @@ def test_a_window_that_does_not_lead_to_the_run_s_own_state_says_so(
 
 
 class StandingSlots:
-    """Slots that count their copies, without a program."""
+    """Lanes whose copies are counted, without a program."""
 
     def __init__(self, lanes: int):
         self.programs = argparse.Namespace(
