@@ -27,45 +27,44 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     space, base = read_space(known, rest)
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.search.search import search
+    from rnnexp.sweep.lanes import RunPaths
+    from rnnexp.sweep.search.search import StudyLocation, search
+    from rnnexp.sweep.search.spec import SearchSettings
 
     keep_memory()
     keep_programs()
     name = known.name or _name(known, rest)
     sweep_dir = known.runs_dir / "sweeps" / name
-    found = search(
+    settings = SearchSettings(
+        trials=known.trials, sampler=known.search, pruner=known.pruner,
+        seed=known.draw_seed or 0, width=known.width,
+    )  # fmt: skip
+    imported = [Path(file) for file in known.imports]
+    summary = search(
         space,
         base,
-        trials=known.trials,
-        name=name,
-        runs_dir=known.runs_dir,
-        sweep_dir=sweep_dir,
-        sampler=known.search,
-        pruner=known.pruner,
-        storage=known.storage,
-        data_dir=known.data_dir,
-        imported=[Path(file) for file in known.imports],
-        width=known.width,
-        seed=known.draw_seed or 0,
+        settings,
+        StudyLocation(name, sweep_dir, known.storage),
+        RunPaths(known.runs_dir, known.data_dir, imported),
     )
     if known.json:
         from dataclasses import asdict
 
-        print(to_json(asdict(found), indent=2))
+        print(to_json(asdict(summary), indent=2))
     else:
-        if found.best is not None:
-            best = found.best
+        if summary.best is not None:
+            best = summary.best
             figures = {
                 f"validation {best.metric}": best.validation,
                 f"test {best.metric}": best.test,
             }
             print_table("best by validation", [{"run": best.run, **best.values, **figures}])
-        parts = ", ".join(f"{count} {status}" for status, count in found.counts.items())
-        print(f"{sum(found.counts.values())} trials: {parts}")
+        parts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
+        print(f"{sum(summary.counts.values())} trials: {parts}")
         print(f"rnnexp compare {sweep_dir}")
-    if found.stopped:
-        return SIGNAL_CODES[found.stopped]
-    return 1 if found.counts.get("failed") else 0
+    if summary.stopped:
+        return SIGNAL_CODES[summary.stopped]
+    return 1 if summary.counts.get("failed") else 0
 
 
 def _name(known: argparse.Namespace, rest: Sequence[str]) -> str:

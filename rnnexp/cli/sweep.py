@@ -14,7 +14,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import to_json
 
 if TYPE_CHECKING:
-    from rnnexp.sweep.launch import Proposal
+    from rnnexp.sweep.launch import SweepPlan
 
 log = logging.getLogger("rnnexp")
 SHOWN_REASONS = 5
@@ -96,20 +96,20 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.launch import propose, save_proposal
+    from rnnexp.sweep.launch import plan_sweep, save_sweep
 
     space, base = read_space(known, rest)
     keep_memory()
     keep_programs()
     _choose_devices(known)
     data_dir = known.data_dir
-    proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)
-    costs, memory = _costs(proposal, known)
-    _print_plan(proposal, costs, known)
+    plan = plan_sweep(space, base, parameters=known.match_parameters, data_dir=data_dir)
+    costs, memory = _costs(plan, known)
+    _print_plan(plan, costs, known)
     if known.dry_run:
         return 0
-    sweep_dir = save_proposal(
-        proposal,
+    sweep_dir = save_sweep(
+        plan,
         known.runs_dir,
         known.name,
         arguments=[*known.sweep, *rest],
@@ -122,7 +122,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _costs(
-    proposal: "Proposal", known: argparse.Namespace
+    plan: "SweepPlan", known: argparse.Namespace
 ) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, int]]:
     """By group: what its runs cost, and the bytes to ask an executor for. Local sweeps ask
     for nothing, so both are empty there but for a dry run."""
@@ -130,9 +130,9 @@ def _costs(
         return {}, {}
     from rnnexp.sweep.estimate import estimate, request_bytes
 
-    costs = estimate(proposal, data_dir=known.data_dir, measure=known.dry_run)
+    costs = estimate(plan, data_dir=known.data_dir, measure=known.dry_run)
     lanes = (known.cpus or 1) * (known.width or 1)
-    groups = proposal.groups
+    groups = plan.groups
     memory = {
         group: request_bytes(cost, len(groups[group]), lanes) for group, cost in costs.items()
     }
@@ -140,19 +140,19 @@ def _costs(
 
 
 def _print_plan(
-    proposal: "Proposal", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
+    plan: "SweepPlan", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
 ) -> None:
     """The groups of a plan, and of a dry run the time. As data a dry run alone prints them."""
     from rnnexp.sweep.launch import group_rows
 
-    rows = group_rows(proposal, known.runs_dir, costs)
+    rows = group_rows(plan, known.runs_dir, costs)
     if known.json:
         if known.dry_run:
-            print(to_json({"statements": proposal.statements, "groups": rows}, indent=2))
+            print(to_json({"statements": plan.statements, "groups": rows}, indent=2))
         return
-    for statement in proposal.statements:
+    for statement in plan.statements:
         print(statement)
-    total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
+    total = f"{_count(len(plan.runs), 'run')} in {_count(len(rows), 'compile group')}"
     print_table(total, [_readable(row) for row in rows])
     if known.dry_run and costs:
         seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
@@ -191,9 +191,9 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
 
 def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
     """How many runs stand where, and why; exit code 1 if any failed."""
-    from rnnexp.sweep.launch import reasons, tally
+    from rnnexp.sweep.launch import count_statuses, reasons
 
-    counts = tally(sweep_dir)
+    counts = count_statuses(sweep_dir)
     if known.json:
         print(to_json({"sweep": str(sweep_dir), "runs": counts}, indent=2))
         return 1 if counts.get("failed") else 0

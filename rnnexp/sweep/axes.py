@@ -1,15 +1,16 @@
-"""The space of a sweep: the keys that vary, and the values that each of them takes.
+"""The space of a sweep: the keys that vary, their values, and the types of these.
 
-One `--sweep` text is one of
+A `--sweep` text has one of these forms:
 
     KEY=VALUE,VALUE,...          a list; `cell` and `task` are short for their names
-    KEY=log:LOW..HIGH:COUNT      so many values from LOW to HIGH, evenly spaced logarithms
-    KEY=linear:LOW..HIGH:COUNT   evenly spaced values
-    KEY=log:LOW..HIGH            an interval, to be drawn from or searched
-    zip:KEY=...;KEY=...          keys that go together: first with first, second with second
+    KEY=log:LOW..HIGH:COUNT      COUNT values from LOW to HIGH, evenly spaced in the logarithm
+    KEY=linear:LOW..HIGH:COUNT   COUNT values, evenly spaced
+    KEY=log:LOW..HIGH            an interval, from which random:N or a search draws
+    zip:KEY=...;KEY=...          keys that vary together: first with first, second with second
     random:N                     N points are drawn instead of the whole grid
 
-Values are typed only when an experiment is known (`rnnexp.sweep.space`).
+Parsed values are text. They get the type of their key when an experiment is known, because the
+options of tasks and cells differ (`typed_values`).
 """
 
 import difflib
@@ -19,14 +20,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rnnexp.config.schema import UNITS
 from rnnexp.core.errors import UsageError, require_choice
 
 SCALES = ("log", "linear")
 SHORT = {"cell": "cell.name", "task": "task.name"}
 EXPERIMENT = ("task.name", "cell.name")
-"""The keys that choose an experiment; it is never drawn: every one gets the same points."""
+"""The keys that choose an experiment. Random draws leave them out: each experiment gets the same
+points."""
 DIGITS = 12
 """Significant digits of a computed value, so that 0.001 is 0.001."""
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 FORMS = "KEY=VALUE,VALUE, KEY=log:LOW..HIGH:COUNT, KEY=linear:LOW..HIGH:COUNT, zip:KEY=...;KEY=..."
 
 
@@ -60,7 +65,7 @@ class Axis:
 
 
 Group = tuple[Axis, ...]
-"""Axes that go together; usually one alone."""
+"""Axes that vary together; usually a single one."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,10 @@ class Space:
     """What a sweep varies.
 
     Attributes:
-      groups: axes that are combined with each other, each group in step with itself.
-      seeds: the seeds of every point, or how many of them from the base's seed on.
+      groups: the grid is the product over groups; the axes within a group vary together.
+      seeds: the seeds of every point, or how many seeds from the base's seed on.
       random: how many points are drawn; None: the whole grid.
-      draw_seed: of the draws, `numpy.random.default_rng(draw_seed)`.
+      draw_seed: the draws come from `numpy.random.default_rng(draw_seed)`.
     """
 
     groups: tuple[Group, ...] = ()
@@ -119,32 +124,34 @@ def _require_one_length(group: Group) -> None:
 def interval(key: str, scale: str, low: float, high: float, count: int | None = None) -> Axis:
     """A log or linear axis from `low` to `high`, both included.
 
-    Its `count` values are rounded to `DIGITS` significant digits, the ends are exact.
-    Raises `UsageError` unless low < high, both finite (log: positive), and count >= 2.
+    Its `count` values are rounded to `DIGITS` significant digits; the ends are exact.
+
+    Raises:
+      UsageError: unless low < high, both finite (log: positive), and count >= 2.
     """
     require_choice("scale", scale, SCALES)
-    said = f"{key}={scale}:{low:g}..{high:g}"
+    text = f"{key}={scale}:{low:g}..{high:g}"
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UsageError(f"sweep {said}: LOW must be less than HIGH, both finite")
+        raise UsageError(f"sweep {text}: LOW must be less than HIGH, both finite")
     if scale == "log" and low <= 0:
-        raise UsageError(f"sweep {said}: a log axis needs a positive LOW")
+        raise UsageError(f"sweep {text}: a log axis needs a positive LOW")
     if count is None:
         return Axis(key, None, scale, low, high)
     if count < 2:
-        raise UsageError(f"sweep {said}:{count}: COUNT must be at least 2, for the two ends")
+        raise UsageError(f"sweep {text}:{count}: COUNT must be at least 2, for the two ends")
     inner = [between(scale, low, high, index / (count - 1)) for index in range(1, count - 1)]
     values = (low, *inner, high)
     if len(set(values)) < count:
-        raise UsageError(f"sweep {said}:{count}: {count} values do not fit, some are equal")
+        raise UsageError(f"sweep {text}:{count}: {count} values do not fit, some are equal")
     return Axis(key, values, scale, low, high)
 
 
-def between(scale: str, low: float, high: float, share: float) -> float:
-    """The value at a share from `low` (0) to `high` (1), rounded to `DIGITS` digits."""
+def between(scale: str, low: float, high: float, fraction: float) -> float:
+    """The value at a fraction of the way from `low` to `high`, rounded to `DIGITS` digits."""
     if scale == "log":
-        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        value = math.exp(math.log(low) + fraction * (math.log(high) - math.log(low)))
     else:
-        value = low + share * (high - low)
+        value = low + fraction * (high - low)
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
@@ -173,7 +180,7 @@ def parse_space(texts: Sequence[str], *, seeds: str | None = None, draw_seed: in
 
 
 def parse_seeds(text: str | None) -> int | tuple[int, ...]:
-    """The value of `--seeds`: how many, or which ones."""
+    """The value of `--seeds`: a number of seeds, or a list of them."""
     if text is None:
         return 1
     if "," not in text:
@@ -212,3 +219,87 @@ def _whole(text: str, what: str) -> int:
         return int(text)
     except ValueError as error:
         raise UsageError(f"{what} must be a whole number, not {text!r}") from error
+
+
+def kind_of(key: str, default: Any) -> type:
+    """The type of a key with this default; an unset duration is a whole number."""
+    kind = int if default is None and key.endswith(UNITS) else type(default)
+    if kind not in TYPE_NAMES:
+        raise UsageError(
+            f"config.{key} cannot be swept: it is neither number, text nor truth value"
+        )
+    return kind
+
+
+def typed(key: str, value: Any, kind: type) -> Any:
+    """A value, typed or as text, converted to the type of its key.
+
+    Raises `UsageError` if it is of another type.
+    """
+    refusal = UsageError(f"config.{key} takes {TYPE_NAMES[kind]}, not {value!r}")
+    if isinstance(value, str) and kind is not str:
+        try:
+            return BOOLEANS[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError) as error:
+            raise refusal from error
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise refusal
+    return value
+
+
+def typed_values(axis: Axis, kind: type) -> tuple[Any, ...]:
+    """All values of an axis, in the type of its key; `UsageError` for an interval."""
+    if axis.values is None:
+        raise UsageError(
+            f"--sweep {axis} is an interval: append :COUNT for so many values of it, such as "
+            f"{axis}:10, or add --sweep random:N to draw N points"
+        )
+    if axis.scale == "list":
+        return tuple(typed(axis.key, value, kind) for value in axis.values)
+    require_number(axis, kind)
+    if kind is float:
+        return tuple(float(value) for value in axis.values)
+    for value in axis.values:
+        if value != int(value):
+            raise UsageError(
+                f"config.{axis.key} takes whole numbers, but {axis} has {value:g} among its "
+                "values; choose another COUNT or write a list"
+            )
+    return tuple(int(value) for value in axis.values)
+
+
+def require_number(axis: Axis, kind: type) -> None:
+    """Raise `UsageError` unless the key of a log or linear axis is a number."""
+    if kind not in (int, float):
+        raise UsageError(
+            f"config.{axis.key} takes {TYPE_NAMES[kind]}; write a list: {axis.key}=A,B"
+        )
+
+
+def whole_ends(axis: Axis) -> tuple[int, int]:
+    """The ends of an interval of whole numbers; `UsageError` if one is not whole."""
+    for end in (axis.low, axis.high):
+        if end != int(end):
+            raise UsageError(f"config.{axis.key} takes whole numbers; {axis} has the end {end:g}")
+    return int(axis.low), int(axis.high)
+
+
+def drawn(axis: Axis, kind: type, fraction: float) -> Any:
+    """The value of an axis for a uniform draw `fraction` from [0, 1).
+
+    Values of a list, and whole numbers in a linear interval, are equally likely. In a log
+    interval a whole number n has the probability of the interval (n - 1/2, n + 1/2).
+    """
+    if axis.values is not None:
+        values = typed_values(axis, kind)
+        return values[int(fraction * len(values))]
+    require_number(axis, kind)
+    if kind is float:
+        return between(axis.scale, axis.low, axis.high, fraction)
+    low, high = whole_ends(axis)
+    if axis.scale == "linear":
+        return low + int(fraction * (high - low + 1))
+    value = math.exp(math.log(low - 0.5) + fraction * math.log((high + 0.5) / (low - 0.5)))
+    return min(max(round(value), low), high)

@@ -1,4 +1,4 @@
-"""What a sweep will take, group by group: memory from shapes, time from a short measurement."""
+"""Estimates what each group of a sweep takes: memory from shapes, time from a measurement."""
 
 import logging
 from collections.abc import Mapping
@@ -12,49 +12,49 @@ from rnnexp.core.tree import tree_size
 from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.lane_timing import Times
-from rnnexp.sweep.launch import Proposal
+from rnnexp.sweep.launch import SweepPlan
 from rnnexp.train.plan import make_plan
 
 log = logging.getLogger("rnnexp")
 MIB = 2**20
 PROCESS_MIB = 1024
-"""What a process takes before it trains anything: Python, JAX, compiling."""
+"""Memory of a process before it trains anything: Python, JAX, the compiler."""
 
 
 def estimate(
-    proposal: Proposal, *, data_dir: Path | None, measure: bool
+    plan: SweepPlan, *, data_dir: Path | None, measure: bool
 ) -> dict[int, Mapping[str, Any]]:
-    """By group: parameters, MiB of a run and of the data sets, and time.
+    """By group number: parameters, MiB of a run, MiB of the data sets, and seconds.
 
-    The time, in seconds for the whole group on this machine, counts training steps alone.
-    It is known where a width was measured before, or else measured now if `measure`.
+    The seconds are those of the whole group's training steps on this machine. They are None
+    if no width has been measured before, unless `measure` asks for a measurement now.
     """
     costs: dict[int, Mapping[str, Any]] = {}
-    for group, runs in proposal.groups.items():
+    for group, runs in plan.groups.items():
         config = runs[0].frozen()
         try:
-            plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
+            run_plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
         except UsageError as error:
             log.warning("group %d cannot be made: %s", group, error)
             continue
         devices = min(len(jax.devices()), len(runs))
-        times = Times(plan, devices)
+        times = Times(run_plan, devices)
         seconds = None
         if measure or times.known(1):
-            seconds = times.fastest() * plan.total_steps * len(runs)
+            seconds = times.fastest() * run_plan.total_steps * len(runs)
         costs[group] = {
-            "parameters": tree_size(plan.params),
-            "MiB a run": lane_bytes(plan) / MIB,
-            "MiB of data": data_bytes(plan) / MIB,
+            "parameters": tree_size(run_plan.params),
+            "MiB a run": lane_bytes(run_plan) / MIB,
+            "MiB of data": data_bytes(run_plan) / MIB,
             "seconds": seconds,
         }
     return costs
 
 
 def request_bytes(cost: Mapping[str, Any], runs: int, lanes: int) -> int:
-    """Memory to ask for, for a group of so many runs, so many of them on lanes at a time.
+    """Bytes to request for a group of so many runs, of which `lanes` train at a time.
 
-    Two sets of lanes work in turn, and the data sets are on the host and on the devices.
+    There are two sets of lanes, and the data sets lie on the host and on the devices.
     """
     training = cost["MiB a run"] * min(runs, 2 * lanes)
     return int((PROCESS_MIB + training + 2 * cost["MiB of data"]) * MIB)

@@ -1,4 +1,4 @@
-"""What training one run takes of memory, counted from shapes before anything is compiled."""
+"""The memory that training one run takes, counted from shapes before anything is compiled."""
 
 from functools import partial
 from typing import Any
@@ -21,13 +21,13 @@ from rnnexp.train.program import Recipe, TrainState
 from rnnexp.train.step import Lane, next_inputs
 
 Sequences = list[tuple[Unit, int]]
-"""The units of a model, each with the number of its steps."""
+"""The units of a model, each with its number of time steps."""
 
 
 def lane_bytes(plan: Plan) -> int:
     """Bytes that training one run takes on a device, without the data set.
 
-    Weights, optimiser state and gradients, and all that the forward pass keeps for the
+    Counts weights, optimiser state, gradients, and what the forward pass keeps for the
     backward pass.
     """
     state = jax.eval_shape(partial(initial_state, plan))
@@ -35,29 +35,29 @@ def lane_bytes(plan: Plan) -> int:
     arrays = source_arrays(plan.recipe.task.train)
     keep = partial(_kept_for_backward, plan.recipe)
     kept = jax.eval_shape(keep, state, dict(plan.hyper), key, arrays)
-    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + _of_the_time_axis(plan)
+    return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + _time_loop_bytes(plan)
 
 
 def data_bytes(plan: Plan) -> int:
-    """Bytes of the data sets, which every device holds once."""
+    """Bytes of the data sets; every device holds one copy."""
     task = plan.recipe.task
     return sum(tree_bytes(source_arrays(part)) for part in (task.train, task.valid, task.test))
 
 
-def _of_the_time_axis(plan: Plan) -> int:
-    """What the way through time takes beyond what is kept from the forward pass."""
+def _time_loop_bytes(plan: Plan) -> int:
+    """Bytes that the loop over time takes beyond what the forward pass keeps."""
     model, size = plan.recipe.model(plan.params), plan.recipe.batch_size
     time_loop = stacks(model)[0].structure.time_loop
     sequences = _sequences(plan.recipe, model)
     total = 0
     if time_loop.kernel or time_loop.remat_steps:
-        spared = set() if time_loop.fused else _last_alone(model)
-        read = [(unit, steps) for unit, steps in sequences if unit.name not in spared]
-        total += _handed_back(read, size, time_loop)
+        skipped = set() if time_loop.fused else _last_state_only(model)
+        read = [(unit, steps) for unit, steps in sequences if unit.name not in skipped]
+        total += _cotangent_bytes(read, size, time_loop)
     if time_loop.remat_steps:
-        total += max(_segment(unit, steps, size, time_loop) for unit, steps in sequences)
+        total += max(_segment_bytes(unit, steps, size, time_loop) for unit, steps in sequences)
     if time_loop.newton == "full":
-        total += max(_jacobians(unit, steps, size) for unit, steps in sequences)
+        total += max(_jacobian_bytes(unit, steps, size) for unit, steps in sequences)
     return total
 
 
@@ -69,9 +69,12 @@ def _sequences(recipe: Recipe, model: Model) -> Sequences:
     ]
 
 
-def _handed_back(sequences: Sequences, batch_size: int, time_loop: TimeLoop) -> int:
-    """What goes into a backward pass that takes many steps at once: the cotangents of the
-    outputs; and out of the fused kernel the adjoints of the state, which has no norms alone."""
+def _cotangent_bytes(sequences: Sequences, batch_size: int, time_loop: TimeLoop) -> int:
+    """Bytes of the cotangents of all outputs, which a backward pass over many steps reads.
+
+    The fused kernel also returns the adjoints of the state, because it cannot return their
+    norms alone.
+    """
     total = 0
     for unit, steps in sequences:
         cell, state = unit.layer.cell, _state(unit)
@@ -80,8 +83,8 @@ def _handed_back(sequences: Sequences, batch_size: int, time_loop: TimeLoop) -> 
     return total
 
 
-def _segment(unit: Unit, steps: int, batch_size: int, time_loop: TimeLoop) -> int:
-    """What the steps of a segment keep while they are computed again; 0 if there is but one."""
+def _segment_bytes(unit: Unit, steps: int, batch_size: int, time_loop: TimeLoop) -> int:
+    """Bytes that the steps of a segment keep while they are recomputed; 0 for a single segment."""
     if time_loop.remat_steps >= steps:
         return 0
     cell, params = unit.layer.cell, unit.layer.params()
@@ -90,19 +93,19 @@ def _segment(unit: Unit, steps: int, batch_size: int, time_loop: TimeLoop) -> in
         (length, batch_size, cell.input_size), next(iter(params.values())).dtype
     )
 
-    def pull(params: Params, x_TxBxI: Array) -> Any:
+    def vjp_of_segment(params: Params, x_TxBxI: Array) -> Any:
         def run(params: Params) -> Array:
             at_once = time_loop._replace(remat_steps=0)
             return unroll(cell, params, x_TxBxI, time_loop=at_once).outputs_TxBxH
 
         return jax.vjp(run, params)[1]
 
-    return tree_bytes(jax.eval_shape(pull, params, x_TxBxI)) - tree_bytes(params)
+    return tree_bytes(jax.eval_shape(vjp_of_segment, params, x_TxBxI)) - tree_bytes(params)
 
 
-def _jacobians(unit: Unit, steps: int, batch_size: int) -> int:
-    """The matrices that Newton's iteration holds of a layer: those of all steps, and about
-    as many again while products of them are formed."""
+def _jacobian_bytes(unit: Unit, steps: int, batch_size: int) -> int:
+    """Bytes of the matrices that Newton's iteration holds for a layer: the Jacobians of all
+    steps, and about as many again while it forms their products."""
     leaves = _state(unit).values()
     size, number_bytes = sum(leaf.size for leaf in leaves), next(iter(leaves)).itemsize
     return 2 * steps * batch_size * size * size * number_bytes
@@ -113,8 +116,8 @@ def _state(unit: Unit) -> State:
     return unit.layer.cell.init_state(unit.layer.params())
 
 
-def _last_alone(model: Model) -> set[str]:
-    """The units of which the last state alone is read."""
+def _last_state_only(model: Model) -> set[str]:
+    """The units whose last state is read and no other."""
     if isinstance(model, Transducer) or model.mode != "sequence_to_one" or model.pooling != "last":
         return set()
     directions = 2 if model.stack.structure.bidirectional else 1
@@ -124,7 +127,7 @@ def _last_alone(model: Model) -> set[str]:
 def _kept_for_backward(
     recipe: Recipe, state: TrainState, hyper: Hyper, key: Key, arrays: Tree
 ) -> Any:
-    """The VJP of the loss: its leaves are what it keeps."""
+    """The VJP of the loss; its leaves are the arrays that it keeps."""
     order = epoch_order(recipe.task.train, key, state.step, recipe.batch_size)
     lane = Lane(state, order, Keys(key, key), hyper)
     make = next_inputs(recipe, arrays, lane, devices=1)[1][-1]  # the last bucket is the longest

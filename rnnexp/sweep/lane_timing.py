@@ -1,9 +1,9 @@
-"""What a run costs in time, measured on this machine.
+"""Measures the time of a training step, and from it chooses how many runs train side by side.
 
-How many lanes are best side by side is not guessed: small matrices stacked on a CPU go
-through other, slower kernels, while a GPU needs many to be busy. So a few plain steps are
-timed at growing widths until that brings nothing, and the times are remembered in the cache
-folder by device and workload.
+The best number depends on the device: stacked small matrices go through slower kernels on a CPU,
+while a GPU needs many of them to be busy. So a few steps without records are timed at growing
+widths until a wider layout gains nothing. The times are kept in the cache folder by device and
+workload.
 """
 
 import hashlib
@@ -35,20 +35,21 @@ from rnnexp.train.step import Lane, take_step
 
 log = logging.getLogger("rnnexp")
 STEPS = 8
-"""Steps that a measurement times."""
+"""Training steps in one measurement."""
 GROWTH = 4
-"""A width is tried against the next one this many times as wide."""
+"""The next width to try is this many times the present one."""
 WORTH = 0.9
-"""A wider layout must bring the time of a lane's step below this share of the best so far:
-it takes longer to compile, and its lanes wait for each other."""
+"""A wider layout must bring the time of a lane's step below this fraction of the best so far,
+because it takes longer to compile and its lanes wait for each other."""
 MEASURED_S = 0.3
-"""How long a width is timed, twice at least; its best time counts."""
+"""Seconds for which a width is timed, at least twice; the best time counts."""
 PATIENCE = 20
-"""Widths beyond 1 are measured only if the runs take this many times as long as that."""
+"""Widths beyond 1 are measured only if the runs take this many times as long as measuring 1 did."""
 
 
 def choose_width(plan: Plan, *, devices: int, runs: int) -> int:
-    """How many runs of a plan side by side on each of `devices` give the most steps a second."""
+    """How many runs of a plan should train side by side on each of `devices`, for most steps a
+    second."""
     most = -(-runs // devices)
     if most == 1:
         return 1
@@ -64,7 +65,7 @@ def choose_width(plan: Plan, *, devices: int, runs: int) -> int:
     while width <= max(most, GROWTH):
         try:
             seconds = times.lane_step(width)
-        except jax.errors.JaxRuntimeError as error:  # out of memory, most likely
+        except jax.errors.JaxRuntimeError as error:  # most likely out of memory
             log.info("lanes: %d side by side cannot run (%s)", width, str(error).split("\n")[0])
             break
         log.info(
@@ -78,7 +79,7 @@ def choose_width(plan: Plan, *, devices: int, runs: int) -> int:
 
 
 class Times:
-    """Seconds that a step of one lane takes, by the width of the layout; kept in a file."""
+    """Seconds that a step of one lane takes, by the width of the layout, kept in a file."""
 
     def __init__(self, plan: Plan, devices: int):
         self.plan, self.devices = plan, devices
@@ -90,16 +91,16 @@ class Times:
             self.seconds = {}
 
     def known(self, width: int) -> bool:
-        """Whether that width was measured before."""
+        """Whether the time at this width was measured before."""
         return str(width) in self.seconds
 
     def fastest(self) -> float:
-        """Seconds a step and lane at the best width known, measured for one lane if need be."""
+        """Seconds for a step of one lane at the best known width, at least width 1."""
         self.lane_step(1)
         return min(self.seconds.values())
 
     def lane_step(self, width: int) -> float:
-        """Seconds a step and lane, measured now if need be."""
+        """Seconds for a step of one lane at a width, measured now if need be."""
         if not self.known(width):
             self.seconds[str(width)] = time_lane_step(self.plan, Layout(self.devices, width))
             try:
@@ -111,7 +112,7 @@ class Times:
 
 
 def workload(plan: Plan, devices: int) -> str:
-    """A name for what decides the time of a step: the device, JAX, and the static keys."""
+    """A name for all that determines the time of a step: device, JAX version, static keys."""
     skipped = ("seed", *TRACED)
     values = {
         key: value
@@ -125,7 +126,7 @@ def workload(plan: Plan, devices: int) -> str:
 
 
 def time_lane_step(plan: Plan, layout: Layout) -> float:
-    """Seconds that one plain step of one lane takes with all lanes of a layout at work."""
+    """Seconds that one step of one lane takes, without records, while all lanes train."""
     state = initial_state(plan)
     keys = stream_keys(plan.config.seed)
     lanes = layout.lanes
@@ -147,7 +148,7 @@ def time_lane_step(plan: Plan, layout: Layout) -> float:
 def plain_steps(
     recipe: Recipe, state: TrainState, keys: Keys, hyper: Hyper, arrays: Tree
 ) -> TrainState:
-    """`STEPS` updates of one lane without any record."""
+    """`STEPS` updates of one lane without records."""
     order = epoch_order(recipe.task.train, keys.data, state.step, recipe.batch_size)
 
     def body(state: TrainState, _: None) -> tuple[TrainState, None]:

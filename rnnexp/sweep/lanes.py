@@ -1,13 +1,15 @@
-"""Many runs on the lanes of one program, in this process.
+"""Trains many runs on the lanes of one compiled program, in this process.
 
-The runs come from a list, or one by one from a search that makes them up as it goes on.
+A `RunQueue` makes planned runs ready for free lanes. It takes them from a `RunSource`: a list
+of runs (`listed_runs`), or the trials of a search (`rnnexp.sweep.search.search.TrialSource`).
 """
 
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import jax
 from ml_collections import FrozenConfigDict
@@ -29,135 +31,68 @@ from rnnexp.train.plan import Plan, make_lane, make_plan
 from rnnexp.train.program import TrainState
 
 log = logging.getLogger("rnnexp")
-CREWS = 2
-"""Sets of lanes in turn: while the devices work for one, the host writes for the other."""
+LANE_SETS = 2
+"""Sets of lanes that take turns: devices train one while the host writes files for the other."""
 
 
-class Supply(Protocol):
-    """Where runs of one program come from, and who is told what becomes of them."""
+@dataclass(frozen=True)
+class RunPaths:
+    """Where runs are kept, where data files are looked for first, and the user's `--import`s."""
 
-    runs: list[PlannedRun]
-    """Those that wait already, in order."""
-
-    def take(self) -> PlannedRun | None:
-        """The next run, which waits no longer; None: there is none now, if perhaps later."""
-
-    def judge(self, run: PlannedRun, step: int, value: float, *, last: bool) -> str | None:
-        """Told the validation headline after `step` updates; why the run is to be stopped now.
-
-        None: it goes on. After the `last` validation of a run there is nothing to stop.
-        """
-
-    def ended(self, run: PlannedRun, result: RunResult) -> None:
-        """A run that was taken, or could not be begun, has ended; told once of each."""
-
-    def occupied(self, run: PlannedRun, reason: str) -> None:
-        """Instead of `ended`: another process holds the run's directory."""
+    runs_dir: Path
+    data_dir: Path | None = None
+    imported: Sequence[Path] = ()
 
 
-class Listed:
-    """A supply that is known beforehand: nothing is judged, nothing comes later."""
+class Validation(NamedTuple):
+    """A run's headline score on the validation set after `step` updates.
 
-    def __init__(self, runs: Sequence[PlannedRun], told: Callable[[str], None]):
-        self.runs, self.told = list(runs), told
-
-    def take(self) -> PlannedRun | None:
-        """See `Supply`."""
-        return self.runs.pop(0) if self.runs else None
-
-    def judge(self, run: PlannedRun, step: int, value: float, *, last: bool) -> str | None:
-        """See `Supply`."""
-        return None
-
-    def ended(self, run: PlannedRun, result: RunResult) -> None:
-        """See `Supply`."""
-        self.told(result.status)
-
-    def occupied(self, run: PlannedRun, reason: str) -> None:
-        """See `Supply`."""
-
-
-def train_lanes(
-    runs: Sequence[PlannedRun],
-    *,
-    runs_dir: Path,
-    data_dir: Path | None,
-    imported: Sequence[Path] = (),
-    width: int | None = None,
-    cpus: int | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-    told: Callable[[str], None] = lambda status: None,
-) -> None:
-    """Train runs of one group to their ends; each leaves its directory as a solo run does.
-
-    Args:
-      width: how many runs stand side by side on a device; None: what is measured to be best.
-      cpus: how many cores may become devices; None: all.
-      stopped: asked between chunks whether to checkpoint and stop.
-      told: the status of every run that ends.
+    `last` is true for the final validation, after which there is nothing left to stop.
     """
-    start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)), cpus)
-    supply = Listed(runs, told)
-    waiting = Recruits(supply, runs_dir, data_dir, imported)
-    if (plan := waiting.first_plan()) is None:
-        return
-    layout = choose_layout(plan, len(runs), width)
-    programs = Programs(plan, layout)
-    with StopRequest() as stop:
-        while supply.runs and stop.name is None:
-            crews = CREWS if len(supply.runs) > layout.lanes else 1
-            drive(programs, waiting, stop, stopped, crews=crews)
-    log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
+
+    step: int
+    value: float
+    last: bool
 
 
-def choose_layout(plan: Plan, runs: int, width: int | None) -> Layout:
-    """Where so many runs of a plan stand. Those that divide their batches over devices of their
-    own train one after another."""
-    if plan.config.devices > 1:
-        return Layout()
-    devices = min(len(jax.devices()), runs)
-    best = width or choose_width(plan, devices=devices, runs=runs)
-    return Layout(devices, min(best, -(-runs // devices)))
+@dataclass(frozen=True)
+class RunSource:
+    """Where the runs of one program come from, and the callbacks that follow them.
+
+    Attributes:
+      waiting: the runs that wait, in order.
+      next_run: removes the next run from `waiting` and returns it. None means that there is
+        none now; a search may have one later.
+      on_run_end: called once for each run that has ended or could not start.
+      on_run_locked: called instead if another process holds the run's directory, with the reason.
+      should_prune: called after each validation of a run. Returns why the run must stop now;
+        None lets it go on.
+    """
+
+    waiting: list[PlannedRun]
+    next_run: Callable[[], PlannedRun | None]
+    on_run_end: Callable[[PlannedRun, RunResult], None]
+    on_run_locked: Callable[[PlannedRun, str], None]
+    should_prune: Callable[[PlannedRun, Validation], str | None]
 
 
-def drive(
-    programs: Programs,
-    waiting: "Recruits",
-    stop: StopRequest,
-    stopped: Callable[[], bool],
-    *,
-    crews: int,
-) -> None:
-    """Crews in turn until all runs have ended, or lost their devices, or a stop is asked for."""
-    working = [
-        Trainer(
-            programs,
-            waiting.recruit,
-            waiting.report,
-            should_prune=waiting.judge,
-            examiner=waiting.examiner,
-        ).rounds(stop)
-        for _ in range(crews)
-    ]
-    while working:
-        for crew in list(working):
-            if next(crew, "ended") == "ended":
-                working.remove(crew)
-            if stop.name is None and stopped():
-                stop.name = "cancelled"
+def listed_runs(runs: Sequence[PlannedRun], on_run_end: Callable[[str], None]) -> RunSource:
+    """A source of runs that are known beforehand; none is pruned.
+
+    `on_run_end` receives the status of each run that ends.
+    """
+    waiting = list(runs)
+    return RunSource(
+        waiting,
+        next_run=lambda: waiting.pop(0) if waiting else None,
+        on_run_end=lambda run, result: on_run_end(result.status),
+        on_run_locked=lambda run, reason: None,
+        should_prune=lambda run, validation: None,
+    )
 
 
-def start_devices(runs: int, cpus: int | None = None) -> None:
-    """On a CPU, one XLA device a core, as far as there are runs; nothing if JAX has begun."""
-    cores = min(len(os.sched_getaffinity(0)), cpus or runs)
-    try:
-        jax.config.update("jax_num_cpu_devices", min(cores, runs))
-    except RuntimeError:
-        log.info("JAX has begun already: lanes stand on its %d device(s)", len(jax.devices()))
-
-
-class _Latest(Observer):
-    """Remembers the latest validation."""
+class _LatestScores(Observer):
+    """Keeps the scores of a run's latest validation."""
 
     def __init__(self) -> None:
         self.scores: Mapping[str, float] = {}
@@ -168,80 +103,170 @@ class _Latest(Observer):
             self.scores = scores
 
 
-class Recruits:
-    """Makes the runs of a supply ready for lanes, from plans that share a program."""
+class RunQueue:
+    """Makes the runs of a source ready for lanes. All its runs share one compiled program."""
 
-    def __init__(
-        self, supply: Supply, runs_dir: Path, data_dir: Path | None, imported: Sequence[Path]
-    ):
-        self.supply = supply
-        self.runs_dir, self.data_dir, self.imported = runs_dir, data_dir, imported
+    def __init__(self, source: RunSource, paths: RunPaths):
+        self.source, self.paths = source, paths
         self.plans: dict[str, Plan] = {}
-        """One for every set of options of the cell: it has the function that draws weights."""
+        """One plan for each set of cell options, as it holds the function that draws weights."""
         self.examiner: Callable[[], Examiner] | None = None
-        """Gives the laboratory of the program, which all sets of lanes share."""
-        self.standing: dict[Path, tuple[PlannedRun, _Latest]] = {}
+        """Makes the program's laboratory, which all sets of lanes share."""
+        self.training: dict[Path, tuple[PlannedRun, _LatestScores]] = {}
+        """The runs that train now, by directory."""
 
     def first_plan(self) -> Plan | None:
-        """The plan that the program is made from; runs without one are recorded as failed."""
-        while self.supply.runs:
+        """The plan from which the program is compiled; its run keeps waiting.
+
+        Runs for which no plan can be made are recorded as failed. None if no run is left.
+        """
+        while self.source.waiting:
             try:
-                config = self.supply.runs[0].frozen()
-                plan = make_plan(config, data_dir=self.data_dir, chunk_steps=CHUNK_STEPS)
+                config = self.source.waiting[0].frozen()
+                plan = make_plan(config, data_dir=self.paths.data_dir, chunk_steps=CHUNK_STEPS)
             except (UsageError, *FAILURES) as error:
-                self._cannot_begin(self.supply.runs.pop(0), error)
+                self._cannot_start(self.source.waiting.pop(0), error)
                 continue
             self.plans[str(options(config, "cell"))] = plan
             self.examiner = examiner_of(plan)
             return plan
         return None
 
-    def recruit(self) -> tuple[RunSession, TrainState] | None:
-        """The next run, begun or resumed."""
-        while (run := self.supply.take()) is not None:
-            journal, latest = None, _Latest()
+    def next_run(self) -> tuple[RunSession, TrainState] | None:
+        """The next run, started or resumed, and the state from which it goes on."""
+        while (run := self.source.next_run()) is not None:
+            session, latest = None, _LatestScores()
             try:
                 config = run.frozen()
-                journal = RunSession(self._plan(config), RunLog(self.runs_dir / run.run), latest)
-                self.standing[journal.files.path] = run, latest
-                return journal, journal.begin(self.imported)
+                files = RunLog(self.paths.runs_dir / run.run)
+                session = RunSession(self._plan(config), files, latest)
+                self.training[session.files.path] = run, latest
+                return session, session.begin(self.paths.imported)
             except (UsageError, *FAILURES) as error:
-                if journal is None:
-                    self._cannot_begin(run, error)
+                if session is None:
+                    self._cannot_start(run, error)
                 else:
-                    self.report(journal.fail(first_line(error)), error)
+                    self.on_run_end(session.fail(first_line(error)), error)
         return None
 
     def _plan(self, config: FrozenConfigDict) -> Plan:
-        name = str(options(config, "cell"))
-        base = self.plans.get(name) or next(iter(self.plans.values()))
-        lane = make_lane(base, config)
-        self.plans.setdefault(name, lane)
-        return lane
+        """A run's plan, derived from one of the same cell options if there is one."""
+        cell_options = str(options(config, "cell"))
+        base = self.plans.get(cell_options) or next(iter(self.plans.values()))
+        plan = make_lane(base, config)
+        self.plans.setdefault(cell_options, plan)
+        return plan
 
-    def judge(self, journal: RunSession) -> str | None:
-        """Why a run that was just validated is to be stopped; None: it goes on."""
-        run, latest = self.standing[journal.files.path]
-        value = latest.scores[journal.task.headline]
-        return self.supply.judge(run, journal.step, value, last=journal.ended)
+    def should_prune(self, session: RunSession) -> str | None:
+        """Why a run that was just validated must stop; None lets it go on."""
+        run, latest = self.training[session.files.path]
+        value = latest.scores[session.task.headline]
+        return self.source.should_prune(run, Validation(session.step, value, session.ended))
 
-    def report(self, result: RunResult, error: BaseException | None) -> None:
-        """A run has ended."""
+    def on_run_end(self, result: RunResult, error: BaseException | None) -> None:
+        """Log how a run ended if it did not complete, and pass its result to the source."""
         if result.status == "failed":
             log.warning("%s failed after step %d: %s", result.path, result.step, result.reason)
         elif result.status == "diverged":
             log.info("%s diverged: %s", result.path, result.reason)
-        run, _ = self.standing.pop(result.path)
-        self.supply.ended(run, result)
+        run, _ = self.training.pop(result.path)
+        self.source.on_run_end(run, result)
 
-    def _cannot_begin(self, run: PlannedRun, error: BaseException) -> None:
-        """Record why a run has not begun, unless another process is at work on it."""
-        path, reason = self.runs_dir / run.run, first_line(error)
+    def _cannot_start(self, run: PlannedRun, error: BaseException) -> None:
+        """Record why a run has not started, unless another process trains it."""
+        path, reason = self.paths.runs_dir / run.run, first_line(error)
         try:
             step = record_failure(path, run, reason)
         except UsageError as locked:
             log.warning("%s is left to others: %s", path, locked)
-            self.supply.occupied(run, first_line(locked))
+            self.source.on_run_locked(run, first_line(locked))
             return
         log.warning("%s failed: %s", path, reason)
-        self.supply.ended(run, RunResult(path, "failed", step, reason))
+        self.source.on_run_end(run, RunResult(path, "failed", step, reason))
+
+
+def train_lanes(
+    runs: Sequence[PlannedRun],
+    *,
+    runs_dir: Path,
+    data_dir: Path | None,
+    imported: Sequence[Path] = (),
+    width: int | None = None,
+    cpus: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_run_end: Callable[[str], None] = lambda status: None,
+) -> None:
+    """Train the runs of one group to their ends; each leaves its directory as a solo run does.
+
+    Args:
+      width: how many runs train side by side on a device; None measures which is fastest.
+      cpus: how many cores may serve as devices; None: all.
+      should_stop: called between chunks; true checkpoints all runs and stops.
+      on_run_end: called with the status of each run that ends.
+    """
+    start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)), cpus)
+    source = listed_runs(runs, on_run_end)
+    queue = RunQueue(source, RunPaths(runs_dir, data_dir, imported))
+    if (plan := queue.first_plan()) is None:
+        return
+    layout = choose_layout(plan, len(runs), width)
+    programs = Programs(plan, layout)
+    with StopRequest() as stop:
+        while source.waiting and stop.name is None:
+            sets = LANE_SETS if len(source.waiting) > layout.lanes else 1
+            train_queue(programs, queue, stop, should_stop, lane_sets=sets)
+    log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
+
+
+def train_queue(
+    programs: Programs,
+    queue: RunQueue,
+    stop: StopRequest,
+    should_stop: Callable[[], bool],
+    *,
+    lane_sets: int,
+) -> None:
+    """Train a queue's runs on sets of lanes in turn.
+
+    Returns when all runs have ended, when a device error has ended every set, or on a stop.
+    """
+    trainers = [
+        Trainer(
+            programs,
+            queue.next_run,
+            queue.on_run_end,
+            should_prune=queue.should_prune,
+            examiner=queue.examiner,
+        ).rounds(stop)
+        for _ in range(lane_sets)
+    ]
+    while trainers:
+        for trainer in list(trainers):
+            if next(trainer, "ended") == "ended":
+                trainers.remove(trainer)
+            if stop.name is None and should_stop():
+                stop.name = "cancelled"
+
+
+def choose_layout(plan: Plan, runs: int, width: int | None) -> Layout:
+    """The lanes for so many runs of a plan.
+
+    Runs that divide their batches over several devices train one after another.
+    """
+    if plan.config.devices > 1:
+        return Layout()
+    devices = min(len(jax.devices()), runs)
+    best = width or choose_width(plan, devices=devices, runs=runs)
+    return Layout(devices, min(best, -(-runs // devices)))
+
+
+def start_devices(runs: int, cpus: int | None = None) -> None:
+    """On a CPU, make one XLA device of each core, up to the number of runs.
+
+    Does nothing if JAX has initialised its devices already.
+    """
+    cores = min(len(os.sched_getaffinity(0)), cpus or runs)
+    try:
+        jax.config.update("jax_num_cpu_devices", min(cores, runs))
+    except RuntimeError:
+        log.info("JAX has begun already: lanes stand on its %d device(s)", len(jax.devices()))

@@ -1,4 +1,4 @@
-"""From a space to runs under way: the plan of a sweep, its start, its state, its end."""
+"""Plans a sweep, starts it, reports its state and stops it."""
 
 import json
 import logging
@@ -32,27 +32,32 @@ log = logging.getLogger("rnnexp")
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """The runs of a sweep, and what is to be said of them before they begin."""
+class SweepPlan:
+    """The runs of a sweep, and lines to print about them before they start."""
 
     runs: list[PlannedRun]
     statements: list[str]
 
     @property
     def groups(self) -> dict[int, list[PlannedRun]]:
-        """The runs by the number of their group."""
+        """The runs by group number."""
         groups: dict[int, list[PlannedRun]] = {}
         for run in self.runs:
             groups.setdefault(run.group, []).append(run)
         return groups
 
 
-def propose(
+def plan_sweep(
     space: Space, base: Base, *, parameters: int | None = None, data_dir: Path | None = None
-) -> Proposal:
-    """All runs of a space, each in its group; with `parameters`, at the width that has as many.
+) -> SweepPlan:
+    """The runs of a space, each with its group.
 
-    Raises `UsageError` for whatever is wrong with the space or one of its points.
+    Args:
+      parameters: gives every model the width at which it has so many parameters; None keeps
+        the widths of the space.
+
+    Raises:
+      UsageError: for an error in the space or in one of its points.
     """
     points = expand(space, base)
     statements: list[str] = []
@@ -62,22 +67,22 @@ def propose(
         points, statements = matched(points, parameters, data_dir=data_dir)
     groups = group_runs([point.config for point in points], data_dir=data_dir)
     runs = [planned(p.config, g, p.changes) for p, g in zip(points, groups, strict=True)]
-    return Proposal(runs, statements)
+    return SweepPlan(runs, statements)
 
 
-def save_proposal(proposal: Proposal, runs_dir: Path, name: str | None, **facts: Any) -> Path:
-    """Write the plan; returns the sweep's directory, which the same runs always share.
+def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) -> Path:
+    """Write the plan; returns the sweep's directory, which by default is named after its runs.
 
     Raises `UsageError` if a sweep of that name has other runs.
     """
-    sweep_dir = runs_dir / "sweeps" / (name or plan_id(proposal.runs))
+    sweep_dir = runs_dir / "sweeps" / (name or plan_id(plan.runs))
     if (sweep_dir / "plan.jsonl").exists():
         before = {run.run for run in read_plan(sweep_dir)}
-        if before != {run.run for run in proposal.runs}:
+        if before != {run.run for run in plan.runs}:
             raise UsageError(
                 f"{sweep_dir} is another sweep, of {len(before)} runs; choose another --name"
             )
-    write_plan(sweep_dir, proposal.runs, runs_dir, **facts)
+    write_plan(sweep_dir, plan.runs, runs_dir, **facts)
     return sweep_dir
 
 
@@ -90,32 +95,35 @@ def launch(
     gpus: float = 0.0,
     memory: Mapping[int, int] | None = None,
 ) -> str:
-    """Train what is missing of a sweep; returns what stopped it before its end, or nothing.
+    """Train the missing runs of a sweep; returns what stopped it before its end, or "".
 
     Args:
-      cpus, gpus: how many a group is to be given; a local one has all cores.
-      memory: bytes that each group is to be given, by its number.
+      cpus, gpus: requested for each group; a local group uses all cores.
+      memory: bytes requested for each group, by group number.
     """
     (sweep_dir / "cancel").unlink(missing_ok=True)
     runs_dir = runs_dir_of(sweep_dir)
     jobs = []
-    for group, runs in Proposal(read_plan(sweep_dir), []).groups.items():
+    for group, runs in SweepPlan(read_plan(sweep_dir), []).groups.items():
         if any(run_status(runs_dir / run.run) not in SETTLED for run in runs):
             name = str(Path(runs[0].run).parent)
-            share = (memory or {}).get(group)
-            jobs.append(Job(sweep_dir, group, name, share, gpus, cpus))
+            jobs.append(Job(sweep_dir, group, name, (memory or {}).get(group), gpus, cpus))
 
-    def finished(job: Job, outcome: Outcome) -> None:
+    def on_job_end(job: Job, outcome: Outcome) -> None:
         if outcome.status == "failed":
             _record_failure(sweep_dir, job.group, outcome.reason)
 
     return run_jobs(
-        executor, jobs, finished=finished, cancelled=lambda: cancelled(sweep_dir), options=options
+        executor,
+        jobs,
+        on_job_end=on_job_end,
+        cancelled=lambda: cancelled(sweep_dir),
+        options=options,
     )
 
 
 def _record_failure(sweep_dir: Path, group: int, reason: str) -> None:
-    """Runs of a group whose process gave up: those that it left open have failed for that."""
+    """Record that the unfinished runs of a group failed because its process gave up."""
     runs_dir = runs_dir_of(sweep_dir)
     for run in read_plan(sweep_dir):
         path = runs_dir / run.run
@@ -127,14 +135,14 @@ def _record_failure(sweep_dir: Path, group: int, reason: str) -> None:
             log.warning("%s is left to others: %s", path, held)
 
 
-def tally(sweep_dir: Path) -> dict[str, int]:
-    """How many runs of a sweep stand in each status; `waiting` have not begun."""
+def count_statuses(sweep_dir: Path) -> dict[str, int]:
+    """How many runs of a sweep have each status; `waiting` runs have not started."""
     runs_dir = runs_dir_of(sweep_dir)
     return dict(Counter(run_status(runs_dir / run.run) for run in read_plan(sweep_dir)))
 
 
 def reasons(sweep_dir: Path, status: str) -> list[tuple[str, int]]:
-    """Why runs stand in a status, the most frequent reason first."""
+    """The reasons recorded with a status and how many runs have each, most frequent first."""
     runs_dir = runs_dir_of(sweep_dir)
     found: Counter[str] = Counter()
     for run in read_plan(sweep_dir):
@@ -145,7 +153,7 @@ def reasons(sweep_dir: Path, status: str) -> list[tuple[str, int]]:
 
 
 def retry_failed(sweep_dir: Path) -> int:
-    """Let runs that failed go on from their checkpoints at the next start; returns how many."""
+    """Mark failed runs to go on from their checkpoints at the next start; returns how many."""
     runs_dir, count = runs_dir_of(sweep_dir), 0
     for run in read_plan(sweep_dir):
         path = runs_dir / run.run
@@ -160,20 +168,20 @@ def retry_failed(sweep_dir: Path) -> int:
 
 
 def ask_to_cancel(sweep_dir: Path) -> None:
-    """Ask whoever works on a sweep, on any machine, to checkpoint its runs and stop."""
+    """Ask all processes of a sweep, on any machine, to checkpoint their runs and stop."""
     read_plan(sweep_dir)
     replace_text(sweep_dir / "cancel", "")
 
 
 def group_rows(
-    proposal: Proposal, runs_dir: Path, costs: Mapping[int, Mapping[str, Any]]
+    plan: SweepPlan, runs_dir: Path, costs: Mapping[int, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A row a group: which experiment, what sets it apart, how many runs are to be made."""
+    """A table row for each group: experiment, distinguishing values, runs, runs already made."""
     rows = []
-    apart = _differing([runs[0] for runs in proposal.groups.values()])
-    for group, runs in proposal.groups.items():
+    varying = _differing([runs[0] for runs in plan.groups.values()])
+    for group, runs in plan.groups.items():
         settled = sum(run_status(runs_dir / run.run) in SETTLED for run in runs)
-        values = {key: runs[0].changes[key] for key in apart if key in runs[0].changes}
+        values = {key: runs[0].changes[key] for key in varying if key in runs[0].changes}
         text = ", ".join(f"{key} {value}" for key, value in values.items())
         rows.append(
             {
@@ -189,7 +197,7 @@ def group_rows(
 
 
 def _differing(firsts: Sequence[PlannedRun]) -> list[str]:
-    """Swept keys, but for task and cell, whose value is not the same in all groups."""
+    """The swept keys, except task, cell and seed, whose value differs between groups."""
     keys = dict.fromkeys(key for run in firsts for key in run.changes)
     skipped = ("task.name", "cell.name", "seed")
     return [

@@ -1,29 +1,140 @@
-"""Widths at which different cells have equally many parameters.
+"""Matches parameters: chooses the width at which each cell's model has a given number of them.
 
-A comparison of cells at one `hidden_size` compares models of different sizes: an LSTM has
-four times the recurrent weights of an Elman network. Here `hidden_size` is chosen so that
-the whole model (cells, initial states, normalisation, attention, readout) has a given
-number of trainable scalars.
+Cells at one `hidden_size` make models of different sizes: an LSTM has four times the recurrent
+weights of an Elman network. Here `hidden_size` is chosen so that the whole model (cells, initial
+states, normalisation, attention, readout) has a given number of trainable scalars. They are
+counted from shapes alone; no weights are drawn.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ml_collections import FrozenConfigDict
+import jax
+from flax import nnx
+from ml_collections import ConfigDict, FrozenConfigDict
 
-from rnnexp.config.schema import flat, options
+from rnnexp.config.schema import finish, flat, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
+from rnnexp.core.tree import tree_size
 from rnnexp.sweep.space import Point
-from rnnexp.sweep.widths import Counts, Width, with_width
 from rnnexp.tasks.base import Task
-from rnnexp.train.build import build_task
+from rnnexp.train.build import build_model, build_task
 
 TOLERANCE = 0.01
-"""How far the number of parameters may be from the one wanted, relative to it."""
+"""Largest relative deviation from the given number of parameters."""
+LARGEST_START = 1 << 16
+"""The largest width tried in the search for a first one that the cell allows."""
+
+
+class Width(NamedTuple):
+    """A width that the cell allows, and the model's number of parameters at it."""
+
+    hidden_size: int
+    parameters: int
+
+
+def count_parameters(config: FrozenConfigDict, task: Task) -> int:
+    """Number of trainable scalars of a configuration's model; no weights are drawn.
+
+    Raises `UsageError` if the model cannot be built.
+    """
+    model = nnx.eval_shape(partial(build_model, config, task), jax.random.key(0))
+    return tree_size(nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+
+
+def with_width(config: FrozenConfigDict, hidden_size: int) -> FrozenConfigDict:
+    """The configuration with another `cell.hidden_size`."""
+    copied = ConfigDict(config)
+    copied.cell.hidden_size = hidden_size
+    return finish(copied)
+
+
+class Counts:
+    """Numbers of parameters by width of one model; each is counted once, when first needed."""
+
+    def __init__(self, config: FrozenConfigDict, task: Task):
+        self.config = config
+        self.task = task
+        self._counted: dict[int, int | None] = {}
+        self._refusal: UsageError | None = None
+
+    @property
+    def name(self) -> str:
+        """TASK/CELL."""
+        return f"{self.config.task.name}/{self.config.cell.name}"
+
+    def around(self, parameters: int) -> list[Width]:
+        """The allowed widths next to a number of parameters: the largest with fewer, and the
+        smallest with at least as many.
+
+        The number grows with the width, so doubling finds an interval and bisection the two
+        neighbours. The first one is missing if no allowed width has fewer.
+
+        Raises `UsageError` if the number does not grow, or no width is allowed.
+        """
+        below, not_below = None, self._start()
+        if not_below.parameters >= parameters:
+            self._above(not_below)
+        while not_below.parameters < parameters:
+            below, not_below = not_below, self._above(not_below)
+        low, high = below.hidden_size if below else 0, not_below.hidden_size
+        while high - low > 1:
+            middle = (low + high) // 2
+            width = self._allowed(middle, not_below.hidden_size)
+            assert width is not None  # `not_below` itself is allowed
+            if width.parameters < parameters:
+                below, low = width, width.hidden_size
+            else:
+                not_below, high = width, middle
+        return [width for width in (below, not_below) if width is not None]
+
+    def nearest(self, parameters: int) -> Width:
+        """The allowed width whose number of parameters is nearest to the given one."""
+        return min(self.around(parameters), key=lambda width: abs(width.parameters - parameters))
+
+    def _count(self, hidden_size: int) -> int | None:
+        """The number at this width; None if the cell does not allow it."""
+        if hidden_size not in self._counted:
+            number = None
+            try:
+                number = count_parameters(with_width(self.config, hidden_size), self.task)
+            except UsageError as error:
+                self._refusal = self._refusal or error
+            self._counted[hidden_size] = number
+        return self._counted[hidden_size]
+
+    def _allowed(self, first: int, last: int) -> Width | None:
+        """The smallest width from `first` to `last` that the cell allows."""
+        for hidden_size in range(first, last + 1):
+            number = self._count(hidden_size)
+            if number is not None:
+                return Width(hidden_size, number)
+        return None
+
+    def _start(self) -> Width:
+        """An allowed width: the configuration's own or a little above it, else a power of two."""
+        size = self.config.cell.hidden_size
+        powers = (1 << n for n in range(LARGEST_START.bit_length()))
+        for hidden_size in (*range(size, size + 33), *powers):
+            if (width := self._allowed(hidden_size, hidden_size)) is not None:
+                return width
+        assert self._refusal is not None
+        raise self._refusal
+
+    def _above(self, width: Width) -> Width:
+        """An allowed width two to four times as large, which must have more parameters."""
+        larger = self._allowed(2 * width.hidden_size, 4 * width.hidden_size)
+        if larger is None or larger.parameters <= width.parameters:
+            raise UsageError(
+                f"the number of parameters of cell {self.config.cell.name!r} does not grow with "
+                "cell.hidden_size, so it cannot be matched"
+            )
+        return larger
 
 
 def match_width(
@@ -32,9 +143,9 @@ def match_width(
     """The configuration with the `hidden_size` whose model comes nearest to `parameters`.
 
     Raises:
-      UsageError: if that is further off than `tolerance`, relative (the message has the
-        nearest widths and their numbers, and a number that can be had), or if the number
-        does not grow with the width.
+      UsageError: if the nearest number is off by more than `tolerance` (relative; the message
+        names the nearest widths with their numbers, and a number that can be matched), or if
+        the number does not grow with the width.
     """
     counts = Counts(config, task)
     require_match([counts], parameters, tolerance)
@@ -48,13 +159,13 @@ def matched(
     data_dir: Path | None = None,
     tolerance: float = TOLERANCE,
 ) -> tuple[list[Point], list[str]]:
-    """The points of a sweep, each with its matched width, and statements of the widths.
+    """The points of a sweep, each with its matched width, and lines that state the widths.
 
-    A width is searched once for all points with the same task, cell and model options.
-    A statement reads "lstm: hidden_size 69, 19,942 parameters (-0.3 %)".
+    Points with the same task, cell and model options share one search for their width.
+    A line reads "lstm: hidden_size 69, 19,942 parameters (-0.3 %)".
 
     Raises:
-      UsageError: as `match_width` does, naming all cells that cannot be matched, and if the
+      UsageError: as `match_width` does, naming all cells that cannot be matched; and if the
         sweep varies `cell.hidden_size` itself.
     """
     tasks: dict[str, Task] = {}
@@ -84,7 +195,7 @@ def matched(
 def require_match(models: Sequence[Counts], parameters: int, tolerance: float) -> None:
     """Raise `UsageError` unless every model has a width within the tolerance.
 
-    The message names those that have none, and the nearest number that all of them match.
+    The message names the models that have none, and the nearest number that all models match.
     """
     if parameters < 1:
         raise UsageError(f"the number of parameters to match must be positive, not {parameters}")
@@ -115,7 +226,7 @@ def require_match(models: Sequence[Counts], parameters: int, tolerance: float) -
 def reachable(
     models: Sequence[Counts], parameters: int, tolerance: float, upwards: bool
 ) -> int | None:
-    """The nearest number, above or below `parameters`, that all models match.
+    """The nearest number above (`upwards`) or below `parameters` that all models match.
 
     None if there is none between half and twice `parameters`. A model with n parameters
     matches the numbers from n/(1 + tolerance) to n/(1 - tolerance).
@@ -143,13 +254,13 @@ def _fits(counts: Counts, parameters: int, tolerance: float) -> bool:
 
 
 def _key(config: FrozenConfigDict, *parts: str) -> str:
-    """What these parts of a configuration say about a model's shapes, but for its width."""
+    """A text of these parts of a configuration, without the width; equal texts, equal shapes."""
     values = {key: value for key, value in flat(config).items() if key != "cell.hidden_size"}
     return to_json({k: v for k, v in values.items() if k.partition(".")[0] in parts})
 
 
 def _statements(points: Sequence[Point], widths: Sequence[Width], parameters: int) -> list[str]:
-    """One line an experiment, or more where swept options of it change the width."""
+    """One line for each experiment, or several where swept options of it change the width."""
     several = len({point.config.task.name for point in points}) > 1
     by_name: dict[str, dict[Width, dict[str, Any]]] = {}
     for point, width in zip(points, widths, strict=True):
@@ -164,10 +275,10 @@ def _statements(points: Sequence[Point], widths: Sequence[Width], parameters: in
                 for key, value in changes.items()
                 if key.startswith(("task.", "cell.", "model.")) and not key.endswith(".name")
             ]
-            said = name + "".join(shaping if len(found) > 1 else [])
-            share = 100 * (width.parameters / parameters - 1)
+            label = name + "".join(shaping if len(found) > 1 else [])
+            deviation = 100 * (width.parameters / parameters - 1)
             lines.append(
-                f"{said}: hidden_size {width.hidden_size}, {width.parameters:,} parameters "
-                f"({share:+.1f} %)"
+                f"{label}: hidden_size {width.hidden_size}, {width.parameters:,} parameters "
+                f"({deviation:+.1f} %)"
             )
     return lines

@@ -1,17 +1,18 @@
-"""The plan of a sweep, as files: which runs there are, and which share a program.
+"""The plan of a sweep, kept in files: its runs, and which of them share a program.
 
 | file in the sweep's directory | holds |
 | --- | --- |
-| `sweep.json` | the arguments, the groups, and where the runs are kept |
-| `plan.jsonl` | one line a run: its directory, group, what varies, the whole configuration |
-| `cancel` | there while the sweep is to stop |
+| `sweep.json` | the arguments, and where the runs are kept |
+| `plan.jsonl` | one line for each run: directory, group, swept values, whole configuration |
+| `cancel` | exists while the sweep is asked to stop |
 
-The runs lie in the runs directory like any other, so a run that was made already, alone or
-by another sweep, is not made again.
+The runs themselves lie in the runs directory like any other. A run that exists already, made
+alone or by another sweep, is not trained again.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,12 +27,19 @@ from rnnexp.run.callbacks import read_result, run_path
 from rnnexp.run.files import ENDED, RunLog, read_json, shown_status
 
 SETTLED = (*ENDED, "failed")
-"""Statuses of runs that are not made again unless it is asked for."""
+"""Statuses of runs that are not trained again unless the user asks for it."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep: its directory below the runs directory, and its configuration."""
+    """One run of a sweep.
+
+    Attributes:
+      run: its directory, relative to the runs directory.
+      group: the number of its group; runs of a group share a compiled program.
+      changes: the values of the swept keys, the seed among them.
+      config: the whole configuration.
+    """
 
     run: str
     group: int
@@ -44,33 +52,30 @@ class PlannedRun:
 
 
 def planned(config: FrozenConfigDict, group: int, changes: dict[str, Any]) -> PlannedRun:
-    """The planned run of a configuration."""
+    """The planned run of a configuration in a group."""
     return PlannedRun(str(run_path(config, Path())), group, changes, config.to_dict())
 
 
 def plan_id(runs: Sequence[PlannedRun]) -> str:
-    """A name for a set of runs: the same command again means the same sweep."""
+    """A name made from a set of runs, so that the same command finds its sweep again."""
     text = "\n".join(sorted(run.run for run in runs))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def write_plan(sweep_dir: Path, runs: Sequence[PlannedRun], runs_dir: Path, **facts: Any) -> None:
-    """Make or replace the plan. Raises `UsageError` if the directory cannot be written."""
-    relative = Path(_relative(runs_dir, sweep_dir))
+    """Write or replace the plan; `facts` go into `sweep.json`.
+
+    Raises `UsageError` if the directory cannot be written.
+    """
+    relative = os.path.relpath(runs_dir.absolute(), sweep_dir.absolute())
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(asdict(run)) + "\n" for run in runs]
         replace_text(sweep_dir / "plan.jsonl", "".join(lines))
-        header = {"runs_dir": str(relative), **facts}
+        header = {"runs_dir": relative, **facts}
         replace_text(sweep_dir / "sweep.json", to_json(header, indent=2) + "\n")
     except OSError as error:
         raise UsageError(f"cannot write the sweep's directory {sweep_dir}: {error}") from error
-
-
-def _relative(path: Path, start: Path) -> str:
-    import os
-
-    return os.path.relpath(path.absolute(), start.absolute())
 
 
 def read_plan(sweep_dir: Path) -> list[PlannedRun]:
@@ -91,12 +96,12 @@ def read_header(sweep_dir: Path) -> dict[str, Any]:
 
 
 def runs_dir_of(sweep_dir: Path) -> Path:
-    """Where a sweep's runs are kept."""
+    """The directory below which a sweep's runs lie."""
     return sweep_dir / str(read_header(sweep_dir)["runs_dir"])
 
 
 def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
-    """Record why a run cannot begin or go on; returns the updates that it had made.
+    """Record why a run cannot start or go on; returns how many updates it has made.
 
     Raises `UsageError` if another process holds the run's directory.
     """
@@ -110,7 +115,7 @@ def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
 
 
 def run_status(path: Path) -> str:
-    """A run's status, `waiting` if it has not begun, `killed` if it was."""
+    """A run's status; `waiting` if it has not started, `killed` if its process was killed."""
     status = read_json(path / "status.json")
     if status is None:
         return "waiting"
@@ -118,5 +123,5 @@ def run_status(path: Path) -> str:
 
 
 def cancelled(sweep_dir: Path) -> bool:
-    """Whether the sweep was asked to stop."""
+    """Whether the sweep is asked to stop."""
     return (sweep_dir / "cancel").exists()

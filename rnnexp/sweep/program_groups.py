@@ -1,15 +1,16 @@
-"""Which runs share a compiled program.
+"""Groups runs that share a compiled program.
 
-Runs that differ only in values that a program takes as arguments belong together: the
-seed, and the keys of `rnnexp.train.optim.TRACED`. Whether a share of dropout or the weight of a
-penalty is zero is a branch, so it opens another group. An option of a cell may matter to
-the initial weights alone (a scale, a bias) or to the program as well; that is not declared
-but found out: both programs are traced, and their texts compared.
+Runs share a program if they differ only in values that it takes as arguments: the seed and the
+keys of `rnnexp.train.optim.TRACED`. Whether a dropout rate or the weight of a penalty is zero is
+a branch of the program, so it makes another group. An option of a cell may change the initial
+weights alone (a scale, a bias) or the program as well. Cells do not declare which: the programs
+of both values are traced, and their texts compared.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,23 @@ if TYPE_CHECKING:
     from rnnexp.train.plan import Plan
 
 SIZES = ("cell.name", "cell.hidden_size")
+"""Options of a cell that always change the program."""
 
 
 def group_runs(configs: Sequence[FrozenConfigDict], *, data_dir: Path | None = None) -> list[int]:
-    """The number of every run's group, counted from 0 in the order of first appearance."""
-    signatures = [signature(config) for config in configs]
-    first = dict(reversed(list(zip(signatures, configs, strict=True))))
-    programs = merge(first, data_dir)
+    """The group number of each run, counted from 0 in the order of first appearance."""
+    names = ProgramNames(partial(program_digest, data_dir=data_dir))
     numbers: dict[str, int] = {}
-    return [numbers.setdefault(programs[name], len(numbers)) for name in signatures]
+    return [numbers.setdefault(names.of(config), len(numbers)) for config in configs]
 
 
 def signature(config: FrozenConfigDict) -> str:
-    """A text that is the same for runs that certainly share a program."""
+    """A text that is equal only for configurations that share a program.
+
+    The converse does not hold: programs with different signatures may be equal.
+    """
     values = flat(config)
-    if values["model.newton"] == "none":  # else the path depends on the weights that are drawn
+    if values["model.newton"] == "none":  # otherwise the time loop depends on the drawn weights
         values.pop("seed")
     for key in TRACED:
         value = values.pop(key)
@@ -46,33 +49,56 @@ def signature(config: FrozenConfigDict) -> str:
 
 
 def family_of(name: str) -> str:
-    """What configurations have in common whose programs may be the same, of a signature."""
+    """The part of a signature without the cell's options; only within a family can programs of
+    different signatures be equal."""
     values = json.loads(name)
     kept = {k: v for k, v in values.items() if not k.startswith("cell.") or k in SIZES}
     return json.dumps(kept, sort_keys=True)
 
 
-def merge(first: dict[str, FrozenConfigDict], data_dir: Path | None) -> dict[str, str]:
-    """The program of every signature, given one configuration of each.
+class ProgramNames:
+    """Names the programs of configurations that come one by one; equal programs share a name.
 
-    Only signatures that differ in nothing but options of their cell are compared further.
+    Tracing a program takes seconds. So the first signature of a family names its program
+    untraced, and only a second one makes both be traced and compared.
+
+    Args:
+      digest: of a configuration's program, such as `program_digest`.
     """
-    families: dict[str, list[str]] = {}
-    for name in first:
-        families.setdefault(family_of(name), []).append(name)
-    programs = {}
-    for names in families.values():
-        for name in names:
-            alone = len(names) == 1
-            programs[name] = name if alone else program_digest(first[name], data_dir)
-    return programs
+
+    def __init__(self, digest: Callable[[FrozenConfigDict], str]):
+        self.digest = digest
+        self.names: dict[str, str] = {}
+        """Program names by signature."""
+        self.first: dict[str, FrozenConfigDict] = {}
+        """The first configuration of each family."""
+        self.digests: dict[str, dict[str, str]] = {}
+        """By family, program names by digest; empty until a second signature comes."""
+
+    def of(self, config: FrozenConfigDict) -> str:
+        """The name of a configuration's program: the signature that had it first."""
+        name = signature(config)
+        if name not in self.names:
+            self.names[name] = self._find(name, config)
+        return self.names[name]
+
+    def _find(self, name: str, config: FrozenConfigDict) -> str:
+        family = family_of(name)
+        if family not in self.first:
+            self.first[family], self.digests[family] = config, {}
+            return name
+        digests = self.digests[family]
+        if not digests:
+            first = self.first[family]
+            digests[self.digest(first)] = signature(first)
+        return digests.setdefault(self.digest(config), name)
 
 
 def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
     """SHA-256 of the text of a configuration's training program, constants included."""
     from rnnexp.run.run import CHUNK_STEPS
     from rnnexp.train.lanes import Layout, spread_chunk
-    from rnnexp.train.plan import make_plan  # slow to import, and few sweeps need them
+    from rnnexp.train.plan import make_plan  # slow to import, and few sweeps need it
 
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
     program: Any = spread_chunk(plan.recipe, Layout())

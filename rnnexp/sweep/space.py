@@ -1,10 +1,9 @@
-"""From the space of a sweep to the configurations of its runs.
+"""Expands the space of a sweep into the configurations of its runs.
 
-Every point starts from its own experiment TASK/CELL; then comes what the base (a file,
-`--config.KEY=VALUE`) changes, where the key exists; then the values of the axes, where
-the key exists. Experiments are always a full grid: with random:N each of them gets the
-same N draws of the other axes. What does not exist for an experiment is left out there,
-with a log line.
+A point starts from the defaults of its own experiment TASK/CELL. The changes of the base (a
+file, `--config.KEY=VALUE`) come next, and then the values of the axes. A key that does not exist
+for an experiment is left out there, with a log line. Experiments always form a full grid: with
+random:N each of them gets the same N draws of the other axes.
 """
 
 import copy
@@ -19,7 +18,20 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import finish, settle_durations
 from rnnexp.core.errors import UsageError
-from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, interval, parse_space
+from rnnexp.sweep.axes import (
+    EXPERIMENT,
+    Axis,
+    Group,
+    Space,
+    drawn,
+    interval,
+    kind_of,
+    parse_space,
+    require_number,
+    typed,
+    typed_values,
+    whole_ends,
+)
 from rnnexp.sweep.starting_points import (
     Base,
     Start,
@@ -31,7 +43,6 @@ from rnnexp.sweep.starting_points import (
     make_start,
     read_base,
 )
-from rnnexp.sweep.values import drawn, kind_of, require_number, typed, typed_values, whole_ends
 
 __all__ = [
     "Axis", "Base", "Point", "Space", "Suggestion", "expand", "experiments", "interval",
@@ -51,14 +62,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a search chooses at once: one axis, or several that are zipped.
+    """What a search suggests at once: the value of one axis, or of several that are zipped.
 
     Attributes:
-      keys: of the configuration, one or more.
-      choices: the values to choose from, each with one entry a key; None: an interval.
+      keys: the keys of the configuration.
+      choices: the values to choose from, each with one entry for each key; None: an interval.
       scale: list, log or linear.
       low, high: the ends of a log or linear axis, both included.
-      integer: whether only whole numbers are values.
+      integer: whether the interval is one of whole numbers.
     """
 
     keys: tuple[str, ...]
@@ -70,12 +81,12 @@ class Suggestion:
 
 
 def expand(space: Space, base: Base) -> list[Point]:
-    """All points of a space, experiment by experiment, seeds innermost, each once.
+    """All points of a space, each once: experiments outermost, seeds innermost.
 
     Raises:
-      UsageError: for a key that no experiment has, a value of the wrong type or out of
-        its range (naming the point), an interval without a count where nothing is drawn,
-        or if no pair of task and cell fits.
+      UsageError: for a key that no experiment has; for a value of the wrong type or out of its
+        range (naming the point); for an interval without a count where nothing is drawn; or if
+        no pair of task and cell fits.
     """
     found: dict[FrozenConfigDict, Point] = {}
     number = 0
@@ -93,12 +104,12 @@ def expand(space: Space, base: Base) -> list[Point]:
 
 
 def experiments(space: Space, base: Base) -> list[dict[str, Any]]:
-    """The experiments of a space that fit: the values of the groups that choose task or cell."""
+    """The values of the groups that choose task or cell, for every pair of these that fits."""
     return [chosen for _, chosen in find_starts(space, base)]
 
 
 def suggestion_axes(space: Space, base: Base) -> list[Suggestion]:
-    """What a search has to choose, group by group, those of task and cell included."""
+    """What a search has to suggest: one item for each group of axes."""
     starts = [start for start, _ in find_starts(space, base)]
 
     def suggestion(group: Group) -> Suggestion:
@@ -121,8 +132,10 @@ def suggestion_axes(space: Space, base: Base) -> list[Suggestion]:
 def point(space: Space, base: Base, changes: dict[str, Any]) -> Point:
     """The point with chosen values of the space's keys, and of `seed` (else the base's).
 
-    A key that does not exist for the chosen experiment is left out. Raises `UsageError`
-    as `expand` does, and for a key that is not swept.
+    A key that does not exist for the chosen experiment is left out.
+
+    Raises:
+      UsageError: as `expand` does, and for a key that is not swept.
     """
     keys = {axis.key for axis in space.axes}
     for key in changes:
@@ -140,7 +153,7 @@ def point(space: Space, base: Base, changes: dict[str, Any]) -> Point:
 
 
 def _points(space: Space, base: Base, start: Start, values: dict[str, Any]) -> Iterator[Point]:
-    """The points of a start with these values, one a seed."""
+    """The points of one experiment with these values, one for each seed."""
     config = copy.deepcopy(start.config)
     assign(config, {key: value for key, value in values.items() if key not in EXPERIMENT})
     settle_durations(config, start.values, {*base.overrides, *values})
@@ -150,21 +163,21 @@ def _points(space: Space, base: Base, start: Start, values: dict[str, Any]) -> I
         config.seed = seed
         changes = values | {"seed": seed}
         try:
-            # a seed that is not negative needs no second validation
+            # seeds are not negative, so that a change of the seed needs no second validation
             frozen = FrozenConfigDict(config) if number else finish(config)
         except UsageError as error:
-            said = ", ".join(f"{key}={value}" for key, value in changes.items())
-            raise UsageError(f"point {said} of the sweep: {error}") from error
+            text = ", ".join(f"{key}={value}" for key, value in changes.items())
+            raise UsageError(f"point {text} of the sweep: {error}") from error
         yield Point(frozen, changes)
 
 
 def _combinations(space: Space, start: Start) -> Iterator[dict[str, Any]]:
-    """Values of all groups but those that choose the experiment, keys that it has."""
+    """Values of the groups that do not choose the experiment, for the keys that it has."""
     groups = [group for group in space.groups if not chooses_experiment(group)]
     kept = [tuple(axis for axis in group if axis.key in start.values) for group in groups]
     if space.random is not None:
-        shares = np.random.default_rng(space.draw_seed).random((space.random, len(groups)))
-        for row in shares.tolist():
+        uniform = np.random.default_rng(space.draw_seed).random((space.random, len(groups)))
+        for row in uniform.tolist():
             pairs = [(axis, u) for group, u in zip(kept, row, strict=True) for axis in group]
             yield {axis.key: drawn(axis, kind_in(axis, start), u) for axis, u in pairs}
         return
@@ -172,7 +185,7 @@ def _combinations(space: Space, start: Start) -> Iterator[dict[str, Any]]:
     for group, whole in zip(kept, groups, strict=True):
         columns = [typed_values(axis, kind_in(axis, start)) for axis in group]
         values = list(zip(*columns, strict=True)) or [()]
-        # a zip that lacks some of its keys here may repeat itself
+        # a zipped group of which this experiment lacks a key may repeat rows
         rows.append(values if group == whole else list(dict.fromkeys(values)))
     for picks in itertools.product(*rows):
         yield {

@@ -1,4 +1,4 @@
-"""What the points of a sweep start from: an experiment each, and what they have in common."""
+"""The starting points of a sweep: its experiments, each with the changes common to all runs."""
 
 import itertools
 import logging
@@ -13,8 +13,16 @@ from rnnexp.config.overrides import call, load_file, module_config, override, re
 from rnnexp.config.schema import experiment, finish, flat, require_known, settle_durations
 from rnnexp.core.errors import UsageError, first_line
 from rnnexp.core.load_module import load_module
-from rnnexp.sweep.axes import EXPERIMENT, Axis, Group, Space, parse_space
-from rnnexp.sweep.values import kind_of, typed, typed_values
+from rnnexp.sweep.axes import (
+    EXPERIMENT,
+    Axis,
+    Group,
+    Space,
+    kind_of,
+    parse_space,
+    typed,
+    typed_values,
+)
 from rnnexp.tasks import TASKS
 
 logger = logging.getLogger("rnnexp")
@@ -26,8 +34,8 @@ class Base:
 
     Attributes:
       name: TASK/CELL; a part that the sweep chooses may be empty, as in "adding/" or "/".
-      file: the configuration of a file, unfinished; None: there is none.
-      overrides: the text of every `--config.KEY=VALUE`, by key.
+      file: the unfinished configuration of a file; None: no file was given.
+      overrides: the text of each `--config.KEY=VALUE`, by key.
     """
 
     name: str
@@ -37,7 +45,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Start:
-    """An experiment with the base's changes: its unfinished configuration, and that flat."""
+    """An experiment with the base's changes: its unfinished configuration, nested and flat."""
 
     name: str
     config: ConfigDict
@@ -50,13 +58,13 @@ def read_base(
     """The base that a command line names.
 
     Args:
-      name: TASK/CELL, or TASK alone where the cell is swept; None where there is a file,
-        or where task and cell are both swept.
+      name: TASK/CELL, or TASK alone if the cell is swept; None if a file names the experiment,
+        or if task and cell are both swept.
       arguments: `--config=FILE` and `--config.KEY=VALUE`, as typed.
-      file: the configuration that a space file brings, in place of `--config=FILE`.
+      file: the configuration of a space file, in place of `--config=FILE`.
 
     Raises:
-      UsageError: for two experiments, a bad file, other arguments.
+      UsageError: for two experiments, a bad file or other arguments.
     """
     path, overrides = read_arguments(arguments)
     if sum(given is not None for given in (name, path, file)) > 1:
@@ -81,11 +89,11 @@ def load_space(
     The file defines `get_space()`, which returns a `Space` or a list of `--sweep` texts.
 
     Args:
-      texts, seeds, draw_seed: of the command line. Axes are added to those of the file;
-        random:N, seeds and draw_seed replace the file's where they are given.
+      texts, seeds, draw_seed: from the command line. Axes are added to those of the file;
+        random:N, seeds and draw_seed, if given, replace those of the file.
 
     Raises:
-      UsageError: if there is no such file, it fails, or it returns something else.
+      UsageError: if there is no such file, if it fails, or if it returns something else.
     """
     module = load_module(path, "space file")
     space = call(module, "get_space", path)
@@ -108,9 +116,9 @@ def load_space(
 
 
 def make_start(base: Base, name: str) -> Start:
-    """The experiment `name` (TASK/CELL) with the base's changes of keys that exist for it.
+    """The experiment `name` (TASK/CELL) with the base's changes to keys that it has.
 
-    Raises `UsageError` if the two do not fit, or for a value of the wrong type.
+    Raises `UsageError` if task and cell do not fit, or for a value of the wrong type.
     """
     config = experiment(name)
     defaults = flat(config)
@@ -122,7 +130,7 @@ def make_start(base: Base, name: str) -> Start:
 
 
 def file_changes(base: Base) -> dict[str, Any]:
-    """Where the base's file differs from the defaults of its own experiment, by key."""
+    """The values, by key, in which the base's file differs from its experiment's defaults."""
     if base.file is None:
         return {}
     own, found = flat(experiment(base.name)), flat(base.file)
@@ -134,7 +142,7 @@ def file_changes(base: Base) -> dict[str, Any]:
 
 
 def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
-    """Set values by dotted key, in place; `UsageError` for one of the wrong type."""
+    """Set values by dotted key, in place; `UsageError` for a value of the wrong type."""
     for key, value in values.items():
         try:
             config.update_from_flattened_dict({key: value})
@@ -143,7 +151,7 @@ def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
 
 
 def find_starts(space: Space, base: Base) -> list[tuple[Start, dict[str, Any]]]:
-    """The experiments of the space that fit, each with the values that its groups choose.
+    """The experiments of the space whose task and cell fit, each with the values that choose it.
 
     Raises `UsageError` if none fits, and for a key of the space that none of them has.
     """
@@ -155,7 +163,10 @@ def find_starts(space: Space, base: Base) -> list[tuple[Start, dict[str, Any]]]:
         pairs.append((name, picked))
     made: dict[str, Start] = {}
     result, unfit = [], {}
-    for name, picked in pairs:  # a second loop: all names are checked before JAX is imported
+    for (
+        name,
+        picked,
+    ) in pairs:  # a second loop, so that all names are checked before JAX is imported
         if reason := _misfit(name):
             unfit[name] = reason
             continue
@@ -179,7 +190,7 @@ def chooses_experiment(group: Group) -> bool:
 
 
 def _name(base: Base, chosen: dict[str, Any]) -> str:
-    """TASK/CELL of chosen values, or else of the base; both must be there, and known."""
+    """TASK/CELL from the chosen values, else from the base; both parts must be given and known."""
     task, _, cell = base.name.partition("/")
     task, cell = chosen.get("task.name", task), chosen.get("cell.name", cell)
     for part, name in (("task", task), ("cell", cell)):
@@ -205,7 +216,8 @@ def _misfit(name: str) -> str:
 
 
 def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
-    """Refuse keys that no experiment has or that are given twice; log where one is missing."""
+    """Raise `UsageError` for a key that no experiment has or that is given twice; log the
+    experiments that lack a key."""
     given = {**file_changes(base), **base.overrides}
     swept = [axis.key for axis in space.axes]
     everywhere = list(dict.fromkeys(key for start in starts for key in start.values))
@@ -225,5 +237,5 @@ def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
 
 
 def kind_in(axis: Axis, start: Start) -> type:
-    """The type of an axis' key in an experiment."""
+    """The type of an axis's key in an experiment."""
     return kind_of(axis.key, start.values[axis.key])

@@ -1,7 +1,7 @@
-"""A process that trains one group of a sweep: `python -m rnnexp.sweep.worker DIR GROUP`.
+"""Trains one group of a sweep in a process of its own: `python -m rnnexp.sweep.worker DIR GROUP`.
 
-All runs of a group share a compiled program and stand on its lanes. Killed at any moment
-and started again, it makes only what is missing.
+All runs of a group share a compiled program and train on its lanes. A worker that was killed
+and is started again trains only what is missing.
 """
 
 import argparse
@@ -25,13 +25,14 @@ from rnnexp.sweep.plan import (
 )
 
 log = logging.getLogger("rnnexp")
-TELL_S = 10.0
-"""Seconds between two lines that say how far a group is."""
-STOPPED = {"SIGINT": 130, "SIGTERM": 143, "cancelled": 143}
+PROGRESS_S = 10.0
+"""Seconds between two log lines on the progress of a group."""
+STOPPED_CODE = 143
+"""Exit code if runs were interrupted: that of SIGTERM, which executors send."""
 
 
 def work(sweep_dir: Path, group: int) -> dict[str, int]:
-    """Train all runs of a group that are not settled; returns how many stand in each status.
+    """Train all runs of a group that are not settled; returns the number of runs by status.
 
     Must be the first in its process to use JAX: on a CPU it makes a device of every core.
     """
@@ -40,8 +41,8 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
     for file in imported:
         load_module(str(file), "imported file")
     runs_dir = runs_dir_of(sweep_dir)
-    mine = [run for run in read_plan(sweep_dir) if run.group == group]
-    missing = [run for run in mine if run_status(runs_dir / run.run) not in SETTLED]
+    group_runs = [run for run in read_plan(sweep_dir) if run.group == group]
+    missing = [run for run in group_runs if run_status(runs_dir / run.run) not in SETTLED]
     if missing:
         from rnnexp.runtime.allocator import keep_memory
         from rnnexp.runtime.compilation_cache import keep_programs
@@ -57,31 +58,37 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
             imported=imported,
             width=header.get("width"),
             cpus=header.get("cpus"),
-            stopped=lambda: cancelled(sweep_dir),
-            told=teller(f"group {group}", len(mine), len(mine) - len(missing)),
+            should_stop=lambda: cancelled(sweep_dir),
+            on_run_end=progress_logger(
+                f"group {group}", len(group_runs), len(group_runs) - len(missing)
+            ),
         )
-    return dict(Counter(run_status(runs_dir / run.run) for run in mine))
+    return dict(Counter(run_status(runs_dir / run.run) for run in group_runs))
 
 
-def teller(name: str, total: int, done: int) -> Callable[[str], None]:
-    """What is told of every run that ends: now and then a line, and one of each bad end."""
+def progress_logger(name: str, total: int, done: int) -> Callable[[str], None]:
+    """A callback for the status of each run that ends; it logs the counts every `PROGRESS_S`.
+
+    Args:
+      total: runs of the group; `done` of them had ended before this process began.
+    """
     counts: Counter[str] = Counter()
     last = time.monotonic()
 
-    def told(status: str) -> None:
+    def on_run_end(status: str) -> None:
         nonlocal last
         counts[status] += 1
         ended = done + sum(counts.values())
-        if time.monotonic() - last >= TELL_S or ended == total:
+        if time.monotonic() - last >= PROGRESS_S or ended == total:
             last = time.monotonic()
             parts = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
             log.info("%s: %d of %d runs ended (%s)", name, ended, total, parts)
 
-    return told
+    return on_run_end
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's body; prints the counts as one JSON line."""
+    """Run the worker; prints the number of runs by status as one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sweep_dir", type=Path)
     parser.add_argument("group", type=int)
@@ -95,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     sys.stdout.write(to_json(counts) + "\n")
     stopped = counts.get("interrupted", 0) > 0
-    return STOPPED["SIGTERM"] if stopped else 0
+    return STOPPED_CODE if stopped else 0
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def run(
     why = run_jobs(
         executor,
         [Job(sweep_dir, group) for group in range(groups)],
-        finished=lambda job, outcome: outcomes.update({job.group: outcome}),
+        on_job_end=lambda job, outcome: outcomes.update({job.group: outcome}),
         cancelled=lambda: time.monotonic() > deadline or (sweep_dir / "cancel").exists(),
         options=Options(module=MODULE, **options),  # type: ignore[arg-type]
     )

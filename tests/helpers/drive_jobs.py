@@ -41,7 +41,7 @@ def main() -> None:
         for group in range(int(groups))
     ]
     stopped_by = run_jobs(
-        executor, jobs, finished=finished, options=options,
+        executor, jobs, on_job_end=finished, options=options,
         cancelled=lambda: (sweep_dir / "cancel").exists(),
     )  # fmt: skip
     seconds = time.monotonic() - begun

@@ -16,12 +16,17 @@ from typing import Any
 import pytest
 
 from rnnexp.sweep.axes import parse_space
-from rnnexp.sweep.search.found import Found
+from rnnexp.sweep.lanes import RunPaths
 from rnnexp.sweep.search.growing_plan import GrowingPlan
-from rnnexp.sweep.search.outline import make_outline
-from rnnexp.sweep.search.search import search
-from rnnexp.sweep.search.space import import_optuna
-from rnnexp.sweep.search.study import Seat, close_storage, open_storage, open_study
+from rnnexp.sweep.search.search import StudyLocation, search
+from rnnexp.sweep.search.spec import SearchSettings, import_optuna, make_spec
+from rnnexp.sweep.search.study import (
+    StudySummary,
+    WorkerLock,
+    close_storage,
+    open_storage,
+    open_study,
+)
 from rnnexp.sweep.search.trials import Trials
 from rnnexp.sweep.starting_points import Base, read_base
 
@@ -49,16 +54,19 @@ def tiny(**changes: Any) -> Base:
     return read_base("adding/rnn", given)
 
 
-def find(folder: Path, axes: list[str] = AXES, base: Base | None = None, **arguments: Any) -> Found:
+def find(
+    folder: Path, axes: list[str] = AXES, base: Base | None = None, **arguments: Any
+) -> StudySummary:
     """A search in a folder of its own."""
-    settings: dict[str, Any] = {"trials": TRIALS, "sampler": "random", "at_once": 2} | arguments
+    given: dict[str, Any] = {"trials": TRIALS, "sampler": "random", "at_once": 2} | arguments
+    called = {"on_run_end": given.pop("on_run_end")} if "on_run_end" in given else {}
     return search(
-        parse_space(axes), base or tiny(), name="s", runs_dir=folder, sweep_dir=folder / "s",
-        **settings,
+        parse_space(axes), base or tiny(), SearchSettings(**given),
+        StudyLocation("s", folder / "s"), RunPaths(folder), **called,
     )  # fmt: skip
 
 
-def undisturbed_search(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+def undisturbed_search(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudySummary]:
     """A random search by one process at a stretch, and its folder."""
     folder = tmp_path_factory.mktemp("undisturbed")
     return folder, find(folder)
@@ -83,8 +91,8 @@ def told(folder: Path) -> list[tuple[Any, ...]]:
 
 
 KILLS: dict[str, tuple[str, int]] = {
-    "in mid-run": ("judge", 5),
-    "before the study is told": ("ended", 1),
+    "in mid-run": ("should_prune", 5),
+    "before the study is told": ("on_run_end", 1),
 }
 
 
@@ -103,14 +111,14 @@ def child(folder: str, kill: str, wait: bool) -> None:
 
         setattr(Trials, method, dying)
     if wait:
-        judge = Trials.judge
+        should_prune = Trials.should_prune
 
         def waiting(self: Trials, run: str, step: int, value: float, *, last: bool) -> str | None:
             while len({t.user_attrs.get("searcher") for t in self.all()}) < 2:
                 time.sleep(0.05)
-            return judge(self, run, step, value, last=last)
+            return should_prune(self, run, step, value, last=last)
 
-        Trials.judge = waiting  # type: ignore[method-assign]
+        Trials.should_prune = waiting  # type: ignore[method-assign]
     logging.basicConfig(level=logging.INFO)
     sys.stdout.write(json.dumps(asdict(find(Path(folder)))))
 
@@ -126,21 +134,19 @@ def trials_in(
     folder: Path, sweep: str, budget: int, pruner: str = "none"
 ) -> tuple[Trials, Callable[[], None]]:
     """The trials of a process that searches in a directory of its own, and how it dies."""
-    outline = make_outline(
-        parse_space(PROGRAMS), tiny(), trials=budget, sampler="random", pruner=pruner,
-        prune_after=None, seed=0, data_dir=None,
-    )  # fmt: skip
-    seat = Seat(folder / sweep)
+    settings = SearchSettings(trials=budget, sampler="random", pruner=pruner)
+    spec = make_spec(parse_space(PROGRAMS), tiny(), settings, data_dir=None)
+    lock = WorkerLock(folder / sweep)
     storage = open_storage(f"sqlite:///{folder}/shared.db", folder)
-    study = open_study(storage, "s", higher_is_better=False, identity=outline.identity)
-    study.pruner = outline.pruner
+    study = open_study(storage, "s", higher_is_better=False, identity=spec.identity)
+    study.pruner = spec.pruner
     number = storage.get_study_id_from_name("s")
     trial_id = partial(storage.get_trial_id_from_study_id_trial_number, number)
     plan = GrowingPlan(folder / sweep, folder, None)
-    trials = Trials(study, seat, plan, outline, runs_dir=folder, trial_id=trial_id)
+    trials = Trials(study, lock, plan, spec, runs_dir=folder, trial_id=trial_id)
 
     def die() -> None:
         close_storage(storage)
-        seat.leave(keep=True)
+        lock.release(keep=True)
 
     return trials, die

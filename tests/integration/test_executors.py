@@ -13,8 +13,8 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.executors import Job, Outcome
-from rnnexp.sweep.executors.base import make_order
-from rnnexp.sweep.executors.process import Process, judge, run_here
+from rnnexp.sweep.executors.base import make_spec
+from rnnexp.sweep.executors.process import Process, outcome_of_exit, run_here
 from tests.helpers.counted_jobs import (
     MODULE,
     alive,
@@ -147,20 +147,20 @@ def test_a_process_does_not_outlive_its_killed_driver(tmp_path: Path) -> None:
 
 def test_two_processes_never_work_on_a_group_at_once(tmp_path: Path) -> None:
     behave(tmp_path, steps=10, seconds=0.05)
-    order = make_order(Job(tmp_path, 0), MODULE)
-    processes = [Process(order), Process(order)]
+    spec = make_spec(Job(tmp_path, 0), MODULE)
+    processes = [Process(spec), Process(spec)]
     until(lambda: all(process.poll() is not None for process in processes))
     assert numbers(tmp_path, 0) == list(range(10))
     assert len({line.split()[2] for line in steps(tmp_path, 0)}) == 1
-    assert "waits for a process" in order.job.log_path.read_text()
+    assert "waits for a process" in spec.job.log_path.read_text()
 
 
 def test_a_group_that_stays_locked_is_tried_later(tmp_path: Path) -> None:
     behave(tmp_path, steps=1000, seconds=0.05)
-    order = make_order(Job(tmp_path, 0), MODULE)
-    first = Process(order)
+    spec = make_spec(Job(tmp_path, 0), MODULE)
+    first = Process(spec)
     until(lambda: steps(tmp_path, 0))
-    second = Process(order, lock_wait_s=0.2)
+    second = Process(spec, lock_wait_s=0.2)
     until(lambda: second.poll() is not None)
     outcome = second.poll()
     first.kill()
@@ -177,7 +177,7 @@ def test_a_group_that_stays_locked_is_tried_later(tmp_path: Path) -> None:
     ],
 )
 def test_exit_codes_have_their_meaning(code: int, status: str) -> None:
-    assert judge(code, "the last line").status == status
+    assert outcome_of_exit(code, "the last line").status == status
 
 
 def test_settings_that_cannot_be_used_are_named(
@@ -201,8 +201,8 @@ def test_a_file_stops_the_try_that_is_under_way_and_no_later_one(tmp_path: Path)
     job.stop_path.parent.mkdir()
     job.stop_path.touch()  # left by an earlier try
     outcomes: list[Outcome] = []
-    order = make_order(job, MODULE)
-    thread = threading.Thread(target=lambda: outcomes.append(run_here(order)))
+    spec = make_spec(job, MODULE)
+    thread = threading.Thread(target=lambda: outcomes.append(run_here(spec)))
     thread.start()
     until(lambda: len(steps(tmp_path, 0)) >= 20)
     assert not job.stop_path.exists()

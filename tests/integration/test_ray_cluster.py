@@ -134,7 +134,7 @@ def test_a_cluster_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     def run(address: str | None) -> None:
         run_jobs(
             "ray", [Job(tmp_path, 0)],
-            finished=lambda job, outcome: None, options=Options(address=address),
+            on_job_end=lambda job, outcome: None, options=Options(address=address),
         )  # fmt: skip
 
     with pytest.raises(UsageError, match="executor ray needs a cluster: --address=HOST:PORT"):

@@ -12,7 +12,7 @@ from rnnexp.core.errors import RunError
 from rnnexp.results.index import load_records
 from rnnexp.results.load import load_run
 from rnnexp.sweep.plan import read_plan
-from rnnexp.sweep.search.found import Found
+from rnnexp.sweep.search.study import StudySummary
 from tests.helpers.small_search import (
     KILLS,
     TRIALS,
@@ -26,13 +26,13 @@ from tests.helpers.small_search import (
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudySummary]:
     """A random search by one process at a stretch."""
     return undisturbed_search(tmp_path_factory)
 
 
 def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
-    undisturbed: tuple[Path, Found],
+    undisturbed: tuple[Path, StudySummary],
     tmp_path: Path,
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,7 +46,7 @@ def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
         stream.write('{"run": "adding/rnn/of a process that was ki')
     lose_storage(tmp_path, monkeypatch)
     cancel = tmp_path / "s" / "cancel"
-    stopped = find(tmp_path, told=lambda status: cancel.touch())
+    stopped = find(tmp_path, on_run_end=lambda status: cancel.touch())
     assert stopped.stopped == "cancelled"
     cancel.unlink()
     found = find(tmp_path)
@@ -77,7 +77,7 @@ def lose_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_processes_share_a_study_and_its_number_of_trials(
-    undisturbed: tuple[Path, Found], tmp_path: Path, root: Path
+    undisturbed: tuple[Path, StudySummary], tmp_path: Path, root: Path
 ) -> None:
     processes = [start(root, tmp_path, wait=True) for _ in range(2)]
     outputs = [process.communicate(timeout=300) for process in processes]

@@ -82,7 +82,7 @@ def test_jobs_become_a_slurm_array_with_what_they_ask_for(tmp_path: Path, slurm:
     run_jobs(
         "slurm",
         [Job(tmp_path, n, memory_bytes=3 * 2**29, gpus=0.5, cpus=2) for n in range(2)],
-        finished=lambda job, outcome: outcomes.update({job.group: outcome}),
+        on_job_end=lambda job, outcome: outcomes.update({job.group: outcome}),
         options=Options(
             module=MODULE,
             slurm={"partition": "short", "array_parallelism": "1", "setup": "module load x || :"},

@@ -50,7 +50,7 @@ def test_a_lane_on_its_own_device_is_the_solo_run_bit_for_bit(
     runs = small_runs(*CHANGES)
     ends: list[str] = []
     with caplog.at_level("INFO", "rnnexp"):
-        train_lanes(runs, runs_dir=tmp_path, data_dir=None, width=1, told=ends.append)
+        train_lanes(runs, runs_dir=tmp_path, data_dir=None, width=1, on_run_end=ends.append)
     assert ends == ["completed"] * len(runs)
     assert "2 devices, 1 side by side on each" in caplog.text
     assert "compilations of the training program: 1" in caplog.text
@@ -89,7 +89,9 @@ def test_a_diverged_lane_changes_nothing_beside_it(tmp_path: Path, width: int) -
     train_lanes(alone, runs_dir=tmp_path / "without", data_dir=None, width=width)
     with_it = small_runs(sound[0], DIVERGING, *sound[1:])
     ends: list[str] = []
-    train_lanes(with_it, runs_dir=tmp_path / "with", data_dir=None, width=width, told=ends.append)
+    train_lanes(
+        with_it, runs_dir=tmp_path / "with", data_dir=None, width=width, on_run_end=ends.append
+    )
     assert sorted(ends) == ["completed"] * 3 + ["diverged"]
     for planned, changes in zip(alone, sound, strict=True):
         assert_same_runs(

@@ -1,10 +1,10 @@
-"""Executors: where the groups of a sweep are trained.
+"""Executors: they run each group of a sweep as a job, in a process of its own.
 
-| name | where |
+| name | where jobs run |
 | --- | --- |
-| `local` | processes of this machine |
-| `ray` | a Ray cluster |
-| `slurm` | a Slurm cluster, through submitit |
+| `local` | on this machine |
+| `ray` | on a Ray cluster |
+| `slurm` | on a Slurm cluster, through submitit |
 """
 
 import importlib
@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.sweep.executors.base import Job, Options, Outcome
+from rnnexp.sweep.executors.base import Backend, Job, Options, Outcome
+from rnnexp.sweep.executors.scheduler import run_to_end
 
 __all__ = ["EXECUTORS", "Job", "Options", "Outcome", "run_jobs"]
 
@@ -22,7 +23,7 @@ EXECUTORS = {
     "ray": "rnnexp.sweep.executors.ray",
     "slurm": "rnnexp.sweep.executors.slurm",
 }
-"""The module of each executor, imported when it is asked for."""
+"""The module of each executor, imported only when it is used; each has `open_backend`."""
 _FLAGS = {"local": "--jobs", "ray": "--address", "slurm": "--slurm"}
 
 
@@ -30,23 +31,23 @@ def run_jobs(
     executor: str,
     jobs: Sequence[Job],
     *,
-    finished: Callable[[Job, Outcome], None],
+    on_job_end: Callable[[Job, Outcome], None],
     cancelled: Callable[[], bool] = lambda: False,
     options: Options | None = None,
 ) -> str:
     """Run jobs to their ends on one of the executors.
 
-    `finished` is called once for each job, with status `done`, `failed` or `interrupted`.
-    A process that crashes or loses its machine is begun again and goes on from the runs'
-    checkpoints. SIGINT, SIGTERM (in the main thread) or `cancelled` stop all jobs with a
-    checkpoint; a second SIGINT kills them.
+    `on_job_end` is called once for each job, with status `done`, `failed` or `interrupted`.
+    A job whose process crashes, or whose machine is lost, is started again and goes on from the
+    runs' checkpoints. SIGINT, SIGTERM (in the main thread) or `cancelled` checkpoint and stop
+    all jobs; a second SIGINT kills them.
 
     Returns:
-      What stopped the jobs before their ends: `SIGINT`, `SIGTERM`, `cancelled` or empty.
+      What stopped the jobs before their ends: `SIGINT`, `SIGTERM`, `cancelled` or "".
 
     Raises:
-      UsageError: an unknown executor, one whose package or cluster is missing, or an option
-        of another executor.
+      UsageError: for an unknown executor, a missing package or cluster, or an option of another
+        executor.
     """
     require_choice("executor", executor, EXECUTORS)
     options = options or Options()
@@ -54,13 +55,16 @@ def run_jobs(
     for owner, value in owners.items():
         if value and owner != executor:
             raise UsageError(f"{_FLAGS[owner]} is for executor {owner}, not {executor}")
-    placed = [replace(job, sweep_dir=job.sweep_dir.absolute()) for job in jobs]
-    by_place = dict(zip(placed, jobs, strict=True))
+    if not jobs:
+        return ""
+    absolute = [replace(job, sweep_dir=job.sweep_dir.absolute()) for job in jobs]
+    given = dict(zip(absolute, jobs, strict=True))
     module = importlib.import_module(EXECUTORS[executor])
-    reason: str = module.run_jobs(
-        placed,
-        finished=lambda job, outcome: finished(by_place[job], outcome),
+    backend: Backend = module.open_backend(absolute, options)
+    return run_to_end(
+        backend,
+        absolute,
+        on_job_end=lambda job, outcome: on_job_end(given[job], outcome),
         cancelled=cancelled,
-        options=options,
+        tries=options.tries,
     )
-    return reason

@@ -1,4 +1,4 @@
-"""What executors share: jobs, how they end, and what a place to run them must offer."""
+"""What executors share: jobs, their outcomes, and the interface of a backend that runs them."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,17 +8,22 @@ from typing import Any, Literal, Protocol
 
 WORKER = "rnnexp.sweep.worker"
 CARRIED = ("RNNEXP_", "JAX_", "XLA_")
-"""Environment variables that go along to other machines begin like this."""
+"""Prefixes of the environment variables that are passed on to other machines."""
+BUSY = 75
+"""Exit code of a process if another one works on its group (EX_TEMPFAIL of sysexits.h)."""
 
 Status = Literal["done", "failed", "interrupted", "crashed", "evicted"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One group of a sweep, and what its process is to be given.
+    """One group of a sweep and the resources that its process requests.
 
-    `cpus` and `gpus` count (parts of) devices; None for `memory_bytes` asks for no share.
-    `sweep_dir` must be reachable under the same path wherever the job may run.
+    Attributes:
+      sweep_dir: must have the same path on every machine where the job may run.
+      name: of the group's experiment, for log lines.
+      memory_bytes: None requests no particular amount.
+      gpus, cpus: numbers of devices, or parts of one.
     """
 
     sweep_dir: Path
@@ -30,33 +35,33 @@ class Job:
 
     @property
     def label(self) -> str:
-        """How log lines call it."""
+        """The job's name in log lines."""
         return f"group {self.group}" + (f" ({self.name})" if self.name else "")
 
     @property
     def log_path(self) -> Path:
-        """Where the output of its processes goes, one after another."""
+        """The file to which all processes of the job append their output."""
         return self.sweep_dir / "logs" / f"group-{self.group:05d}.log"
 
     @property
     def stop_path(self) -> Path:
-        """A file there asks whoever runs the job, on whatever machine, to stop it."""
+        """A file whose existence asks the machine that runs the job to stop it."""
         return self.log_path.with_suffix(".stop")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, or one try of it.
+    """How a job, or one try of it, ended.
 
-    | status | means |
+    | status | meaning |
     | --- | --- |
-    | `done` | the process came to its end; `counts` has its runs by status |
-    | `failed` | it gave up, or crashed too often; `reason` says why |
-    | `interrupted` | it was asked to stop |
-    | `crashed` | a try: the process was killed or died; tried again a few times |
-    | `evicted` | a try: the machine went away or asked it to leave; tried again |
+    | `done` | the process finished; `counts` holds the number of its runs by status |
+    | `failed` | the process gave up or crashed too often; `reason` says why |
+    | `interrupted` | the process was asked to stop |
+    | `crashed` | of a try: the process died or was killed; it is tried again a few times |
+    | `evicted` | of a try: the machine was lost or evicted the job; it is tried again |
 
-    Callers of an executor only see the first three.
+    Callers of an executor see only the first three.
     """
 
     status: Status
@@ -68,8 +73,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Order:
-    """All that another machine needs to start a job's process."""
+class JobSpec:
+    """All that another machine needs to start a job's process.
+
+    Attributes:
+      module: run as `python -m MODULE SWEEP_DIR GROUP`.
+      folder: the working directory, if the machine has it.
+      environment: variables that are added to the machine's own.
+    """
 
     job: Job
     module: str
@@ -82,9 +93,9 @@ class Options:
     """Settings of the executors; each reads its own.
 
     Args:
-      tries: how often a job is begun again after its process crashed, plus one.
+      tries: how often a job is tried in all if its process crashes.
       module: the module that does a job, run as `python -m MODULE SWEEP_DIR GROUP`.
-      at_once: local: how many processes at a time.
+      at_once: local: how many processes run at a time.
       address: ray: `HOST:PORT` of the head, or `auto` on a machine of the cluster.
       slurm: slurm: see `rnnexp.sweep.executors.slurm`.
     """
@@ -96,27 +107,27 @@ class Options:
     slurm: Mapping[str, str] = field(default_factory=dict)
 
 
-class Site(Protocol):
-    """A place where jobs run. A handle is whatever hashable value stands for one try."""
+class Backend(Protocol):
+    """Runs tries of jobs. A handle is any hashable value that identifies a try."""
 
     @property
-    def room(self) -> int | None:
-        """How many tries may be under way; None: any number, the place has its own queue."""
+    def capacity(self) -> int | None:
+        """How many tries may run at a time; None: the backend has a queue of its own."""
 
     def start(self, jobs: Sequence[Job]) -> list[Any]:
-        """Begin a try of each job; returns their handles in the same order."""
+        """Start a try of each job; returns their handles in the same order."""
 
     def poll(self, handles: Collection[Any]) -> Iterable[tuple[Any, Outcome]]:
-        """Those that have ended; waits a moment if none has."""
+        """The tries that have ended, with their outcomes; waits a moment if none has."""
 
     def stop(self, handles: Collection[Any]) -> None:
         """Ask tries to checkpoint and end."""
 
     def close(self) -> None:
-        """End whatever is still under way, at once."""
+        """Kill all tries that still run."""
 
 
-def make_order(job: Job, module: str) -> Order:
-    """An order to be carried out in this folder and with the variables of `CARRIED`."""
+def make_spec(job: Job, module: str) -> JobSpec:
+    """A job's specification, with this process's folder and its variables of `CARRIED`."""
     carried = {k: v for k, v in os.environ.items() if k.startswith(CARRIED)}
-    return Order(job, module, os.getcwd(), carried)
+    return JobSpec(job, module, os.getcwd(), carried)

@@ -1,10 +1,13 @@
-"""The first lines of a job's process: `python -m … LOCK WAIT_S MODULE ARGUMENTS`.
+"""The entry point of a job's process: `python -m … LOCK WAIT_S MODULE ARGUMENTS`.
 
-Runs MODULE as a program under two guarantees. It never outlives whoever started it: the
-starter holds the other end of standard input, so end of file there means that it is gone,
-and the process kills itself as a lost machine would. And it is the only one that works on
-its group: a process whose starter was lost a moment ago may take a moment to go, so the
-lock is waited for. Whatever it kills or keeps out resumes from the runs' checkpoints.
+Runs MODULE as a program under two guarantees.
+
+1. The process never outlives its parent. The parent holds the other end of standard input, so
+   end of file there means that the parent is gone; the process then kills itself.
+2. No other process works on the group, because each holds the group's lock. A process whose
+   parent was lost may take a moment to end, so a new one waits for the lock.
+
+Runs of a process that was killed or kept out go on from their checkpoints.
 """
 
 import fcntl
@@ -17,16 +20,15 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-BUSY = 75
-"""Exit code where another process works on the group (EX_TEMPFAIL of sysexits.h)."""
+from rnnexp.sweep.executors.base import BUSY
 
 
 def main() -> None:
-    """The process's body; arguments as in the module's first line."""
+    """Run the module; the arguments are those in the first line of this file."""
     lock, wait_s, module = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-    # Slurm signals every process of a job; what is meant for the starter must not kill.
+    # Slurm signals every process of a job, also with a signal that only the parent handles.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    threading.Thread(target=_die_with_starter, daemon=True).start()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     held = _take(lock, wait_s)
     if held is None:
         sys.stderr.write(f"another process holds {lock}\n")
@@ -36,14 +38,14 @@ def main() -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _die_with_starter() -> None:
+def _die_with_parent() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _take(path: Path, wait_s: float) -> TextIO | None:
-    """The open, locked file; None if it is still held after so many seconds."""
+    """The file, opened and locked; None if another process holds it for longer than `wait_s`."""
     stream = path.open("a")
     deadline = time.monotonic() + wait_s
     said = False

@@ -1,40 +1,33 @@
-"""Executor `local`: processes of this machine, so many at a time."""
+"""Executor `local`: runs jobs as processes on this machine, a given number at a time."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from rnnexp.sweep.executors.base import Job, Options, Outcome, make_order
-from rnnexp.sweep.executors.drive import drive
+from rnnexp.sweep.executors.base import Job, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import POLL_S, Process
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    finished: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs in child processes; see `rnnexp.sweep.executors.run_jobs`."""
-    site = Local(options.module, options.at_once or 1)
-    return drive(site, jobs, finished=finished, cancelled=cancelled, tries=options.tries)
+def open_backend(jobs: Sequence[Job], options: Options) -> "LocalBackend":
+    """A backend for any jobs."""
+    del jobs
+    return LocalBackend(options.module, options.at_once or 1)
 
 
-class Local:
-    """Child processes of this one; they end when it does."""
+class LocalBackend:
+    """Runs each try in a child process; children end with this process."""
 
     def __init__(self, module: str, at_once: int):
-        self.module, self.room = module, at_once
+        self.module, self.capacity = module, at_once
         self.processes: set[Process] = set()
 
     def start(self, jobs: Sequence[Job]) -> list[Process]:
-        """One process a job."""
-        started = [Process(make_order(job, self.module)) for job in jobs]
+        """Start one process for each job."""
+        started = [Process(make_spec(job, self.module)) for job in jobs]
         self.processes.update(started)
         return started
 
     def poll(self, handles: Collection[Process]) -> Iterator[tuple[Process, Outcome]]:
-        """Those that have ended, after a moment's sleep."""
+        """Sleep a moment, then yield the processes that have ended."""
         time.sleep(POLL_S)
         for process in handles:
             if (outcome := process.poll()) is not None:
@@ -42,11 +35,11 @@ class Local:
                 yield process, outcome
 
     def stop(self, handles: Collection[Process]) -> None:
-        """SIGTERM to each."""
+        """Send SIGTERM to each process."""
         for process in handles:
             process.terminate()
 
     def close(self) -> None:
-        """SIGKILL to what is left."""
+        """Send SIGKILL to all processes that are left."""
         for process in self.processes:
             process.kill()

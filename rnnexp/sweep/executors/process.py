@@ -1,4 +1,4 @@
-"""One try of a job as a process on this machine, its output in the group's log."""
+"""Runs one try of a job as a process on this machine, with its output in the group's log."""
 
 import json
 import os
@@ -9,33 +9,32 @@ import sys
 import time
 from pathlib import Path
 
-from rnnexp.sweep.executors.base import Job, Order, Outcome
-from rnnexp.sweep.executors.child import BUSY
+from rnnexp.sweep.executors.base import BUSY, Job, JobSpec, Outcome
 
 POLL_S = 0.1
 LOCK_WAIT_S = 120.0
-"""Longer than a file server keeps the locks of a machine that is lost (NFSv4: 90 s)."""
+"""Longer than a file server keeps the locks of a lost machine (NFSv4: 90 s)."""
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes after SIGINT or SIGTERM, with and without a last checkpoint."""
 
 
 class Process:
-    """A try that is under way: owns the child process and the pipe that keeps it alive."""
+    """A try that runs: the child process, and the pipe whose closing would kill it."""
 
-    def __init__(self, order: Order, *, host: str = "", lock_wait_s: float = LOCK_WAIT_S):
+    def __init__(self, spec: JobSpec, *, host: str = "", lock_wait_s: float = LOCK_WAIT_S):
         self.host = host or socket.gethostname()
-        self.log_path = order.job.log_path
+        self.log_path = spec.job.log_path
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.began = time.monotonic()
-        folder = order.folder if Path(order.folder).is_dir() else str(order.job.sweep_dir)
+        folder = spec.folder if Path(spec.folder).is_dir() else str(spec.job.sweep_dir)
         lock = self.log_path.with_suffix(".lock")
         command = [
             sys.executable, "-m", "rnnexp.sweep.executors.child", str(lock), str(lock_wait_s),
-            order.module, str(order.job.sweep_dir), str(order.job.group),
+            spec.module, str(spec.job.sweep_dir), str(spec.job.group),
         ]  # fmt: skip
         with self.log_path.open("a") as log:
-            if folder != order.folder:
-                log.write(f"no folder {order.folder} here: works in {folder}\n")
+            if folder != spec.folder:
+                log.write(f"no folder {spec.folder} here: works in {folder}\n")
             log.flush()
             self.offset = log.tell()
             self._popen = subprocess.Popen(
@@ -44,13 +43,13 @@ class Process:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env=os.environ | order.environment | {"PYTHONUNBUFFERED": "1"},
-                start_new_session=True,  # Ctrl-C reaches the starter alone, which passes it on
+                env=os.environ | spec.environment | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,  # Ctrl-C reaches only the parent, which passes it on
             )
             log.write(f"begun on {self.host}, pid {self._popen.pid}\n")
 
     def poll(self) -> Outcome | None:
-        """How it ended, or None while it goes on."""
+        """How the process ended; None while it runs."""
         code = self._popen.poll()
         if code is None:
             return None
@@ -64,17 +63,17 @@ class Process:
         counts = next(filter(None, map(read_counts, reversed(lines))), {})
         last = next((line for line in reversed(lines) if read_counts(line) is None), "")
         seconds = time.monotonic() - self.began
-        outcome = judge(code, last.removeprefix("rnnexp: "))
+        outcome = outcome_of_exit(code, last.removeprefix("rnnexp: "))
         return Outcome(outcome.status, outcome.reason, counts, self.host, seconds)
 
     def terminate(self) -> None:
-        """Ask it to checkpoint and end."""
+        """Ask the process to checkpoint and end."""
         self._popen.terminate()
 
     def wait(self, limit_s: float) -> bool:
-        """Wait until it has ended, without taking its exit code; False if it has not by then.
+        """Wait until the process ends; False if it still runs after `limit_s`.
 
-        Unlike `poll` it may be called by a signal handler that interrupts `poll`.
+        Leaves the exit code for `poll`. So a signal handler that interrupts `poll` may call it.
         """
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
@@ -88,7 +87,7 @@ class Process:
         return False
 
     def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """Kill the process if it still runs."""
         self._popen.kill()
         self._popen.wait()
         self._close_pipe()
@@ -98,15 +97,15 @@ class Process:
             self._popen.stdin.close()
 
 
-def run_here(order: Order, host: str = "") -> Outcome:
-    """Carry out an order to its end; KeyboardInterrupt, SystemExit, or a file at the job's
-    `stop_path`, which is then removed, ask it to stop.
+def run_here(spec: JobSpec, host: str = "") -> Outcome:
+    """Run a try of a job on this machine and wait for its end.
 
-    `host` is how this machine is called, if not by its name.
+    KeyboardInterrupt, SystemExit or a file at the job's `stop_path`, which is then removed, ask
+    the process to checkpoint and end. `host` names this machine in the outcome.
     """
-    stop = order.job.stop_path
-    stop.unlink(missing_ok=True)  # it was meant for an earlier try
-    process = Process(order, host=host)
+    stop = spec.job.stop_path
+    stop.unlink(missing_ok=True)  # meant for an earlier try
+    process = Process(spec, host=host)
     try:
         while True:
             try:
@@ -123,8 +122,8 @@ def run_here(order: Order, host: str = "") -> Outcome:
         stop.unlink(missing_ok=True)
 
 
-def judge(code: int, last_line: str) -> Outcome:
-    """The status that an exit code means; `last_line` of the log is the reason of a failure."""
+def outcome_of_exit(code: int, last_line: str) -> Outcome:
+    """The outcome for an exit code; `last_line` of the log is the reason of a failure."""
     if code == 0:
         return Outcome("done")
     if code in STOPPED:
@@ -138,7 +137,7 @@ def judge(code: int, last_line: str) -> Outcome:
 
 
 def read_counts(line: str) -> dict[str, int] | None:
-    """The runs by status, if that is what a line of output says."""
+    """The number of runs by status, if a line of output holds them."""
     try:
         content = json.loads(line)
     except ValueError:
@@ -153,8 +152,8 @@ def counts_text(counts: dict[str, int]) -> str:
     return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
 
 
-class Tail:
-    """Follows a group's log from where it ends now, wherever its process runs."""
+class LogTail:
+    """Follows a group's log from its present end, whichever machine writes it."""
 
     def __init__(self, job: Job):
         self.job = job
@@ -162,7 +161,7 @@ class Tail:
         self._rest = ""
 
     def lines(self) -> list[str]:
-        """The lines since the last call, but for counts, which the outcome has."""
+        """The lines since the last call, without the counts, which the outcome holds."""
         if not self.job.log_path.exists():
             return []
         with self.job.log_path.open("rb") as log:

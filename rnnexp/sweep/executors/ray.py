@@ -1,20 +1,19 @@
-"""Executor `ray`: every try of a job is a task on a Ray cluster.
+"""Executor `ray`: runs each try of a job as a task on a Ray cluster.
 
-The cluster's machines need this package, and the sweep's directory under the same path.
-A task only starts the job's process and waits for it, so that each job has a fresh process,
-and stopping it, or losing the task's own process or machine, ends it for certain.
+The cluster's machines need this package, and the sweep's directory under the same path. A task
+starts the job's process and waits for it. So each job has a fresh process, and that process ends
+for certain if the task is stopped or its worker or machine is lost.
 """
 
 import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.sweep.executors.base import Job, Options, Order, Outcome, make_order
-from rnnexp.sweep.executors.drive import drive
+from rnnexp.sweep.executors.base import Job, JobSpec, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import run_here
 
 log = logging.getLogger("rnnexp")
@@ -22,14 +21,11 @@ POLL_S = 0.5
 CONNECT_S = 10.0
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    finished: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs on the cluster at `options.address`; see `rnnexp.sweep.executors.run_jobs`."""
+def open_backend(jobs: Sequence[Job], options: Options) -> "RayBackend":
+    """A backend on the cluster at `options.address`.
+
+    Raises `UsageError` if Ray is not installed, or no cluster is named or reached.
+    """
     try:
         import ray
     except ImportError as error:
@@ -40,16 +36,12 @@ def run_jobs(
             "on one of its machines; `ray start --head` begins one"
         )
     connect(options.address)
-    try:
-        warn_of_what_no_node_has(jobs, ray.nodes())
-        site = Ray(options.module)
-        return drive(site, jobs, finished=finished, cancelled=cancelled, tries=options.tries)
-    finally:
-        ray.shutdown()
+    warn_of_unmet_requirements(jobs, ray.nodes())
+    return RayBackend(options.module)
 
 
 def connect(address: str) -> None:
-    """Make this process a driver of the cluster; `UsageError` if that cannot be."""
+    """Make this process a driver of the cluster; `UsageError` if that fails."""
     import ray
 
     if "://" in address:
@@ -58,7 +50,7 @@ def connect(address: str) -> None:
         )
     host, _, port = address.rpartition(":")
     try:
-        if port.isdigit():  # Ray itself would wait for many minutes
+        if port.isdigit():  # Ray itself waits for many minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, RuntimeError, ValueError) as error:
@@ -70,27 +62,27 @@ def connect(address: str) -> None:
     )  # fmt: skip
 
 
-def demands(job: Job) -> dict[str, float]:
-    """What a job asks of a node, by Ray's names of resources."""
-    asked = {"CPU": job.cpus, "GPU": job.gpus, "memory": float(job.memory_bytes or 0)}
-    return {name: amount for name, amount in asked.items() if amount > 0}
+def requirements(job: Job) -> dict[str, float]:
+    """The resources that a job requests of a node, under Ray's names for them."""
+    requested = {"CPU": job.cpus, "GPU": job.gpus, "memory": float(job.memory_bytes or 0)}
+    return {name: amount for name, amount in requested.items() if amount > 0}
 
 
 def resources_text(resources: dict[str, float]) -> str:
-    """`4 CPU, 1 GPU, 8.0 GiB memory`."""
+    """Resources as text, such as `4 CPU, 1 GPU, 8.0 GiB memory`."""
     parts = [f"{resources[name]:g} {name}" for name in ("CPU", "GPU") if name in resources]
     if "memory" in resources:
         parts.append(f"{resources['memory'] / 2**30:.1f} GiB memory")
     return ", ".join(parts)
 
 
-def warn_of_what_no_node_has(jobs: Sequence[Job], nodes: Sequence[dict[str, Any]]) -> None:
-    """Say how many jobs must wait until a larger node joins the cluster."""
+def warn_of_unmet_requirements(jobs: Sequence[Job], nodes: Sequence[dict[str, Any]]) -> None:
+    """Log how many jobs must wait until a larger node joins the cluster."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     for text, count in Counter(
-        resources_text(asked)
-        for asked in map(demands, jobs)
-        if not any(all(node.get(k, 0) >= v for k, v in asked.items()) for node in alive)
+        resources_text(requested)
+        for requested in map(requirements, jobs)
+        if not any(all(node.get(k, 0) >= v for k, v in requested.items()) for node in alive)
     ).items():
         log.warning(
             "%d jobs ask for %s, which no node of the cluster has: they wait until one joins",
@@ -98,44 +90,43 @@ def warn_of_what_no_node_has(jobs: Sequence[Job], nodes: Sequence[dict[str, Any]
         )  # fmt: skip
 
 
-def run_on_node(order: Order) -> Outcome:
+def run_on_node(spec: JobSpec) -> Outcome:
     """The task: `run_here` on one of the cluster's nodes. Cancelling it interrupts `run_here`."""
     import ray
 
-    return run_here(order, f"{socket.gethostname()} ({ray.util.get_node_ip_address()})")
+    return run_here(spec, f"{socket.gethostname()} ({ray.util.get_node_ip_address()})")
 
 
-class Ray:
-    """The tasks that this driver has sent to its cluster, with their jobs; a handle is a task's
-    reference."""
+class RayBackend:
+    """Runs tries as tasks of a Ray cluster; a handle is the task's object reference."""
 
-    room = None
+    capacity = None
 
     def __init__(self, module: str):
         import ray
 
-        # Tries are counted by `drive`, which also says why: Ray is not to repeat any itself.
+        # The scheduler counts and logs the tries, so Ray must not repeat any itself.
         self.remote = ray.remote(max_retries=0, retry_exceptions=False)(run_on_node)
         self.module = module
         self.jobs: dict[Any, Job] = {}
 
     def start(self, jobs: Sequence[Job]) -> list[Any]:
-        """One task a job; the cluster's scheduler has them wait for what they ask for."""
+        """Submit one task for each job; Ray starts it when a node has the requested resources."""
         started = [
             self.remote.options(
                 name=job.label,
                 num_cpus=job.cpus,
                 num_gpus=job.gpus,
                 memory=job.memory_bytes,
-                scheduling_strategy="SPREAD",  # by default one node is filled first
-            ).remote(make_order(job, self.module))
+                scheduling_strategy="SPREAD",  # the default fills one node first
+            ).remote(make_spec(job, self.module))
             for job in jobs
         ]
         self.jobs.update(zip(started, jobs, strict=True))
         return started
 
     def poll(self, handles: Collection[Any]) -> Iterator[tuple[Any, Outcome]]:
-        """Those that have ended within a moment."""
+        """Wait a moment, then yield the tasks that have ended."""
         import ray
 
         if not handles:
@@ -148,9 +139,10 @@ class Ray:
             yield reference, outcome_of(reference)
 
     def stop(self, handles: Collection[Any]) -> None:
-        """Cancel each; `run_here` sees a KeyboardInterrupt, or else a file, and passes SIGTERM on.
+        """Cancel each task, and write the file that asks `run_here` to stop.
 
-        Ray raises that interrupt once, and where the task has only just begun it can be lost.
+        Ray raises KeyboardInterrupt in a task only once, and a task that is just starting can
+        miss it.
         """
         import ray
 
@@ -161,15 +153,16 @@ class Ray:
             ray.cancel(reference, force=False)
 
     def close(self) -> None:
-        """Kill the processes of tasks that are left."""
+        """Kill the processes of all tasks that are left, and disconnect."""
         import ray
 
         for reference in self.jobs:
             ray.cancel(reference, force=True)
+        ray.shutdown()
 
 
 def outcome_of(reference: Any) -> Outcome:
-    """How a task ended: what it returned, or what its error means."""
+    """The outcome of a task: what it returned, or what its error means."""
     import ray
     from ray import exceptions
 

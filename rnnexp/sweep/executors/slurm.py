@@ -1,64 +1,60 @@
-"""Executor `slurm`: jobs go to a Slurm cluster as job arrays, through submitit.
+"""Executor `slurm`: submits jobs to a Slurm cluster as job arrays, through submitit.
 
-`--slurm KEY=VALUE` sets, besides the options of `sbatch` that submitit knows (`partition`,
-`account`, `qos`, `constraint`, `gres`, `exclude`, `array_parallelism`, `signal_delay_s` …):
+`--slurm KEY=VALUE` sets the options of `sbatch` that submitit knows (`partition`, `account`,
+`qos`, `constraint`, `gres`, `exclude`, `array_parallelism`, `signal_delay_s` …), and these:
 
-| key | what | default |
+| key | meaning | default |
 | --- | --- | --- |
 | `time` | minutes that a job may run before it is checkpointed and queued again | 240 |
 | `max_num_timeout` | how often that may happen | 1000 |
-| `cluster` | `slurm`, or `local` to try a sweep out on this machine | `slurm` |
+| `cluster` | `slurm`, or `local` to try a sweep on this machine | `slurm` |
 
-Jobs that are preempted or out of time checkpoint, and Slurm queues them again. They stay in
-the queue if the process that submitted them is lost; the same sweep finds them there.
+A job that is preempted or out of time checkpoints its runs, and Slurm queues it again. If the
+process that submitted the jobs is lost, they stay in the queue, where the same sweep finds them.
 """
 
 import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UsageError, first_line, unknown
-from rnnexp.sweep.executors.base import Job, Options, Order, Outcome, make_order
-from rnnexp.sweep.executors.drive import drive
+from rnnexp.sweep.executors.base import Job, JobSpec, Options, Outcome, make_spec
 from rnnexp.sweep.executors.process import POLL_S, Process
 
 log = logging.getLogger("rnnexp")
 LOOK_S = 2.0
+"""Seconds between two looks at the jobs' states."""
 OWN_KEYS = {"time": "240", "max_num_timeout": "1000", "cluster": "slurm"}
 SHARED = {"job_name", "nodes", "ntasks_per_node", "num_gpus", "time", "additional_parameters"}
 SHARED |= {"stderr_to_stdout", "srun_args", "use_srun", "mem", "cpus_per_task", "gpus_per_node"}
-"""Parameters of submitit that are set here, or mean nothing for jobs of one process."""
+"""Parameters of submitit that are set here or have no meaning for jobs of one process."""
 CHECKPOINT_S = 60.0
+"""Seconds that a job's process has for its checkpoint."""
 PREEMPTED_S = 600.0
+"""Seconds after which a preempted job counts as lost if Slurm has not queued it again."""
 SIGNAL_WAIT_S = 10.0
-"""Slurm may tell a job's processes to end a moment before it tells submitit to queue it again."""
+"""Slurm may signal a job's processes this long before it signals submitit, which requeues it."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    finished: Callable[[Job, Outcome], None],
-    cancelled: Callable[[], bool],
-    options: Options,
-) -> str:
-    """Run jobs as Slurm job arrays; see `rnnexp.sweep.executors.run_jobs`."""
+def open_backend(jobs: Sequence[Job], options: Options) -> "SlurmBackend":
+    """A backend for jobs of one sweep.
+
+    Raises `UsageError` if submitit is not installed, Slurm is missing or a setting is wrong.
+    """
     try:
         import submitit  # noqa: F401
     except ImportError as error:
         raise UsageError("executor slurm needs submitit: pip install 'rnnexp[slurm]'") from error
-    if not jobs:
-        return ""
-    site = Slurm(jobs[0].sweep_dir / "slurm", options)
-    return drive(site, jobs, finished=finished, cancelled=cancelled, tries=options.tries)
+    return SlurmBackend(jobs[0].sweep_dir / "slurm", options)
 
 
 def read_settings(given: Mapping[str, str]) -> dict[str, Any]:
-    """The settings with their defaults and types; `UsageError` for an unknown or bad one."""
+    """The settings with defaults and types; `UsageError` for an unknown key or a bad value."""
     from submitit.slurm.slurm import SlurmExecutor
 
     known = {*OWN_KEYS, *(SlurmExecutor._valid_parameters() - SHARED)}
@@ -85,19 +81,19 @@ def _value(text: str) -> Any:
 
 
 class Task:
-    """What submitit runs on the cluster: one try of a job, queued again when it must leave."""
+    """What submitit runs on the cluster: one try of a job, which can be queued again."""
 
     def __init__(self) -> None:
         self.process: Process | None = None
 
-    def __call__(self, order: Order) -> Outcome:
+    def __call__(self, spec: JobSpec) -> Outcome:
         """Start the job's process and wait for its end."""
-        self.process = Process(order)
+        self.process = Process(spec)
         try:
             while (outcome := self.process.poll()) is None:
                 time.sleep(POLL_S)
-            if outcome.status == "evicted" and not (order.job.sweep_dir / "cancel").exists():
-                time.sleep(SIGNAL_WAIT_S)  # `checkpoint` is to be called in this time
+            if outcome.status == "evicted" and not (spec.job.sweep_dir / "cancel").exists():
+                time.sleep(SIGNAL_WAIT_S)  # submitit calls `checkpoint` within this time
             return outcome
         except KeyboardInterrupt:
             self.process.terminate()
@@ -106,20 +102,20 @@ class Task:
         finally:
             self.process.kill()
 
-    def checkpoint(self, order: Order) -> Any:
-        """Called by submitit's signal handler: checkpoint; what is returned is queued again."""
+    def checkpoint(self, spec: JobSpec) -> Any:
+        """Checkpoint the runs; called by submitit's signal handler, which queues the result."""
         from submitit.helpers import DelayedSubmission
 
         if self.process is not None:
             self.process.terminate()
             self.process.wait(CHECKPOINT_S)
-        return DelayedSubmission(Task(), order)
+        return DelayedSubmission(Task(), spec)
 
 
-class Slurm:
-    """Jobs in Slurm's queue, and the list of them in the sweep's directory."""
+class SlurmBackend:
+    """Submits tries to Slurm's queue and lists them in `submitted.jsonl`, a file of `folder`."""
 
-    room = None
+    capacity = None
 
     def __init__(self, folder: Path, options: Options):
         import submitit
@@ -138,35 +134,35 @@ class Slurm:
         log.info("Slurm jobs of up to %d minutes; files in %s", self.settings["time"], folder)
 
     def _left_in_queue(self) -> dict[int, Any]:
-        """By group, the jobs that an earlier process submitted and that have not ended."""
+        """The jobs, by group, that an earlier process submitted and that have not ended."""
         submitted = self.folder / "submitted.jsonl"
         lines = submitted.read_text().splitlines(keepends=True) if submitted.exists() else []
-        # A line without an end was being written when its process was killed.
+        # A killed process may have left a line without an end.
         rows = [json.loads(line) for line in lines if line.endswith("\n")]
         job_class = self.executor._executor.job_class
         latest = {row["group"]: job_class(self.folder, row["job"]) for row in rows}
         for job in list(latest.values())[:1]:
-            job.get_info()  # one call of sacct asks after all
+            job.get_info()  # one call of sacct returns the states of all jobs
         return {
             group: job for group, job in latest.items() if not job.done() and job.state != "UNKNOWN"
         }
 
     def start(self, jobs: Sequence[Job]) -> list[Any]:
-        """Submit an array for each set of jobs that ask for the same."""
+        """Submit one array for each set of jobs with the same requirements."""
         started: dict[Job, Any] = {}
         for job in jobs:
             if (found := self.left.pop(job.group, None)) is not None:
                 log.info("%s is in the queue already: job %s", job.label, found.job_id)
                 started[job] = found
-        new = sorted((job for job in jobs if job not in started), key=_needs)
-        for needs, alike in groupby(new, key=_needs):
+        new = sorted((job for job in jobs if job not in started), key=_requirements)
+        for required, alike in groupby(new, key=_requirements):
             array = list(alike)
-            started.update(zip(array, self._submit(array, *needs), strict=True))
+            started.update(zip(array, self._submit(array, *required), strict=True))
         return [started[job] for job in jobs]
 
     def _submit(self, jobs: Sequence[Job], memory_gb: float, gpus: int, cpus: int) -> list[Any]:
         more = {f"slurm_{k}": v for k, v in self.settings.items() if k != "time"}
-        orders = [make_order(job, self.module) for job in jobs]
+        specs = [make_spec(job, self.module) for job in jobs]
         try:
             self.executor.update_parameters(
                 name=jobs[0].sweep_dir.name,
@@ -176,8 +172,8 @@ class Slurm:
                 gpus_per_node=gpus or None,
                 **more,
             )
-            submitted: list[Any] = self.executor.map_array(Task(), orders)
-        except Exception as error:  # whatever sbatch said, in submitit's own class of error
+            submitted: list[Any] = self.executor.map_array(Task(), specs)
+        except Exception as error:  # an error of sbatch comes in a class of submitit's own
             raise UsageError(f"cannot submit to Slurm: {first_line(error)}") from error
         with (self.folder / "submitted.jsonl").open("a") as stream:
             for job, handle in zip(jobs, submitted, strict=True):
@@ -186,7 +182,7 @@ class Slurm:
         return submitted
 
     def poll(self, handles: Collection[Any]) -> Iterator[tuple[Any, Outcome]]:
-        """Those that have ended, after a moment's sleep."""
+        """Sleep a moment, then yield the jobs that have ended."""
         time.sleep(LOOK_S)
         for handle in handles:
             outcome = self._look(handle)
@@ -201,27 +197,27 @@ class Slurm:
             return None
         since = self.preempted.setdefault(handle, time.monotonic())
         if time.monotonic() - since < PREEMPTED_S:
-            return None  # Slurm is to queue it again
+            return None  # Slurm may still queue it again
         return Outcome("evicted", f"Slurm job {handle.job_id} was preempted for good")
 
     def stop(self, handles: Collection[Any]) -> None:
-        """`scancel` each: Slurm sends SIGTERM to its processes, and SIGKILL later."""
+        """Cancel each job: Slurm sends SIGTERM to its processes, and SIGKILL later."""
         self.stopping = True
         for handle in handles:
             handle.cancel(check=False)
 
     def close(self) -> None:
-        """Nothing: jobs that were not stopped stay in the queue, for the next driver."""
+        """Do nothing: jobs that were not stopped stay in the queue for the next process."""
 
 
-def _needs(job: Job) -> tuple[float, int, int]:
-    """GiB of memory, GPUs and cores, as Slurm gives them out: whole devices."""
+def _requirements(job: Job) -> tuple[float, int, int]:
+    """GiB of memory, GPUs and cores; Slurm allots whole devices."""
     memory_gb = math.ceil((job.memory_bytes or 0) / 2**20) / 2**10
     return memory_gb, math.ceil(job.gpus), math.ceil(job.cpus)
 
 
 def outcome_of(handle: Any) -> Outcome:
-    """How a Slurm job ended: what its task returned, or what its state means."""
+    """The outcome of a Slurm job: what its task returned, or what its state means."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:

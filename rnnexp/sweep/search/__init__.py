@@ -1,1 +1,1 @@
-"""A search: Optuna proposes settings, and their runs train on lanes."""
+"""Search: Optuna suggests settings, and their runs train on lanes."""

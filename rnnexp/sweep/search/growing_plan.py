@@ -1,10 +1,10 @@
-"""The plan of a search, which grows: one line is appended for every trial that is a new run.
+"""The plan of a search, which grows: each trial that is a new run appends a line.
 
-Several processes may append, each under the lock of the sweep's directory.
+Several processes may append, each while it holds the lock of the sweep's directory
+(`rnnexp.sweep.search.study.WorkerLock`).
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,26 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import append_text
 from rnnexp.run.trainer import FAILURES
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
-from rnnexp.sweep.program_groups import family_of, program_digest, signature
+from rnnexp.sweep.program_groups import ProgramNames, program_digest, signature
 
 
 class GrowingPlan:
-    """The runs that `plan.jsonl` lists, as far as it was read, and their groups' programs."""
+    """The runs in `plan.jsonl` as far as it was read, and the programs of their groups.
+
+    Args:
+      facts: further content of `sweep.json`, if this process writes it.
+    """
 
     def __init__(self, sweep_dir: Path, runs_dir: Path, data_dir: Path | None, **facts: Any):
         self.file = sweep_dir / "plan.jsonl"
-        self.names = ProgramNames(data_dir)
+        self.data_dir = data_dir
+        self.names = ProgramNames(self._digest)
         self.listed: dict[str, PlannedRun] = {}
         self.groups: dict[str, int] = {}
+        """Group numbers by the name of the program."""
         self._offset = 0
         if not (sweep_dir / "sweep.json").exists():
             write_plan(sweep_dir, [], runs_dir, **facts)
@@ -37,15 +44,13 @@ class GrowingPlan:
         if (found := self.listed.get(run.run)) is not None:
             return found
         run = planned(config, self.groups.get(self.names.of(config), len(self.groups)), changes)
-        with self.file.open("a") as stream:
-            stream.write(json.dumps(asdict(run)) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_text(self.file, json.dumps(asdict(run)) + "\n")
         self._read()
         return run
 
     def _read(self) -> None:
-        """Take up what was appended since; a line that a killed process began is cut off."""
+        """Read what was appended since the last call; cut off the start of a line that a killed
+        process left."""
         with self.file.open("rb+") as stream:
             stream.seek(self._offset)
             content = stream.read()
@@ -59,39 +64,12 @@ class GrowingPlan:
             if run.group not in self.groups.values():
                 self.groups[self.names.of(FrozenConfigDict(run.config))] = run.group
 
+    def _digest(self, config: FrozenConfigDict) -> str:
+        """The digest of a program; a program that cannot be made gets a group of its own.
 
-class ProgramNames:
-    """Which configurations share a program, found out as they come.
-
-    As `rnnexp.sweep.program_groups.group_runs` does, texts of programs are compared only where
-    configurations differ in nothing but options of their cell.
-    """
-
-    def __init__(self, data_dir: Path | None):
-        self.data_dir = data_dir
-        self.names: dict[str, str] = {}
-        self.first: dict[str, FrozenConfigDict] = {}
-        """Of every family the configuration that came first, until a second one comes."""
-        self.digests: dict[tuple[str, str], str] = {}
-
-    def of(self, config: FrozenConfigDict) -> str:
-        """The name of a configuration's program."""
-        name = signature(config)
-        if name not in self.names:
-            self.names[name] = self._find(name, config)
-        return self.names[name]
-
-    def _find(self, name: str, config: FrozenConfigDict) -> str:
-        family = family_of(name)
-        if family not in self.first:
-            self.first[family] = config
-            return name
+        What is wrong with it is recorded when its run is to start.
+        """
         try:
-            first = self.first[family]
-            if not any(known == family for known, _ in self.digests):
-                digest = program_digest(first, self.data_dir)
-                self.digests[family, digest] = signature(first)
-            digest = program_digest(config, self.data_dir)
+            return program_digest(config, self.data_dir)
         except (UsageError, *FAILURES):
-            return name  # what is wrong with it is recorded when it is to begin
-        return self.digests.setdefault((family, digest), name)
+            return signature(config)

@@ -1,34 +1,49 @@
-"""A search: Optuna proposes settings, their runs train on lanes, and it learns from them.
+"""Searches a space: Optuna suggests settings, and their runs train on lanes.
 
-A trial of the study is one run with one seed, in a directory like any other's. Several
-processes may be given the same search at once: they share the study, and its number of
-trials. The trials of one that was killed are resumed by the next from their checkpoints.
+A trial of the study is one run with one seed, in a directory like any other's. Several processes
+may be given the same search at once: they share the study and its number of trials. The trials
+of a process that was killed are resumed by the next one, from their checkpoints.
 
-What a trial draws depends on the seed, its number, and the trials that ended before it. So
-one process with one run at a time (`at_once=1`) finds the same again; of lanes side by side
-it depends on their speed which reports first.
+What a trial draws depends on the seed, its number, and the trials that ended before it. So one
+process with one run at a time (`at_once=1`) repeats a search exactly. With several runs at a
+time, the speed of the lanes decides which trial reports first.
 """
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
 
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import RunError, first_line
+from rnnexp.run.callbacks import RunResult
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.sweep.lanes import CREWS, Recruits, choose_layout, drive, start_devices
-from rnnexp.sweep.plan import cancelled
-from rnnexp.sweep.search.found import Found, summarise
+from rnnexp.sweep.lanes import (
+    LANE_SETS,
+    RunPaths,
+    RunQueue,
+    RunSource,
+    Validation,
+    choose_layout,
+    start_devices,
+    train_queue,
+)
+from rnnexp.sweep.plan import PlannedRun, cancelled
 from rnnexp.sweep.search.growing_plan import GrowingPlan
-from rnnexp.sweep.search.outline import Outline, make_outline
-from rnnexp.sweep.search.queue import Queue, Searcher
-from rnnexp.sweep.search.space import PRUNERS, SAMPLERS, import_optuna
-from rnnexp.sweep.search.study import Seat, close_storage, open_storage, open_study
+from rnnexp.sweep.search.spec import SearchSettings, SearchSpec, import_optuna, make_spec
+from rnnexp.sweep.search.study import (
+    StudySummary,
+    WorkerLock,
+    close_storage,
+    open_storage,
+    open_study,
+    summarise,
+)
 from rnnexp.sweep.search.trials import Trials
 from rnnexp.sweep.space import Base, Space
 from rnnexp.train.compiled import Programs
@@ -37,168 +52,246 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 log = logging.getLogger("rnnexp")
-SHARE = 8
-"""Where a search learns on the way, at most one in so many of its trials trains at a time."""
+SEQUENTIAL = 8
+"""If later trials learn from earlier ones, at most one in so many trials trains at a time."""
 KEPT = 4
-"""How many compiled programs are kept for when their turn comes again."""
+"""How many compiled programs are kept for their next turn."""
+
+
+@dataclass(frozen=True)
+class StudyLocation:
+    """Where a study is kept.
+
+    Attributes:
+      name: of the study in its storage.
+      sweep_dir: holds the plan, and the files that the processes of the search share.
+      storage: RDB URL; None: SQLite in `sweep_dir`, for the processes of one machine.
+    """
+
+    name: str
+    sweep_dir: Path
+    storage: str | None = None
 
 
 def search(
     space: Space,
     base: Base,
+    settings: SearchSettings,
+    location: StudyLocation,
+    paths: RunPaths,
     *,
-    trials: int,
-    name: str,
-    runs_dir: Path,
-    sweep_dir: Path,
-    sampler: str = "tpe",
-    pruner: str = "none",
-    prune_after: int | None = None,
-    storage: str | None = None,
-    data_dir: Path | None = None,
-    imported: Sequence[Path] = (),
-    width: int | None = None,
-    at_once: int | None = None,
-    seed: int = 0,
-    told: Callable[[str], None] = lambda status: None,
-) -> Found:
-    """Bring a study to so many trials, and say what it has found.
+    on_run_end: Callable[[str], None] = lambda status: None,
+) -> StudySummary:
+    """Train trials until the study has `settings.trials` of them; returns its summary.
 
     Args:
-      trials: how many the study is to have in all, repeated and failed ones included.
-      name: of the study in its storage.
-      sweep_dir: where the plan is, and what the processes of the search share.
-      sampler, pruner, prune_after: see `make_sampler` and `make_pruner`.
-      storage: RDB URL; None: SQLite in `sweep_dir`, for the processes of one machine.
-      width: how many runs stand side by side on a device; None: what is measured to be best.
-      at_once: how many runs train at a time in this process; None: as many as there are
-        trials where nothing is learnt on the way, else one in `SHARE`, but one a device.
-      seed: of the draws. The runs have the seed of the space or the base.
-      told: the status of every run that ends here.
+      on_run_end: called with the status of each run that ends in this process.
 
     Raises:
-      UsageError: the space cannot be searched, Optuna is not installed, the storage cannot
-        be used, or the study is that of another search.
-      RunError: the storage failed on the way; the same call resumes.
+      UsageError: if the space cannot be searched, Optuna is not installed, the storage cannot be
+        used, or the study belongs to another search.
+      RunError: if the storage fails during the search; the same call resumes it.
     """
-    require_choice("sampler", sampler, SAMPLERS)
-    require_choice("pruner", pruner, PRUNERS)
-    if at_once is not None and at_once < 1:
-        raise UsageError(f"at least one run trains at once, not {at_once}")
     import_optuna()
-    start_devices(at_once or trials)
-    outline = make_outline(
-        space, base, trials=trials, sampler=sampler, pruner=pruner, prune_after=prune_after,
-        seed=seed, data_dir=data_dir,
-    )  # fmt: skip
-    at_once = at_once or default_at_once(outline, len(jax.devices()), width or 1)
-    with _study(sweep_dir, storage, name, outline, runs_dir, data_dir) as asked:
-        log.info(
-            "search %s: %d of %d trials so far; sampler %s, pruner %s, at most %d runs at a time",
-            name, len(asked.all()), trials, sampler, pruner, at_once,
-        )  # fmt: skip
-        if outline.settings < trials:
-            log.info(
-                "there are only %d settings; repeated ones are not run again", outline.settings
-            )
-        searcher = Searcher(asked, most=at_once, told=told)
-        room = _Room(searcher, runs_dir, data_dir, imported, at_once, width)
-        stopped = train(room, stopped=lambda: searcher.lost is not None or cancelled(sweep_dir))
-        if searcher.lost is not None:
-            raise searcher.lost
-        found = summarise(name, asked.all(), outline.goal, stopped)
-    if found.best is not None and stopped is None:
+    start_devices(settings.at_once or settings.trials)
+    spec = make_spec(space, base, settings, data_dir=paths.data_dir)
+    at_once = settings.at_once or default_at_once(settings, len(jax.devices()))
+    with open_trials(spec, location, paths) as trials:
+        _log_start(location.name, trials, at_once)
+        source = TrialSource(trials, most=at_once, on_run_end=on_run_end)
+        stopped = train_trials(
+            source,
+            ProgramCache(source, paths, at_once=at_once, width=settings.width),
+            should_stop=lambda: source.lost is not None or cancelled(location.sweep_dir),
+        )
+        if source.lost is not None:
+            raise source.lost
+        summary = summarise(location.name, trials.all(), spec.objective, stopped)
+    if summary.best is not None and stopped is None:
         log.info(
             "%s is the best of %d trials with one seed each: confirm it with several seeds",
-            found.best.run, sum(found.counts.values()),
+            summary.best.run, sum(summary.counts.values()),
         )  # fmt: skip
-    return found
+    return summary
 
 
-def default_at_once(outline: Outline, devices: int, width: int) -> int:
-    """How many runs train at a time: few enough that later ones can learn from earlier ones."""
-    if not outline.learns:
-        return outline.budget
-    return min(outline.budget, max(devices * width, outline.budget // SHARE))
+def default_at_once(settings: SearchSettings, devices: int) -> int:
+    """How many runs train at a time: few enough that later trials learn from earlier ones.
+
+    All of them if nothing is learnt; else one in `SEQUENTIAL`, but at least one on each lane.
+    """
+    if not settings.learns:
+        return settings.trials
+    lanes = devices * (settings.width or 1)
+    return min(settings.trials, max(lanes, settings.trials // SEQUENTIAL))
+
+
+def _log_start(name: str, trials: Trials, at_once: int) -> None:
+    settings = trials.spec.settings
+    log.info(
+        "search %s: %d of %d trials so far; sampler %s, pruner %s, at most %d runs at a time",
+        name, len(trials.all()), settings.trials, settings.sampler, settings.pruner, at_once,
+    )  # fmt: skip
+    if (points := trials.spec.num_points) < settings.trials:
+        log.info("there are only %d settings; repeated ones are not run again", points)
 
 
 @contextmanager
-def _study(
-    sweep_dir: Path,
-    storage: str | None,
-    name: str,
-    outline: Outline,
-    runs_dir: Path,
-    data_dir: Path | None,
-) -> Iterator[Trials]:
-    """The trials of the study, as long as this process takes part in it."""
-    seat = Seat(sweep_dir)
-    database: RDBStorage | None = None
+def open_trials(spec: SearchSpec, location: StudyLocation, paths: RunPaths) -> Iterator[Trials]:
+    """A context in which this process works on the trials of a study."""
+    lock = WorkerLock(location.sweep_dir)
+    storage: RDBStorage | None = None
     keep = True
     try:
-        with seat.alone():
-            database = open_storage(storage, sweep_dir)
+        with lock.exclusive():
+            storage = open_storage(location.storage, location.sweep_dir)
             study = open_study(
-                database, name, higher_is_better=outline.goal.higher_is_better,
-                identity=outline.identity,
+                storage, location.name, higher_is_better=spec.objective.higher_is_better,
+                identity=spec.identity,
             )  # fmt: skip
-            study.pruner = outline.pruner
+            study.pruner = spec.pruner
             plan = GrowingPlan(
-                sweep_dir, runs_dir, data_dir, search=name, sampler=outline.sampler_name,
-                pruner=outline.pruner_name, trials=outline.budget,
+                location.sweep_dir, paths.runs_dir, paths.data_dir, search=location.name,
+                sampler=spec.settings.sampler, pruner=spec.settings.pruner,
+                trials=spec.settings.trials,
             )  # fmt: skip
-        number = database.get_study_id_from_name(name)
-        trial_id = partial(database.get_trial_id_from_study_id_trial_number, number)
-        asked = Trials(study, seat, plan, outline, runs_dir=runs_dir, trial_id=trial_id)
-        yield asked
-        keep = asked.has_running()
+        number = storage.get_study_id_from_name(location.name)
+        trial_id = partial(storage.get_trial_id_from_study_id_trial_number, number)
+        trials = Trials(study, lock, plan, spec, runs_dir=paths.runs_dir, trial_id=trial_id)
+        yield trials
+        keep = trials.has_running()
     finally:
-        if database is not None:
-            close_storage(database)
-        seat.leave(keep=keep)
+        if storage is not None:
+            close_storage(storage)
+        lock.release(keep=keep)
 
 
-class _Room:
-    """Where programs are trained: which are compiled, and the lanes of each."""
+class TrialSource:
+    """The runs of a study's trials as a `RunSource` for each program.
 
-    def __init__(
-        self,
-        searcher: Searcher,
-        runs_dir: Path,
-        data_dir: Path | None,
-        imported: Sequence[Path],
-        at_once: int,
-        width: int | None,
-    ):
-        self.searcher, self.at_once, self.width = searcher, at_once, width
-        self.recruits = partial(Recruits, runs_dir=runs_dir, data_dir=data_dir, imported=imported)
-        self.ready: OrderedDict[int, tuple[Programs, Recruits]] = OrderedDict()
+    A free lane takes a run of its program that waits, or asks for a new trial. If that trial
+    needs another program, its run waits for the turn of that program. No trial is asked for
+    while as many runs wait as may train at a time.
 
-    def enter(self, program: int) -> tuple[Programs, Recruits] | None:
-        """A program and its recruits; None if none of the runs that wait for it can begin."""
-        if program not in self.ready:
-            recruits = self.recruits(Queue(self.searcher, program))
-            if (plan := recruits.first_plan()) is None:
+    If the study's storage fails, `lost` keeps the error, and no further run is handed out. The
+    caller must then interrupt the runs that train, so that their trials go on later.
+
+    Args:
+      most: how many runs may wait.
+      on_run_end: called with the status of each run that ends.
+    """
+
+    def __init__(self, trials: Trials, *, most: int, on_run_end: Callable[[str], None]):
+        self.trials, self.most, self.on_status = trials, most, on_run_end
+        self.waiting: dict[int, list[PlannedRun]] = {}
+        """The runs that wait, by the number of their group in the plan."""
+        self.exhausted = False
+        self.lost: RunError | None = None
+
+    def of_program(self, program: int) -> RunSource:
+        """The source of one program's runs."""
+        return RunSource(
+            self.waiting[program],
+            next_run=partial(self.next_run, program),
+            on_run_end=self.on_run_end,
+            on_run_locked=self.on_run_locked,
+            should_prune=self.should_prune,
+        )
+
+    def next_program(self) -> int | None:
+        """The program with the most runs that wait; None if there is nothing left to train."""
+        self.exhausted = False  # another process may have died since
+        while not any(self.waiting.values()):
+            if not self._ask():
+                return None
+        return max(self.waiting, key=lambda program: len(self.waiting[program]))
+
+    def next_run(self, program: int) -> PlannedRun | None:
+        """A run of that program, if one waits or a new trial brings one."""
+        while not self.waiting[program]:
+            if sum(map(len, self.waiting.values())) >= self.most or not self._ask():
+                return None
+        return self.waiting[program].pop(0)
+
+    def _ask(self) -> bool:
+        """Add the run of one more trial to those that wait; False if there is none."""
+        if self.exhausted or self.lost is not None:
+            return False
+        try:
+            run = self.trials.next_run()
+        except RunError as error:
+            self._lose(error)
+            return False
+        if run is None:
+            self.exhausted = True
+            return False
+        self.waiting.setdefault(run.group, []).append(run)
+        return True
+
+    def should_prune(self, run: PlannedRun, validation: Validation) -> str | None:
+        """Why a run that was just validated is to be pruned, or None."""
+        if self.lost is not None:
+            return None
+        step, value, last = validation
+        try:
+            return self.trials.should_prune(run.run, step, value, last=last)
+        except RunError as error:
+            self._lose(error)
+            return None
+
+    def on_run_end(self, run: PlannedRun, result: RunResult) -> None:
+        """Give a run's result to its trial."""
+        self.on_status(result.status)
+        if self.lost is not None:
+            return  # the resumed search reads the result from the run's directory
+        try:
+            self.trials.on_run_end(run.run, result)
+        except RunError as error:
+            self._lose(error)
+
+    def on_run_locked(self, run: PlannedRun, reason: str) -> None:
+        """Fail the trial of a run that a process outside the search trains."""
+        self.on_run_end(run, RunResult(Path(run.run), "failed", 0, reason))
+
+    def _lose(self, error: RunError) -> None:
+        log.error("%s", first_line(error))
+        self.lost = error
+
+
+class ProgramCache:
+    """The compiled programs of a search, at most the `KEPT` latest, each with its queue of runs."""
+
+    def __init__(self, source: TrialSource, paths: RunPaths, *, at_once: int, width: int | None):
+        self.source, self.paths, self.at_once, self.width = source, paths, at_once, width
+        self.entries: OrderedDict[int, tuple[Programs, RunQueue]] = OrderedDict()
+
+    def get(self, program: int) -> tuple[Programs, RunQueue] | None:
+        """A program and its queue; None if none of the runs that wait for it can start."""
+        if program not in self.entries:
+            queue = RunQueue(self.source.of_program(program), self.paths)
+            if (plan := queue.first_plan()) is None:
                 return None
             devices = min(len(jax.devices()), self.at_once)
             layout = choose_layout(plan, self.at_once // devices * devices, self.width)
-            while len(self.ready) >= KEPT:
-                self.ready.popitem(last=False)
-            self.ready[program] = Programs(plan, layout), recruits
-        self.ready.move_to_end(program)
-        return self.ready[program]
+            while len(self.entries) >= KEPT:
+                self.entries.popitem(last=False)
+            self.entries[program] = Programs(plan, layout), queue
+        self.entries.move_to_end(program)
+        return self.entries[program]
 
 
-def train(room: _Room, *, stopped: Callable[[], bool]) -> str | None:
-    """Train program after program until nothing is left; what stopped it before, or None."""
+def train_trials(
+    source: TrialSource, cache: ProgramCache, *, should_stop: Callable[[], bool]
+) -> str | None:
+    """Train program after program until no run is left; what stopped it earlier, or None."""
     with StopRequest() as stop:
-        if stopped():
+        if should_stop():
             return "cancelled"
-        while stop.name is None and (program := room.searcher.next_program()) is not None:
-            if (entered := room.enter(program)) is None:
+        while stop.name is None and (program := source.next_program()) is not None:
+            if (entry := cache.get(program)) is None:
                 continue
-            programs, recruits = entered
-            crews = CREWS if room.at_once >= CREWS * programs.layout.lanes else 1
+            programs, queue = entry
+            sets = LANE_SETS if cache.at_once >= LANE_SETS * programs.layout.lanes else 1
             log.info("lanes on %s", programs.layout)
-            drive(programs, recruits, stop, stopped, crews=crews)
+            train_queue(programs, queue, stop, should_stop, lane_sets=sets)
         return stop.name

@@ -1,13 +1,13 @@
-"""Where the study of a search is kept, and how processes share it.
+"""The study of a search: its storage, the locks of the processes that share it, its summary.
 
-| file in the sweep's directory | holds |
+| file in the sweep's directory | content |
 | --- | --- |
 | `study.db` | Optuna's SQLite database, unless another storage is named |
 | `search.lock` | locked by the process that reads or writes the study at this moment |
-| `searchers/NAME` | locked by a process as long as it lives; its trials bear its name |
+| `searchers/NAME` | locked by a process while it lives; its trials carry its name |
 
-A trial whose process does not live any more is taken over. A process that works in another
-directory, such as one on another machine, has no file here, and its trials are left alone.
+A process takes over the trials of a dead one. A process that works in another directory, such as
+one on another machine, has no file here, so its trials are left alone.
 """
 
 import fcntl
@@ -16,27 +16,37 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import RunError, UsageError, first_line
-from rnnexp.sweep.search.space import import_optuna
+from rnnexp.sweep.search.spec import Objective, import_optuna
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
 log = logging.getLogger("rnnexp")
 BUSY_S = 60.0
-"""Seconds that SQLite waits for another program that writes its file."""
+"""Seconds for which SQLite waits while another process writes its file."""
 TRIES = 3
-"""Of making the tables; another machine may be at it in the same moment."""
+"""Attempts to make the database's tables, as another machine may be making them too."""
 
 
-class Seat:
-    """This process among those that search in a directory; a context in which it is alone."""
+class WorkerLock:
+    """Marks this process as a worker that lives, and excludes the others for a moment.
+
+    Attributes:
+      name: of this worker; unique among all machines.
+
+    Raises:
+      UsageError: if the sweep's directory cannot be written.
+    """
 
     def __init__(self, sweep_dir: Path):
         self.folder = sweep_dir / "searchers"
@@ -44,15 +54,15 @@ class Seat:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (sweep_dir / "search.lock").open("a")
             self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
-            with self.alone():
+            with self.exclusive():
                 self._alive = (self.folder / self.name).open("a")
                 fcntl.flock(self._alive, fcntl.LOCK_EX)
         except OSError as error:
             raise UsageError(f"cannot write the sweep's directory {sweep_dir}: {error}") from error
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """No other process that searches in this directory is in such a context now."""
+    def exclusive(self) -> Iterator[None]:
+        """A context that only one worker in this directory can be in at a time."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             yield
@@ -60,7 +70,7 @@ class Seat:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def is_dead(self, name: str) -> bool:
-        """Whether a process searched in this directory and lives no more."""
+        """Whether the worker of that name worked in this directory and is dead."""
         try:
             with (self.folder / name).open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -69,11 +79,11 @@ class Seat:
         return True
 
     def forget(self, name: str) -> None:
-        """Remove the file of a dead process that no trial bears the name of."""
+        """Remove the file of a dead worker whose name no trial carries any more."""
         (self.folder / name).unlink(missing_ok=True)
 
-    def leave(self, *, keep: bool) -> None:
-        """Give the seat up. The file is kept where trials still bear the name."""
+    def release(self, *, keep: bool) -> None:
+        """Release the locks; `keep` this worker's file if trials still carry its name."""
         if not keep:
             (self.folder / self.name).unlink()
         self._alive.close()
@@ -82,7 +92,7 @@ class Seat:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Failures of the database or the directory in here are raised as `RunError`."""
+    """A context in which failures of the database or the directory become a `RunError`."""
     import_optuna()
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -99,8 +109,9 @@ def storage_errors() -> Iterator[None]:
 def open_storage(url: str | None, sweep_dir: Path) -> "RDBStorage":
     """The database at an RDB URL; None: SQLite in the sweep's directory.
 
-    Raises `UsageError`, without the URL's password, if there is no such database, it does
-    not answer, its driver is not installed, or its tables are of another version of Optuna.
+    Raises:
+      UsageError: if there is no such database, it does not answer, its driver is not installed,
+        or its tables are of another version of Optuna. The message leaves out the password.
     """
     import_optuna()
     from optuna.exceptions import StorageInternalError
@@ -108,7 +119,7 @@ def open_storage(url: str | None, sweep_dir: Path) -> "RDBStorage":
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
     try:
-        place = (
+        address = (
             make_url(url)
             if url is not None
             else URL.create("sqlite", database=str((sweep_dir / "study.db").absolute()))
@@ -118,33 +129,33 @@ def open_storage(url: str | None, sweep_dir: Path) -> "RDBStorage":
             f"storage {url!r} is no URL of a database; write sqlite:///FILE or "
             "postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
-    if place.get_backend_name() == "sqlite" and place.database in (None, "", ":memory:"):
+    if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         raise UsageError(f"storage {url!r} is in memory, where nothing can be resumed; name a file")
-    said = f"storage {place.render_as_string(hide_password=True)}"
+    text = f"storage {address.render_as_string(hide_password=True)}"
     try:
-        return _connect(place)
+        return _connect(address)
     except (ImportError, NoSuchModuleError) as error:
         raise UsageError(
-            f"{said}: no driver for this kind of database is installed "
+            f"{text}: no driver for this kind of database is installed "
             f"({first_line(error.__cause__ or error)})"
         ) from error
     except SQLAlchemyError as error:
         reason = first_line(getattr(error, "orig", None) or error)
-        raise UsageError(f"cannot use {said}: {reason}") from error
+        raise UsageError(f"cannot use {text}: {reason}") from error
     except (RuntimeError, StorageInternalError) as error:
-        raise UsageError(f"cannot use {said}: {first_line(error.__cause__ or error)}") from error
+        raise UsageError(f"cannot use {text}: {first_line(error.__cause__ or error)}") from error
 
 
-def _connect(place: Any) -> "RDBStorage":
+def _connect(address: Any) -> "RDBStorage":
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
-    sqlite = place.get_backend_name() == "sqlite"
+    sqlite = address.get_backend_name() == "sqlite"
     options = {"connect_args": {"timeout": BUSY_S}} if sqlite else {"pool_pre_ping": True}
-    text = place.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    url = address.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     for attempt in range(1, TRIES + 1):
         try:
-            return RDBStorage(text, engine_kwargs=options)
+            return RDBStorage(url, engine_kwargs=options)
         except SQLAlchemyError as error:
             raced = "exist" in str(error) or "unique" in str(error).lower()
             if attempt == TRIES or not raced:
@@ -154,7 +165,7 @@ def _connect(place: Any) -> "RDBStorage":
 
 
 def close_storage(storage: "RDBStorage") -> None:
-    """End all connections to a database."""
+    """Close all connections to a database."""
     storage.remove_session()
     storage.engine.dispose()
 
@@ -164,7 +175,7 @@ def open_study(
 ) -> "Study":
     """The study of that name, made if there is none.
 
-    Raises `UsageError` if it is of another search: its `identity` must be the same.
+    Raises `UsageError` if it belongs to another search, one with another `identity`.
     """
     optuna = import_optuna()
     direction = "maximize" if higher_is_better else "minimize"
@@ -183,3 +194,77 @@ def open_study(
             "or another storage"
         )
     return study
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The trial with the best validation score, and the score of its run on the test set.
+
+    `run` is relative to the runs directory of the process that trained it; `test` is the
+    `metric` of its best checkpoint.
+    """
+
+    trial: int
+    run: str
+    values: dict[str, Any]
+    metric: str
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """The state of a study.
+
+    Attributes:
+      counts: trials by status: completed, pruned, diverged, failed, running (in any process) or
+        waiting.
+      repeated: trials whose values an earlier one has; `counts` includes them.
+      best: None if no trial has completed.
+      stopped: the signal, or `cancelled`, that ended the search early; None if it is complete.
+    """
+
+    study: str
+    counts: dict[str, int]
+    repeated: int
+    best: BestTrial | None
+    stopped: str | None = None
+
+
+def summarise(
+    name: str, trials: "Sequence[FrozenTrial]", objective: Objective, stopped: str | None
+) -> StudySummary:
+    """The summary of a study with these trials; of equally good trials the first is the best."""
+    statuses = Counter(trial_status(trial) for trial in trials)
+    repeated = sum("repeats" in trial.user_attrs for trial in trials)
+    sign = -1 if objective.higher_is_better else 1
+    completed = [t for t in trials if t.state.name == "COMPLETE" and t.user_attrs.get("outcome")]
+    best = min(
+        completed, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None
+    )
+    return StudySummary(
+        name, dict(sorted(statuses.items())), repeated,
+        None if best is None else best_trial(best, objective.metric), stopped,
+    )  # fmt: skip
+
+
+def best_trial(trial: "FrozenTrial", metric: str) -> BestTrial:
+    """A completed trial as the best one."""
+    attributes = trial.user_attrs
+    assert trial.value is not None
+    return BestTrial(
+        trial=trial.number,
+        run=attributes["run"],
+        values=attributes["values"],
+        metric=metric,
+        validation=trial.value,
+        test=float(attributes["outcome"]["test"][metric]),
+    )
+
+
+def trial_status(trial: "FrozenTrial") -> str:
+    """The status of a trial's run if that has ended, else the state of the trial."""
+    if outcome := trial.user_attrs.get("outcome"):
+        return str(outcome["status"])
+    state = str(trial.state.name)
+    return {"FAIL": "failed", "COMPLETE": "completed"}.get(state, state.lower())

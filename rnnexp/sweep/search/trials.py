@@ -1,21 +1,21 @@
-"""The trials of a search: asked of Optuna, judged on the way, and told how they ended.
+"""The trials of a search: asked of Optuna's study, pruned, and told to it when their runs end.
 
-| the run | Optuna's trial |
+| run | Optuna's trial |
 | --- | --- |
-| `completed` | COMPLETE, with the best validation value |
+| `completed` | COMPLETE, with the best validation score |
 | `pruned` | PRUNED |
-| `diverged`, or its best validation value is NaN | PRUNED |
+| `diverged`, or its best validation score is NaN | PRUNED |
 | `failed` | FAIL |
 | `interrupted`, or its process was killed | RUNNING, until it is resumed as the same trial |
 
-A diverged run is a finding about its setting, so the sampler has to learn from it. Optuna's
-samplers leave FAIL out of account and would propose the like again. An invented worst value
-would enter the study as if it was measured. PRUNED is what TPE ranks behind all that
-completed, and it needs no value.
+A diverged run says something about its setting, so the sampler must learn from it. Optuna's
+samplers ignore FAIL and would suggest similar settings again, and an invented worst score would
+enter the study as if it were measured. PRUNED needs no score, and TPE ranks it behind all
+completed trials.
 
-Every trial has the user attributes `searcher` (the process that has it), `run` and `values`,
-and at its end `outcome`. Two trials with the same values are one run: the later one is told
-what the earlier one is told.
+Every trial has the user attributes `searcher` (the name of its process), `run` and `values`, and
+at its end `outcome`. Two trials with the same values share one run, and the later trial gets the
+result of the earlier one.
 """
 
 import logging
@@ -29,9 +29,8 @@ from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.files import ENDED, read_metrics
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search.growing_plan import GrowingPlan
-from rnnexp.sweep.search.outline import Outline
-from rnnexp.sweep.search.space import import_optuna
-from rnnexp.sweep.search.study import Seat, storage_errors
+from rnnexp.sweep.search.spec import SearchSpec, import_optuna
+from rnnexp.sweep.search.study import WorkerLock, storage_errors
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -41,38 +40,40 @@ log = logging.getLogger("rnnexp")
 
 
 class Trials:
-    """The trials that this process has, and the study that they belong to.
+    """The trials that this process trains, and the study to which they belong.
+
+    All public methods raise `RunError` if the study's storage fails.
 
     Args:
-      trial_id: what the storage calls the trial with a number.
+      trial_id: gives the storage's identifier of the trial with a number.
     """
 
     def __init__(
         self,
         study: "Study",
-        seat: Seat,
+        lock: WorkerLock,
         plan: GrowingPlan,
-        outline: Outline,
+        spec: SearchSpec,
         *,
         runs_dir: Path,
         trial_id: Callable[[int], int],
     ):
-        self.study, self.seat, self.plan, self.outline = study, seat, plan, outline
+        self.study, self.lock, self.plan, self.spec = study, lock, plan, spec
         self.runs_dir, self.trial_id = runs_dir, trial_id
         self.states: Any = import_optuna().trial.TrialState
         self.mine: dict[str, Trial] = {}
-        """The trials whose runs wait or train here, by run."""
+        """The trials whose runs wait or train in this process, by run."""
         self.steps: dict[str, set[int]] = {}
-        """The steps of which a validation value was reported already."""
+        """The steps whose validation score was reported already, by run."""
         self.stops: dict[str, str] = {}
-        """Why a run is to be pruned; kept in the study before the run hears of it."""
+        """Why runs are to be pruned, by run; stored in the study before a run is stopped."""
 
-    def next(self) -> PlannedRun | None:
-        """A run to train: of a trial whose process died, or of a new one; None: all are given out.
+    def next_run(self) -> PlannedRun | None:
+        """A run to train, of a dead process's trial or of a new one; None if none is left.
 
-        Trials that need no training are told at once.
+        Trials that need no training end at once.
         """
-        with storage_errors(), self.seat.alone():
+        with storage_errors(), self.lock.exclusive():
             while (trial := self._orphan() or self._ask()) is not None:
                 try:
                     run = self._begin(trial)
@@ -86,49 +87,50 @@ class Trials:
         return None
 
     def _orphan(self) -> "Trial | None":
-        """Take over a trial that a dead process left."""
+        """A trial that a dead process left, taken over by this one."""
         running = self.study.get_trials(deepcopy=False, states=(self.states.RUNNING,))
         for frozen in running:
-            name = frozen.user_attrs.get("searcher", self.seat.name)
-            if name != self.seat.name and self.seat.is_dead(name):
+            name = frozen.user_attrs.get("searcher", self.lock.name)
+            if name != self.lock.name and self.lock.is_dead(name):
                 trial = self._attach(frozen)
-                trial.set_user_attr("searcher", self.seat.name)
+                trial.set_user_attr("searcher", self.lock.name)
                 log.info("trial %d goes on: its process is gone", frozen.number)
                 if sum(other.user_attrs.get("searcher") == name for other in running) == 1:
-                    self.seat.forget(name)
+                    self.lock.forget(name)
                 return trial
         return None
 
     def _ask(self) -> "Trial | None":
-        """A new trial, or one that the user has queued; None if the budget is spent.
+        """A new trial, or one that the user has enqueued; None if all trials are taken.
 
-        It is queued with the name of this process, so that it has one however soon it dies.
-        A process in another directory may have asked in the same moment; of two trials
-        for one place, the one with the higher number is given up.
+        A new trial is enqueued with the name of this process, so that it carries the name even
+        if the process dies at once. A process in another directory may ask at the same moment.
+        The trial that exceeds the number of trials, the one with the higher number, is given up.
         """
         trials = self.study.get_trials(deepcopy=False)
-        if sum(map(self._counts, trials)) >= self.outline.budget:
+        if sum(map(self._counts, trials)) >= self.spec.settings.trials:
             return None
         if not any(trial.state == self.states.WAITING for trial in trials):
-            self.study.enqueue_trial({}, user_attrs={"searcher": self.seat.name})
+            self.study.enqueue_trial({}, user_attrs={"searcher": self.lock.name})
         trial = self.study.ask()
-        if trial.user_attrs.get("searcher") != self.seat.name:
-            trial.set_user_attr("searcher", self.seat.name)
+        if trial.user_attrs.get("searcher") != self.lock.name:
+            trial.set_user_attr("searcher", self.lock.name)
         trials = self.study.get_trials(deepcopy=False)
-        if sum(t.number < trial.number and self._counts(t) for t in trials) >= self.outline.budget:
+        earlier = sum(t.number < trial.number and self._counts(t) for t in trials)
+        if earlier >= self.spec.settings.trials:
             trial.set_user_attr("surplus", True)
             self.study.tell(trial, state=self.states.FAIL)
             return None
         return trial
 
     def _counts(self, trial: "FrozenTrial") -> bool:
-        """Whether a trial takes a place of the budget."""
+        """Whether a trial counts towards the number of trials."""
         return trial.state != self.states.WAITING and not trial.user_attrs.get("surplus", False)
 
     def _begin(self, trial: "Trial") -> PlannedRun | None:
-        """Choose a trial's values; None if it needs no training, and is told."""
-        self.study.sampler = self.outline.sampler(trial.number)
-        point = self.outline.make(self.outline.choose(trial))
+        """Choose a trial's values; returns its run, or None if the trial has ended without one."""
+        self.study.sampler = self.spec.sampler(trial.number)
+        point = self.spec.point(self.spec.choose(trial))
         run = self.plan.add(point.config, point.changes)
         trial.set_user_attr("values", point.changes)
         trial.set_user_attr("run", run.run)
@@ -139,7 +141,7 @@ class Trials:
         if reason := trial.user_attrs.get("stop"):
             self.stops[run.run] = reason
         result = read_result(self.runs_dir / run.run)
-        # another search may have pruned it; whether this one does is still open
+        # another search may have pruned the run; this one has not decided yet
         if result is not None and result.status in ENDED:
             if result.status != "pruned" or reason:
                 self._tell(trial, result)
@@ -156,7 +158,7 @@ class Trials:
         return None
 
     def _repeat(self, trial: "Trial", earlier: "FrozenTrial") -> None:
-        """Tell a trial what an earlier one of the same run was told, now or when it ends."""
+        """Give a trial the result of an earlier one of the same run, now or when that ends."""
         trial.set_user_attr("repeats", earlier.number)
         log.info("trial %d repeats trial %d: it is not run again", trial.number, earlier.number)
         if earlier.state.is_finished():
@@ -165,7 +167,7 @@ class Trials:
             trial.set_user_attr("searcher", earlier.user_attrs.get("searcher"))
 
     def _tell_again(self, trial: "Trial", earlier: "FrozenTrial") -> None:
-        """Copy the reports and the end of an earlier trial."""
+        """Copy the reported scores and the result of an earlier trial."""
         for step, value in earlier.intermediate_values.items():
             trial.report(value, step)
         trial.set_user_attr("outcome", earlier.user_attrs.get("outcome"))
@@ -173,37 +175,43 @@ class Trials:
         self.study.tell(trial, earlier.value if completed else None, earlier.state)
 
     def _report_known(self, trial: "Trial", run: str) -> None:
-        """Report the validations that a run's directory has, of this trial or from elsewhere."""
+        """Report the validations that a run's directory holds, whichever trial made them."""
         frozen = self._frozen(trial.number)
         reported = self.steps[run] = set(frozen.intermediate_values)
         for row in read_metrics(self.runs_dir / run):
             if row["kind"] == "valid" and row["step"] not in reported:
                 reported.add(row["step"])
-                trial.report(float(row[self.outline.goal.metric]), row["step"])
+                trial.report(float(row[self.spec.objective.metric]), row["step"])
 
-    def judge(self, run: str, step: int, value: float, *, last: bool) -> str | None:
-        """Report a validation of a run; why the run is to be pruned, or None."""
+    def should_prune(self, run: str, step: int, value: float, *, last: bool) -> str | None:
+        """Report a validation of a run; returns why the run must stop, or None.
+
+        After the `last` validation of a run there is nothing left to prune.
+        """
         trial = self.mine[run]
-        with storage_errors(), self.seat.alone():
+        with storage_errors(), self.lock.exclusive():
             if self._frozen(trial.number).state.is_finished():
                 return f"trial {trial.number} was ended from outside"
             if step not in self.steps[run]:
                 self.steps[run].add(step)
                 trial.report(value, step)
-            if last or self.outline.pruner_name == "none":
+            if last or self.spec.settings.pruner == "none":
                 return None
             if run not in self.stops and trial.should_prune():
-                where = f"by {self.outline.pruner_name} after step {step}"
-                self.stops[run] = f"{where}: validation {self.outline.goal.metric} {value:.6g}"
+                where = f"by {self.spec.settings.pruner} after step {step}"
+                self.stops[run] = f"{where}: validation {self.spec.objective.metric} {value:.6g}"
                 trial.set_user_attr("stop", self.stops[run])
         return self.stops.get(run)
 
-    def ended(self, run: str, result: RunResult) -> None:
-        """Tell how a run ended, to its trial and to those that repeat it."""
+    def on_run_end(self, run: str, result: RunResult) -> None:
+        """Give a run's result to its trial and to the trials that repeat it.
+
+        An interrupted run's trial stays open.
+        """
         self.mine.pop(run)
         if result.status == "interrupted":
             return
-        with storage_errors(), self.seat.alone():
+        with storage_errors(), self.lock.exclusive():
             running = self.study.get_trials(deepcopy=False, states=(self.states.RUNNING,))
             same = [trial for trial in running if trial.user_attrs.get("run") == run]
             for trial in same[:1]:
@@ -212,7 +220,7 @@ class Trials:
                 self._tell_again(self._attach(trial), self._frozen(same[0].number))
 
     def _tell(self, trial: "Trial", result: RunResult) -> None:
-        """Tell a trial how its run ended; the table of the module says what Optuna makes of it."""
+        """Tell the study how a trial's run ended; the table above says with which state."""
         outcome = {"status": result.status, "reason": result.reason, "step": result.step}
         outcome["test"] = result.details.get("test")
         trial.set_user_attr("outcome", outcome)
@@ -226,21 +234,21 @@ class Trials:
             self.study.tell(trial, state=self.states.PRUNED)
 
     def all(self) -> "Sequence[FrozenTrial]":
-        """All trials of the study, but those that were given up as surplus."""
-        with storage_errors(), self.seat.alone():
+        """All trials of the study, except those that were given up as surplus."""
+        with storage_errors(), self.lock.exclusive():
             trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if not trial.user_attrs.get("surplus", False)]
 
     def has_running(self) -> bool:
-        """Whether trials that are not told bear the name of this process."""
+        """Whether open trials carry the name of this process."""
         running = [trial for trial in self.all() if trial.state == self.states.RUNNING]
-        return any(t.user_attrs.get("searcher") == self.seat.name for t in running)
+        return any(t.user_attrs.get("searcher") == self.lock.name for t in running)
 
     def _frozen(self, number: int) -> "FrozenTrial":
         return self.study.get_trials(deepcopy=False)[number]
 
     def _attach(self, frozen: "FrozenTrial") -> "Trial":
-        """The trial as one that can be reported, judged and told."""
+        """The trial as one whose scores and result can be written."""
         from optuna.trial import Trial
 
         return Trial(self.study, self.trial_id(frozen.number))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.sweep.search.found import Found
+from rnnexp.sweep.search.study import StudySummary
 from tests.helpers.small_search import undisturbed_search
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudySummary]:
     """A random search by one process at a stretch, made once."""
     return undisturbed_search(tmp_path_factory)

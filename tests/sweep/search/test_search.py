@@ -9,14 +9,18 @@ from rnnexp.core.errors import UsageError
 from rnnexp.results.index import load_records
 from rnnexp.results.load import load_run
 from rnnexp.sweep.axes import Space, parse_space
+from rnnexp.sweep.lanes import RunPaths
 from rnnexp.sweep.plan import read_plan
-from rnnexp.sweep.search.found import Found
-from rnnexp.sweep.search.search import search
+from rnnexp.sweep.search.search import StudyLocation, TrialSource, search
+from rnnexp.sweep.search.spec import SearchSettings
+from rnnexp.sweep.search.study import StudySummary
 from rnnexp.sweep.starting_points import read_base
-from tests.helpers.small_search import AXES, EVERY, TRIALS, find, study_in, tiny, told
+from tests.helpers.small_search import AXES, EVERY, TRIALS, find, study_in, tiny, told, trials_in
 
 
-def test_every_trial_is_a_complete_run_of_its_values(undisturbed: tuple[Path, Found]) -> None:
+def test_every_trial_is_a_complete_run_of_its_values(
+    undisturbed: tuple[Path, StudySummary],
+) -> None:
     folder, found = undisturbed
     assert found.counts == {"completed": TRIALS}
     assert found.stopped is None
@@ -35,32 +39,33 @@ def test_every_trial_is_a_complete_run_of_its_values(undisturbed: tuple[Path, Fo
     assert {record.status for record in load_records(folder / "s")} == {"completed"}
 
 
-def test_a_search_that_is_through_does_nothing(undisturbed: tuple[Path, Found]) -> None:
+def test_a_search_that_is_through_does_nothing(undisturbed: tuple[Path, StudySummary]) -> None:
     folder, found = undisturbed
     before = told(folder)
     assert find(folder) == found
     assert told(folder) == before
 
 
-def test_runs_that_exist_are_not_made_again(undisturbed: tuple[Path, Found]) -> None:
+def test_runs_that_exist_are_not_made_again(undisturbed: tuple[Path, StudySummary]) -> None:
     folder, found = undisturbed
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("adding/rnn/*/*")}
     again = search(
-        parse_space(AXES), tiny(), trials=TRIALS, name="again", sampler="random",
-        runs_dir=folder, sweep_dir=folder / "again", storage=f"sqlite:///{folder}/s/study.db",
+        parse_space(AXES), tiny(), SearchSettings(trials=TRIALS, sampler="random"),
+        StudyLocation("again", folder / "again", f"sqlite:///{folder}/s/study.db"),
+        RunPaths(folder),
     )  # fmt: skip
     assert (again.counts, again.best) == (found.counts, found.best)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
 @pytest.fixture(scope="module")
-def halved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+def halved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudySummary]:
     """Successive halving, one run at a time."""
     folder = tmp_path_factory.mktemp("halved")
     return folder, find(folder, AXES, pruner="asha", prune_after=EVERY, at_once=1)
 
 
-def test_asha_stops_what_its_rule_stops(halved: tuple[Path, Found]) -> None:
+def test_asha_stops_what_its_rule_stops(halved: tuple[Path, StudySummary]) -> None:
     folder, found = halved
     trials = study_in(folder)
     first: list[float] = []
@@ -75,7 +80,7 @@ def test_asha_stops_what_its_rule_stops(halved: tuple[Path, Found]) -> None:
 
 
 def test_a_pruned_run_is_complete_up_to_its_last_step_and_says_why(
-    halved: tuple[Path, Found],
+    halved: tuple[Path, StudySummary],
 ) -> None:
     folder, _ = halved
     for trial in study_in(folder):
@@ -93,7 +98,7 @@ def test_a_pruned_run_is_complete_up_to_its_last_step_and_says_why(
 
 
 def test_one_run_at_a_time_finds_the_same_again_also_with_trials_added_later(
-    halved: tuple[Path, Found], tmp_path: Path
+    halved: tuple[Path, StudySummary], tmp_path: Path
 ) -> None:
     for trials in (TRIALS - 2, TRIALS):
         found = find(
@@ -162,4 +167,23 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
 def test_several_seeds_are_refused_with_what_to_do_instead(tmp_path: Path) -> None:
     space = Space(parse_space(AXES).groups, seeds=3)
     with pytest.raises(UsageError, match="sweep with --seeds"):
-        search(space, tiny(), trials=1, name="s", runs_dir=tmp_path, sweep_dir=tmp_path / "s")
+        search(
+            space, tiny(), SearchSettings(trials=1), StudyLocation("s", tmp_path / "s"),
+            RunPaths(tmp_path),
+        )  # fmt: skip
+
+
+def test_runs_of_other_programs_wait_within_bounds_and_none_is_lost(tmp_path: Path) -> None:
+    trials, die = trials_in(tmp_path, "here", 14)
+    source = TrialSource(trials, most=3, on_run_end=lambda status: None)
+    seen: list[str] = []
+    groups: list[int] = []
+    while (program := source.next_program()) is not None:
+        groups.append(program)
+        while (run := source.next_run(program)) is not None:
+            assert run.group == program
+            seen.append(run.run)
+            assert sum(map(len, source.waiting.values())) <= 3
+    assert len(seen) == len(set(seen)) == 14
+    assert set(groups) == {0, 1}
+    die()

@@ -1,11 +1,13 @@
-"""The study of a search refuses storages that cannot be used, and studies of other searches."""
+"""The study of a search: storages and studies that are refused, and the best trial."""
 
 from pathlib import Path
 
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.sweep.search.study import close_storage, open_storage, open_study
+from rnnexp.results.load import load_run
+from rnnexp.sweep.search.study import StudySummary, close_storage, open_storage, open_study
+from tests.helpers.small_search import study_in
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,15 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="its seed is 0"):
         open_study(storage, "s", higher_is_better=False, identity={"axes": ["a"], "seed": 1})
     close_storage(storage)
+
+
+def test_the_best_trial_comes_with_the_test_value_of_its_run(
+    undisturbed: tuple[Path, StudySummary],
+) -> None:
+    folder, found = undisturbed
+    best = found.best
+    assert best is not None
+    values = [trial.value for trial in study_in(folder)]
+    assert best.validation == min(values)
+    assert best.trial == values.index(min(values))
+    assert best.test == load_run(folder / best.run).status["test"]["loss"]

@@ -1,4 +1,4 @@
-"""Samplers and pruners of a search: what they draw, what they stop, and what Optuna says."""
+"""The specification of a search: what trials choose, samplers draw and pruners stop."""
 
 import logging
 import sys
@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.sweep.search.space import Goal, import_optuna, make_pruner, make_sampler
+from rnnexp.sweep.axes import parse_space
+from rnnexp.sweep.search.spec import (
+    Objective,
+    SearchSettings,
+    choose,
+    import_optuna,
+    make_pruner,
+    make_sampler,
+    make_spec,
+)
+from rnnexp.sweep.starting_points import read_base
 from tests.helpers.small_search import optuna
 
 
@@ -56,7 +66,7 @@ def test_what_a_trial_draws_depends_on_seed_number_and_what_was_told() -> None:
 
 
 def test_the_median_pruner_waits_for_its_first_step_and_for_completed_trials() -> None:
-    goal = Goal("loss", False, total_steps=10, eval_steps=1)
+    goal = Objective("loss", False, total_steps=10, eval_steps=1)
     study = optuna.create_study(pruner=make_pruner("median", goal, 3))
 
     def stops_at(*values: float) -> int | None:
@@ -84,3 +94,31 @@ def test_optuna_says_nothing_past_the_handlers_of_the_program() -> None:
     logger = logging.getLogger("optuna")
     import_optuna()
     assert (logger.propagate, logger.handlers) == (True, [])
+
+
+def test_values_of_every_kind_of_axis_are_chosen_as_the_space_names_them() -> None:
+    texts = [
+        "cell.hidden_size=4,8,16", "optimizer.learning_rate=log:1e-3..1e-1:3",
+        "zip:clip.name=value,none;clip.threshold=0.5,2", "train.batch_size=log:2..9",
+        "model.residual=true,false",
+    ]  # fmt: skip
+    base = read_base("adding/rnn")
+    settings = SearchSettings(trials=9, sampler="random")
+    spec = make_spec(parse_space(texts), base, settings, data_dir=None)
+    assert spec.num_points == 3 * 3 * 2 * 8 * 2
+    study, seen = optuna.create_study(), set()
+    for number in range(150):
+        trial = study.ask()
+        study.sampler = make_sampler("random", 0, number)
+        values = spec.choose(trial)
+        point = spec.point(values)
+        assert values == {k: v for k, v in point.changes.items() if k != "seed"}
+        pair = (values["clip.name"], values["clip.threshold"])
+        assert pair in {("value", 0.5), ("none", 2.0)}
+        seen |= {("size", values["cell.hidden_size"]), ("rate", values["optimizer.learning_rate"])}
+        seen |= {("batch", values["train.batch_size"]), ("residual", values["model.residual"])}
+        seen |= {pair}
+    sizes = {("size", n) for n in (4, 8, 16)} | {("rate", r) for r in (1e-3, 1e-2, 1e-1)}
+    rest = {("batch", n) for n in range(2, 10)} | {("residual", True), ("residual", False)}
+    assert seen == sizes | rest | {("value", 0.5), ("none", 2.0)}
+    assert choose(trial, []) == {}
