@@ -28,10 +28,10 @@ from rnnexp.laboratory.saturation import (
     HiddenSaturation,
     gate_saturation,
     hidden_saturation,
-    kept_share,
+    kept_fraction,
     time_constant,
 )
-from rnnexp.laboratory.settings import Fitted, counters
+from rnnexp.laboratory.settings import Fitted
 from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.noise import zoneout
 from rnnexp.models.structure import Structure
@@ -166,7 +166,7 @@ def unit_figures(
         spectrum = lyapunov_spectrum(
             whole, params, x_TxBxI, count=fitted.exponents, warmup_steps=fitted.warmup_steps,
             interval_steps=fitted.interval_steps, key=key_tangent, start=seen.start,
-            leave_out=counters(cell),
+            leave_out=cell.counters_of(params),
         )  # fmt: skip
     if fitted.spans:
         few = fitted.product_examples
@@ -177,7 +177,7 @@ def unit_figures(
         )  # fmt: skip
     own = seen._replace(inputs_TxBxI=seen.inputs_TxBxI[..., : cell.input_size])
     gates = gate_saturation(cell, params, own, lengths_B, backward=backward)
-    kept_T = kept_share(cell, gates)
+    kept_T = kept_fraction(cell, gates)
     return UnitFigures(
         spectrum,
         products,

@@ -34,18 +34,6 @@ SATURATED_VALUE = 0.9
 SATURATED_SHARE = 0.95
 """A unit is saturated if it is so at more than this share of the steps."""
 
-KEPT: Mapping[str, tuple[str, bool]] = {
-    "lstm": ("forget", True),  # c_t = f * c_{t-1} + ...
-    "min_lstm": ("forget", True),  # h_t = f * h_{t-1} + ...
-    "gru": ("update", True),  # h_t = z * h_{t-1} + ...
-    "minimal_gated": ("forget", False),  # h_t = (1 - f) * h_{t-1} + ...
-    "min_gru": ("update", False),  # h_t = (1 - z) * h_{t-1} + ...
-}
-"""By cell, the gate that says how much of the old state is kept, and whether it is the kept
-share itself or 1 minus it. Left out: LEM, which keeps 1 - dt * gate with a dt that the gate
-does not show; the gated antisymmetric cell, whose gate scales what is added; and all cells
-without gates."""
-
 
 class GateSaturation(NamedTuple):
     """By gate and step, (T,) each; NaN at steps that no example has.
@@ -106,12 +94,12 @@ def gate_saturation(
     return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
 
 
-def kept_share(cell: Cell, gates: GateSaturation) -> Array | None:
-    """The mean share of its state that a cell keeps at each step, (T,); None: see `KEPT`."""
-    if cell.name not in KEPT:
-        return None
-    gate, is_share = KEPT[cell.name]
-    return gates.mean[gate] if is_share else 1.0 - gates.mean[gate]
+def kept_fraction(cell: Cell, gates: GateSaturation) -> Array | None:
+    """The mean fraction of its state that a cell keeps at each step, (T,).
+
+    None for a cell whose gates do not say it: see `Cell.kept_fraction`.
+    """
+    return None if cell.kept_fraction is None else cell.kept_fraction(gates.mean)
 
 
 def time_constant(kept_T: Array) -> Array:

@@ -19,7 +19,6 @@ from rnnexp.laboratory.measure import step_by_step
 from rnnexp.laboratory.settings import (
     Laboratory,
     choose_examples,
-    counters,
     fit_unit,
     shared_steps,
 )
@@ -120,7 +119,7 @@ def largest_exponents(model: Model, batch: Batch) -> dict[str, float]:
             spectrum = lyapunov_spectrum(
                 cell, params, seen.inputs_TxBxI[:steps], count=1, start=seen.start,
                 warmup_steps=fitted.warmup_steps, interval_steps=fitted.interval_steps,
-                key=jax.random.key(0), leave_out=counters(cell),
+                key=jax.random.key(0), leave_out=cell.counters_of(params),
             )  # fmt: skip
             found[unit.name] = float(spectrum.exponents_K[0])
     return found
