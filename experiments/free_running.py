@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from rnnexp import run
 from rnnexp.config.overrides import from_command_line
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.report.figures import COLOURS, save
 from rnnexp.run.sample import load_trained
 from rnnexp.tasks.base import Endless
@@ -48,9 +49,8 @@ def main() -> None:
     task = trained.plan.recipe.task
     assert isinstance(task.test, Endless)
     batch = task.test.draw(jax.random.key(12345), 3)
-    got = apply_model(
-        trained.plan.recipe, trained.state.params, batch, forced_steps=task.forced_steps
-    )
+    options = ForwardOptions(forced_steps=task.forced_steps)
+    got = apply_model(trained.plan.recipe, trained.state.params, batch, options)
     truth, said = np.asarray(batch.targets)[..., 0], np.asarray(jnp.squeeze(got.outputs, -1))
     figure, panels = plt.subplots(3, 1, figsize=(9, 6), layout="constrained", sharex=True)
     for index, axes in enumerate(panels):

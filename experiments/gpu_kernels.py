@@ -37,8 +37,7 @@ from rnnexp.bench.workloads import WORKLOADS, Workload, find_workloads
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
-from rnnexp.scan.unroll import Path as How
-from rnnexp.scan.unroll import unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 
 SMALL = Workload("small", "for the interpreter", 6, 5, 3, 10)
 LANES = 32
@@ -82,10 +81,10 @@ def time_lanes(report: Report, kind: str, rounds: int) -> None:
     work = WORKLOADS["W4"]
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
     for precision in PRECISIONS:
-        how = How(kernel=True, fused=precision)
+        how = TimeLoop(kernel=True, fused=precision)
 
-        def outputs(params: Params, x_TxBxI: Array, how: How = how) -> Array:
-            return unroll(cell, params, x_TxBxI, path=how).final_BxH
+        def outputs(params: Params, x_TxBxI: Array, how: TimeLoop = how) -> Array:
+            return unroll(cell, params, x_TxBxI, time_loop=how).final_BxH
 
         def many(params: Params, x_TxBxI: Array, outputs: Any = outputs) -> Array:
             runs = jax.vmap(outputs, in_axes=(0, None))(params, x_TxBxI)
@@ -125,15 +124,15 @@ def time_linear(report: Report, rounds: int) -> None:
     """W5 with linear cells: all steps at once, and step by step."""
     for kind in ("lru", "min_gru"):
         makers = {
-            "associative": partial(ours, WORKLOADS["W5"], kind, How(associative=True)),
-            "scan": partial(ours, WORKLOADS["W5"], kind, How()),
+            "associative": partial(ours, WORKLOADS["W5"], kind, TimeLoop(associative=True)),
+            "scan": partial(ours, WORKLOADS["W5"], kind, TimeLoop()),
         }
         if report.time_is_left(f"W5, {kind}"):
             report.add("linear", {"work": "W5", "cell": kind} | timed(makers, rounds))
 
 
 def ratios(times: dict[str, Any]) -> dict[str, Any]:
-    """How many times the time of the exact fused kernel every other one takes."""
+    """TimeLoop many times the time of the exact fused kernel every other one takes."""
     mine = times.get("fused, float32")
     known = {name: ms for name, ms in times.items() if isinstance(ms, float)}
     if not isinstance(mine, float):

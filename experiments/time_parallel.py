@@ -28,17 +28,17 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
 from rnnexp.laboratory.lyapunov import lyapunov_spectrum
 from rnnexp.scan.kernels import build
-from rnnexp.scan.unroll import Path, unroll
+from rnnexp.scan.unroll import TimeLoop, unroll
 
 BATCH, INPUTS, HIDDEN = 8, 4, 64
 LINEAR_STEPS = 10_000
 LINEAR, NONLINEAR = ("lru", "min_gru", "min_lstm"), ("rnn", "gru", "lstm")
 COPIES = 6  # of all Jacobians, at once, in the rounds of the associative scan
 WAYS = {
-    "scan": Path(),
-    "kernel": Path(kernel=True),
-    "full": Path(newton="full"),
-    "diagonal": Path(newton="diagonal"),
+    "scan": TimeLoop(),
+    "kernel": TimeLoop(kernel=True),
+    "full": TimeLoop(newton="full"),
+    "diagonal": TimeLoop(newton="diagonal"),
 }
 
 
@@ -53,15 +53,15 @@ def drive(steps: int) -> Array:
     return jax.random.normal(jax.random.key(1), (steps, BATCH, INPUTS))
 
 
-def functions(cell: Cell, path: Path) -> dict[str, Callable[..., Any]]:
+def functions(cell: Cell, time_loop: TimeLoop) -> dict[str, Callable[..., Any]]:
     """The compiled forward and backward passes of a way through time."""
 
     def loss(params: Params, x_TxBxI: Array) -> Array:
-        return jnp.mean(unroll(cell, params, x_TxBxI, path=path).outputs_TxBxH ** 2)
+        return jnp.mean(unroll(cell, params, x_TxBxI, time_loop=time_loop).outputs_TxBxH ** 2)
 
     def forward(params: Params, x_TxBxI: Array) -> Any:
-        run = unroll(cell, params, x_TxBxI, path=path)
-        return run.outputs_TxBxH, run.effort
+        run = unroll(cell, params, x_TxBxI, time_loop=time_loop)
+        return run.outputs_TxBxH, run.newton_stats
 
     return {"forward": jax.jit(forward), "gradient": jax.jit(jax.value_and_grad(loss))}
 
@@ -74,7 +74,7 @@ def seconds(function: Callable[..., Any], *arguments: Any) -> float:
 
 
 def contest(
-    cell: Cell, params: Params, x_TxBxI: Array, paths: Mapping[str, Path], rounds: int
+    cell: Cell, params: Params, x_TxBxI: Array, paths: Mapping[str, TimeLoop], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds by pass and way, all ways in turn."""
     ready = {way: functions(cell, path) for way, path in paths.items()}
@@ -104,8 +104,8 @@ def tell(label: str, took: Mapping[str, Mapping[str, list[float]]], base: str) -
 
 def iterations(cell: Cell, params: Params, x_TxBxI: Array, method: str) -> str:
     """How many iterations it takes, and whether they come to rest."""
-    effort = functions(cell, Path(newton=method))["forward"](params, x_TxBxI)[1]
-    return f"{int(effort.iterations)}" + ("" if bool(effort.converged) else ", then the scan")
+    stats = functions(cell, TimeLoop(newton=method))["forward"](params, x_TxBxI)[1]
+    return f"{int(stats.iterations)}" + ("" if bool(stats.converged) else ", then the scan")
 
 
 def exponent(cell: Cell, params: Params, x_TxBxI: Array) -> float:
@@ -116,7 +116,7 @@ def exponent(cell: Cell, params: Params, x_TxBxI: Array) -> float:
     return float(spectrum.exponents_K[0])
 
 
-def ways_of(cell: Cell, params: Params, steps: int, memory_gib: float) -> dict[str, Path]:
+def ways_of(cell: Cell, params: Params, steps: int, memory_gib: float) -> dict[str, TimeLoop]:
     """The ways that a nonlinear cell can take; says which are left out."""
     ways = dict(WAYS)
     built = cell.kernel is not None and not build.problem(cell.kernel, "float32")
@@ -141,7 +141,7 @@ def main() -> None:
     print(f"{device.platform}: {device.device_kind}; B={BATCH} I={INPUTS} H={HIDDEN}")
     for name in LINEAR:
         cell, params = made(name)
-        paths = {"scan": Path(), "associative": Path(associative=True)}
+        paths = {"scan": TimeLoop(), "associative": TimeLoop(associative=True)}
         took = contest(cell, params, drive(LINEAR_STEPS), paths, known.rounds)
         tell(f"{name} T={LINEAR_STEPS:,}", took, "scan")
     for steps in known.steps:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rnnexp.run.run import run as run
 
 _HOMES = {
-    "cell": "rnnexp.train.plan",
-    "task": "rnnexp.train.plan",
+    "cell": "rnnexp.cells",
+    "task": "rnnexp.tasks",
     "Cell": "rnnexp.cells.base",
     "Task": "rnnexp.tasks.base",
     "experiment": "rnnexp.config.schema",

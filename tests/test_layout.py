@@ -1,4 +1,7 @@
-"""Imports point one way, only the command line prints, and rooms stay small."""
+"""The house: imports point one way, rooms stay small, and every module has its test.
+
+The order of the packages, what each holds and where something new goes is in CONTRIBUTING.md.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -8,17 +11,33 @@ import pytest
 
 ORDER = [
     "core", "runtime", "cells", "data", "tasks", "scan", "models", "gradflow", "laboratory",
-    "config", "train", "run", "sweep", "results", "report", "export", "bench", "cli", "__main__",
+    "config", "train", "run", "sweep", "results", "report", "export", "bench", "cli",
 ]  # fmt: skip
 """The packages, each of which imports from itself and from those before it."""
 STRANGERS = [("cells", "tasks"), ("tasks", "cells"), ("data", "tasks"), ("data", "cells")]
-SOURCE = Path(__file__).parent.parent / "rnnexp"
+LOOSE = {"__init__.py", "__main__.py"}
+"""The only modules outside the packages."""
+MOST_LINES = 400
+MOST_FUNCTION_LINES = 60
+"""Without the docstring: that of a cell holds its equations."""
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "rnnexp"
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+MODULES = [path for path in FILES if path.name not in LOOSE]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+TESTED_ELSEWHERE: dict[str, str] = {}
+"""Modules without a test file of their own: where they are tested, and why there."""
+
+
+def name_of(path: Path) -> str:
+    """`cells/lstm.py` of a source file."""
+    return str(path.relative_to(SOURCE))
 
 
 def part_of(path: Path) -> str:
     """The first name below the package: `cells` of `rnnexp/cells/lstm.py`."""
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return path.relative_to(SOURCE).parts[0]
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -33,39 +52,75 @@ def imported(path: Path) -> Iterator[str]:
             yield from (name[1] for name in names if name[0] == "rnnexp" and len(name) > 1)
 
 
-def place(part: str) -> int:
-    """Where a part stands in the order."""
-    return ORDER.index(part)
+def test_there_are_these_packages_and_no_loose_module() -> None:
+    assert {part_of(path) for path in FILES} == {*ORDER, "__main__.py"}
 
 
-def test_every_part_has_its_place() -> None:
-    assert {part_of(path) for path in FILES} <= {*ORDER}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_one_way(path: Path) -> None:
     part = part_of(path)
     for other in imported(path):
-        assert place(other) <= place(part), f"{part} imports {other}"
+        assert ORDER.index(other) <= ORDER.index(part), f"{part} imports {other}"
         assert (part, other) not in STRANGERS, f"{part} imports {other}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_file_imports_in_a_circle() -> None:
+    """Within a package too, imports inside functions counted."""
+    known = {name.removesuffix(".py").replace("/", "."): name for name in map(name_of, MODULES)}
+    edges: dict[str, set[str]] = {}
+    for path in MODULES:
+        edges[name_of(path)] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnexp")):
+                continue
+            base = str(node.module).removeprefix("rnnexp").removeprefix(".")
+            for name in (base, *(f"{base}.{alias.name}" for alias in node.names)):
+                if name in known:
+                    edges[name_of(path)].add(known[name])
+    while free := [name for name, others in edges.items() if not others]:
+        for name in free:
+            del edges[name]
+        for others in edges.values():
+            others -= set(free)
+    assert not edges, f"circles among {sorted(edges)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_have_docstrings_and_a_bounded_size(path: Path) -> None:
     text = path.read_text()
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring
     assert docstring.splitlines()[0].endswith((".", ":", "`."))
-    assert text.count("\n") <= 260
+    assert text.count("\n") <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_functions_have_a_bounded_size(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, Function):
+            told = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
+            docstring = 0 if told is None else (told.end_lineno or 0) - told.lineno + 1
+            lines = (node.end_lineno or 0) - node.lineno + 1 - docstring
+            assert lines <= MOST_FUNCTION_LINES, f"{node.name} has {lines} lines"
 
 
 def test_only_the_command_line_prints() -> None:
-    for path in FILES:
+    for path in MODULES:
         calls = [
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
         prints = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
-        assert not prints or place(part_of(path)) >= ORDER.index("cli"), path
+        assert not prints or part_of(path) == "cli", path
+
+
+def test_every_module_has_its_test_at_its_path() -> None:
+    """`tests/PACKAGE/test_MODULE.py`, but for the modules of the list, each for its reason."""
+    mirrored = {
+        name_of(path)
+        for path in MODULES
+        if (ROOT / "tests" / path.relative_to(SOURCE).with_name(f"test_{path.name}")).exists()
+    }
+    assert {name_of(path) for path in MODULES} - mirrored == set(TESTED_ELSEWHERE)
 
 
 def test_public_names_resolve() -> None:

@@ -13,7 +13,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, too_wide
-from rnnexp.scan.unroll import Path, initial_state, unroll
+from rnnexp.scan.unroll import TimeLoop, initial_state, unroll
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", {}),
@@ -42,13 +42,15 @@ def given(cell: Cell, work: Workload) -> Given:
     return Given(params, jnp.asarray(draw(work)[0]), start, slots)
 
 
-def everything(cell: Cell, how: Path, lengths_B: Array | None) -> Callable[..., Tree]:
+def everything(cell: Cell, how: TimeLoop, lengths_B: Array | None) -> Callable[..., Tree]:
     """Compiled: outputs and derivatives of a loss of them by all of `Given`."""
 
     def loss(*arguments: Any) -> tuple[Array, Array]:
         params, x_TxBxI, start, slots = arguments
         (probe,) = probes(tap, [slots])
-        run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, probe=probe, path=how)
+        run = unroll(
+            cell, params, x_TxBxI, lengths_B=lengths_B, state=start, probe=probe, time_loop=how
+        )
         steps = jnp.sin(jnp.arange(x_TxBxI.shape[0], dtype=x_TxBxI.dtype))
         total = jnp.einsum("t,tbh->", steps, run.outputs_TxBxH) + jnp.sum(run.final_BxH**2)
         return total, run.outputs_TxBxH
@@ -75,10 +77,10 @@ def errors(work: Workload, kind: str, *, full: bool) -> Iterator[dict[str, Any]]
     values = given(cell, work)
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda a: jnp.asarray(np.asarray(a), jnp.float64), values)
-        (_, exact), exact_grads = jax.device_get(everything(cell, Path(), lengths)(*wide))
-    ways = {"scan, float32": Path()}
+        (_, exact), exact_grads = jax.device_get(everything(cell, TimeLoop(), lengths)(*wide))
+    ways = {"scan, float32": TimeLoop()}
     ways |= {
-        f"fused, {precision}": Path(kernel=True, fused=precision)
+        f"fused, {precision}": TimeLoop(kernel=True, fused=precision)
         for precision in PRECISIONS
         if not too_wide(str(cell.kernel), work.hidden_size, precision)
     }

@@ -15,7 +15,7 @@ from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params, Tree
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, Layout, too_wide
 from rnnexp.scan.kernels.gpu.recurrence import recurrence
-from rnnexp.scan.unroll import Path, initial_state, unroll
+from rnnexp.scan.unroll import TimeLoop, initial_state, unroll
 
 KERNELS = {"lstm": "lstm", "gru": "gru", "rnn": "tanh"}
 """Of the benchmark's cells."""
@@ -35,13 +35,13 @@ def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload
     return sgd_step(logits, {"layer": params, "head": head}, x_TxBxI, class_B)
 
 
-def ours(work: Workload, kind: str, how: Path, *, exact: bool = True) -> Step:
+def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> Step:
     """rnnexp's unroll; `exact`: where a scan multiplies, it does so in float32."""
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
 
     def outputs(params: Params, x_TxBxI: Array) -> Array:
         with jax.default_matmul_precision("float32" if exact else "tensorfloat32"):
-            return unroll(cell, params, x_TxBxI, path=how).final_BxH
+            return unroll(cell, params, x_TxBxI, time_loop=how).final_BxH
 
     return in_jax(outputs, cell.init(jax.random.key(0)), work)
 
@@ -112,10 +112,10 @@ def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], St
     kernel = KERNELS[kind]
     for precision in PRECISIONS:
         if not too_wide(kernel, work.hidden_size, precision):
-            how = Path(kernel=True, fused=precision)
+            how = TimeLoop(kernel=True, fused=precision)
             yield f"fused, {precision}", partial(ours, work, kind, how)
-    yield "scan, float32", partial(ours, work, kind, Path())
-    yield "scan, tf32", partial(ours, work, kind, Path(), exact=False)
+    yield "scan, float32", partial(ours, work, kind, TimeLoop())
+    yield "scan, tf32", partial(ours, work, kind, TimeLoop(), exact=False)
     for tf32 in (False, True):
         word = "tf32" if tf32 else "float32"
         if kind == "lstm":

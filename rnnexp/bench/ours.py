@@ -22,12 +22,12 @@ from rnnexp.run.run import CHUNK_STEPS, import_storage
 from rnnexp.run.session import Journal
 from rnnexp.run.trainer import VISIT_S, Crew
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.tasks import TASKS
+from rnnexp.tasks import TASKS, task
 from rnnexp.tasks.base import Finite, Score, Task
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
 from rnnexp.train.compiled import Programs, initial_state
-from rnnexp.train.plan import make_plan, task
+from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, take_step
 

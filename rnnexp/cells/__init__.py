@@ -1,5 +1,8 @@
 """The table of cells. A new cell is one file here and one row below."""
 
+from collections.abc import Callable
+from typing import Any
+
 from rnnexp.core.registry import MODES, Entry, Table
 
 
@@ -59,3 +62,5 @@ CELLS = Table(
         ),
     },
 )
+cell: Callable[..., Any] = CELLS.register
+"""Decorator: `@rnnexp.cell("name")` adds a cell factory `(input_size, hidden_size, *, ...)`."""

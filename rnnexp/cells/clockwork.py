@@ -35,8 +35,10 @@ def module_sizes(hidden_size: int, modules: int) -> list[int]:
 def clockwork(input_size: int, hidden_size: int, *, modules: int = 4) -> Cell:
     """A clockwork cell.
 
-    Weights: Gaussian of deviation 0.1; biases 0. `modules`: how many groups of units;
-    the slowest ticks every 2^(modules - 1) steps.
+    Weights: Gaussian of deviation 0.1; biases 0.
+
+    Args:
+      modules: how many groups of units; the slowest ticks every 2^(modules - 1) steps.
     """
     if not 1 <= modules <= hidden_size:
         raise UsageError(f"modules must lie in 1 ... hidden_size = {hidden_size}, not {modules}")

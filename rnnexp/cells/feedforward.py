@@ -19,7 +19,10 @@ from rnnexp.core.types import Array, Key, Params, State
 def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") -> Cell:
     """A layer that sees only x_t.
 
-    Weights: Glorot uniform; biases 0. `activation`: tanh, relu or linear.
+    Weights: Glorot uniform; biases 0.
+
+    Args:
+      activation: tanh, relu or linear.
     """
     f = find_activation(activation)
 

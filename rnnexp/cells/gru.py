@@ -29,7 +29,10 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
     """A GRU cell.
 
     Weights: Glorot uniform input and orthogonal recurrent kernels, gate by gate
-    (order r, z, n); biases 0. `reset`: where the reset gate acts, after or before.
+    (order r, z, n); biases 0.
+
+    Args:
+      reset: where the reset gate acts, after or before the recurrent product.
     """
     require_choice("reset", reset, RESETS)
     H = hidden_size

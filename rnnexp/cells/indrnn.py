@@ -39,11 +39,11 @@ def indrnn(
     deviation 0.001, b 0.
 
     Args:
-      longest_steps: T of the bound, the longest time span in steps. 0: no end, bound 1.
+      longest_steps: T of the bound, the longest time span in steps; 0: no end, bound 1.
       gamma: how much a gradient may grow over that span, at least 1.
-      start: "uniform", u from (0, gamma^(1/T)), units of every time scale; or "long",
-        from (gamma^(-1/T), gamma^(1/T)), all of them long, which the paper takes for
-        the last layer where only the last output counts (needs `longest_steps`).
+      start: where u is drawn, uniform (0 to gamma^(1/T), every time scale) or long
+        (gamma^(-1/T) to gamma^(1/T), long ones alone; needs `longest_steps`). The paper
+        takes long for the last layer where only the last output counts.
     """
     require_choice("start", start, STARTS)
     if longest_steps < 0:

@@ -76,7 +76,8 @@ def lru(
     (the paper has I = H and a diagonal D of variance 1).
 
     Args:
-      r_min, r_max: where |lambda| starts, 0 <= r_min < r_max <= 1.
+      r_min: the least |lambda| at the start, 0 or more.
+      r_max: the largest |lambda| at the start, above r_min, at most 1.
       max_phase: the phase of lambda starts in (0, max_phase), at most 2 pi (radians).
     """
     if not 0 <= r_min < r_max <= 1:

@@ -50,9 +50,9 @@ def lstm(
     Args:
       forget_bias: where the forget gate's bias starts.
       peepholes: let the gates see the cell state.
-      coupled: the input gate is 1 - f_t, so a cell writes just what it forgets.
+      coupled: set the input gate to 1 - f_t, so that a cell writes just what it forgets.
       chrono_steps: longest time constant of the chrono initialisation, in steps (3 or
-        more); it then sets the forget and input biases. 0: off. It starts i at 1 - f,
+        more), which then sets the forget and input biases; 0: off. It starts i at 1 - f,
         so coupled gates begin at the same values without a bias of their own.
     """
     if chrono_steps != 0 and chrono_steps < 3:

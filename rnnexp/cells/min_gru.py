@@ -39,8 +39,9 @@ def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> 
     Weights: Glorot uniform kernels, gate by gate (order z, n); biases 0. The paper
     states no initialisation.
 
-    `candidate`: g is the identity ("linear", the paper's plain version) or keeps the
-    state positive ("positive", the g of its log-space version).
+    Args:
+      candidate: linear (g is the identity, the paper's plain version) or positive (g keeps
+        the state positive, as in its log-space version).
     """
     require_choice("candidate", candidate, CANDIDATES)
     g = CANDIDATES[candidate]

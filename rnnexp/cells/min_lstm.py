@@ -34,8 +34,8 @@ def min_lstm(
     bias helps.
 
     Args:
-      candidate: g is the identity ("linear", the paper's plain version) or keeps the
-        state positive ("positive", the g of its log-space version).
+      candidate: linear (g is the identity, the paper's plain version) or positive (g keeps
+        the state positive, as in its log-space version).
       forget_bias: where b_f starts.
     """
     require_choice("candidate", candidate, CANDIDATES)

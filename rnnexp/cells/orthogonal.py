@@ -61,7 +61,8 @@ def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> C
     itself if H is odd); W_x Gaussian of variance 2/I and b ~ U(-0.01, 0.01), as in the
     authors' code.
 
-    `start`: cayley (turns by 0 to 1 radian) or henaff (by any angle).
+    Args:
+      start: the angles of the rotations, cayley (0 to 1 radian) or henaff (any).
     """
     require_choice("start", start, STARTS)
     H = hidden_size

@@ -37,9 +37,9 @@ def rnn(
 
     Args:
       activation: tanh, relu or linear.
-      start: W_h begins as `recurrent_scale` times an orthogonal matrix (with Glorot
-        uniform W_x) or times the identity (with Gaussian W_x of deviation 0.001).
-      recurrent_scale: that factor.
+      start: what W_h starts from, orthogonal (with Glorot uniform W_x) or identity (with
+        Gaussian W_x of deviation 0.001); it is multiplied by `recurrent_scale`.
+      recurrent_scale: the factor of W_h at the start.
     """
     f = find_activation(activation)
     require_choice("start", start, STARTS)

@@ -29,7 +29,7 @@ def scrn(input_size: int, hidden_size: int, *, context_size: int = 0, alpha: flo
     P `w_sh` and R `w_h`. States start at 0.
 
     Args:
-      context_size: number of context units. 0: half of the hidden ones, at least one.
+      context_size: number of context units; 0: half of the hidden ones, at least one.
       alpha: how much of itself a context unit keeps every step, between 0 and 1; not
         trained. 0.95 is the paper's.
     """

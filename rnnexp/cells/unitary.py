@@ -62,7 +62,8 @@ def unitary(input_size: int, hidden_size: int, *, permutation_seed: int = 0) -> 
     U(-1, 1), b = 0, so that the first network is linear; h_0 ~ U(-a, a) with a =
     sqrt(3/(2 H)), which has the expected square norm 1.
 
-    `permutation_seed`: which permutation P is; it is not trained.
+    Args:
+      permutation_seed: seed of the permutation P, which is not trained.
     """
     H = hidden_size
     order = permutation(H, permutation_seed)

@@ -1,1 +1,1 @@
-"""What the sub-commands do, a few lines each."""
+"""The command line: one file a command, with its arguments and what it does."""

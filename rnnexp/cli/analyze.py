@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rnnexp.cli.arguments import add_data_dir, add_run
 from rnnexp.cli.output import print_table
+from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
 TEXT = """\
@@ -33,16 +35,16 @@ exponent: the largest Lyapunov exponent, nats per step. Above 0 changes of the s
 exploding gradients); far below 0 they are forgotten (vanishing gradients). Kaplan-Yorke: the
 dimension of the attractor, 0 if all is forgotten. ln sigma: the most that dh_{t+k}/dh_t stretches
 a change over k steps. radius: the largest spectral radius of the recurrent matrices. saturated
-gates: the share below 0.1 or above 0.9. long lags: the share of dL/dW from the longer half of all
-lags; near 0 nothing long-range is learned."""
+gates: the fraction below 0.1 or above 0.9. long lags: the fraction of dL/dW from the longer half
+of all lags; near 0 nothing long-range is learned."""
 
 
-def add_analyze(command: argparse.ArgumentParser) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp analyze`."""
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = TEXT
-    command.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
-    command.add_argument("--data-dir", type=Path, help="where to look for data files first")
+    add_run(command)
+    add_data_dir(command)
     command.add_argument("--again", action="store_true", help="measure all steps anew")
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw it all (png, svg, pdf)")
 
@@ -50,7 +52,6 @@ def add_analyze(command: argparse.ArgumentParser) -> None:
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
     from rnnexp.config.overrides import read_arguments
-    from rnnexp.core.errors import UsageError
     from rnnexp.results.load import find_run
     from rnnexp.run.analyze import analyze_run, summary
     from rnnexp.runtime.compilation_cache import keep_programs
@@ -60,9 +61,7 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if file is not None:
         raise UsageError("analyze takes no --config=FILE: a run has its own configuration")
     path = find_run(known.run, known.runs_dir)
-    found = analyze_run(
-        path, data_dir=known.data_dir, overrides=overrides, again=known.again
-    )  # fmt: skip
+    found = analyze_run(path, data_dir=known.data_dir, overrides=overrides, again=known.again)
     rows = summary(found.data)
     if known.plot is not None:
         _draw(path, known.plot)

@@ -9,7 +9,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import replace_text, to_json
 
 
-def add_bench(command: argparse.ArgumentParser) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp bench`."""
     command.add_argument("--workloads", default="W1,W2,W3,W4", metavar="NAMES", help="W1 to W5")
     command.add_argument("--cells", default="lstm,gru,rnn", metavar="NAMES")

@@ -11,6 +11,25 @@ from rnnexp.core.files import to_json
 GROUPED = ("by", "metric", "rank", "x")  # options that only groups have
 
 
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Arguments of `rnnexp compare`."""
+    command.add_argument(
+        "names", nargs="+", metavar="NAME",
+        help="a directory of a sweep or of runs; or two runs or more, each by its directory or id, "
+        "or TASK/CELL for the latest",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", "--plot", type=Path, metavar="FILE",
+        help="draw (png, svg, pdf): of a directory the metric over --x; of runs loss, slopes, "
+        "profiles and heat maps",
+    )  # fmt: skip
+    groups = command.add_argument_group("a directory: groups of runs")
+    groups.add_argument("--by", metavar="KEYS", help="what to compare (cell)")
+    groups.add_argument("--metric", help="such as test_loss, test_accuracy, valid_loss")
+    groups.add_argument("--rank", nargs="?", const="cell", metavar="KEY", help="rank over tasks")
+    groups.add_argument("--x", metavar="KEY", help="of the picture (optimizer.learning_rate)")
+
+
 def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp compare DIR`, or `rnnexp compare RUN RUN`."""
     if len(known.names) > 1:

@@ -12,7 +12,7 @@ from rnnexp.core.files import to_json
 log = logging.getLogger("rnnexp")
 
 
-def add_export(command: argparse.ArgumentParser) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp export`."""
     command.add_argument(
         "runs", nargs="+", metavar="RUN",

@@ -7,7 +7,7 @@ from pathlib import Path
 from rnnexp.core.files import to_json
 
 
-def add_report(command: argparse.ArgumentParser) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp report`."""
     command.add_argument(
         "directories", nargs="+", type=Path, metavar="DIR", help="of runs, of a sweep, or of a run"

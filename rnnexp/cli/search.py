@@ -1,15 +1,21 @@
-"""The command `sweep --search`: Optuna proposes the settings."""
+"""The command `sweep --search`: Optuna chooses the settings."""
 
 import argparse
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+from rnnexp.cli.arguments import SIGNAL_CODES, read_space, refuse
 from rnnexp.cli.output import print_table
-from rnnexp.cli.sweep import SIGNAL_CODES, read_space, refuse
 from rnnexp.core.files import to_json
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Arguments of a search, a group of those of `rnnexp sweep`."""
+    search = command.add_argument_group("search (needs Optuna)")
+    search.add_argument("--search", metavar="SAMPLER", help="tpe or random, in place of a grid")
+    search.add_argument("--trials", type=int, default=50, metavar="N", help="runs of the search")
+    search.add_argument("--pruner", default="none", help="none, asha or median")
+    search.add_argument("--storage", metavar="URL", help="a database that machines can share")
 
 
 def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -43,6 +49,8 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         seed=known.draw_seed or 0,
     )
     if known.json:
+        from dataclasses import asdict
+
         print(to_json(asdict(found), indent=2))
     else:
         if found.best is not None:
@@ -62,6 +70,9 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _name(known: argparse.Namespace, rest: Sequence[str]) -> str:
     """A name for a search: the same command again, here or on another machine, goes on."""
+    import hashlib
+    import json
+
     facts = [known.experiment, known.sweep, str(known.space), known.seeds, known.search]
     text = json.dumps([*facts, known.pruner, known.draw_seed, list(rest)])
     return f"search-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,19 +1,75 @@
-"""The command `sweep`: many runs from one line, planned, started, watched, stopped."""
+"""The command `sweep`: many runs from one line; plan, start, follow and stop them."""
 
 import argparse
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rnnexp.cli import search
+from rnnexp.cli.arguments import SIGNAL_CODES, add_data_dir, read_space, refuse
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import to_json
 
+if TYPE_CHECKING:
+    from rnnexp.sweep.launch import Proposal
+
 log = logging.getLogger("rnnexp")
-SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143, "cancelled": 143}
 SHOWN_REASONS = 5
+TEXT = """\
+A space is made of --sweep values, which multiply:
+
+  cell=rnn,lstm,gru                          cells (or tasks) to choose from
+  optimizer.learning_rate=1e-3,1e-2          a list
+  optimizer.learning_rate=log:1e-5..1e-1:10  10 values, evenly spaced logarithms
+  model.dropout=linear:0..0.5:6              6 values, evenly spaced
+  "zip:cell.hidden_size=32,64;train.batch_size=64,32"   lists that go together
+  random:20                                  20 random draws instead of the grid
+
+Any key is set for all runs by --config.KEY=VALUE; --config=FILE takes a configuration file.
+Runs that differ only in seed, learning rate, momentum, weight decay, clip threshold, rate of
+dropout, or in how weights are drawn, train together in one compiled program.
+The same command again makes only what is missing.
+"""
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Arguments of `rnnexp sweep`."""
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = TEXT
+    command.add_argument("experiment", nargs="?", metavar="TASK/CELL")
+    space = command.add_argument_group("space")
+    space.add_argument("--sweep", action="append", default=[], metavar="AXIS", help="see below")
+    space.add_argument("--space", type=Path, metavar="FILE", help="a Python file with get_space()")
+    space.add_argument("--seeds", metavar="N", help="so many seeds of every point, or a list")
+    space.add_argument("--draw-seed", type=int, metavar="N", help="of the draws of random:N")
+    space.add_argument(
+        "--match-parameters", type=int, metavar="N",
+        help="choose every cell's width so that the model has N parameters within 1 %%",
+    )  # fmt: skip
+    place = command.add_argument_group("where and how")
+    place.add_argument("--dry-run", action="store_true", help="plan, measure, and start nothing")
+    place.add_argument("--name", help="of the sweep's directory (default: from its runs)")
+    add_data_dir(place)
+    place.add_argument(
+        "--width", type=int, metavar="N",
+        help="runs side by side on a device (default: what is measured to be fastest)",
+    )  # fmt: skip
+    place.add_argument("--executor", default="local", metavar="NAME", help="local, ray or slurm")
+    place.add_argument("--jobs", type=int, metavar="N", help="local: groups at a time")
+    place.add_argument("--address", help="ray: HOST:PORT of the cluster's head, or auto")
+    place.add_argument("--cpus", type=int, metavar="N", help="ray, slurm: cores a group (1)")
+    place.add_argument("--gpus", type=float, default=0.0, help="ray, slurm: GPUs a group")
+    place.add_argument(
+        "--slurm", action="append", default=[], metavar="KEY=VALUE", help="slurm: an option of it"
+    )
+    search.add_arguments(command)
+    state = command.add_argument_group("a sweep that was started")
+    state.add_argument("--status", type=Path, metavar="DIR", help="how many runs stand where")
+    state.add_argument("--retry-failed", type=Path, metavar="DIR", help="try failed runs again")
+    state.add_argument("--cancel", type=Path, metavar="DIR", help="checkpoint its runs and stop")
 
 
 def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -31,39 +87,16 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
             return function(directory, known)
     require_choice("executor", known.executor, EXECUTORS)
     if known.search is not None:
-        from rnnexp.cli.search import search_command
-
-        return search_command(known, rest)
+        return search.search_command(known, rest)
     refuse(known, "a sweep without --search", trials=50, pruner="none", storage=None)
     return _start(known, rest)
-
-
-def refuse(known: argparse.Namespace, by: str, **defaults: object) -> None:
-    """Raise `UsageError` for an argument that has no meaning together with `by`."""
-    for name, default in defaults.items():
-        if getattr(known, name) != default:
-            raise UsageError(f"--{name.replace('_', '-')} does not go with {by}")
-
-
-def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any]:
-    """The space and the base that the arguments describe."""
-    from rnnexp.sweep.space import load_space, parse_space, read_base
-
-    if known.space is not None:
-        space, file = load_space(
-            str(known.space), known.sweep, seeds=known.seeds, draw_seed=known.draw_seed
-        )
-    else:
-        space = parse_space(known.sweep, seeds=known.seeds, draw_seed=known.draw_seed or 0)
-        file = None
-    return space, read_base(known.experiment, rest, file=file)
 
 
 def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.launch import group_rows, propose, save_proposal
+    from rnnexp.sweep.launch import propose, save_proposal
 
     space, base = read_space(known, rest)
     keep_memory()
@@ -71,29 +104,9 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     _choose_devices(known)
     data_dir = known.data_dir
     proposal = propose(space, base, parameters=known.match_parameters, data_dir=data_dir)
-    costs: Mapping[int, Mapping[str, Any]] = {}
-    memory = {}
-    if known.dry_run or known.executor != "local":
-        from rnnexp.sweep.estimate import estimate, request_bytes
-
-        costs = estimate(proposal, data_dir=data_dir, measure=known.dry_run)
-        lanes = (known.cpus or 1) * (known.width or 1)
-        memory = {
-            group: request_bytes(cost, len(proposal.groups[group]), lanes)
-            for group, cost in costs.items()
-        }
-    rows = group_rows(proposal, known.runs_dir, costs)
-    total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
-    if not known.json:
-        for statement in proposal.statements:
-            print(statement)
-        print_table(total, [_readable(row) for row in rows])
+    costs, memory = _costs(proposal, known)
+    _print_plan(proposal, costs, known)
     if known.dry_run:
-        if known.json:
-            print(to_json({"statements": proposal.statements, "groups": rows}, indent=2))
-        elif costs:
-            seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
-            print(f"training steps alone: about {_duration(seconds)} on this machine")
         return 0
     sweep_dir = save_proposal(
         proposal,
@@ -106,6 +119,44 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
         cpus=None if known.executor == "local" else known.cpus or 1,
     )
     return _train(sweep_dir, known, memory)
+
+
+def _costs(
+    proposal: "Proposal", known: argparse.Namespace
+) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, int]]:
+    """By group: what its runs cost, and the bytes to ask an executor for. Local sweeps ask
+    for nothing, so both are empty there but for a dry run."""
+    if not known.dry_run and known.executor == "local":
+        return {}, {}
+    from rnnexp.sweep.estimate import estimate, request_bytes
+
+    costs = estimate(proposal, data_dir=known.data_dir, measure=known.dry_run)
+    lanes = (known.cpus or 1) * (known.width or 1)
+    groups = proposal.groups
+    memory = {
+        group: request_bytes(cost, len(groups[group]), lanes) for group, cost in costs.items()
+    }
+    return costs, memory
+
+
+def _print_plan(
+    proposal: "Proposal", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
+) -> None:
+    """The groups of a plan, and of a dry run the time. As data a dry run alone prints them."""
+    from rnnexp.sweep.launch import group_rows
+
+    rows = group_rows(proposal, known.runs_dir, costs)
+    if known.json:
+        if known.dry_run:
+            print(to_json({"statements": proposal.statements, "groups": rows}, indent=2))
+        return
+    for statement in proposal.statements:
+        print(statement)
+    total = f"{_count(len(proposal.runs), 'run')} in {_count(len(rows), 'compile group')}"
+    print_table(total, [_readable(row) for row in rows])
+    if known.dry_run and costs:
+        seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
+        print(f"training steps alone: about {_duration(seconds)} on this machine")
 
 
 def _choose_devices(known: argparse.Namespace) -> None:
@@ -131,13 +182,9 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
     )
     log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
     reason = launch(
-        sweep_dir,
-        executor=known.executor,
-        options=options,
-        cpus=known.cpus or 1,
-        gpus=known.gpus,
-        memory=memory,
-    )
+        sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
+        gpus=known.gpus, memory=memory,
+    )  # fmt: skip
     code = print_state(sweep_dir, known)
     return SIGNAL_CODES[reason] if reason else code
 

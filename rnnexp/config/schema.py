@@ -101,6 +101,16 @@ def experiment(name: str) -> ConfigDict:
     return config.lock()
 
 
+def pairs() -> list[tuple[str, str]]:
+    """All experiments (task, cell) whose modes fit, in the order of the tables."""
+    return [
+        (task, cell)
+        for task in TASKS.names()
+        for cell in CELLS.names()
+        if set(TASKS.entry(task).modes) <= set(CELLS.entry(cell).modes)
+    ]
+
+
 def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection[str] = ()) -> None:
     """Where a duration was set in one unit and `base` has it in another, drop the latter.
 

@@ -28,7 +28,7 @@ def first_set(config: FrozenConfigDict, keys: Iterable[str]) -> str | None:
 
 def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task: Task) -> None:
     """Raise `UsageError` where an option means nothing for this cell or task, or cannot be."""
-    if structure.path.associative and cell.states is None:
+    if structure.time_loop.associative and cell.states is None:
         raise UsageError(
             f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
             "lru, min_gru and min_lstm have that path"

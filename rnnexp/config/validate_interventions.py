@@ -39,7 +39,7 @@ def regularizers_of(config: FrozenConfigDict) -> Regularizers:
 def require_interventions(config: FrozenConfigDict, structure: Structure, cell: Cell) -> None:
     """Raise `UsageError` for an intervention that this cell or model cannot have."""
     section = config.regularizer
-    if config.clip.adjoint_limit and structure.path.associative:
+    if config.clip.adjoint_limit and structure.time_loop.associative:
         raise UsageError(
             "config.clip.adjoint_limit: the associative path has no step at which to limit "
             "anything; set config.model.associative=False"
@@ -47,11 +47,11 @@ def require_interventions(config: FrozenConfigDict, structure: Structure, cell: 
     for name in ("omega", "flossing"):
         if section[name]:
             _require_plain_steps(f"config.regularizer.{name}", config, structure, cell)
-    if section.omega and structure.path.cut_steps:
+    if section.omega and structure.time_loop.cut_steps:
         raise UsageError(
             "config.regularizer.omega needs the whole dL/ds_t; config.model.cut_steps cuts it"
         )
-    if section.omega and structure.path.associative and set(_state(cell)) != set(cell.probed):
+    if section.omega and structure.time_loop.associative and set(_state(cell)) != set(cell.probed):
         raise UsageError(
             f"config.regularizer.omega: the associative path of {cell.name} records "
             f"{', '.join(cell.probed)} alone; set config.model.associative=False"

@@ -1,4 +1,4 @@
-"""Aliases for arrays and trees, and the legend of the shape letters.
+"""Aliases for arrays and trees, the legend of the shape letters, and the project's words.
 
 A name such as `x_TxBxI` carries its shape. The letters, everywhere in the project:
 
@@ -14,6 +14,33 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 | S | flattened state of a cell |
 | U | time: symbols of one target sequence, where that is not T |
 | K | taps of a delay line |
+
+The words, in the code as in the prose:
+
+| word | means |
+| --- | --- |
+| cell | a recurrent cell: pure functions over one example and one step |
+| task | where batches come from, how outputs are scored, what chance scores |
+| mode | what goes in and comes out: sequence_to_one, synchronous, asynchronous |
+| unit | a cell in a model, with a name: `layer_0`, `encoder_layer_1_backward` |
+| leaf | one array of a tree: a cell's state has the leaves `h`, `c`, ... |
+| state | what a unit carries from one time step to the next |
+| trajectory | a unit's inputs, its initial state and its states after every step |
+| time step, lag | a position in a sequence; how many time steps before its end that is |
+| training step | one update of the parameters; steps are counted from 0 |
+| time loop | how a unit goes through time: scan, kernel, parallel, in segments |
+| adjoint | dL/ds_t, the gradient of the loss by a state |
+| profile | norms of the adjoints of a unit, by time step |
+| probe | what is applied to a unit's state after every step, to measure or change it |
+| program | a compiled function; runs share one if they differ in seed and traced values |
+| traced value | a hyperparameter that is an argument of the program, such as the learning rate |
+| chunk | many training steps in one call of a program |
+| lane | one of several runs that a program trains side by side |
+| run | one training, from its configuration and seed to its end, and its directory |
+| record | what a training step logs: scalars, and norms of adjoints |
+| sweep | many runs from one line; its groups are the runs that share a program |
+| laboratory | what is measured beside training: exponents, Jacobian products, gates |
+| baseline | the score of a known predictor, such as the best without memory |
 """
 
 from collections.abc import Mapping

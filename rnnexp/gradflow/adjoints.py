@@ -28,7 +28,7 @@ from rnnexp.core.masking import reverse_valid
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.models.stack import Unit
-from rnnexp.scan.unroll import Path, Probe
+from rnnexp.scan.unroll import Probe, TimeLoop
 
 LARGE_STATE = 1000000  # scalars of one step's state leaf over the batch
 
@@ -159,15 +159,15 @@ def norm_recorder(
     return NormRecorder(slots, apply, norms)
 
 
-def wanted_whole(path: Path) -> bool | None:
-    """Whether a path had better hand over cotangents (True), or norms alone; None: either.
+def wanted_whole(time_loop: TimeLoop) -> bool | None:
+    """Whether a time loop had better hand over cotangents (True), or norms alone; None: either.
 
     The compiled kernel of processors has norms for almost nothing, the one of graphics
     processors has none; and who computes states anew to save memory stores no cotangents.
     """
-    if path.kernel:
-        return path.fused != ""
-    return False if path.remat_steps else None
+    if time_loop.kernel:
+        return time_loop.fused != ""
+    return False if time_loop.remat_steps else None
 
 
 def mean_norms(adjoint: State) -> Profile:

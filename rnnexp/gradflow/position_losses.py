@@ -14,10 +14,11 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import perturb, probes, tap
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Probe, Watched
+from rnnexp.scan.unroll import Watched
 
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]
@@ -39,23 +40,17 @@ class Span(NamedTuple):
 def apply(
     model: Model,
     batch: Batch,
+    options: ForwardOptions = EVALUATION,
     *,
-    sits: Sequence[Probe] | None = None,
     teacher: Teacher | None = None,
-    watch: bool = False,
 ) -> Modelled:
-    """The model's outputs for a batch, without noise; a teacher shows every step."""
-    x_TxBxI, lengths_B = batch.inputs_TxBxI, batch.lengths_B
+    """The model's outputs for a batch; lengths and what a teacher shows come from the batch."""
+    options = options._replace(lengths_B=batch.lengths_B)
     if isinstance(model, Transducer):
-        return model(x_TxBxI, batch.targets, lengths_B=lengths_B, probes=sits, watch=watch)
-    return model(
-        x_TxBxI,
-        lengths_B=lengths_B,
-        probes=sits,
-        taught_TxBxO=None if teacher is None else teacher(batch),
-        forced_steps=x_TxBxI.shape[0],
-        watch=watch,
-    )
+        return model(batch.inputs_TxBxI, batch.targets, options)
+    if teacher is not None and options.forced_steps != 0:
+        options = options._replace(taught_TxBxO=teacher(batch))
+    return model(batch.inputs_TxBxI, options)
 
 
 def spans(model: Model, batch: Batch) -> list[Span]:
@@ -88,11 +83,13 @@ def pull_back(
 
     Raises `UsageError` if the losses have another shape than (S, B).
     """
-    additive = stacks(model)[0].structure.path.associative
+    additive = stacks(model)[0].structure.time_loop.associative
     probe = perturb if additive else tap
 
     def run(slots: Sequence[State]) -> tuple[Array, Sequence[Watched]]:
-        got = apply(model, batch, sits=probes(probe, slots), teacher=teacher, watch=watch)
+        got = apply(
+            model, batch, ForwardOptions(probes=probes(probe, slots), watch=watch), teacher=teacher
+        )
         return losses(got.outputs, batch), got.watched
 
     losses_SxB, pull, watched = jax.vjp(run, slots, has_aux=True)

@@ -69,8 +69,8 @@ def instrumented(model: Model) -> Model:
     """
     copy = nnx.clone(model)
     for stack in stacks(copy):
-        path = stack.structure.path._replace(associative=False, kernel=False, newton="")
-        stack.structure = dataclasses.replace(stack.structure, path=path)
+        loop = stack.structure.time_loop._replace(associative=False, kernel=False, newton="")
+        stack.structure = dataclasses.replace(stack.structure, time_loop=loop)
         for layer in stack.layers:
             layer.cell = with_output_leaf(layer.cell)
     return copy

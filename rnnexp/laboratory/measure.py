@@ -32,10 +32,11 @@ from rnnexp.laboratory.saturation import (
     time_constant,
 )
 from rnnexp.laboratory.settings import Fitted
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.noise import zoneout
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import Path, Watched, unroll
+from rnnexp.scan.unroll import TimeLoop, Watched, unroll
 
 
 class UnitFigures(NamedTuple):
@@ -115,7 +116,7 @@ def model_figures(
     """
     model = step_by_step(model)
     taught = None if teacher is None else teacher(batch)
-    watched = apply(model, batch, teacher=teacher, watch=True).watched
+    watched = apply(model, batch, ForwardOptions(watch=True), teacher=teacher).watched
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     rows = zip(
         model.units(), structures, watched, spans(model, batch), wanted.units, strict=True
@@ -192,8 +193,8 @@ def step_by_step(model: Model) -> Model:
     """A copy of a model that runs through time by the plain scan."""
     copy = nnx.clone(model)
     for stack in stacks(copy):
-        path = Path(cut_steps=stack.structure.path.cut_steps)
-        stack.structure = dataclasses.replace(stack.structure, path=path)
+        loop = TimeLoop(cut_steps=stack.structure.time_loop.cut_steps)
+        stack.structure = dataclasses.replace(stack.structure, time_loop=loop)
     return copy
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.types import Array, State, Tree
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Encoded, Transducer
 
 STOP = 0
@@ -16,7 +17,7 @@ def greedy(model: Transducer, inputs_TxBxI: Array, lengths_B: Array | None, *, s
 
     After the stop symbol everything is the stop symbol.
     """
-    encoded = model.encode(inputs_TxBxI, lengths_B)
+    encoded = model.encode(inputs_TxBxI, ForwardOptions(lengths_B))
     batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
 
     def body(carry: Tree, _: None) -> tuple[Tree, Array]:
@@ -53,7 +54,7 @@ def beam(
     """
     batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
     symbols = model.output_size
-    encoded = _repeated(model.encode(inputs_TxBxI, lengths_B), width)
+    encoded = _repeated(model.encode(inputs_TxBxI, ForwardOptions(lengths_B)), width)
 
     def body(carry: Tree, step: Array) -> tuple[Tree, None]:
         states, shown, stopped_BxW, total_BxW, written_UxBxW = carry

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Key, State
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 
 Draw = Callable[[Key, Array], Array]
@@ -23,7 +24,7 @@ def generate(
     ) -> tuple[tuple[list[State], Array], Array]:
         states, outputs_BxO = carry
         drawn_BxI = draw(step_key, outputs_BxO)
-        got = model(drawn_BxI[None], states=states)
+        got = model(drawn_BxI[None], ForwardOptions(states=states))
         return (got.states, got.outputs[0]), drawn_BxI
 
     start = (read.states, read.outputs[-1])

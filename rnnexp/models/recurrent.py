@@ -5,7 +5,7 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.scan.unroll import Hook, Path, Probe, Unrolled, initial_state, unroll
+from rnnexp.scan.unroll import Hook, Probe, TimeLoop, Unrolled, initial_state, unroll
 
 START = "start_"
 
@@ -51,7 +51,7 @@ class Recurrent(nnx.Module):
         state: State | None = None,
         probe: Probe | None = None,
         hooks: tuple[Hook, ...] = (),
-        path: Path = Path(),  # noqa: B008  an immutable value
+        time_loop: TimeLoop = TimeLoop(),  # noqa: B008  an immutable value
         keep_states: bool = False,
     ) -> Unrolled:
         """Run the layer over a batch of sequences; see `unroll`."""
@@ -59,5 +59,5 @@ class Recurrent(nnx.Module):
             state = self.start(x_TxBxI.shape[1])
         return unroll(
             self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, state=state, probe=probe,
-            hooks=hooks, path=path, keep_states=keep_states,
+            hooks=hooks, time_loop=time_loop, keep_states=keep_states,
         )  # fmt: skip

@@ -14,11 +14,11 @@ from flax import nnx
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, State
-from rnnexp.models.noise import Rates
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
-from rnnexp.scan.newton.solve import Effort
-from rnnexp.scan.unroll import Probe, Watched
+from rnnexp.scan.newton.solve import NewtonStats
+from rnnexp.scan.unroll import Watched
 
 MODES = ("sequence_to_one", "synchronous")
 
@@ -30,7 +30,7 @@ class Modelled(NamedTuple):
     outputs: Array
     states: list[State]
     watched: Sequence[Watched] = ()
-    efforts: Sequence[Effort | None] = ()
+    newton_stats: Sequence[NewtonStats | None] = ()
 
 
 class SequenceModel(nnx.Module):
@@ -73,33 +73,15 @@ class SequenceModel(nnx.Module):
     def __call__(
         self,
         inputs_TxBxI: Array,
-        *,
-        lengths_B: Array | None = None,
-        states: Sequence[State] | None = None,
-        probes: Sequence[Probe | None] | None = None,
-        key: Key | None = None,
-        rates: Rates | None = None,
-        taught_TxBxO: Array | None = None,
-        forced_steps: int = 0,
-        watch: bool = False,
+        options: ForwardOptions = EVALUATION,
     ) -> Modelled:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O); arguments as in `Stack`."""
-        top = self.stack(
-            inputs_TxBxI,
-            lengths_B=lengths_B,
-            states=states,
-            probes=probes,
-            key=key,
-            rates=rates,
-            taught_TxBxO=taught_TxBxO,
-            forced_steps=forced_steps,
-            watch=watch,
-        )
+        """Outputs (B, O) or, in synchronous mode, (T, B, O)."""
+        top = self.stack(inputs_TxBxI, options)
         read = top.outputs_TxBxH
         if self.mode == "sequence_to_one":
-            read = pool(self.pooling, read, top.final_BxH, lengths_B)
+            read = pool(self.pooling, read, top.final_BxH, options.lengths_B)
         outputs = self.readout(read) if self.reads else read
-        return Modelled(outputs, top.states, top.watched, top.efforts)
+        return Modelled(outputs, top.states, top.watched, top.newton_stats)
 
 
 def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:

@@ -14,10 +14,11 @@ from flax import nnx
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import last_valid, reverse_valid
 from rnnexp.core.types import Array, Key, State
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
-from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Hook, Probe, Unrolled, Watched
 
 MakeCell = Callable[[int, int], Cell]
@@ -42,7 +43,7 @@ class Stacked(NamedTuple):
     final_BxH: Array
     states: list[State]
     watched: list[Watched]
-    efforts: list[Effort | None]
+    newton_stats: list[NewtonStats | None]
 
 
 class Stack(nnx.Module):
@@ -74,89 +75,66 @@ class Stack(nnx.Module):
             for n, layer in enumerate(self.layers)
         ]
 
-    def __call__(
-        self,
-        x_TxBxI: Array,
-        *,
-        lengths_B: Array | None = None,
-        states: Sequence[State] | None = None,
-        probes: Sequence[Probe | None] | None = None,
-        key: Key | None = None,
-        rates: Rates | None = None,
-        taught_TxBxO: Array | None = None,
-        forced_steps: int = 0,
-        watch: bool = False,
-    ) -> Stacked:
-        """Run the stack over a batch of sequences.
-
-        Args:
-          states: where each unit starts; None: its own initial state.
-          probes: one a unit.
-          key: for dropout and zoneout; None: evaluation.
-          rates: shares of dropout in place of the structure's, where that has any.
-          taught_TxBxO, forced_steps: for a cell that reads the network's output, the true
-            outputs, and at how many steps they are shown.
-          watch: also give what every unit did.
-        """
+    def __call__(self, x_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Stacked:
+        """Run the stack over a batch of sequences."""
         units = self.units()
-        starts: Sequence[State | None] = states or [None] * len(units)
-        sits: Sequence[Probe | None] = probes or [None] * len(units)
+        starts: Sequence[State | None] = options.states or [None] * len(units)
+        probes: Sequence[Probe | None] = options.probes or [None] * len(units)
         directions = 2 if self.structure.bidirectional else 1
         final_states: list[State] = []
         watched: list[Watched] = []
-        efforts: list[Effort | None] = []
+        newton_stats: list[NewtonStats | None] = []
         for first in range(0, len(units), directions):
             results = []
             for index in range(first, first + directions):
-                hooks = self._hooks(units[index].layer.cell, key, index, rates)
-                if taught_TxBxO is not None:
-                    hooks += _teaching(units[index].layer.cell, taught_TxBxO, forced_steps)
+                hooks = self._hooks(units[index].layer.cell, index, options)
                 got, seen = self._direction(
-                    units[index], x_TxBxI, lengths_B, starts[index], sits[index], hooks, watch
+                    units[index], x_TxBxI, starts[index], probes[index], hooks, options
                 )
                 results.append(got)
                 final_states.append(got.final_state)
                 watched.extend(seen)
-                efforts.append(got.effort)
-            x_TxBxI, final_BxH = self._join(results, x_TxBxI, lengths_B, key, first, rates)
-        return Stacked(x_TxBxI, final_BxH, final_states, watched, efforts)
+                newton_stats.append(got.newton_stats)
+            x_TxBxI, final_BxH = self._join(results, x_TxBxI, first, options)
+        return Stacked(x_TxBxI, final_BxH, final_states, watched, newton_stats)
 
     def _rate(self, name: str, rates: Rates | None) -> float | Array:
-        """The share of that kind of dropout."""
+        """The rate of that kind of dropout."""
         own: float = getattr(self.structure, name)
         return own if rates is None else rates[name]
 
-    def _hooks(
-        self, cell: Cell, key: Key | None, index: int, rates: Rates | None
-    ) -> tuple[Hook, ...]:
-        """The noise on one unit's states."""
-        structure, hooks = self.structure, []
+    def _hooks(self, cell: Cell, index: int, options: ForwardOptions) -> tuple[Hook, ...]:
+        """What changes one unit's states: noise, and a teacher."""
+        structure, key, hooks = self.structure, options.key, []
         unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
         if structure.recurrent_dropout:
-            rate = self._rate("recurrent_dropout", rates)
+            rate = self._rate("recurrent_dropout", options.rates)
             hooks.append(recurrent_dropout(cell, rate, unit_key))
         if structure.zoneout:
             hooks.append(zoneout(cell, structure.zoneout, unit_key))
+        if cell.feedback is not None and (taught := options.taught_TxBxO) is not None:
+            steps = len(taught) if options.forced_steps is None else options.forced_steps
+            hooks.append(teacher(cell.feedback, taught, steps))
         return tuple(hooks)
 
     def _direction(
         self,
         unit: Unit,
         x_TxBxI: Array,
-        lengths_B: Array | None,
         state: State | None,
         probe: Probe | None,
         hooks: tuple[Hook, ...],
-        watch: bool,
+        options: ForwardOptions,
     ) -> tuple[Unrolled, list[Watched]]:
         """One unit over the sequence, outputs in the sequence's own order of time, and what
         the unit did, if it is to be watched."""
+        lengths_B = options.lengths_B
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
         if state is None:
             state = unit.layer.start(x.shape[1])
         got = unit.layer(
             x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks,
-            path=self.structure.path, keep_states=watch,
+            time_loop=self.structure.time_loop, keep_states=options.watch,
         )  # fmt: skip
         seen = [] if got.states is None else [Watched(x, state, got.states)]
         if unit.backward:
@@ -167,27 +145,25 @@ class Stack(nnx.Module):
         self,
         results: Sequence[Unrolled],
         x_TxBxI: Array,
-        lengths_B: Array | None,
-        key: Key | None,
         first: int,
-        rates: Rates | None,
+        options: ForwardOptions,
     ) -> tuple[Array, Array]:
         """What the layer above sees of the directions: all steps, and the end alone."""
         outputs = jnp.concatenate([r.outputs_TxBxH for r in results], -1)
         final = jnp.concatenate([r.final_BxH for r in results], -1)
-        structure = self.structure
+        structure, key = self.structure, options.key
         if structure.layer_norm:
             norm = self.norms[first // len(results)]
             with jax.numpy_dtype_promotion("standard"):  # Flax mixes float types in float64
                 outputs, final = norm(outputs), norm(final)
         if structure.dropout and key is not None:
-            rate, one_mask = self._rate("dropout", rates), structure.variational_dropout
+            rate, one_mask = self._rate("dropout", options.rates), structure.variational_dropout
             drop_key = jax.random.fold_in(key, 2 * first + 1)
             outputs = dropout(outputs, rate, drop_key, one_mask=one_mask)
             final_key = jax.random.fold_in(drop_key, 0)
             final = dropout(final[None], rate, final_key, one_mask=one_mask)[0]
         if structure.residual and outputs.shape == x_TxBxI.shape:
-            final = final + _ends(x_TxBxI, lengths_B, len(results))
+            final = final + _ends(x_TxBxI, options.lengths_B, len(results))
             outputs = outputs + x_TxBxI
         return outputs, final
 
@@ -200,12 +176,6 @@ def _ends(x_TxBxH: Array, lengths_B: Array | None, directions: int) -> Array:
         return last_BxH
     half = x_TxBxH.shape[-1] // 2
     return jnp.concatenate([last_BxH[:, :half], x_TxBxH[0, :, half:]], -1)
-
-
-def _teaching(cell: Cell, taught_TxBxO: Array, forced_steps: int) -> tuple[Hook, ...]:
-    if cell.feedback is None:
-        return ()
-    return (teacher(cell.feedback, taught_TxBxO, forced_steps),)
 
 
 def _float() -> jnp.dtype:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.scan.unroll import Path
+from rnnexp.scan.unroll import TimeLoop
 
 POOLINGS = ("last", "mean", "max")
 ATTENTIONS = ("none", "dot", "additive")
@@ -30,7 +30,7 @@ class Structure:
       pooling: what a sequence_to_one readout sees: the last valid step, or the mean or
         the maximum over all valid steps.
       attention: what an asynchronous decoder sees of the encoder: none, dot, additive.
-      path: how time is run through.
+      time_loop: how time is run through.
     """
 
     num_layers: int = 1
@@ -44,7 +44,7 @@ class Structure:
     learned_state: bool = False
     pooling: str = "last"
     attention: str = "none"
-    path: Path = field(default_factory=Path)
+    time_loop: TimeLoop = field(default_factory=TimeLoop)
 
     def __post_init__(self) -> None:
         require_choice("config.model.pooling", self.pooling, POOLINGS)
@@ -55,5 +55,5 @@ class Structure:
                     f"config.model.{name} must be at least 0 and below 1, not {getattr(self, name)}"
                 )
         for name in ("cut_steps", "remat_steps"):
-            if getattr(self.path, name) < 0:
+            if getattr(self.time_loop, name) < 0:
                 raise UsageError(f"config.model.{name} must not be negative")

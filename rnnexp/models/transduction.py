@@ -22,12 +22,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.core.types import Array, Key, State
-from rnnexp.models.noise import Rates
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
-from rnnexp.scan.newton.solve import Effort
-from rnnexp.scan.unroll import Probe, Watched
+from rnnexp.scan.newton.solve import NewtonStats
+from rnnexp.scan.unroll import Watched
 
 
 class Encoded(NamedTuple):
@@ -37,7 +37,7 @@ class Encoded(NamedTuple):
     lengths_B: Array | None
     states: Sequence[State]
     watched: Sequence[Watched] = ()
-    efforts: Sequence[Effort | None] = ()
+    newton_stats: Sequence[NewtonStats | None] = ()
 
 
 class Transducer(nnx.Module):
@@ -90,48 +90,37 @@ class Transducer(nnx.Module):
         self,
         inputs_TxBxI: Array,
         targets_UxB: Array,
-        *,
-        lengths_B: Array | None = None,
-        probes: Sequence[Probe | None] | None = None,
-        key: Key | None = None,
-        rates: Rates | None = None,
-        watch: bool = False,
+        options: ForwardOptions = EVALUATION,
     ) -> Modelled:
-        """Logits (U, B, O) of every target symbol, given the true ones before it."""
+        """Logits (U, B, O) of every target symbol, given the true ones before it.
+
+        Of the options, `states` and what is taught have no meaning here.
+        """
         count = len(self.encoder.layers)
-        sits = probes or [None] * (count + len(self.decoder.layers))
-        key_enc, key_dec = (None, None) if key is None else jax.random.split(key)
-        encoded = self.encode(
-            inputs_TxBxI, lengths_B, probes=sits[:count], key=key_enc, rates=rates, watch=watch
-        )
+        probes = options.probes or [None] * (count + len(self.decoder.layers))
+        key_enc, key_dec = options.split_key(2)
+        encoded = self.encode(inputs_TxBxI, options._replace(probes=probes[:count], key=key_enc))
         shown_UxBxO = jnp.concatenate(
             [
                 jnp.zeros((1, targets_UxB.shape[1], self.output_size), inputs_TxBxI.dtype),
                 jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=inputs_TxBxI.dtype),
             ]
         )
-        got = self.decoder(
-            shown_UxBxO, states=encoded.states, probes=sits[count:], key=key_dec, rates=rates,
-            watch=watch,
-        )  # fmt: skip
-        watched = [*encoded.watched, *got.watched]
-        efforts = [*encoded.efforts, *got.efforts]
-        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched, efforts)
-
-    def encode(
-        self,
-        inputs_TxBxI: Array,
-        lengths_B: Array | None,
-        *,
-        probes: Sequence[Probe | None] | None = None,
-        key: Key | None = None,
-        rates: Rates | None = None,
-        watch: bool = False,
-    ) -> Encoded:
-        """Run the encoder; the states in which the decoder begins."""
-        got = self.encoder(
-            inputs_TxBxI, lengths_B=lengths_B, probes=probes, key=key, rates=rates, watch=watch
+        decoding = ForwardOptions(
+            states=encoded.states,
+            probes=probes[count:],
+            key=key_dec,
+            rates=options.rates,
+            watch=options.watch,
         )
+        got = self.decoder(shown_UxBxO, decoding)
+        watched = [*encoded.watched, *got.watched]
+        newton_stats = [*encoded.newton_stats, *got.newton_stats]
+        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched, newton_stats)
+
+    def encode(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Encoded:
+        """Run the encoder; the states in which the decoder begins."""
+        got = self.encoder(inputs_TxBxI, options._replace(states=None))
         directions = len(self.encoder.layers) // len(self.decoder.layers)
         starts = []
         for number, layer in enumerate(self.decoder.layers):
@@ -140,13 +129,13 @@ class Transducer(nnx.Module):
             for leaf in layer.cell.probed:
                 state[leaf] = jnp.mean(jnp.stack([end[leaf] for end in ends]), 0)
             starts.append(state)
-        return Encoded(got.outputs_TxBxH, lengths_B, starts, got.watched, got.efforts)
+        return Encoded(got.outputs_TxBxH, options.lengths_B, starts, got.watched, got.newton_stats)
 
     def step(
         self, states: Sequence[State], shown_BxO: Array, encoded: Encoded
     ) -> tuple[list[State], Array]:
         """One step of the decoder: states and logits (B, O) after seeing `shown`."""
-        got = self.decoder(shown_BxO[None], states=states)
+        got = self.decoder(shown_BxO[None], ForwardOptions(states=states))
         return got.states, self.read(got.outputs_TxBxH, encoded)[0]
 
     def read(self, d_UxBxH: Array, encoded: Encoded) -> Array:

@@ -1,5 +1,8 @@
 """The rows of `rnnexp list`."""
 
+import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +13,24 @@ from rnnexp.results.index import read_index
 from rnnexp.tasks import TASKS
 
 Rows = list[dict[str, Any]]
+TABLES = {"cells": CELLS, "tasks": TASKS}
 
 
-def experiments(runs_dir: Path) -> Rows:
+def rows(what: str, runs_dir: Path) -> Rows:
+    """The list of that name: experiments, cells, tasks or runs."""
+    if what in TABLES:
+        return entries(TABLES[what])
+    return runs(runs_dir) if what == "runs" else experiments()
+
+
+def experiments() -> Rows:
     """The matrix of TASK/CELL: a row a task, and which cells fit it."""
-    del runs_dir
-    rows = []
+    found = []
     for task in TASKS.names():
         modes = TASKS.entry(task).modes
         fits = {cell: set(modes) <= set(CELLS.entry(cell).modes) for cell in CELLS.names()}
-        rows.append({"task": task, "mode": ", ".join(modes), "cells": _which(fits)})
-    return rows
+        found.append({"task": task, "mode": ", ".join(modes), "cells": _which(fits)})
+    return found
 
 
 def _which(fits: dict[str, bool]) -> str:
@@ -31,16 +41,13 @@ def _which(fits: dict[str, bool]) -> str:
     return f"all but {', '.join(no)}" if len(no) < len(yes) else ", ".join(yes)
 
 
-def cells(runs_dir: Path) -> Rows:
-    """Name and summary of every cell."""
-    del runs_dir
-    return _entries(CELLS)
-
-
-def tasks(runs_dir: Path) -> Rows:
-    """Name and summary of every task."""
-    del runs_dir
-    return _entries(TASKS)
+def entries(table: Table) -> Rows:
+    """Name, modes and summary of every cell or task."""
+    found = ((name, table.entry(name)) for name in table.names())
+    return [
+        {"name": name, "modes": ", ".join(entry.modes), "summary": entry.summary}
+        for name, entry in found
+    ]
 
 
 def runs(runs_dir: Path) -> Rows:
@@ -57,20 +64,27 @@ def runs(runs_dir: Path) -> Rows:
     ]
 
 
-def _entries(table: Table) -> Rows:
-    return [
-        {
-            "name": name,
-            "modes": ", ".join(table.entry(name).modes),
-            "summary": table.entry(name).summary,
-        }
-        for name in table.names()
-    ]
+def options(table: Table) -> Rows:
+    """Every option of every cell or task, with its default and what it means."""
+    found = []
+    for name in table.names():
+        entry = table.entry(name)
+        meaning = meanings(entry.factory())
+        for option, default in entry.options().items():
+            row = {"name": name, "option": option, "default": default}
+            found.append(row | {"meaning": meaning.get(option, "")})
+    return found
 
 
-ROWS: dict[str, Callable[[Path], Rows]] = {
-    "experiments": experiments,
-    "cells": cells,
-    "tasks": tasks,
-    "runs": runs,
-}
+def meanings(factory: Callable[..., Any]) -> dict[str, str]:
+    """The first sentence about each argument under `Args:` in a factory's docstring."""
+    text = inspect.getdoc(factory) or ""
+    section = re.search(r"^Args:\n((?: .*\n|\n)+)", text + "\n", re.MULTILINE)
+    if section is None:
+        return {}
+    found: dict[str, str] = {}
+    for argument in re.split(r"^(?=\S)", textwrap.dedent(section[1]), flags=re.MULTILINE)[1:]:
+        names, _, meaning = argument.partition(":")
+        sentence = re.split(r"\.\s", meaning + " ", maxsplit=1)[0]
+        found |= dict.fromkeys(re.split(r",\s*", names.strip()), " ".join(sentence.split()))
+    return found

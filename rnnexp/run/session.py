@@ -27,7 +27,7 @@ from rnnexp.run.gradient_store import GradientLog
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
 from rnnexp.runtime import collectives, environment
-from rnnexp.train.choose_newton import FallBacks
+from rnnexp.train.choose_time_loop import FallBacks
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState

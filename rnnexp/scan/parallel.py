@@ -6,7 +6,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import hold_ends, last_valid
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.newton.solve import Effort, newton_states
+from rnnexp.scan.newton.solve import NewtonStats, newton_states
 
 
 def run_parallel(
@@ -18,7 +18,7 @@ def run_parallel(
     newton: str,
     slots: State,
     lengths_B: Array | None,
-) -> tuple[State, Array, Array, State, Effort | None]:
+) -> tuple[State, Array, Array, State, NewtonStats | None]:
     """What a cell does over a batch of sequences.
 
     Args:
@@ -29,14 +29,14 @@ def run_parallel(
 
     Returns:
       The final states, the outputs then (B, H), all outputs (T, B, H), the states after every
-      step, (T, B, ...) by leaf and held from a sequence's end on, and Newton's effort.
+      step, (T, B, ...) by leaf and held from a sequence's end on, and Newton's statistics.
 
     Raises:
       UsageError: the cell has no path of its own.
     """
-    effort = None
+    newton_stats = None
     if newton:
-        states, effort = newton_states(
+        states, newton_stats = newton_states(
             cell, params, inputs_TxBxI, state, method=newton, slots=slots, lengths_B=lengths_B
         )
     elif cell.states is None:
@@ -48,4 +48,4 @@ def run_parallel(
     outputs_TxBxH = jax.vmap(output, in_axes=(None, 0, 0))(params, states, inputs_TxBxI)
     final_state = {k: v[-1] for k, v in states.items()}
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
-    return final_state, final_BxH, outputs_TxBxH, states, effort
+    return final_state, final_BxH, outputs_TxBxH, states, newton_stats

@@ -16,13 +16,13 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import hold, last_valid
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.scan.kernels.cpu import recurrence
-from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.parallel import run_parallel
 from rnnexp.scan.remat import Run, in_segments
 
 
 class Probe(NamedTuple):
-    """Something that sits on the probed leaves after every step, before the output.
+    """Something that fits on the probed leaves after every step, before the output.
 
     Attributes:
       apply: `(state_Bx..., slot_t) -> state`, of the same structure.
@@ -52,7 +52,7 @@ class Hook(NamedTuple):
     after: Callable[[State, State, Array], State] | None = None
 
 
-class Path(NamedTuple):
+class TimeLoop(NamedTuple):
     """How the time axis is run through; every way gives the same values.
 
     Attributes:
@@ -82,14 +82,14 @@ class Unrolled(NamedTuple):
     """States after every sequence's last valid step, its output then, and all outputs.
 
     `states` are those after every step, (T, B, ...) by leaf, where they were asked for.
-    `effort` is that of Newton's iteration.
+    `newton_stats` is that of Newton's iteration.
     """
 
     final_state: State
     final_BxH: Array
     outputs_TxBxH: Array
     states: State | None = None
-    effort: Effort | None = None
+    newton_stats: NewtonStats | None = None
 
 
 class Watched(NamedTuple):
@@ -119,7 +119,7 @@ def unroll(
     state: State | None = None,
     probe: Probe | None = None,
     hooks: tuple[Hook, ...] = (),
-    path: Path = Path(),  # noqa: B008  an immutable value
+    time_loop: TimeLoop = TimeLoop(),  # noqa: B008  an immutable value
     keep_states: bool = False,
 ) -> Unrolled:
     """Run a cell over a batch of sequences.
@@ -131,7 +131,7 @@ def unroll(
       state: where to start; None: the cell's initial state.
       probe: applied to the state after every step (see `Probe`).
       hooks: applied around every transition, in their order (see `Hook`).
-      path: how the time axis is run through.
+      time_loop: how the time axis is run through.
       keep_states: give back the states after every step.
 
     Returns:
@@ -144,46 +144,57 @@ def unroll(
     params = cell.prepare(params)
     if state is None:
         state = initial_state(cell, params, batch_size)
-    if path.associative or (path.newton and steps > 1):
-        added = _parallel_slots(path, probe, hooks)
+    if time_loop.associative or (time_loop.newton and steps > 1):
+        added = _parallel_slots(time_loop, probe, hooks)
         got = run_parallel(
-            cell, params, inputs_TxBxI, state, newton=path.newton, slots=added, lengths_B=lengths_B
+            cell,
+            params,
+            inputs_TxBxI,
+            state,
+            newton=time_loop.newton,
+            slots=added,
+            lengths_B=lengths_B,
         )
         run = Unrolled(*got)
         return run if keep_states else run._replace(states=None)
     slots = None if probe is None else probe.slots
     rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
-    if path.kernel and cell.kernel and not keep_states and fits_kernel(cell, path, probe, hooks):
-        run_kernel = _kernel_run(cell.kernel, params, lengths_B, path)
-        final_state, outputs_TxBxH = in_segments(run_kernel, state, rows, path.remat_steps)
+    if (
+        time_loop.kernel
+        and cell.kernel
+        and not keep_states
+        and fits_kernel(cell, time_loop, probe, hooks)
+    ):
+        run_kernel = _kernel_run(cell.kernel, params, lengths_B, time_loop)
+        final_state, outputs_TxBxH = in_segments(run_kernel, state, rows, time_loop.remat_steps)
         return Unrolled(final_state, final_state["h"], outputs_TxBxH)
-    body = _make_body(cell, params, lengths_B, probe, hooks, path.cut_steps, keep_states)
+    body = _make_body(cell, params, lengths_B, probe, hooks, time_loop.cut_steps, keep_states)
     run_scan = partial(jax.lax.scan, body)
-    final_state, (outputs_TxBxH, states) = in_segments(run_scan, state, rows, path.remat_steps)
+    final_state, (outputs_TxBxH, states) = in_segments(run_scan, state, rows, time_loop.remat_steps)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
     return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
 
 
 def fits_kernel(
-    cell: Cell, path: Path, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
+    cell: Cell, time_loop: TimeLoop, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
 ) -> bool:
     """Whether the cell's kernel gives all that is asked for."""
-    plain = not (path.associative or path.newton or path.cut_steps or hooks)
-    plain = plain and not (path.fused and path.remat_steps)
-    sits = probe is None or probe.silent or (probe.norms and not path.fused)
-    return cell.kernel is not None and plain and sits
+    plain = not (time_loop.associative or time_loop.newton or time_loop.cut_steps or hooks)
+    plain = plain and not (time_loop.fused and time_loop.remat_steps)
+    fits = probe is None or probe.silent or (probe.norms and not time_loop.fused)
+    return cell.kernel is not None and plain and fits
 
 
 Row = tuple[Array, Array, Tree]
 
 
-def _kernel_run(name: str, params: Params, lengths_B: Array | None, path: Path) -> Run:
+def _kernel_run(name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop) -> Run:
     """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
-    if path.fused:
+    if time_loop.fused:
         from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused  # Pallas takes a while
 
-        call: Callable[..., tuple[Array, State]] = partial(fused, precision=path.fused)
+        call: Callable[..., tuple[Array, State]] = partial(fused, precision=time_loop.fused)
     else:
         call = recurrence
 
@@ -231,13 +242,14 @@ def _make_body(
     return body
 
 
-def _parallel_slots(path: Path, probe: Probe | None, hooks: tuple[Hook, ...]) -> State:
+def _parallel_slots(time_loop: TimeLoop, probe: Probe | None, hooks: tuple[Hook, ...]) -> State:
     """What a probe adds to the states, if a parallel path has a place for all that is asked."""
-    silent = probe is not None and probe.silent and path.newton != ""
+    silent = probe is not None and probe.silent and time_loop.newton != ""
     fits = probe is None or probe.additive or silent
-    if hooks or path.cut_steps or path.remat_steps or not fits:
+    if hooks or time_loop.cut_steps or time_loop.remat_steps or not fits:
+        which = "Newton" if time_loop.newton else "associative"
         raise UsageError(
-            f"the {'Newton' if path.newton else 'associative'} path takes no recurrent dropout, "
+            f"the {which} path takes no recurrent dropout, "
             "zoneout, teacher, truncated BPTT or rematerialisation"
         )
     slots: State = {} if probe is None else probe.slots

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Array, Key, Params, State, Tree
@@ -12,13 +11,14 @@ from rnnexp.gradflow.position_losses import Model, stacks
 from rnnexp.models.stack import Unit
 from rnnexp.models.transduction import Transducer
 from rnnexp.scan.remat import segment_length
-from rnnexp.scan.unroll import Path, unroll
-from rnnexp.tasks.base import Bucketed
-from rnnexp.tasks.batches import bucket_batch, epoch_order, source_arrays, training_batch
+from rnnexp.scan.unroll import TimeLoop, unroll
+from rnnexp.tasks.batches import Keys, epoch_order, source_arrays
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.loss import batch_loss
+from rnnexp.train.optim import Hyper
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, TrainState
+from rnnexp.train.step import Lane, next_inputs
 
 Sequences = list[tuple[Unit, int]]
 """The units of a model, each with the number of its steps."""
@@ -31,9 +31,10 @@ def lane_bytes(plan: Plan) -> int:
     backward pass.
     """
     state = jax.eval_shape(partial(initial_state, plan))
-    keys = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: jax.random.key(0))
     arrays = source_arrays(plan.recipe.task.train)
-    kept = jax.eval_shape(partial(_kept_for_backward, plan.recipe), state, keys, arrays)
+    keep = partial(_kept_for_backward, plan.recipe)
+    kept = jax.eval_shape(keep, state, dict(plan.hyper), key, arrays)
     return tree_bytes(state) + tree_bytes(state.params) + tree_bytes(kept) + _of_the_time_axis(plan)
 
 
@@ -46,16 +47,16 @@ def data_bytes(plan: Plan) -> int:
 def _of_the_time_axis(plan: Plan) -> int:
     """What the way through time takes beyond what is kept from the forward pass."""
     model, size = plan.recipe.model(plan.params), plan.recipe.batch_size
-    path = stacks(model)[0].structure.path
+    time_loop = stacks(model)[0].structure.time_loop
     sequences = _sequences(plan.recipe, model)
     total = 0
-    if path.kernel or path.remat_steps:
-        spared = set() if path.fused else _last_alone(model)
+    if time_loop.kernel or time_loop.remat_steps:
+        spared = set() if time_loop.fused else _last_alone(model)
         read = [(unit, steps) for unit, steps in sequences if unit.name not in spared]
-        total += _handed_back(read, size, path)
-    if path.remat_steps:
-        total += max(_segment(unit, steps, size, path) for unit, steps in sequences)
-    if path.newton == "full":
+        total += _handed_back(read, size, time_loop)
+    if time_loop.remat_steps:
+        total += max(_segment(unit, steps, size, time_loop) for unit, steps in sequences)
+    if time_loop.newton == "full":
         total += max(_jacobians(unit, steps, size) for unit, steps in sequences)
     return total
 
@@ -68,31 +69,31 @@ def _sequences(recipe: Recipe, model: Model) -> Sequences:
     ]
 
 
-def _handed_back(sequences: Sequences, batch_size: int, path: Path) -> int:
+def _handed_back(sequences: Sequences, batch_size: int, time_loop: TimeLoop) -> int:
     """What goes into a backward pass that takes many steps at once: the cotangents of the
     outputs; and out of the fused kernel the adjoints of the state, which has no norms alone."""
     total = 0
     for unit, steps in sequences:
         cell, state = unit.layer.cell, _state(unit)
-        leaves = [cell.hidden, *(cell.probed if path.fused else ())]
+        leaves = [cell.hidden, *(cell.probed if time_loop.fused else ())]
         total += steps * batch_size * sum(state[leaf].nbytes for leaf in leaves)
     return total
 
 
-def _segment(unit: Unit, steps: int, batch_size: int, path: Path) -> int:
+def _segment(unit: Unit, steps: int, batch_size: int, time_loop: TimeLoop) -> int:
     """What the steps of a segment keep while they are computed again; 0 if there is but one."""
-    if path.remat_steps >= steps:
+    if time_loop.remat_steps >= steps:
         return 0
     cell, params = unit.layer.cell, unit.layer.params()
-    length = segment_length(steps, path.remat_steps)
+    length = segment_length(steps, time_loop.remat_steps)
     x_TxBxI = jax.ShapeDtypeStruct(
         (length, batch_size, cell.input_size), next(iter(params.values())).dtype
     )
 
     def pull(params: Params, x_TxBxI: Array) -> Any:
         def run(params: Params) -> Array:
-            at_once = path._replace(remat_steps=0)
-            return unroll(cell, params, x_TxBxI, path=at_once).outputs_TxBxH
+            at_once = time_loop._replace(remat_steps=0)
+            return unroll(cell, params, x_TxBxI, time_loop=at_once).outputs_TxBxH
 
         return jax.vjp(run, params)[1]
 
@@ -120,18 +121,15 @@ def _last_alone(model: Model) -> set[str]:
     return {unit.name for unit in model.units()[-directions:]}
 
 
-def _kept_for_backward(recipe: Recipe, state: TrainState, key: Key, arrays: Tree) -> Any:
-    """The pullback of the loss: its leaves are what it keeps."""
-    source, size = recipe.task.train, recipe.batch_size
-    order = epoch_order(source, key, state.step, size)
-    if isinstance(source, Bucketed):  # the last bucket has the longest sequences
-        batch = bucket_batch(
-            source, len(source.buckets) - 1, arrays, order, jnp.zeros((), jnp.int32), size
-        )
-    else:
-        batch = training_batch(source, arrays, order, key, state.step, size)
+def _kept_for_backward(
+    recipe: Recipe, state: TrainState, hyper: Hyper, key: Key, arrays: Tree
+) -> Any:
+    """The VJP of the loss: its leaves are what it keeps."""
+    order = epoch_order(recipe.task.train, key, state.step, recipe.batch_size)
+    lane = Lane(state, order, Keys(key, key), hyper)
+    make = next_inputs(recipe, arrays, lane, devices=1)[1][-1]  # the last bucket is the longest
 
     def loss(params: Tree) -> Array:
-        return batch_loss(recipe, params, batch, state.carry, key, None)[0]
+        return batch_loss(recipe, params, make())[0]
 
     return jax.vjp(loss, state.params)[1]

@@ -20,7 +20,7 @@ from rnnexp.core.files import to_json
 from rnnexp.sweep.space import Point
 from rnnexp.sweep.widths import Counts, Width, with_width
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 
 TOLERANCE = 0.01
 """How far the number of parameters may be from the one wanted, relative to it."""

@@ -11,7 +11,7 @@ from rnnexp.config.schema import finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_size
 from rnnexp.tasks.base import Task
-from rnnexp.train.plan import build_model
+from rnnexp.train.build import build_model
 
 LARGEST_START = 1 << 16
 """The largest width that is tried in search of one that the cell allows."""

@@ -3,6 +3,9 @@
 `defaults` is where an experiment on the task starts; every key can be overridden.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from rnnexp.core.registry import Entry, Table
 
 TASKS = Table(
@@ -138,3 +141,5 @@ TASKS = Table(
         ),
     },
 )
+task: Callable[..., Any] = TASKS.register
+"""Decorator: `@rnnexp.task("name", modes=("synchronous",))` adds a task factory `(*, ...)`."""

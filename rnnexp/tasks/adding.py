@@ -15,7 +15,11 @@ from rnnexp.tasks.scores import once
 
 
 def adding(*, length_steps: int = 50) -> Task:
-    """Add two marked numbers in sequences of `length_steps`; the loss is the squared error."""
+    """Add two marked numbers in sequences of `length_steps`; the loss is the squared error.
+
+    Args:
+      length_steps: steps of a sequence, 2 or more.
+    """
     if length_steps < 2:
         raise UsageError(f"length_steps must be at least 2, not {length_steps}")
     source = Endless(lambda key, batch_size: draw(key, batch_size, length_steps))

@@ -43,6 +43,10 @@ def addition(*, digits: int = 3, reversed_output: bool = False) -> Task:
     digits (0 is one of the ten with one). No number is padded with zeros.
 
     Baseline, without reading: the entropy of the sum, and the likeliest sum.
+
+    Args:
+      digits: the most digits of a number.
+      reversed_output: write the sum backwards, its lowest digit first.
     """
     if not 1 <= digits <= MOST_DIGITS:
         raise UsageError(f"digits must be 1 to {MOST_DIGITS}, not {digits}")

@@ -24,6 +24,10 @@ from rnnexp.tasks.classification import drawn_classes
 def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
     """Recall one of `pairs` values, from `symbols` keys and as many values.
 
+    Args:
+      pairs: key-value pairs that are stored, at most `symbols`.
+      symbols: how many keys there are, and how many values; 2 or more.
+
     Raises `UsageError` for fewer than 2 symbols, and unless 1 <= pairs <= symbols.
     """
     if symbols < 2:

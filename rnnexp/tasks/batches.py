@@ -8,6 +8,8 @@
 | `Stream` | the windows of one reading | the next window of B parallel stretches |
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -163,8 +165,40 @@ def training_batch(
     return source.take(arrays, jax.lax.dynamic_slice(order, (start,), (batch_size,)))
 
 
+def next_batches(
+    source: Source, arrays: Tree, order: Tree, key: Key, step: Array, batch_size: int
+) -> tuple[Array, list[Callable[[], Batch]]]:
+    """The batch of the step that follows `step` updates: which of the makers makes it.
+
+    There is one maker a bucket, as batches of different lengths have different shapes; where
+    there are no buckets there is but one. `order` is the epoch's (`epoch_order`).
+    """
+    if not isinstance(source, Bucketed):
+        make = partial(training_batch, source, arrays, order, key, step, batch_size)
+        return jnp.zeros((), jnp.int32), [make]
+    bucket, index = bucket_of(source, order, step, batch_size)
+    numbers = range(len(source.buckets))
+    return bucket, [
+        partial(bucket_batch, source, number, arrays, order, index, batch_size)
+        for number in numbers
+    ]
+
+
+def first_batch(source: Source, key: Key, batch_size: int) -> Batch:
+    """The batch of a run's first step; `key` is that of its training data."""
+    step, arrays = jnp.zeros((), jnp.int32), source_arrays(source)
+    order = jax.jit(lambda key: epoch_order(source, key, step, batch_size))(key)
+    bucket = int(next_batches(source, arrays, order, key, step, batch_size)[0])
+
+    def make(arrays: Tree, order: Tree, key: Key) -> Batch:
+        return next_batches(source, arrays, order, key, step, batch_size)[1][bucket]()
+
+    batch: Batch = jax.jit(make)(arrays, order, key)
+    return batch
+
+
 def padding(source: Bucketed) -> float:
-    """The share of all steps of all buckets that lie after the end of their sequence."""
+    """The fraction of all steps of all buckets that lie after the end of their sequence."""
     steps = valid = 0
     for bucket in source.buckets:
         lengths_B = source.take(bucket.arrays, jnp.arange(bucket.size)).lengths_B

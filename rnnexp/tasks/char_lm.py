@@ -40,7 +40,8 @@ def char_lm(
 
     Args:
       file: any UTF-8 text file; "" is tiny Shakespeare.
-      valid_fraction, test_fraction: shares of the text that follow the training part.
+      valid_fraction: fraction of the text that follows the training part.
+      test_fraction: fraction of the text that follows the validation part; 0: none.
       window_steps: characters between two cuts of back-propagation.
       data_dir: where to look for tiny Shakespeare first.
 

@@ -24,7 +24,11 @@ BLANK, MARKER = SYMBOLS, SYMBOLS + 1
 
 
 def copy_memory(*, delay_steps: int = 10) -> Task:
-    """Recall 10 symbols after `delay_steps` (T above), one-hot in, 9 classes out."""
+    """Recall 10 symbols after `delay_steps` (T above), one-hot in, 9 classes out.
+
+    Args:
+      delay_steps: T, steps between the symbols and the recall; 1 or more.
+    """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
     steps = delay_steps + 2 * RECALL_STEPS

@@ -69,6 +69,12 @@ def date_format(
 
     Baseline, without reading: all dates of those years are equally likely, so the loss is
     ln(dates) nats over 11 symbols, and any constant answer is right once in `dates`.
+
+    Args:
+      examples: texts of the training set.
+      first_year: the earliest year of a date.
+      last_year: the latest year of a date.
+      data_seed: seed of the split of the dates and of the texts.
     """
     if examples < HELD_OUT_SHARE:
         raise UsageError(f"examples must be at least {HELD_OUT_SHARE}, not {examples}")

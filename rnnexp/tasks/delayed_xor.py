@@ -27,6 +27,9 @@ FIRST_STEPS = 5
 def delayed_xor(*, delay_steps: int = 10) -> Task:
     """Exclusive or of two marked bits `delay_steps` apart, in `delay_steps` + 5 steps.
 
+    Args:
+      delay_steps: steps from the first marked bit to the second; 1 or more.
+
     Raises `UsageError` for a delay below 1.
     """
     if delay_steps < 1:

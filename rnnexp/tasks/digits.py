@@ -18,6 +18,9 @@ def digits(*, split_seed: int = 0) -> Task:
 
     The 1,797 images are shuffled by `numpy.random.default_rng(split_seed)` (the file is
     ordered by writer) and cut into 1,257 for training, 180 for validation, 360 for test.
+
+    Args:
+      split_seed: seed of the shuffle before the images are cut into splits.
     """
     data = digits_data.load()
     order = np.random.default_rng(split_seed).permutation(len(data.labels))

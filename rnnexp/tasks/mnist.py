@@ -27,10 +27,10 @@ def mnist(
     """Classify MNIST digits read as a sequence.
 
     Args:
-      by: "row" or "pixel".
-      permuted: reorder the 784 pixels of every image by one fixed permutation
-        (`numpy.random.default_rng(permutation_seed).permutation(784)`); pixel only.
-      permutation_seed: which permutation.
+      by: row (28 steps of 28 pixels) or pixel (784 steps of one).
+      permuted: reorder the 784 pixels of every image by one fixed permutation (pixel only),
+        `numpy.random.default_rng(permutation_seed).permutation(784)`.
+      permutation_seed: seed of that permutation.
       validation_examples: the last so many training images are held out.
       data_dir: where to look for the files first.
     """

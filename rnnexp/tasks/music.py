@@ -31,22 +31,42 @@ PRIOR_COUNT = 0.5
 
 
 def jsb_chorales(*, first_step: str = "skipped", data_dir: Path | None = None) -> Task:
-    """Bach's chorales, in quarter notes: 229 / 76 / 77 sequences of 25 to 160 frames."""
+    """Bach's chorales, in quarter notes: 229 / 76 / 77 sequences of 25 to 160 frames.
+
+    Args:
+      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
+        before it).
+    """
     return music_task("jsb_chorales", load("JSB_Chorales", data_dir), first_step)
 
 
 def nottingham(*, first_step: str = "skipped", data_dir: Path | None = None) -> Task:
-    """Folk tunes with chords: 694 / 173 / 170 sequences of 40 to 1,793 frames."""
+    """Folk tunes with chords: 694 / 173 / 170 sequences of 40 to 1,793 frames.
+
+    Args:
+      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
+        before it).
+    """
     return music_task("nottingham", load("Nottingham", data_dir), first_step)
 
 
 def musedata(*, first_step: str = "skipped", data_dir: Path | None = None) -> Task:
-    """Orchestral and piano music: 524 / 135 / 124 sequences of 9 to 4,273 frames."""
+    """Orchestral and piano music: 524 / 135 / 124 sequences of 9 to 4,273 frames.
+
+    Args:
+      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
+        before it).
+    """
     return music_task("musedata", load("MuseData", data_dir), first_step)
 
 
 def piano_midi(*, first_step: str = "skipped", data_dir: Path | None = None) -> Task:
-    """Classical piano music: 87 / 12 / 25 sequences of 65 to 3,857 frames."""
+    """Classical piano music: 87 / 12 / 25 sequences of 65 to 3,857 frames.
+
+    Args:
+      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
+        before it).
+    """
     return music_task("piano_midi", load("Piano_midi", data_dir), first_step)
 
 

@@ -38,6 +38,9 @@ MEMORYLESS = VARIANCE - SLOPE**2 * 0.5**2 / 12
 def narma10(*, length_steps: int = 200) -> Task:
     """Follow the system over `length_steps`, of which the first 50 are not scored.
 
+    Args:
+      length_steps: steps of a sequence, above 50.
+
     Raises `UsageError` unless there are steps to score.
     """
     if length_steps <= WARMUP:

@@ -21,6 +21,9 @@ from rnnexp.tasks.classification import drawn_classes
 def parity(*, length_steps: int = 8) -> Task:
     """Parity of `length_steps` bits; class 1 is an odd number of ones.
 
+    Args:
+      length_steps: bits of a sequence, 2 or more.
+
     Raises `UsageError` below 2 steps, where no memory is needed.
     """
     if length_steps < 2:

@@ -23,6 +23,11 @@ def reverse(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
     Baseline, without reading: a word of L letters has L ln(symbols) nats, its length
     ln(lengths), and the letters before tell nothing of the next. "symbol_accuracy" is
     that of always writing the likelier of the stop and any one letter.
+
+    Args:
+      symbols: letters of the alphabet.
+      longest: letters of the longest word.
+      shortest: letters of the shortest word.
     """
     check_words(symbols, shortest, longest)
     return words_task(

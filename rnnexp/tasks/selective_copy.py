@@ -29,6 +29,10 @@ BLANK, MARKER = SYMBOLS, SYMBOLS + 1
 def selective_copy(*, length_steps: int = 30, items: int = 5) -> Task:
     """Recall `items` symbols (n above) out of `length_steps` steps, 10 one-hot in, 9 classes.
 
+    Args:
+      length_steps: steps in which the symbols come, at least `items`.
+      items: n, symbols to recall; 1 or more.
+
     Raises `UsageError` for no item, and for fewer steps than items.
     """
     if items < 1:

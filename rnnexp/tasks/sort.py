@@ -22,6 +22,11 @@ def sort(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
     Baseline, without reading: the length has ln(lengths) nats, the counts of the
     letters the entropy of a multinomial distribution. The likeliest answer is one of
     the shortest: with a letter more, the likeliest counts never become likelier.
+
+    Args:
+      symbols: letters of the alphabet.
+      longest: letters of the longest word.
+      shortest: letters of the shortest word.
     """
     check_words(symbols, shortest, longest)
     lengths = longest - shortest + 1

@@ -30,6 +30,10 @@ RANGES_PERCENT = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
 def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
     """Classify the order of `symbols` (2 or 3) relevant symbols, one-hot in, 4 or 8 classes.
 
+    Args:
+      length_steps: steps of a sequence, 10 or more.
+      symbols: relevant symbols of a sequence, 2 (4 classes) or 3 (8 classes).
+
     Raises `UsageError` for other numbers of symbols and for fewer than 10 steps.
     """
     if symbols not in RANGES_PERCENT:

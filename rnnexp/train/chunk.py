@@ -20,7 +20,7 @@ from rnnexp.tasks.batches import Keys, Order, current_order
 from rnnexp.train.data_parallel import divide_chunk
 from rnnexp.train.optim import Hyper
 from rnnexp.train.program import Recipe, TrainState
-from rnnexp.train.step import Descent, Gradient, Lane, descend, descent_scalars, measure_next
+from rnnexp.train.step import Gradient, Lane, Update, measure_next, update, update_scalars
 from rnnexp.train.step_metrics import Contents, Rows, as_row, contents_of
 
 Chunk = Callable[
@@ -33,14 +33,14 @@ class Parts(NamedTuple):
     """The parts of one lane's steps, each traced once, and what its rows hold.
 
     `plain` and `recorded` are `(arrays, lane) -> (gradient, row)`, the row of a plain step
-    zeros; `descend` is `(state, gradient, hyper) -> descent`, and `finish`
-    `(row, state, grads, descent) -> row` adds what is logged of the update.
+    zeros; `update` is `(state, gradient, hyper) -> update`, and `finish`
+    `(row, state, grads, update) -> row` adds what is logged of the update.
     """
 
     plain: Callable[[Tree, Lane], tuple[Gradient, Array]]
     recorded: Callable[[Tree, Lane], tuple[Gradient, Array]]
-    descend: Callable[[TrainState, Gradient, Hyper], Descent]
-    finish: Callable[[Array, TrainState, Tree, Descent], Array]
+    update: Callable[[TrainState, Gradient, Hyper], Update]
+    finish: Callable[[Array, TrainState, Tree, Update], Array]
     contents: Contents
 
 
@@ -48,23 +48,23 @@ def parts_of(recipe: Recipe, arrays: Tree, lane: Lane) -> Parts:
     """The parts of the steps of a lane like this one."""
     # jit: what is called again with such arguments is not traced again
     full = jax.jit(partial(measure_next, recipe, record=True))
-    update = jax.jit(partial(descend, recipe))
-    scalars_of = jax.jit(descent_scalars)
-    got, found = jax.eval_shape(full, arrays, lane)
-    done = jax.eval_shape(update, lane.state, got, lane.hyper)
+    make_update = jax.jit(partial(update, recipe))
+    scalars_of = jax.jit(update_scalars)
+    got, metrics = jax.eval_shape(full, arrays, lane)
+    done = jax.eval_shape(make_update, lane.state, got, lane.hyper)
     scalars = jax.eval_shape(scalars_of, lane.state, got.grads, done)
 
     def plain(arrays: Tree, lane: Lane) -> tuple[Gradient, Array]:
-        return measure_next(recipe, arrays, lane, record=False)[0], jnp.zeros(tree_size(found))
+        return measure_next(recipe, arrays, lane, record=False)[0], jnp.zeros(tree_size(metrics))
 
     def recorded(arrays: Tree, lane: Lane) -> tuple[Gradient, Array]:
-        got, found = full(arrays, lane)
-        return got, as_row(found)
+        got, metrics = full(arrays, lane)
+        return got, as_row(metrics)
 
-    def finish(row: Array, state: TrainState, grads: Tree, done: Descent) -> Array:
+    def finish(row: Array, state: TrainState, grads: Tree, done: Update) -> Array:
         return jnp.concatenate([row, as_row(scalars_of(state, grads, done))])
 
-    return Parts(plain, recorded, update, finish, contents_of((found, scalars)))
+    return Parts(plain, recorded, make_update, finish, contents_of((metrics, scalars)))
 
 
 def chunk_function(recipe: Recipe) -> Chunk:
@@ -92,7 +92,7 @@ def chunk_function(recipe: Recipe) -> Chunk:
         def take(state: TrainState) -> tuple[TrainState, Array, Array]:
             lane, recorded = first._replace(state=state), state.step % every == 0
             got, row = jax.lax.cond(recorded, parts.recorded, parts.plain, arrays, lane)
-            done = parts.descend(state, got, hyper)
+            done = parts.update(state, got, hyper)
             finish = partial(parts.finish, row, state, got.grads, done)
             return done.state, recorded, jax.lax.cond(recorded, finish, lambda: nothing)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.models.decode import greedy
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
 from rnnexp.tasks.batches import (
@@ -107,7 +108,9 @@ def batch_scores(
     by symbol, is the target.
     """
     task = recipe.task
-    got = apply_model(recipe, params, batch, states=states, forced_steps=task.forced_steps)
+    got = apply_model(
+        recipe, params, batch, ForwardOptions(states=states, forced_steps=task.forced_steps)
+    )
     scored = dict(task.scores(got.outputs, batch))
     model = recipe.model(params)
     if isinstance(model, Transducer):

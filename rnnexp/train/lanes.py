@@ -120,7 +120,7 @@ def wide_chunk(recipe: Recipe) -> Chunk:
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), first)
         parts = parts_of(recipe, arrays, one)
         plain, recorded = (jax.vmap(f, (None, 0)) for f in (parts.plain, parts.recorded))
-        descend, finish = jax.vmap(parts.descend), jax.vmap(parts.finish)
+        update, finish = jax.vmap(parts.update), jax.vmap(parts.finish)
         shapes = jax.eval_shape(recorded, arrays, first)
         nothing = jnp.zeros((state.step.size, parts.contents.size))
 
@@ -131,7 +131,7 @@ def wide_chunk(recipe: Recipe) -> Chunk:
             full = jax.lax.cond(jnp.any(logged), recorded, skip, arrays, lane)
             bare = jax.lax.cond(jnp.any(at_work & ~logged), plain, skip, arrays, lane)
             got, row = _pick(logged, full, bare)
-            done = descend(state, got, hyper)
+            done = update(state, got, hyper)
             finish_all = partial(finish, row, state, got.grads, done)
             rows = jax.lax.cond(jnp.any(logged), finish_all, lambda: nothing)
             return _pick(at_work, done.state, state), logged, _pick(logged, rows, nothing)

@@ -8,7 +8,7 @@ recorded as loss and profile is the task's, always, and the gradient is that of 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rnnexp.core.types import Array, Batch, Key, State, Tree
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoint_limit import limited, whole_recorder
 from rnnexp.gradflow.adjoints import (
     NormRecorder,
@@ -19,12 +19,11 @@ from rnnexp.gradflow.adjoints import (
     wanted_whole,
 )
 from rnnexp.gradflow.position_losses import Model, Span, spans, stacks
-from rnnexp.scan.newton.solve import Effort
+from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Probe, Watched
 from rnnexp.train.data_parallel import add_up, mean_shares
-from rnnexp.train.optim import Hyper
-from rnnexp.train.program import Recipe, apply_model
-from rnnexp.train.regularizers import Flow, Given, add_penalties, find_penalties
+from rnnexp.train.program import Recipe, StepInputs, apply_model
+from rnnexp.train.regularizers import Flow, add_penalties, find_penalties
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]
 """Mean scores, the states to go on with, and what the units did if they were watched."""
@@ -44,53 +43,44 @@ class Backward(NamedTuple):
 def batch_loss(
     recipe: Recipe,
     params: Tree,
-    batch: Batch,
-    carry: Sequence[State],
-    key: Key,
-    layer_probes: Sequence[Probe] | None,
-    hyper: Hyper | None = None,
+    inputs: StepInputs,
+    probes: Sequence[Probe] | None = None,
     *,
     watch: bool = False,
 ) -> tuple[Array, Extras]:
-    """This device's share in a batch's mean loss, and what comes with it."""
-    got = apply_model(
-        recipe, params, batch, states=carry, layer_probes=layer_probes, key=key,
-        rates=hyper, forced_steps=recipe.forced_steps, watch=watch,
-    )  # fmt: skip
-    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, batch))
-    means |= _effort_shares(recipe, params, got.efforts)
-    return means["loss"], (means, got.states if carry else [], got.watched)
+    """This device's part of a batch's mean loss, and what comes with it."""
+    got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, probes, watch=watch))
+    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, inputs.batch))
+    means |= _newton_means(recipe, params, got.newton_stats)
+    return means["loss"], (means, got.states if inputs.carry else [], got.watched)
 
 
-def _effort_shares(
-    recipe: Recipe, params: Tree, efforts: Sequence[Effort | None]
+def _newton_means(
+    recipe: Recipe, params: Tree, newton_stats: Sequence[NewtonStats | None]
 ) -> dict[str, Array]:
-    """What Newton's iteration took each unit; of several devices the mean, in shares.
+    """What Newton's iteration took each unit; of several devices this one's part of the mean.
 
     `newton_fell_back` is 1 where the batch had to be scanned.
     """
     shares = {}
-    for unit, effort in zip(recipe.model(params).units(), efforts, strict=True):
-        if effort is not None:
-            count = effort.iterations.astype(float) / recipe.devices
+    for unit, stats in zip(recipe.model(params).units(), newton_stats, strict=True):
+        if stats is not None:
+            count = stats.iterations.astype(float) / recipe.devices
             shares[f"newton_iterations/{unit.name}"] = count
-            failed = (~effort.converged).astype(float) / recipe.devices
+            failed = (~stats.converged).astype(float) / recipe.devices
             shares[f"newton_fell_back/{unit.name}"] = failed
     return shares
 
 
-def backward(recipe: Recipe, params: Tree, given: Given, *, record: bool) -> Backward:
+def backward(recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool) -> Backward:
     """Loss and gradient of one batch; with `record`, the profiles from the same pass."""
     model = recipe.model(params)
-    reach = spans(model, given.batch)
-    recorder = recorder_for(recipe, model, reach, given, record=record)
+    reach = spans(model, inputs.batch)
+    recorder = recorder_for(recipe, model, reach, inputs, record=record)
 
     def loss(params: Tree, slots: Sequence[State]) -> tuple[Array, Extras]:
-        sits = None if recorder is None else probes(recorder.apply, slots)
-        return batch_loss(
-            recipe, params, given.batch, given.carry, given.key, sits, given.hyper,
-            watch=recipe.regularizers.omega,
-        )  # fmt: skip
+        on_states = None if recorder is None else probes(recorder.apply, slots)
+        return batch_loss(recipe, params, inputs, on_states, watch=recipe.regularizers.omega)
 
     slots: Sequence[State] = [] if recorder is None else recorder.slots
     _, (means, carry, watched), grads, adjoints = value_grads_adjoints(loss, params, slots)
@@ -100,18 +90,18 @@ def backward(recipe: Recipe, params: Tree, given: Given, *, record: bool) -> Bac
     values: dict[str, Array] = {}
     if recipe.regularizers.any:
         flow = Flow(reach, watched, adjoints)
-        penalties = find_penalties(recipe, params, given, flow, record=record)
+        penalties = find_penalties(recipe, params, inputs, flow, record=record)
         values = {name: penalty.value for name, penalty in penalties.items()}
-        grads = add_penalties(recipe, given, grads, penalties)
+        grads = add_penalties(recipe, inputs, grads, penalties)
     means, grads, profiles, values = add_up(recipe.devices, (means, grads, profiles, values))
     return Backward(means, grads, carry, profiles, values)
 
 
 def recorder_for(
-    recipe: Recipe, model: Model, reach: Sequence[Span], given: Given, *, record: bool
+    recipe: Recipe, model: Model, reach: Sequence[Span], inputs: StepInputs, *, record: bool
 ) -> NormRecorder | None:
-    """What has to sit on the states of a step, if anything."""
-    units, batch_size = model.units(), given.batch.inputs_TxBxI.shape[1]
+    """What has to be put on the states of a step, if anything."""
+    units, batch_size = model.units(), inputs.batch.inputs_TxBxI.shape[1]
     steps = [span.steps for span in reach]
     recorder = None
     if recipe.regularizers.omega:
@@ -122,9 +112,9 @@ def recorder_for(
             steps,
             batch_size,
             additive=recipe.associative,
-            whole=wanted_whole(stacks(model)[0].structure.path),
+            whole=wanted_whole(stacks(model)[0].structure.time_loop),
         )
     if recipe.adjoint_limit:
-        bound = given.hyper["adjoint_limit"] / (batch_size * recipe.devices)
+        bound = inputs.hyper["adjoint_limit"] / (batch_size * recipe.devices)
         recorder = limited(recorder, units, steps, bound)
     return recorder

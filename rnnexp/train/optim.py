@@ -1,6 +1,6 @@
 """Optimisers, schedules and clipping from plain keywords.
 
-What a sweep varies (learning rate, momentum, weight decay, clipping threshold, shares of
+What a sweep varies (learning rate, momentum, weight decay, clipping threshold, rates of
 dropout, weights of penalties) is passed as traced scalars, so another value needs no other
 program. Names are static, and so is whether there is dropout, or a penalty, at all.
 """
@@ -23,11 +23,7 @@ SMALLEST_UNIT = 1e-3  # Brock et al. 2021: weights that start at 0 may still mov
 
 Hyper = Mapping[str, Array]
 """Traced scalars: those of `TRACED`."""
-TRACED = {
-    "optimizer.learning_rate": "learning_rate",
-    "optimizer.momentum": "momentum",
-    "optimizer.weight_decay": "weight_decay",
-    "clip.threshold": "clip_threshold",
+BRANCHES = {
     "model.dropout": "dropout",
     "model.recurrent_dropout": "recurrent_dropout",
     "clip.adjoint_limit": "adjoint_limit",
@@ -35,16 +31,15 @@ TRACED = {
     "regularizer.orthogonality": "orthogonality",
     "regularizer.flossing": "flossing",
 }
+"""The configuration keys of `TRACED` that, where they are 0, leave a part of the program out."""
+TRACED = {
+    "optimizer.learning_rate": "learning_rate",
+    "optimizer.momentum": "momentum",
+    "optimizer.weight_decay": "weight_decay",
+    "clip.threshold": "clip_threshold",
+    **BRANCHES,
+}
 """Configuration keys whose value is no part of a program, by their name in `Hyper`."""
-BRANCHES = (
-    "model.dropout",
-    "model.recurrent_dropout",
-    "clip.adjoint_limit",
-    "regularizer.omega",
-    "regularizer.orthogonality",
-    "regularizer.flossing",
-)
-"""Those that, where they are 0, leave a part of the program out."""
 
 
 class Clipped(NamedTuple):
@@ -58,33 +53,15 @@ class Clipped(NamedTuple):
     cosine: Array
 
 
-def make_hyper(
-    *,
-    learning_rate: float,
-    momentum: float,
-    weight_decay: float,
-    clip_threshold: float,
-    dropout: float = 0.0,
-    recurrent_dropout: float = 0.0,
-    adjoint_limit: float = 0.0,
-    omega: float = 0.0,
-    orthogonality: float = 0.0,
-    flossing: float = 0.0,
-) -> Hyper:
-    """The traced scalars of a training program, in the default float type."""
-    values = {
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "clip_threshold": clip_threshold,
-        "dropout": dropout,
-        "recurrent_dropout": recurrent_dropout,
-        "adjoint_limit": adjoint_limit,
-        "omega": omega,
-        "orthogonality": orthogonality,
-        "flossing": flossing,
-    }
-    return {name: jnp.asarray(value, float) for name, value in values.items()}
+def make_hyper(**values: float) -> Hyper:
+    """The traced scalars of a training program, in the default float type.
+
+    Takes the names of `TRACED`; those of `BRANCHES` may be left out, which means 0.
+    """
+    given = dict.fromkeys(BRANCHES.values(), 0.0) | values
+    if wrong := set(given) ^ set(TRACED.values()):
+        raise TypeError(f"missing or unknown traced values: {', '.join(sorted(wrong))}")
+    return {name: jnp.asarray(value, float) for name, value in given.items()}
 
 
 def optimizer(name: str, hyper: Hyper, rate: Array) -> optax.GradientTransformation:

@@ -1,43 +1,52 @@
-"""Pairs cells with tasks: which fit, and the model, task and program of a configuration."""
+"""The plan of a run: a configuration turned into functions and numbers of steps."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 from flax import nnx
 from ml_collections import FrozenConfigDict
 
-from rnnexp.cells import CELLS
-from rnnexp.cells.base import Cell
 from rnnexp.config.schema import duration_steps, flat, options
-from rnnexp.config.validate import require_fit
-from rnnexp.config.validate_interventions import regularizers_of, require_interventions
+from rnnexp.config.validate_interventions import regularizers_of
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
 from rnnexp.gradflow.nonfinite import Order
 from rnnexp.gradflow.position_losses import stacks
-from rnnexp.models.sequence import SequenceModel
-from rnnexp.models.structure import Structure
-from rnnexp.models.transduction import Transducer
-from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.runtime.mesh import require_devices
-from rnnexp.scan.unroll import Path as Path_
-from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Task
-from rnnexp.tasks.batches import epoch_length, left_out, padding, source_size
-from rnnexp.train.choose_kernel import fused_precision, use_kernel
-from rnnexp.train.choose_newton import Offer, offer_newton
+from rnnexp.tasks.batches import (
+    epoch_length,
+    first_batch,
+    left_out,
+    padding,
+    source_size,
+    stream_keys,
+)
+from rnnexp.train.build import build_task, weights, weights_key
+from rnnexp.train.choose_time_loop import (
+    Exponents,
+    NewtonDecision,
+    choose_time_loop,
+    describe,
+    largest_exponents,
+    log_reasons,
+    with_time_loop,
+)
 from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
 from rnnexp.train.program import Recipe
 
-cell: Callable[..., Any] = CELLS.register
-"""Decorator: `@rnnexp.cell("name")` adds a cell factory `(input_size, hidden_size, *, ...)`."""
-task: Callable[..., Any] = TASKS.register
-"""Decorator: `@rnnexp.task("name", modes=("synchronous",))` adds a task factory `(*, ...)`."""
+PERIODS = {
+    "total_steps": "train.duration",
+    "eval_steps": "eval.every",
+    "checkpoint_steps": "checkpoint.every",
+    "record_steps": "record.every",
+    "keep_steps": "checkpoint.keep_every",
+    "laboratory_steps": "laboratory.every",
+    "warmup_steps": "optimizer.warmup",
+}
+"""Numbers of steps of a plan, by the durations of the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +62,14 @@ class Plan:
     hyper: Hyper
     draw: Callable[[Key], Tree]
     params: Tree
-    newton: Offer
+    newton: NewtonDecision
     total_steps: int
     eval_steps: int
     checkpoint_steps: int
     record_steps: int
     keep_steps: int
     laboratory_steps: int
+    warmup_steps: int
     epoch_steps: int | None
 
     @property
@@ -72,16 +82,8 @@ class Plan:
 
     @property
     def recurrence(self) -> str:
-        """What runs through the time axis: `compiled kernel`, `associative scan`, `Newton's
-        iteration (METHOD)` or `scan`."""
-        path = stacks(self.recipe.model(self.params))[0].structure.path
-        if path.kernel:
-            if path.fused:
-                return f"fused kernel, products in {path.fused}"
-            return "compiled kernel"
-        if path.newton:
-            return f"Newton's iteration ({path.newton})"
-        return "associative scan" if path.associative else "scan"
+        """What runs through the time axis: see `choose_time_loop.describe`."""
+        return describe(stacks(self.recipe.model(self.params))[0].structure.time_loop)
 
     @property
     def left_out_examples(self) -> int:
@@ -101,83 +103,41 @@ class Plan:
         )
 
 
-def pairs() -> list[tuple[str, str]]:
-    """All experiments (task, cell) whose modes fit, in the order of the tables."""
-    return [
-        (t, c)
-        for t in TASKS.names()
-        for c in CELLS.names()
-        if set(TASKS.entry(t).modes) <= set(CELLS.entry(c).modes)
-    ]
+def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
+    """Everything a run needs, checked before anything is compiled.
 
-
-def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
-    """The task of that name with its options; reads its data, if it has any."""
-    factory = TASKS.entry(name).factory()
-    built: Task = factory(**keywords, **_wanted(factory, data_dir=data_dir))
-    return built
-
-
-def _wanted(factory: Callable[..., Any], **values: Any) -> dict[str, Any]:
-    """Those of the values that a factory has a keyword for."""
-    parameters = inspect.signature(factory).parameters
-    return {name: value for name, value in values.items() if name in parameters}
-
-
-def build_structure(config: FrozenConfigDict) -> Structure:
-    """The structure that `config.model` describes; `UsageError` for a bad value."""
-    keywords = config.model.to_dict()
-    keywords.pop("teacher_forcing")
-    keywords.pop("kernel")
-    keywords.pop("precision")
-    keywords.pop("newton")
-    names = ("associative", "cut_steps", "remat_steps")
-    path = Path_(**{name: keywords.pop(name) for name in names})
-    return Structure(path=path, **keywords)
-
-
-def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
-    """The stack of cells, or encoder and decoder, that a configuration describes."""
-    factory = CELLS.entry(config.cell.name).factory()
-    structure = build_structure(config)
-    keywords = options(config, "cell") | _wanted(factory, output_size=task.output_size)
-
-    def make_cell(input_size: int, layer: int) -> Cell:
-        number = _wanted(factory, layer=layer)
-        # Models are built inside jit; the arrays that a cell closes over must outlive it.
-        with jax.ensure_compile_time_eval():
-            built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
-        return built
-
-    sizes = {"input_size": task.input_size, "output_size": task.output_size}
-    first = make_cell(task.input_size, 0)
-    require_fit(config, structure, first, task)
-    require_interventions(config, structure, first)
-    path = structure.path._replace(kernel=use_kernel(config, first), fused=fused_precision(config))
-    structure = replace(structure, path=path)
-    if task.mode == "asynchronous":
-        return Transducer(make_cell, structure=structure, key=key, **sizes)
-    return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
-
-
-def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], Tree]]:
-    """The model's static part, and the function that draws its weights from a key.
-
-    One compilation draws all weights; drawn one by one, each would need its own. It runs once,
-    so it is compiled quickly rather than well; the weights are the same, bit for bit.
+    Raises `UsageError` for what cannot be, naming the key.
     """
-    build = partial(build_model, config, task)
-    graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
-
-    def draw(key: Key) -> Tree:
-        return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
-
-    return graphdef, jax.jit(draw, compiler_options=quickly())
-
-
-def weights_key(seed: int) -> Key:
-    """The key of the initial weights: stream 0 of the run's."""
-    return jax.random.fold_in(jax.random.key(seed), 0)
+    _require_names(config)
+    task = build_task(config.task.name, data_dir, **options(config, "task"))
+    epoch_steps = _epoch_steps(config, task)
+    steps = _steps(config, epoch_steps)
+    graphdef, draw = weights(config, task)
+    params = draw(weights_key(config.seed))
+    graphdef, newton = _with_chosen_loop(config, task, graphdef, params)
+    recipe = Recipe(
+        task=task,
+        graphdef=graphdef,
+        optimizer=config.optimizer.name,
+        clip=config.clip.name,
+        rate_factor=schedule(
+            config.optimizer.schedule,
+            warmup_steps=steps["warmup_steps"],
+            total_steps=steps["total_steps"],
+        ),
+        batch_size=config.train.batch_size,
+        chunk_steps=chunk_steps,
+        teacher_forcing=config.model.teacher_forcing,
+        associative=config.model.associative or newton.method != "",
+        devices=config.devices,
+        regularizers=regularizers_of(config),
+        adjoint_limit=config.clip.adjoint_limit > 0,
+    )
+    hyper = hyper_of(config)
+    return Plan(
+        config=config, recipe=recipe, hyper=hyper, draw=draw, params=params, newton=newton,
+        epoch_steps=epoch_steps, **steps,
+    )  # fmt: skip
 
 
 def make_lane(plan: Plan, config: FrozenConfigDict) -> Plan:
@@ -199,12 +159,14 @@ def hyper_of(config: FrozenConfigDict) -> Hyper:
     return make_hyper(**{name: values[key] for key, name in TRACED.items()})
 
 
-def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
-    """Everything a run needs, checked before anything is compiled."""
+def _require_names(config: FrozenConfigDict) -> None:
     require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
     require_choice("config.optimizer.schedule", config.optimizer.schedule, SCHEDULES)
     require_choice("config.clip.name", config.clip.name, CLIPS)
-    task = build_task(config.task.name, data_dir, **options(config, "task"))
+
+
+def _epoch_steps(config: FrozenConfigDict, task: Task) -> int | None:
+    """Steps of an epoch, None without epochs; `UsageError` for a batch that cannot be."""
     batch_size = config.train.batch_size
     require_devices(config.devices, batch_size)
     epoch_steps = epoch_length(task.train, batch_size)
@@ -213,43 +175,28 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
             f"config.train.batch_size {batch_size} is too large: the training set of {task.name} "
             f"({source_size(task.train):,} in all) does not fill one batch"
         )
+    return epoch_steps
 
-    def steps(key: str) -> int:
-        return duration_steps(config, key, batch_size=batch_size, epoch_steps=epoch_steps)
 
-    graphdef, draw = weights(config, task)
-    params = draw(weights_key(config.seed))
-    graphdef, newton = offer_newton(config, task, graphdef, params)
-    recipe = Recipe(
-        task=task,
-        graphdef=graphdef,
-        optimizer=config.optimizer.name,
-        clip=config.clip.name,
-        rate_factor=schedule(
-            config.optimizer.schedule,
-            warmup_steps=steps("optimizer.warmup"),
-            total_steps=steps("train.duration"),
-        ),
-        batch_size=batch_size,
-        chunk_steps=chunk_steps,
-        teacher_forcing=config.model.teacher_forcing,
-        associative=config.model.associative or newton.method != "",
-        devices=config.devices,
-        regularizers=regularizers_of(config),
-        adjoint_limit=config.clip.adjoint_limit > 0,
-    )
-    return Plan(
-        config=config,
-        recipe=recipe,
-        hyper=hyper_of(config),
-        draw=draw,
-        params=params,
-        newton=newton,
-        total_steps=steps("train.duration"),
-        eval_steps=steps("eval.every"),
-        checkpoint_steps=steps("checkpoint.every"),
-        record_steps=steps("record.every"),
-        keep_steps=steps("checkpoint.keep_every"),
-        laboratory_steps=steps("laboratory.every"),
-        epoch_steps=epoch_steps,
-    )
+def _steps(config: FrozenConfigDict, epoch_steps: int | None) -> dict[str, int]:
+    """The durations of a configuration in steps, by the names of `PERIODS`."""
+    sizes: dict[str, Any] = {"batch_size": config.train.batch_size, "epoch_steps": epoch_steps}
+    return {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}
+
+
+def _with_chosen_loop(
+    config: FrozenConfigDict, task: Task, graphdef: Any, params: Tree
+) -> tuple[Any, NewtonDecision]:
+    """The model's static part, going through time as chosen, and what came of Newton's iteration.
+
+    Its exponents are those of the network with its initial weights, on the run's first batch.
+    """
+    model = nnx.merge(graphdef, params)
+
+    def find_exponents() -> Exponents:
+        key = stream_keys(config.seed)["train"]
+        return largest_exponents(model, first_batch(task.train, key, config.train.batch_size))
+
+    choice = choose_time_loop(config, model.units()[0].layer.cell, find_exponents)
+    log_reasons(choice.reasons)
+    return with_time_loop(graphdef, params, choice.time_loop), choice.newton

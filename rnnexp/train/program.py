@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.core.types import Array, Batch, Key, State, Tree
+from rnnexp.gradflow.position_losses import apply
 from rnnexp.gradflow.regularizers import Regularizers
-from rnnexp.models.noise import Rates
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.scan.unroll import Probe
@@ -69,6 +70,30 @@ class Recipe:
         return compiled
 
 
+class StepInputs(NamedTuple):
+    """What a step's loss depends on besides the parameters: its batch, the states that units
+    begin in (empty: their own), the key of its noise, traced values, and updates made before."""
+
+    batch: Batch
+    carry: Sequence[State]
+    key: Key
+    hyper: Hyper
+    step: Array
+
+    def options(
+        self, recipe: Recipe, probes: Sequence[Probe] | None = None, *, watch: bool = False
+    ) -> ForwardOptions:
+        """The options of a forward pass in training."""
+        return ForwardOptions(
+            states=self.carry,
+            probes=probes,
+            key=self.key,
+            rates=self.hyper,
+            forced_steps=recipe.forced_steps,
+            watch=watch,
+        )
+
+
 class TrainState(NamedTuple):
     """Everything that changes from step to step.
 
@@ -102,37 +127,8 @@ def start_states(model: SequenceModel | Transducer, batch_size: int) -> list[Sta
 
 
 def apply_model(
-    recipe: Recipe,
-    params: Tree,
-    batch: Batch,
-    *,
-    states: Sequence[State] | None = None,
-    layer_probes: Sequence[Probe] | None = None,
-    key: Key | None = None,
-    rates: Rates | None = None,
-    forced_steps: int | None = None,
-    watch: bool = False,
+    recipe: Recipe, params: Tree, batch: Batch, options: ForwardOptions = EVALUATION
 ) -> Modelled:
-    """The model's outputs for a batch. `forced_steps` None: as many as there are, if any.
-
-    `watch`: also give what every unit did.
-    """
-    model, task = recipe.model(params), recipe.task
-    if isinstance(model, Transducer):
-        return model(
-            batch.inputs_TxBxI, batch.targets, lengths_B=batch.lengths_B, probes=layer_probes,
-            key=key, rates=rates, watch=watch,
-        )  # fmt: skip
-    taught = None if task.teacher is None else task.teacher(batch)
-    steps = batch.inputs_TxBxI.shape[0] if forced_steps is None else forced_steps
-    return model(
-        batch.inputs_TxBxI,
-        lengths_B=batch.lengths_B,
-        states=states or None,
-        probes=layer_probes,
-        key=key,
-        rates=rates,
-        taught_TxBxO=taught if steps else None,
-        forced_steps=steps,
-        watch=watch,
-    )
+    """The model's outputs for a batch of the task."""
+    options = options._replace(states=options.states or None)
+    return apply(recipe.model(params), batch, options, teacher=recipe.task.teacher)

@@ -10,23 +10,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.types import Array, Batch, Key, State, Tree
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.position_losses import Span
 from rnnexp.models.stack import Unit
 from rnnexp.scan.unroll import Watched
-from rnnexp.train.optim import Hyper
-from rnnexp.train.program import Recipe, apply_model
-
-
-class Given(NamedTuple):
-    """What a step's loss depends on besides the parameters."""
-
-    batch: Batch
-    carry: Sequence[State]
-    key: Key
-    hyper: Hyper
-    step: Array
+from rnnexp.train.program import Recipe, StepInputs, apply_model
 
 
 class Flow(NamedTuple):
@@ -46,7 +35,7 @@ class Penalty(NamedTuple):
 
 
 def find_penalties(
-    recipe: Recipe, params: Tree, given: Given, flow: Flow, *, record: bool
+    recipe: Recipe, params: Tree, inputs: StepInputs, flow: Flow, *, record: bool
 ) -> dict[str, Penalty]:
     """Every penalty of the recipe, by name.
 
@@ -60,11 +49,13 @@ def find_penalties(
     if wanted.orthogonality:
         found["orthogonality"] = _share(recipe, params, lambda p: _orthogonality(recipe, p))
     if wanted.flossing:
-        found["flossing"] = _flossing_when_due(recipe, params, given, flow, record=record)
+        found["flossing"] = _flossing_when_due(recipe, params, inputs, flow, record=record)
     return found
 
 
-def add_penalties(recipe: Recipe, given: Given, grads: Tree, penalties: dict[str, Penalty]) -> Tree:
+def add_penalties(
+    recipe: Recipe, inputs: StepInputs, grads: Tree, penalties: dict[str, Penalty]
+) -> Tree:
     """The gradient of the task's loss plus each penalty times its weight.
 
     During the first `flossing_before_steps` updates it is that of flossing alone.
@@ -72,12 +63,12 @@ def add_penalties(recipe: Recipe, given: Given, grads: Tree, penalties: dict[str
     first = recipe.regularizers.flossing_before_steps
     others = {name: p.grads for name, p in penalties.items() if name != "flossing"}
     for name, extra in others.items():
-        grads = _plus(grads, extra, given.hyper[name])
+        grads = _plus(grads, extra, inputs.hyper[name])
     if recipe.regularizers.flossing:
         if first:
-            after = (given.step >= first).astype(given.hyper["flossing"].dtype)
+            after = (inputs.step >= first).astype(inputs.hyper["flossing"].dtype)
             grads = jax.tree.map(lambda leaf: leaf * after, grads)
-        grads = _plus(grads, penalties["flossing"].grads, given.hyper["flossing"])
+        grads = _plus(grads, penalties["flossing"].grads, inputs.hyper["flossing"])
     return grads
 
 
@@ -94,11 +85,8 @@ def _orthogonality(recipe: Recipe, params: Tree) -> Array:
     return _sum(regularizers.orthogonality(u.layer.cell, u.layer.params()) for u in units)
 
 
-def _flossing(recipe: Recipe, params: Tree, given: Given, reach: Sequence[Span]) -> Array:
-    got = apply_model(
-        recipe, params, given.batch, states=given.carry, key=given.key, rates=given.hyper,
-        forced_steps=recipe.forced_steps, watch=True,
-    )  # fmt: skip
+def _flossing(recipe: Recipe, params: Tree, inputs: StepInputs, reach: Sequence[Span]) -> Array:
+    got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, watch=True))
     rows = zip(recipe.model(params).units(), got.watched, reach, strict=True)
 
     def of_unit(unit: Unit, did: Watched, span: Span) -> Array:
@@ -111,19 +99,19 @@ def _flossing(recipe: Recipe, params: Tree, given: Given, reach: Sequence[Span])
 
 
 def _flossing_when_due(
-    recipe: Recipe, params: Tree, given: Given, flow: Flow, *, record: bool
+    recipe: Recipe, params: Tree, inputs: StepInputs, flow: Flow, *, record: bool
 ) -> Penalty:
     """Flossing; outside the steps at which it is due nothing is computed, unless recorded."""
     every, first = (
         recipe.regularizers.flossing_every_steps,
         recipe.regularizers.flossing_before_steps,
     )
-    due = given.step < first
+    due = inputs.step < first
     if every:
-        due |= given.step % every == 0
+        due |= inputs.step % every == 0
 
     def compute(params: Tree) -> Penalty:
-        return _share(recipe, params, lambda p: _flossing(recipe, p, given, flow.reach))
+        return _share(recipe, params, lambda p: _flossing(recipe, p, inputs, flow.reach))
 
     if every == 1:
         return compute(params)

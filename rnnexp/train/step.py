@@ -3,6 +3,7 @@
 No input or output. Which batch a step sees is a function of the run's keys and its number.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -12,19 +13,12 @@ import jax.numpy as jnp
 from rnnexp.core.tree import leaf_norms, tree_norms
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow.decay import decay_scalars, stack_profiles
-from rnnexp.tasks.base import Bucketed, Stream
-from rnnexp.tasks.batches import (
-    Keys,
-    bucket_batch,
-    bucket_of,
-    epoch_length,
-    training_batch,
-)
+from rnnexp.tasks.base import Stream
+from rnnexp.tasks.batches import Keys, epoch_length, next_batches
 from rnnexp.train.data_parallel import own_examples
 from rnnexp.train.loss import backward
 from rnnexp.train.optim import Clipped, Hyper, clip, update_params
-from rnnexp.train.program import Recipe, TrainState, start_states
-from rnnexp.train.regularizers import Given
+from rnnexp.train.program import Recipe, StepInputs, TrainState, start_states
 
 
 class Gradient(NamedTuple):
@@ -36,14 +30,14 @@ class Gradient(NamedTuple):
     carry: list[State]
 
 
-class Found(NamedTuple):
+class StepMetrics(NamedTuple):
     """What a backward pass measured: scalars by name, profiles (L, T) by state leaf."""
 
     scalars: dict[str, Array]
     norms: dict[str, Array]
 
 
-class Descent(NamedTuple):
+class Update(NamedTuple):
     """An update: the new state, and what it was made with."""
 
     state: TrainState
@@ -61,7 +55,7 @@ class Lane(NamedTuple):
     hyper: Hyper
 
 
-class Stepped(NamedTuple):
+class StepResult(NamedTuple):
     """A step's new state and what it measured."""
 
     state: TrainState
@@ -70,42 +64,40 @@ class Stepped(NamedTuple):
 
 
 def measure(
-    recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
-) -> tuple[Gradient, Found]:
+    recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool
+) -> tuple[Gradient, StepMetrics]:
     """The gradient on a batch; with `record`, what is logged from the same backward pass."""
-    got = backward(
-        recipe, state.params, Given(batch, state.carry, key, hyper, state.step), record=record
-    )
+    got = backward(recipe, params, inputs, record=record)
     gradient = Gradient(got.means["loss"], got.grads, got.carry)
     if not record:
-        return gradient, Found({}, {})
-    units = recipe.model(state.params).units()
+        return gradient, StepMetrics({}, {})
+    units = recipe.model(params).units()
     penalties = {f"regularizer/{name}": value for name, value in got.penalties.items()}
     scalars = got.means | penalties | decay_scalars(units, got.profiles)
-    return gradient, Found(scalars, stack_profiles(got.profiles, recipe.profile_steps))
+    return gradient, StepMetrics(scalars, stack_profiles(got.profiles, recipe.profile_steps))
 
 
-def descend(recipe: Recipe, state: TrainState, got: Gradient, hyper: Hyper) -> Descent:
+def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) -> Update:
     """One update along a gradient.
 
     A non-finite loss or gradient makes no update: the state comes back marked diverged.
     """
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
-    clipped = clip(recipe.clip, got.grads, hyper["clip_threshold"], state.params)
+    clipped = clip(recipe.clip, gradient.grads, hyper["clip_threshold"], state.params)
     params, opt_state, updates = update_params(
         recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params
     )
-    finite = jnp.isfinite(got.loss) & jnp.isfinite(clipped.norm_before)
+    finite = jnp.isfinite(gradient.loss) & jnp.isfinite(clipped.norm_before)
     kept = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),
-        (params, opt_state, got.carry),
+        (params, opt_state, gradient.carry),
         (state.params, state.opt_state, state.carry),
     )
     step = state.step + finite.astype(jnp.int32)
-    return Descent(TrainState(kept[0], kept[1], step, ~finite, kept[2]), rate, clipped, updates)
+    return Update(TrainState(kept[0], kept[1], step, ~finite, kept[2]), rate, clipped, updates)
 
 
-def descent_scalars(state: TrainState, grads: Tree, done: Descent) -> dict[str, Array]:
+def update_scalars(state: TrainState, grads: Tree, done: Update) -> dict[str, Array]:
     """What is logged of an update, `state` being the one before it."""
     update_norm, params_norm = tree_norms(done.updates, state.params)
     scalars = {
@@ -119,51 +111,73 @@ def descent_scalars(state: TrainState, grads: Tree, done: Descent) -> dict[str, 
     return scalars | {f"grad_norm/{name}": norm for name, norm in leaf_norms(grads).items()}
 
 
-def measure_next(
-    recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool
-) -> tuple[Gradient, Found]:
-    """`measure` on the batch of a run's next step, from its bucket if there are any."""
+def next_inputs(
+    recipe: Recipe, arrays: Tree, lane: Lane, devices: int
+) -> tuple[Array, list[Callable[[], StepInputs]]]:
+    """What a run's next step sees: which of the makers makes it, of which there is one a bucket.
+
+    Args:
+      devices: over how many a batch is divided; each gets its own part. 1: the whole batch.
+    """
     state, order, keys, hyper = lane
     source, size = recipe.task.train, recipe.batch_size
-    own = partial(own_examples, recipe.devices, mode=recipe.task.mode)
+    bucket, makers = next_batches(source, arrays, order, keys.data, state.step, size)
     noise = jax.random.fold_in(keys.noise, state.step)
-    if isinstance(source, Bucketed):
-        bucket, index = bucket_of(source, order, state.step, size)
-
-        def in_bucket(number: int, state: TrainState) -> tuple[Gradient, Found]:
-            batch = bucket_batch(source, number, arrays, order, index, size)
-            return measure(recipe, state, own(batch), hyper, noise, record=record)
-
-        branches = [partial(in_bucket, number) for number in range(len(source.buckets))]
-        result: tuple[Gradient, Found] = jax.lax.switch(bucket, branches, state)
-        return result
+    carry = state.carry
     if isinstance(source, Stream):
         begins = state.step % (epoch_length(source, size) or 1) == 0
-        fresh = start_states(recipe.model(state.params), size // recipe.devices)
-        carry = jax.tree.map(lambda new, old: jax.lax.select(begins, new, old), fresh, state.carry)
-        state = state._replace(carry=carry)
-    batch = training_batch(source, arrays, order, keys.data, state.step, size)
-    return measure(recipe, state, own(batch), hyper, noise, record=record)
+        fresh = start_states(recipe.model(state.params), size // devices)
+        carry = jax.tree.map(lambda new, old: jax.lax.select(begins, new, old), fresh, carry)
+
+    def make_inputs(make: Callable[[], Batch]) -> StepInputs:
+        batch = own_examples(devices, make(), recipe.task.mode)
+        return StepInputs(batch, carry, noise, hyper, state.step)
+
+    return bucket, [partial(make_inputs, make) for make in makers]
+
+
+def measure_next(
+    recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool
+) -> tuple[Gradient, StepMetrics]:
+    """`measure` on the batch of a run's next step, in a branch a bucket."""
+    bucket, makers = next_inputs(recipe, arrays, lane, recipe.devices)
+
+    def in_bucket(make: Callable[[], StepInputs], params: Tree) -> tuple[Gradient, StepMetrics]:
+        return measure(recipe, params, make(), record=record)
+
+    branches = [partial(in_bucket, make) for make in makers]
+    if len(branches) == 1:
+        return branches[0](lane.state.params)
+    result: tuple[Gradient, StepMetrics] = jax.lax.switch(bucket, branches, lane.state.params)
+    return result
 
 
 def train_step(
     recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
-) -> Stepped:
+) -> StepResult:
     """One update on a batch; with `record`, everything that is logged."""
-    got, found = measure(recipe, state, batch, hyper, key, record=record)
-    return _stepped(recipe, state, got, found, hyper, record=record)
+    inputs = StepInputs(batch, state.carry, key, hyper, state.step)
+    gradient, metrics = measure(recipe, state.params, inputs, record=record)
+    return _result(recipe, state, gradient, metrics, hyper, record=record)
 
 
-def take_step(recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool) -> Stepped:
+def take_step(recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool) -> StepResult:
     """The next step of a run; with `record`, everything that is logged."""
-    got, found = measure_next(recipe, arrays, lane, record=record)
-    return _stepped(recipe, lane.state, got, found, lane.hyper, record=record)
+    gradient, metrics = measure_next(recipe, arrays, lane, record=record)
+    return _result(recipe, lane.state, gradient, metrics, lane.hyper, record=record)
 
 
-def _stepped(
-    recipe: Recipe, state: TrainState, got: Gradient, found: Found, hyper: Hyper, *, record: bool
-) -> Stepped:
-    done = descend(recipe, state, got, hyper)
+def _result(
+    recipe: Recipe,
+    state: TrainState,
+    gradient: Gradient,
+    metrics: StepMetrics,
+    hyper: Hyper,
+    *,
+    record: bool,
+) -> StepResult:
+    done = update(recipe, state, gradient, hyper)
     if not record:
-        return Stepped(done.state, {}, {})
-    return Stepped(done.state, found.scalars | descent_scalars(state, got.grads, done), found.norms)
+        return StepResult(done.state, {}, {})
+    scalars = metrics.scalars | update_scalars(state, gradient.grads, done)
+    return StepResult(done.state, scalars, metrics.norms)

@@ -1,30 +1,19 @@
-"""The tables of cells and tasks: entries, registration, plug-ins, pairing, user files."""
+"""The tables of cells and tasks: entries, registration, plug-ins."""
 
 import importlib.metadata
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import rnnexp
 from rnnexp.cells import CELLS
-from rnnexp.core.errors import UsageError, require_choice, unknown
-from rnnexp.core.load_module import load_module
+from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import GIVEN, MODES, Entry, Table
 from rnnexp.tasks import TASKS
-from rnnexp.train.plan import pairs
+from tests.helpers.own_tables import own_tables  # noqa: F401
 
 ENTRIES = [(table, name) for table in (CELLS, TASKS) for name in table.builtin]
-
-
-@pytest.fixture
-def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the test add to copies of the tables."""
-    for table in (CELLS, TASKS):
-        monkeypatch.setattr(table, "_entries", {n: table.entry(n) for n in table.builtin})
-        monkeypatch.setattr(table, "_plugins_read", True)
 
 
 @pytest.mark.parametrize(("table", "name"), ENTRIES, ids=[name for _, name in ENTRIES])
@@ -64,13 +53,6 @@ def test_an_unknown_name_gets_a_suggestion(table: Table, name: str, words: str) 
     with pytest.raises(UsageError) as caught:
         table.entry(name)
     assert words in str(caught.value)
-
-
-def test_a_choice_is_one_of_the_known() -> None:
-    require_choice("schedule", "cosine", ["linear", "cosine"])
-    with pytest.raises(UsageError, match=r"schedule 'cosin'\. Did you mean 'cosine'\?"):
-        require_choice("schedule", "cosin", iter(["linear", "cosine"]))
-    assert str(unknown("thing", "q", ["b", "a"])) == "unknown thing 'q'. Known: a, b."
 
 
 @pytest.mark.usefixtures("own_tables")
@@ -163,63 +145,8 @@ def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -
 
 
 @pytest.mark.usefixtures("own_tables")
-def test_pairs_are_those_whose_modes_fit() -> None:
-    transductions = {"reverse", "sort", "date_format", "addition"}
-    built_in = [
-        (t, c)
-        for t in TASKS.builtin
-        for c in CELLS.builtin
-        if c != "narx" or t not in transductions
-    ]
-    assert pairs() == built_in
-    rnnexp.cell("steps_only", modes=("synchronous",))(lambda input_size, hidden_size: None)
-    fitting = [task for task, cell in pairs() if cell == "steps_only"]
-    assert fitting == [t for t in TASKS.builtin if TASKS.entry(t).modes == ("synchronous",)]
-    assert "copy_memory" in fitting
-    assert len(pairs()) == len(built_in) + len(fitting)
-    with pytest.raises(UsageError, match="'steps_only' does not fit task 'adding'"):
-        rnnexp.experiment("adding/steps_only")
-
-
-@pytest.mark.usefixtures("own_tables")
 def test_a_task_is_registered_with_one_mode() -> None:
     with pytest.raises(UsageError, match="mode"):
         rnnexp.task("both", modes=MODES)(lambda: None)
     with pytest.raises(UsageError, match="mode"):
         rnnexp.task("neither")(lambda: None)
-
-
-def test_a_file_of_the_users_is_loaded_by_path(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text("from dataclasses import dataclass\nx = 3\n@dataclass\nclass A:\n    y: int\n")
-    module: Any = load_module(str(file), "imported file")
-    assert (module.x, module.A(2).y) == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("mine.py", "raise RuntimeError('no luck')", "mine.py: RuntimeError: no luck"),
-        ("mine.py", "import no_such_module", "ModuleNotFoundError: No module named"),
-        ("mine.py", "def f(:", "SyntaxError"),
-        ("mine.py", "from rnnexp.core.errors import *; raise UsageError('as it is')", "as it is"),
-        ("mine.txt", "x = 1", "is not a Python file"),
-        ("mine", "x = 1", "is not a Python file"),
-    ],
-)
-def test_a_file_that_fails_is_named(tmp_path: Path, name: str, content: str, words: str) -> None:
-    (tmp_path / name).write_text(content + "\n")
-    with pytest.raises(UsageError) as caught:
-        load_module(str(tmp_path / name), "imported file")
-    assert words in str(caught.value)
-    assert words == "as it is" or str(tmp_path / name) in str(caught.value)
-
-
-def test_a_missing_file_is_named_with_its_neighbours(tmp_path: Path) -> None:
-    (tmp_path / "other.py").touch()
-    with pytest.raises(UsageError, match=r"no imported file '.*mine\.py'.*other\.py"):
-        load_module(str(tmp_path / "mine.py"), "imported file")
-    with pytest.raises(UsageError, match=r"mine\.py'.*: none"):
-        load_module(str(tmp_path / "nowhere" / "mine.py"), "imported file")
-    with pytest.raises(UsageError, match="no imported file"):
-        load_module(str(tmp_path), "imported file")

@@ -1,4 +1,4 @@
-"""MIDI files: round trips, known bytes, what is refused."""
+"""MIDI files come back as rolls, have known bytes, and are refused if of another kind."""
 
 from pathlib import Path
 
@@ -7,9 +7,7 @@ import pytest
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.data import midi
-from tests.tasks.test_music import random_roll
-
-# --- MIDI -----------------------------------------------------------------------------
+from tests.helpers.piano_rolls import random_roll
 
 
 @pytest.mark.parametrize("steps", [1, 2, 40, 600])

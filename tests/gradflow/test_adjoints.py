@@ -1,4 +1,4 @@
-"""dL/ds_t: taps against perturbations, Jacobian products and central differences."""
+"""dL/ds_t: taps against perturbations and central differences, and closed forms."""
 
 import copy
 from functools import partial
@@ -11,9 +11,8 @@ import pytest
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
-from rnnexp.cells.base import Cell
 from rnnexp.cells.rnn import rnn
-from rnnexp.core.types import Array, Params, State, Tree
+from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow.adjoints import (
     mean_norms,
     perturb,
@@ -23,15 +22,12 @@ from rnnexp.gradflow.adjoints import (
     zero_slot,
 )
 from rnnexp.gradflow.decay import fit_decay
-from rnnexp.laboratory.jacobians import adjoints_by_products, step_jacobians, trajectory
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import Probe, unroll
-from tests.helpers.variants import VARIANTS, build, variant_id
+from tests.helpers.variants import VARIANTS, Variant, build, each_cell, variant_id
 
 T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741
-Variant = tuple[str, dict[str, Any]]
-each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 
 
 def depth(variant: Variant) -> int:
@@ -134,42 +130,6 @@ def test_taps_equal_central_differences(variant: Variant, x64: None) -> None:
                 np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
 
 
-@each_cell
-def test_taps_equal_products_of_explicit_jacobians(variant: Variant, x64: None) -> None:
-    cell = build(variant, I, H)
-    params = cell.init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-    weights = jax.random.normal(jax.random.key(2), (T, B, cell.output_size))
-    slots = zero_slot(cell, params, T, B)
-
-    def loss(slots: State) -> Array:
-        return jnp.sum(weights * unroll(cell, params, x, probe=Probe(tap, slots)).outputs_TxBxH)
-
-    adjoints = jax.jit(jax.grad(loss))(slots)
-    one = jax.jit(partial(products_of_one, cell))
-    for b in range(B):
-        by_products = one(params, x[:, b], weights[:, b])
-        for leaf in cell.probed:
-            np.testing.assert_allclose(
-                adjoints[leaf][:, b], by_products[leaf], rtol=1e-9, atol=1e-13
-            )
-
-
-def products_of_one(cell: Cell, params: Params, x: Array, weights: Array) -> State:
-    """The adjoints of one example through `gradflow.jacobians`, by leaf."""
-    states = trajectory(cell, params, x)
-    start, unravel = ravel_pytree(cell.init_state(params))
-    assert states.shape == (T + 1, len(start))
-
-    def read(state_S: Array, x_I: Array, weight: Array) -> Array:
-        return jnp.sum(weight * cell.output(params, unravel(state_S), x_I))
-
-    direct = jax.vmap(jax.grad(read))(states[1:], x, weights)
-    flat = adjoints_by_products(step_jacobians(cell, params, x), direct)
-    adjoints: State = jax.vmap(unravel)(flat)
-    return adjoints
-
-
 @pytest.mark.parametrize("c", [1.0, 0.9, 1.05])
 def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> None:
     steps, hidden = 200, 16
@@ -187,7 +147,7 @@ def test_a_linear_orthogonal_rnn_decays_by_exactly_ln_c(c: float, x64: None) -> 
     slots = zero_slots(model, steps, B)
 
     def loss(params: Tree, slots: Any) -> tuple[Array, None]:
-        outputs = nnx.merge(graphdef, params)(x, probes=probes(tap, slots)).outputs
+        outputs = nnx.merge(graphdef, params)(x, ForwardOptions(probes=probes(tap, slots))).outputs
         return jnp.mean(jnp.sum(jnp.square(outputs), -1)), None
 
     both = jax.jit(partial(value_grads_adjoints, loss))
@@ -223,7 +183,9 @@ def all_adjoints_of_one(model: SequenceModel, params: Tree, x: Array, weights: A
     slots = zero_slots(model, T, 1)
 
     def loss(slots: Any) -> Array:
-        outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(tap, slots)).outputs
+        outputs = nnx.merge(nnx.graphdef(model), params)(
+            x, ForwardOptions(probes=probes(tap, slots))
+        ).outputs
         return jnp.sum(weights * jnp.sin(outputs))
 
     return all_norms(jax.jit(jax.grad(loss))(slots))

@@ -1,4 +1,4 @@
-"""Which parameters are recurrent, and the penalty on kernels that are not orthogonal."""
+"""Which parameters are recurrent, and the square blocks that they consist of."""
 
 from typing import Any
 
@@ -38,28 +38,6 @@ RECURRENT: dict[str, set[str]] = {
 )
 def test_recurrent_parameters_are_found(variant: Any) -> None:
     assert find_recurrence(build(variant, I, H)).names == RECURRENT[variant_id(variant)]
-
-
-def gates_of(w: np.ndarray) -> list[np.ndarray]:
-    """The square blocks of a kernel, side by side."""
-    return [w[:, n : n + w.shape[0]] for n in range(0, w.shape[1], w.shape[0])]
-
-
-@pytest.mark.parametrize("variant", [("rnn", {}), ("lstm", {"peepholes": True}), ("lem", {})])
-def test_orthogonality_and_its_gradient_equal_their_formulas(variant: Any) -> None:
-    cell = build(variant, I, H)
-    params = drawn(cell)
-    value, grads = jax.value_and_grad(lambda p: orthogonality(cell, p))(params)
-    expected = np.zeros(())
-    for name in params:
-        if name not in ("w_h", "w_z"):
-            np.testing.assert_array_equal(grads[name], 0)
-            continue
-        blocks = gates_of(np.asarray(params[name]))
-        expected += np.sum([np.linalg.norm(w.T @ w - np.eye(H)) ** 2 for w in blocks])
-        by_hand = np.concatenate([4 * w @ (w.T @ w - np.eye(H)) for w in blocks], 1)
-        np.testing.assert_allclose(grads[name], by_hand, atol=1e-12)
-    np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
 def test_blocks_are_those_of_prepared_matrices() -> None:

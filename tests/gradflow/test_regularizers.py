@@ -1,4 +1,4 @@
-"""Penalties on gradient flow against NumPy in float64, finite differences, and training."""
+"""Penalties on gradient flow against NumPy in float64, finite differences, and formulas."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from rnnexp.gradflow.regularizers import (
     driven_exponents,
     flossing,
     omega,
+    orthogonality,
     states_before,
 )
 from rnnexp.scan.unroll import Watched, initial_state
@@ -31,17 +32,9 @@ SOME: list[tuple[str, dict[str, Any]]] = [
     ("clockwork", {}),
     ("lru", {}),
 ]
-
-
 SLOW = [pytest.param(v, marks=pytest.mark.slow) for v in SOME if v[0] in ("gru", "lru")]
-
-
 QUICK = [v for v in SOME if v[0] not in ("gru", "lru")]
-
-
 each = pytest.mark.parametrize("variant", [*QUICK, *SLOW], ids=variant_id)
-
-
 pytestmark = pytest.mark.usefixtures("x64")
 
 
@@ -223,3 +216,25 @@ def test_omega_is_zero_where_steps_keep_every_length() -> None:
     watched = watch(cell, params)
     value = jax.jit(lambda w: omega(cell, params, w, some_adjoints(w), None))(watched)
     np.testing.assert_allclose(value, 0, atol=1e-20)
+
+
+def gates_of(w: np.ndarray) -> list[np.ndarray]:
+    """The square blocks of a kernel, side by side."""
+    return [w[:, n : n + w.shape[0]] for n in range(0, w.shape[1], w.shape[0])]
+
+
+@pytest.mark.parametrize("variant", [("rnn", {}), ("lstm", {"peepholes": True}), ("lem", {})])
+def test_orthogonality_and_its_gradient_equal_their_formulas(variant: Any) -> None:
+    cell = build(variant, I, H)
+    params = drawn(cell)
+    value, grads = jax.value_and_grad(lambda p: orthogonality(cell, p))(params)
+    expected = np.zeros(())
+    for name in params:
+        if name not in ("w_h", "w_z"):
+            np.testing.assert_array_equal(grads[name], 0)
+            continue
+        blocks = gates_of(np.asarray(params[name]))
+        expected += np.sum([np.linalg.norm(w.T @ w - np.eye(H)) ** 2 for w in blocks])
+        by_hand = np.concatenate([4 * w @ (w.T @ w - np.eye(H)) for w in blocks], 1)
+        np.testing.assert_allclose(grads[name], by_hand, atol=1e-12)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)

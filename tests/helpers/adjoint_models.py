@@ -10,6 +10,7 @@ from flax import nnx
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.gradflow.position_losses import Losses, Model, apply, spans
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
@@ -76,7 +77,7 @@ def recorded(model: Model, batch: Batch, rows: int) -> list[np.ndarray]:
     """dL/dh_t of the sum of the first `rows` losses, in the units' own order of reading."""
 
     def total(slots: Any) -> Array:
-        got = apply(model, batch, sits=probes(tap, slots))
+        got = apply(model, batch, ForwardOptions(probes=probes(tap, slots)))
         return jnp.sum(losses(got.outputs, batch)[:rows])
 
     return [np.asarray(a["h"][:, 0]) for a in jax.jit(jax.grad(total))(slots_of(model, batch))]

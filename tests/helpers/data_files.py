@@ -11,9 +11,10 @@ MUSIC = {
     "musedata": "MuseData",
     "piano_midi": "Piano_midi",
 }
+SHAKESPEARE = "tinyshakespeare/input.txt"
 DATA = {
     "mnist": "mnist/train-images-idx3-ubyte.gz",
-    "char_lm": "tinyshakespeare/input.txt",
+    "char_lm": SHAKESPEARE,
     **{task: f"polyphonic/{name}.mat" for task, name in MUSIC.items()},
 }
 """A file of each task that needs one."""

@@ -1,11 +1,13 @@
 """A run's directory with metrics and profiles of a known closed form, without training."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnnexp.results.load import Run, load_run
 from rnnexp.run.files import RunLog
 from rnnexp.run.gradient_store import GradientLog
 from tests.helpers.synthetic_runs import synthetic_config, synthetic_name
@@ -65,6 +67,23 @@ def write_logged_run(
         files.set_status(status, end, "non-finite loss", best=best)
     files.close()
     return path
+
+
+def logged(runs_dir: Path, *runs: tuple[str, dict[str, Any]], **more: Any) -> list[Run]:
+    """Runs as they are read again, given as experiment and changes."""
+    return [load_run(write_logged_run(runs_dir, *run, **more)) for run in runs]
+
+
+def rewritten_run(parent: Path, name: str, threshold: float, **figures: list[Any]) -> Run:
+    """A run in a folder of its own whose clipping and logged figures are those given."""
+    changes = {"clip.name": name, "clip.threshold": threshold}
+    folder = parent / str(len(list(parent.iterdir())))
+    path = write_logged_run(folder, changes=changes)
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for number, row in enumerate(row for row in lines if row["kind"] == "train"):
+        row |= {key: values[number] for key, values in figures.items()}
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    return load_run(path)
 
 
 def _profile(unit: str, slope: float, times: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import perturb, probes, tap
-from rnnexp.scan.unroll import Path, Unrolled, initial_state, unroll
+from rnnexp.scan.unroll import TimeLoop, Unrolled, initial_state, unroll
 
-SCAN, FULL, DIAGONAL = Path(), Path(newton="full"), Path(newton="diagonal")
+SCAN, FULL, DIAGONAL = TimeLoop(), TimeLoop(newton="full"), TimeLoop(newton="diagonal")
 
 
 def arguments(cell: Cell, steps: int, batch_size: int) -> tuple[Params, Array, State, State]:
@@ -29,7 +29,7 @@ def arguments(cell: Cell, steps: int, batch_size: int) -> tuple[Params, Array, S
 
 
 def differentiated(
-    cell: Cell, path: Path, *, lengths_B: Array | None = None, probe: Any = tap
+    cell: Cell, time_loop: TimeLoop, *, lengths_B: Array | None = None, probe: Any = tap
 ) -> Any:
     """The function of `arguments`: a loss of all that comes out, with what it is made of, and
     its gradients by weights, inputs, first state and slots."""
@@ -37,7 +37,7 @@ def differentiated(
     def loss(params: Params, x: Array, start: State, slots: State) -> tuple[Array, Any]:
         (sits,) = probes(probe, [slots])
         run = unroll(
-            cell, params, x, lengths_B=lengths_B, state=start, probe=sits, path=path,
+            cell, params, x, lengths_B=lengths_B, state=start, probe=sits, time_loop=time_loop,
             keep_states=True,
         )  # fmt: skip
         weights = jnp.cos(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
@@ -49,7 +49,7 @@ def differentiated(
     return jax.value_and_grad(loss, argnums=(0, 1, 2, 3), has_aux=True)
 
 
-def all_ways(cell: Cell, *paths: Path, **keywords: Any) -> Any:
+def all_ways(cell: Cell, *paths: TimeLoop, **keywords: Any) -> Any:
     """The compiled functions of several ways as one."""
     ways = [differentiated(cell, path, **keywords) for path in paths]
     return jax.jit(lambda *given: [way(*given) for way in ways])
@@ -59,7 +59,7 @@ def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
     """Values, states and derivatives agree, relative to the largest entry of each array."""
     (value, run), grads = got
     (wanted_value, wanted_run), wanted_grads = wanted
-    run, wanted_run = run._replace(effort=None), wanted_run._replace(effort=None)
+    run, wanted_run = run._replace(newton_stats=None), wanted_run._replace(newton_stats=None)
 
     def compare(a: Array, b: Array) -> None:
         largest = float(jnp.max(jnp.abs(b))) if b.size else 0.0
@@ -68,11 +68,11 @@ def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
     jax.tree.map(compare, (value, run, grads), (wanted_value, wanted_run, wanted_grads))
 
 
-def states(cell: Cell, path: Path) -> Any:
+def states(cell: Cell, time_loop: TimeLoop) -> Any:
     """The compiled function of `arguments`: what unrolling gives, without derivatives."""
 
     def run(params: Params, x: Array, start: State, slots: State) -> Unrolled:
         (sits,) = probes(perturb, [slots])
-        return unroll(cell, params, x, state=start, probe=sits, path=path)
+        return unroll(cell, params, x, state=start, probe=sits, time_loop=time_loop)
 
     return jax.jit(run)

@@ -38,7 +38,7 @@ from rnnexp.train.placement import place_state
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from tests.helpers.small_run import assert_same_runs
-from tests.integration.test_resume import StopAt
+from tests.helpers.stopped_run import StopAt
 
 NOISE = {"model.dropout": 0.3, "model.recurrent_dropout": 0.2, "model.zoneout": 0.1}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

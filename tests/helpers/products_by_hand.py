@@ -1,4 +1,4 @@
-"""Small networks, and the singular values of their Jacobian products by NumPy alone."""
+"""Small networks, their Jacobian products, and the singular values of these by NumPy alone."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,9 +11,12 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
 from rnnexp.laboratory.jacobians import step_jacobians
+from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
 from tests.helpers.variants import build
 
 T, B, I, H = 8, 2, 3, 4  # noqa: E741
+SPANS = (1, 3, 5)
+STARTS = (0, 3)
 
 
 @lru_cache(maxsize=16)
@@ -75,3 +78,18 @@ def by_numpy(
 def orthonormal(size: int = H, seed: int = 0) -> Array:
     """An orthogonal matrix, drawn at random."""
     return jnp.asarray(np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0])
+
+
+def size_of(name: str, which: str) -> int:
+    """Units of the block."""
+    return 2 * H if (name, which) == ("lstm", "state") else H
+
+
+def products(name: str, method: str, which: str = "hidden", **given: Any) -> ProductSpectrum:
+    """Of a small cell; where only numbers differ, the program is the same."""
+    defaults: dict[str, Any] = {"count": size_of(name, which), "spans": SPANS, "starts": STARTS}
+    cell = cell_of(name)
+    x = given.pop("x", inputs())
+    return jacobian_products(
+        *(cell, drawn(cell), x), method=method, which=which, **{**defaults, **given}
+    )

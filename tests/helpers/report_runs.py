@@ -116,6 +116,16 @@ def write_whole_run(
     return run
 
 
+def write_three_settings(root: Path) -> Path:
+    """Three settings of two tasks, one with two seeds and a laboratory; one has diverged."""
+    for seed in (0, 1):
+        write_whole_run(root, changes={"seed": seed}, leaves=("h", "c"), with_laboratory=True)
+    write_whole_run(root, "copy_memory/rnn", slope=-0.6)
+    ended: dict[str, Any] = {"status": "diverged", "reason": "non-finite loss", "test": None}
+    write_whole_run(root, "adding/gru", slope=0.5, **ended)
+    return root
+
+
 def many_large_runs(runs_dir: Path, count: int) -> list[Path]:
     """Runs over 784 time steps, 200 of their training steps recorded, two leaves, a laboratory.
 

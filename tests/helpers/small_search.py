@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rnnexp.sweep.axes import parse_space
 from rnnexp.sweep.search.found import Found
 from rnnexp.sweep.search.growing_plan import GrowingPlan
@@ -54,6 +56,12 @@ def find(folder: Path, axes: list[str] = AXES, base: Base | None = None, **argum
         parse_space(axes), base or tiny(), name="s", runs_dir=folder, sweep_dir=folder / "s",
         **settings,
     )  # fmt: skip
+
+
+def undisturbed_search(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+    """A random search by one process at a stretch, and its folder."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, find(folder)
 
 
 def study_in(folder: Path) -> list[Any]:

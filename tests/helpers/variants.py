@@ -3,10 +3,13 @@
 import inspect
 from typing import Any
 
+import pytest
+
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
+Variant = tuple[str, dict[str, Any]]
+VARIANTS: list[Variant] = [
     *((name, {}) for name in CELLS.builtin),
     ("feedforward", {"activation": "relu"}),
     ("rnn", {"activation": "relu", "start": "identity"}),
@@ -25,15 +28,16 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def variant_id(variant: tuple[str, dict[str, Any]]) -> str:
+def variant_id(variant: Variant) -> str:
     """`lstm-peepholes=True`."""
     name, options = variant
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
-def build(
-    variant: tuple[str, dict[str, Any]], input_size: int, hidden_size: int, **given: Any
-) -> Cell:
+each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+
+
+def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> Cell:
     """The variant's cell; what is given goes to factories that have a keyword for it."""
     name, options = variant
     factory = CELLS.entry(name).factory()

@@ -12,10 +12,11 @@ import pytest
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.results.load import load_run
-from rnnexp.run.callbacks import Observer, run_path
+from rnnexp.run.callbacks import run_path
 from rnnexp.run.files import RunLog, read_json, read_metrics, shown_status
 from rnnexp.run.run import run
 from tests.helpers.small_run import assert_same_runs, small_config
+from tests.helpers.stopped_run import StopAt
 
 CONFIG = small_config()
 
@@ -94,19 +95,6 @@ def test_stopped_by_a_signal(root: Path, tmp_path: Path, number: int, code: int)
     assert (path / "checkpoints" / "last" / str(status["step"])).is_dir()
     recorded = load_run(path).steps
     assert list(recorded) == list(range(0, status["step"], 10))
-
-
-class StopAt(Observer):
-    """Sends this process a SIGINT after some step."""
-
-    def __init__(self, step: int):
-        self.step, self.sent = step, False
-
-    def advanced(self, step: int, scalars: object) -> None:
-        """One signal, once."""
-        if step >= self.step and not self.sent:
-            self.sent = True
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_interrupted_then_resumed_equals_undisturbed(

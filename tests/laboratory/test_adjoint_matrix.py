@@ -1,4 +1,4 @@
-"""dL_s/dh_t: closed forms, central differences, and rows that add up to the whole loss's."""
+"""dL_s/dh_t: closed forms, differences, rows that add up, memory, errors and names."""
 
 from typing import Any
 
@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.core.types import Array
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.adjoints import perturb, probes
 from rnnexp.gradflow.position_losses import apply
-from rnnexp.laboratory.adjoint_matrix import adjoint_matrix, adjoint_tensor, class_adjoints
-from rnnexp.scan.unroll import Path
+from rnnexp.laboratory.adjoint_matrix import (
+    adjoint_matrix,
+    adjoint_tensor,
+    class_adjoints,
+    matrix_bytes,
+    matrix_dataset,
+)
+from rnnexp.models.forward import ForwardOptions
+from rnnexp.scan.unroll import TimeLoop
 from tests.helpers.adjoint_models import (
+    I,
     O,
     T,
     U,
@@ -58,7 +67,9 @@ def test_entries_equal_central_differences(x64: None) -> None:
 
     @jax.jit
     def moved(slots: Any) -> Array:
-        return losses(apply(model, batch, sits=probes(perturb, slots)).outputs, batch)[:, 0]
+        return losses(
+            apply(model, batch, ForwardOptions(probes=probes(perturb, slots))).outputs, batch
+        )[:, 0]
 
     slots, step = slots_of(model, batch), 1e-6
     for layer, t, unit in [(0, 0, 1), (0, 3, 4), (1, 2, 0), (1, T - 1, 2)]:
@@ -140,13 +151,57 @@ def test_class_rows_at_a_position_are_those_of_its_outputs(x64: None) -> None:
 def test_neither_blocks_nor_the_parallel_path_change_a_row(x64: None) -> None:
     batch = one_example()
     whole = jitted(adjoint_matrix, sequence_model("min_gru"), batch, block=1)["layer_0"]
-    parallel = sequence_model("min_gru", path=Path(associative=True))
+    parallel = sequence_model("min_gru", time_loop=TimeLoop(associative=True))
     some = jitted(adjoint_matrix, parallel, batch, rows=(5, 1, 2), block=2)["layer_0"]
     np.testing.assert_allclose(some, whole[np.array([5, 1, 2])], rtol=1e-10, atol=1e-14)
 
 
 def test_truncated_bptt_leaves_zeros_behind_every_cut(x64: None) -> None:
-    model = sequence_model("gru", path=Path(cut_steps=3))
+    model = sequence_model("gru", time_loop=TimeLoop(cut_steps=3))
     matrix = jitted(adjoint_matrix, model, one_example())["layer_0"]
     s, t = np.arange(T)[:, None], np.arange(T)[None, :]
     np.testing.assert_array_equal(matrix > 0, (t <= s) & (t // 3 == s // 3))
+
+
+@pytest.mark.parametrize(
+    ("function", "block", "full"),
+    [
+        (adjoint_matrix, 50, False),
+        (adjoint_tensor, 4, True),
+        pytest.param(adjoint_matrix, 1, False, marks=pytest.mark.slow),
+    ],
+)
+def test_memory_is_what_the_compiled_program_takes(function: Any, block: int, full: bool) -> None:
+    model = sequence_model("lstm", num_layers=2)
+    batch = Batch(jnp.zeros((200, 1, I)), jnp.zeros((U, 1)))
+    graphdef, params = nnx.split(model, nnx.Param)
+    program = jax.jit(
+        lambda params: function(nnx.merge(graphdef, params), batch, losses, block=block)
+    )
+    used: Any = program.lower(params).compile().memory_analysis()
+    taken = used.temp_size_in_bytes + used.output_size_in_bytes
+    stated = matrix_bytes(model, batch, losses, full=full, block=block)
+    assert 0.7 < stated / taken < 1.3
+
+
+def test_bad_requests_name_what_is_wrong() -> None:
+    model, batch = sequence_model("gru"), one_example()
+    with pytest.raises(UsageError, match=r"unknown leaf 'c'.*Known: h"):
+        adjoint_matrix(model, batch, losses, leaf="c")
+    with pytest.raises(UsageError, match=r"rows must lie in 0 \.\.\. 6, not 7"):
+        adjoint_matrix(model, batch, losses, rows=[7])
+    with pytest.raises(UsageError, match="of one example, not of 2"):
+        adjoint_matrix(model, Batch(jnp.zeros((T, 2, I)), jnp.zeros(2)), losses)
+    with pytest.raises(UsageError, match=r"\(S, 1\), not \(7,\)"):
+        adjoint_matrix(model, batch, lambda y, b: y[:, 0, 0])
+    with pytest.raises(UsageError, match="position"):
+        class_adjoints(model, batch)
+
+
+def test_the_dataset_fills_shorter_units_with_nan() -> None:
+    matrices = {"encoder_layer_0": jnp.ones((2, 5)), "decoder_layer_0": jnp.ones((2, 3))}
+    data = matrix_dataset(matrices, rows=[0, 4])
+    assert data["adjoint_matrix"].dims == ("unit", "output_time", "time")
+    np.testing.assert_array_equal(data["output_time"], [0, 4])
+    decoder = data["adjoint_matrix"].sel(unit="decoder_layer_0")
+    np.testing.assert_array_equal(np.isnan(decoder), np.arange(5)[None] >= np.full((2, 1), 3))

@@ -11,7 +11,7 @@ from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.position_losses import Model
 from rnnexp.laboratory.lag_gradients import LagGradients
 from rnnexp.models.sequence import SequenceModel
-from rnnexp.scan.unroll import Path
+from rnnexp.scan.unroll import TimeLoop
 from tests.helpers.lag_models import (
     EVERY,
     LENGTHS,
@@ -119,7 +119,7 @@ def equals_copies(got: LagGradients, parts: dict[str, dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("cell", "keys"),
     [
-        ("lru", {"num_layers": 2, "path": Path(associative=True)}),
+        ("lru", {"num_layers": 2, "time_loop": TimeLoop(associative=True)}),
         ("rnn", {"num_layers": 2, "bidirectional": True}),
     ],
 )

@@ -23,7 +23,7 @@ from rnnexp.laboratory.lag_gradients import (
 )
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import Path
+from rnnexp.scan.unroll import TimeLoop
 from tests.helpers.lag_models import (
     EVERY,
     TO_ONE,
@@ -60,7 +60,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("rnn", "synchronous", {}),
     ("lstm", TO_ONE, {"zoneout": 0.3, "pooling": "mean"}),
     ("gru", "synchronous", {"bidirectional": True, "learned_state": True}),
-    ("clockwork", "synchronous", {"path": Path(cut_steps=2)}),
+    ("clockwork", "synchronous", {"time_loop": TimeLoop(cut_steps=2)}),
 ]
 SLOW: list[tuple[str, str, dict[str, Any]]] = [
     ("lstm", "synchronous", {"layer_norm": True}),

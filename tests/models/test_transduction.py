@@ -1,4 +1,4 @@
-"""Encoder and decoder: causality, lengths, attention, and what they write."""
+"""A transducer is causal, blind to padding, and attends to the valid steps alone."""
 
 import itertools
 from typing import Any
@@ -10,31 +10,9 @@ import pytest
 from flax import nnx
 
 from rnnexp.core.types import Array, Tree
-from rnnexp.models.decode import beam, greedy
-from rnnexp.models.structure import ATTENTIONS, Structure
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Transducer
-from tests.helpers.variants import build
-
-T, U, B, I, H, O = 6, 4, 3, 3, 5, 4  # noqa: E741
-LENGTHS = (6, 3, 1)
-each_attention = pytest.mark.parametrize("attention", ATTENTIONS)
-
-
-def model_of(cell: str = "gru", **keys: Any) -> Transducer:
-    """A small model whose readout prefers nothing in particular."""
-    return Transducer(
-        lambda size, layer: build((cell, {}), size, H, layer=layer),
-        structure=Structure(**keys),
-        input_size=I,
-        output_size=O,
-        key=jax.random.key(0),
-    )
-
-
-def batch() -> tuple[Array, Array]:
-    """Inputs (T, B, I) and targets (U, B)."""
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-    return x, jax.random.randint(jax.random.key(2), (U, B), 0, O)
+from tests.helpers.transducers import LENGTHS, B, H, O, T, U, batch, each_attention, model_of
 
 
 @each_attention
@@ -57,7 +35,9 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(
     graphdef, params = nnx.split(model, nnx.Param)
 
     def total(params: Tree, x: Array, targets: Array, lengths: Array | None) -> Array:
-        return jnp.sum(jnp.sin(nnx.merge(graphdef, params)(x, targets, lengths_B=lengths).outputs))
+        return jnp.sum(
+            jnp.sin(nnx.merge(graphdef, params)(x, targets, ForwardOptions(lengths)).outputs)
+        )
 
     run = jax.jit(jax.value_and_grad(total))
     padded = run(params, x, targets, jnp.array(LENGTHS))
@@ -73,7 +53,7 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(
 @pytest.mark.parametrize("attention", ["dot", "additive"])
 def test_attention_is_a_distribution_over_the_valid_steps(attention: str) -> None:
     model, (x, _) = model_of(attention=attention), batch()
-    encoded = model.encode(x, jnp.array(LENGTHS))
+    encoded = model.encode(x, ForwardOptions(jnp.array(LENGTHS)))
     d = jax.random.normal(jax.random.key(4), (U, B, H))
     weights = np.asarray(model.weights(d, encoded))
     assert weights.shape == (U, B, T)
@@ -108,49 +88,7 @@ def additive_by_hand(model: Transducer, d: np.ndarray, e: np.ndarray) -> float:
 @pytest.mark.parametrize("cell", ["lstm", "tdnn", "clockwork"])
 def test_the_decoder_begins_where_the_encoder_ended(cell: str) -> None:
     model, (x, _) = model_of(cell), batch()
-    encoded = model.encode(x, None)
+    encoded = model.encode(x)
     ended = model.encoder(x).states[0]
     for leaf in model.decoder.layers[0].cell.probed:
         np.testing.assert_array_equal(encoded.states[0][leaf], ended[leaf])
-
-
-@each_attention
-def test_greedy_writing_equals_a_python_loop(attention: str) -> None:
-    model, (x, _) = model_of(attention=attention), batch()
-    got = np.asarray(greedy(model, x, jnp.array(LENGTHS), steps=U))
-    outputs = jax.jit(lambda x, symbols: model(x, symbols).outputs)
-    for b, n in enumerate(LENGTHS):
-        written: list[int] = []
-        for u in range(U):
-            shown = jnp.array([*written, *[0] * (U - u)])[:, None]
-            logits = outputs(x[:n, b : b + 1], shown)[u, 0]
-            written.append(int(jnp.argmax(logits)) if 0 not in written else 0)
-        assert got[:, b].tolist() == written
-    assert len({tuple(column) for column in got.T.tolist()}) > 1
-
-
-def test_a_beam_of_everything_finds_the_likeliest_sequence() -> None:
-    model, (x, _) = model_of(attention="dot"), batch()
-    steps = 3
-    outputs = jax.jit(lambda x, symbols: model(x, symbols).outputs)
-    found = beam(model, x, None, steps=steps, width=O**steps)
-    for b in range(B):
-        likely: dict[tuple[int, ...], float] = {}
-        for sequence in itertools.product(range(O), repeat=steps):
-            end = sequence.index(0) if 0 in sequence else steps
-            if any(sequence[end:]):
-                continue  # only stop symbols follow a stop symbol
-            logits = outputs(x[:, b : b + 1], jnp.array(sequence)[:, None])[:, 0]
-            log_p = jax.nn.log_softmax(logits, -1)
-            likely[sequence] = sum(float(log_p[u, s]) for u, s in enumerate(sequence[: end + 1]))
-        ranked = sorted(likely.values(), reverse=True)
-        best = tuple(found.symbols_UxBxW[:, b, 0].tolist())
-        assert best == max(likely, key=lambda sequence: likely[sequence])
-        finite = found.log_likelihood_BxW[b][: len(ranked)]
-        np.testing.assert_allclose(finite, ranked, rtol=1e-4)
-
-
-def test_a_beam_of_one_is_greedy() -> None:
-    model, (x, _) = model_of(), batch()
-    one = beam(model, x, jnp.array(LENGTHS), steps=U, width=1).symbols_UxBxW[..., 0]
-    np.testing.assert_array_equal(one, greedy(model, x, jnp.array(LENGTHS), steps=U))

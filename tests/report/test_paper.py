@@ -1,6 +1,5 @@
 """Figures for papers: what is drawn where, in every format, whatever runs are called."""
 
-import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,32 +9,20 @@ import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report import figures, paper, paper_laboratory
-from rnnexp.report.figures import colour_scale, draw_heat_map, draw_run, verbatim
+from rnnexp.report import paper, paper_laboratory
+from rnnexp.report.figures import draw_run
 from rnnexp.report.paper import draw_comparison
 from rnnexp.report.paper_laboratory import draw_laboratory
 from rnnexp.report.paper_style import WIDTH_IN
 from rnnexp.results.load import Run, load_run
+from tests.helpers.drawn_figures import drawn
 from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import TIMES, write_logged_run
 from tests.helpers.synthetic_runs import write_run
 
 DPI = 60
-HOSTILE = [
-    "$",
-    "$\\frac{1",
-    "_hidden",
-    "_$a$",
-    "$a_b^c$",
-    "%s\\n",
-    "<b>&",
-    "two\nlines\x07",
-    r"\$x$",
-    "é→",
-]
 
 
 @pytest.fixture
@@ -52,13 +39,6 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few pixels, which are quick to draw."""
     monkeypatch.setattr(paper, "DPI", DPI)
     monkeypatch.setattr(paper_laboratory, "DPI", DPI)
-
-
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Figures as they are about to be written, and kept from it."""
-    found: list[Figure] = []
-    monkeypatch.setattr(paper, "save", lambda figure, *_: found.append(figure))
-    return found
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
@@ -103,83 +83,6 @@ def test_profiles_and_maps_hold_the_recorded_norms(
     assert texts[:2] == ["lstm: test loss 0.25", "gru: test loss 0.25"]
 
 
-def test_long_names_are_told_once_and_stand_in_the_picture_as_letters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rates = [0.001234, 0.0023, 0.0001]
-    paths = [write_logged_run(tmp_path, changes={"optimizer.learning_rate": r}) for r in rates]
-    found = drawn(monkeypatch)
-    draw_comparison([load_run(path) for path in paths], Path("fig.png"))
-    key = found[0].axes[2].get_legend()
-    assert key is not None
-    texts = [" ".join(text.get_text().split()) for text in key.get_texts()]
-    assert texts[0].endswith("learning_rate=0.001234 test loss 0.25")
-    told = ["A: lstm learning_rate=0.001234", "B: lstm learning_rate=0.0023"]
-    assert [text.partition(" test")[0] for text in texts[:2]] == told
-    titles = [axes.get_title() for axes in found[0].axes]
-    assert [title for title in titles if title.endswith(", layer_0")] == [
-        "profile, layer_0", "A, layer_0", "B, layer_0", "C, layer_0",
-    ]  # fmt: skip
-    figure = found[0]
-    figure.draw_without_rendering()
-    right = key.get_window_extent().x1
-    assert right <= figure.bbox.x1
-
-
-def test_one_colour_scale_spans_all_arrays_and_no_more_than_its_decades() -> None:
-    arrays = [np.array([1e-3, 0.0, np.nan]), np.array([1e-30, 10.0, np.inf])]
-    scale = colour_scale(arrays)
-    assert scale is not None
-    assert (scale.vmin, scale.vmax) == (1e-30, 10.0)
-    scale = colour_scale(arrays, decades=12)
-    assert scale is not None
-    assert scale.vmin == pytest.approx(1e-11)
-    assert colour_scale([np.zeros(3), np.array([np.nan])]) is None
-    single: Any = colour_scale([np.array([2.0])])
-    assert single.vmin < single.vmax
-
-
-def test_cells_of_a_heat_map_lie_at_their_training_and_time_step() -> None:
-    steps, norms = np.array([0, 10, 40]), np.outer([1.0, 2.0, 3.0], [1.0, 10.0])
-    norms[1, 1] = 0
-    axes = Figure().add_subplot()
-    mesh: Any = draw_heat_map(axes, steps, norms, colour_scale([norms]))
-    corners = mesh.get_coordinates()
-    np.testing.assert_array_equal(corners[0, :, 0], [-0.5, 0.5, 1.5])
-    np.testing.assert_array_equal(corners[:, 0, 1], [-5, 5, 25, 55])
-    values = mesh.get_array()
-    assert np.ma.getmaskarray(values).reshape(3, 2)[1, 1]
-    assert axes.patch.get_hatch()
-
-
-def test_a_map_too_large_is_thinned_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(figures, "CELLS", 10)
-    norms = np.ones((95, 8))
-    axes = Figure().add_subplot()
-    with caplog.at_level(logging.WARNING, "rnnexp"):
-        mesh: Any = draw_heat_map(axes, np.arange(95), norms, colour_scale([norms]))
-    assert mesh.get_coordinates().shape[:2] == (11, 9)
-    assert "drawn are 10 training and 8 time steps" in caplog.text
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_texts_are_drawn_as_they_are(text: str) -> None:
-    figure = Figure()
-    axes = figure.add_subplot()
-    axes.plot([1, 2], label=verbatim(text))
-    axes.set_title(verbatim(text))
-    legend = axes.legend()
-    assert len(legend.get_texts()) == 1
-    artists: list[Any] = [axes.title, *legend.get_texts()]
-    for artist in artists:
-        shown, is_mathematics = artist._preprocess_math(artist.get_text())
-        assert not is_mathematics
-        assert shown.strip() == text.replace("\n", " ").replace("\x07", "?")
-    figure.savefig(io.BytesIO())
-
-
 def test_a_run_with_hostile_values_is_drawn_everywhere(tmp_path: Path) -> None:
     paths = [
         write_logged_run(tmp_path, "adding/lstm", {"optimizer.name": text})
@@ -207,19 +110,3 @@ def test_runs_without_gradients_or_of_nothing_finite_are_drawn_as_far_as_they_go
     draw_comparison(runs, tmp_path / "nothing.png")
     picture = matplotlib.image.imread(tmp_path / "nothing.png")
     assert picture.shape[1] == round(WIDTH_IN * DPI)
-
-
-@pytest.mark.parametrize("count", [1, 3, 7, 9])
-def test_any_number_of_runs_is_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
-    paths = [write_logged_run(tmp_path, changes={"seed": seed}) for seed in range(count)]
-    found = drawn(monkeypatch)
-    draw_comparison([load_run(path) for path in paths], Path("fig.png"))
-    legend = found[0].axes[2].get_legend()
-    assert legend is not None
-    handles = legend.legend_handles[:count]
-    looks = {(line.get_color(), line.get_marker()) for line in handles}  # type: ignore[union-attr]
-    assert len(looks) == count
-    maps = [axes for axes in found[0].axes if axes.get_ylabel() == "training step"]
-    assert len(maps) == count

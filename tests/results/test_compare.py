@@ -1,6 +1,6 @@
-"""Groups of runs: their figures, what is counted, refused and printed."""
+"""Groups of runs: their figures, the setting chosen by validation, and ranks over tasks."""
 
-import logging
+import math
 import os
 import random
 import shutil
@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.cli.plain import plain_table
+from rnnexp.cli.output import plain_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 from rnnexp.report.compare_tables import comparison_tables, rank_table
 from rnnexp.results.compare import as_data, compare, rank
 from rnnexp.results.index import load_records, read_index
-from rnnexp.results.metrics import default_metric
 from rnnexp.results.summary import Record
 from tests.helpers.synthetic_runs import protocol_runs, write_many, write_plan, write_run
 
 RATE = "optimizer.learning_rate"
+SCORES = {
+    "adding": {"lstm": 0.1, "gru": 0.2, "rnn": 0.3},
+    "parity": {"lstm": 0.5, "gru": 0.4, "rnn": 0.5},
+    "temporal_order": {"lstm": 0.3, "rnn": 0.1},
+}
 
 
 def test_means_are_over_the_completed_runs_of_a_group(tmp_path: Path) -> None:
@@ -75,33 +79,6 @@ def test_a_damaged_run_of_a_runs_directory_is_counted_in_its_cell(tmp_path: Path
     assert [row["group"][RATE] for row in rows] == [None, 1e-3, 1e-2, 1e-1]
 
 
-def test_tasks_and_their_options_are_never_averaged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for task, key, values in (("adding", "length_steps", (50, 100)), ("parity", None, (0,))):
-        for value in values:
-            changes = {f"task.{key}": value} if key else {}
-            write_run(tmp_path, f"{task}/lstm", changes, test={"loss": 0.1}, valid=0.1)
-    with caplog.at_level(logging.INFO, "rnnexp"):
-        rows = compare(read_index(tmp_path), ["cell"], "test_loss")
-    assert [row["runs"] for row in rows] == [1, 1, 1]
-    assert [list(row["group"]) for row in rows] == [["task", "task.length_steps", "cell"]] * 3
-    assert "grouped by task, task.length_steps as well" in caplog.text
-    caplog.clear()
-    compare([r for r in read_index(tmp_path) if "parity" in r.run], ["cell"], "test_loss")
-    assert caplog.text == ""
-
-
-def test_rows_are_in_the_order_of_their_values(tmp_path: Path) -> None:
-    for rate in (1e-5, 2.0, 3e-2, 10.0):
-        for cell in ("lstm", "gru"):
-            write_run(tmp_path, f"adding/{cell}", {RATE: rate}, test={"loss": rate})
-    rows = compare(read_index(tmp_path), ["cell", RATE], "test_loss")
-    expected = [(c, r) for c in ("gru", "lstm") for r in (1e-5, 3e-2, 2.0, 10.0)]
-    assert [tuple(row["group"].values()) for row in rows] == expected
-    assert [row["mean"] for row in rows] == [r for _, r in expected]
-
-
 def test_output_is_the_same_byte_for_byte_wherever_and_whenever_the_runs_are_read(
     tmp_path: Path,
 ) -> None:
@@ -141,15 +118,6 @@ def test_wrong_keys_and_metrics_are_named_with_those_there_are(tmp_path: Path) -
             compare(records, [by], metric)
 
 
-def test_runs_of_one_task_with_two_headlines_are_not_judged_together(tmp_path: Path) -> None:
-    write_run(tmp_path, changes={"seed": 0}, valid=0.1, test={"loss": 0.1})
-    write_run(tmp_path, changes={"seed": 1}, valid=0.1, test={"loss": 0.1}, headline="nmse")
-    with pytest.raises(UsageError, match=r"loss \(lower\), nmse \(lower\)"):
-        compare(read_index(tmp_path), ["cell"], "test_loss")
-    with pytest.raises(UsageError, match="choose a metric: these runs have the headlines loss"):
-        default_metric(read_index(tmp_path))
-
-
 def test_while_no_run_is_completed_there_are_counts_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,15 +129,6 @@ def test_while_no_run_is_completed_there_are_counts_only(
     assert [len(table) for _, table in comparison_tables([row], "test_loss")] == [1]
     with pytest.raises(UsageError, match="unknown metric 'loss'"):
         compare(read_index(tmp_path), ["cell"], "loss")
-
-
-def test_the_best_validation_score_is_a_metric_itself(tmp_path: Path) -> None:
-    protocol_runs(tmp_path)
-    records = read_index(tmp_path)
-    assert default_metric(records) == "test_loss"
-    row = compare(records, ["cell"], "valid_loss")[0]
-    assert row["best_setting"]["mean"] == row["best_setting"]["validation"]
-    assert row["best_by_validation"]["value"] == row["best_by_validation"]["validation"] == 0.05
 
 
 def test_a_metric_that_only_some_tasks_have_is_said_to_be_missing_in_the_others(
@@ -189,16 +148,108 @@ def test_a_metric_that_only_some_tasks_have_is_said_to_be_missing_in_the_others(
     assert (adding["mean"], digits["mean"]) == (None, 0.9)
 
 
-def test_tables_have_like_columns_and_every_figure(tmp_path: Path) -> None:
+def test_the_setting_and_the_run_are_chosen_by_validation_and_not_by_test(tmp_path: Path) -> None:
+    runs = protocol_runs(tmp_path)
+    row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+    best = row["best_setting"]
+    assert best["setting"] == {RATE: 1e-3}
+    assert (best["settings"], best["runs"], best["seeds"]) == (3, 3, 3)
+    assert best["validation"] == pytest.approx(0.101)
+    assert (best["mean"], best["median"]) == pytest.approx((0.31, 0.31))
+    assert 0.30 <= best["low"] < best["mean"] < best["high"] <= 0.32
+    chosen = {"run": min(runs["lucky"][:2]), "validation": 0.05, "value": 0.5}
+    assert row["best_by_validation"] == chosen
+    by_test = min(read_index(tmp_path), key=lambda record: record.test.get("loss", math.inf))
+    assert by_test.run == runs["tempting"][0] != chosen["run"]
+
+
+def test_a_setting_that_diverged_is_chosen_only_if_all_did(tmp_path: Path) -> None:
+    def chosen() -> float:
+        row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+        return float(row["best_setting"]["setting"][RATE])
+
     protocol_runs(tmp_path)
-    write_run(tmp_path, "adding/gru", status="failed")
-    rows = compare(read_index(tmp_path), ["cell"], "test_loss")
-    tables = comparison_tables(rows, "test_loss")
-    assert [len(table) for _, table in tables] == [2, 1, 1]
-    for _, table in tables:
-        assert len({tuple(row) for row in table}) == 1
-    assert (tables[0][1][0]["cell"], tables[0][1][0]["mean"]) == ("gru", "-")
-    chosen = tables[1][1][0]
-    assert (chosen["setting"], chosen["of"], chosen["seeds"]) == (f"{RATE}=0.001", 3, "3")
-    assert chosen["mean"] == pytest.approx(0.31)
-    assert tables[2][1][0]["test_loss"] == 0.5
+    assert chosen() == 1e-3
+    for rate, expected in ((1e-3, 1e-2), (1e-2, 1e-1)):
+        ended = {"status": "diverged", "valid": 0.01}
+        write_run(tmp_path, changes={RATE: rate, "seed": 9}, **ended)  # type: ignore[arg-type]
+        assert chosen() == expected
+
+
+def test_a_setting_with_a_pruned_run_comes_after_whole_ones_and_before_diverged_ones(
+    tmp_path: Path,
+) -> None:
+    protocol_runs(tmp_path)
+    for rate in (1e-3, 1e-2):
+        write_run(tmp_path, changes={RATE: rate, "seed": 9}, status="pruned", valid=0.01)
+    assert compare(read_index(tmp_path), [], "test_loss")[0]["best_setting"]["setting"] == {
+        RATE: 1e-3
+    }
+    write_run(tmp_path, changes={RATE: 1e-4}, valid=0.9, test={"loss": 0.8})
+    assert compare(read_index(tmp_path), [], "test_loss")[0]["best_setting"]["setting"] == {
+        RATE: 1e-4
+    }
+
+
+def test_a_headline_that_should_be_high_is_chosen_high(tmp_path: Path) -> None:
+    for rate, valid in ((1e-2, 0.7), (1e-3, 0.9)):
+        for seed in (0, 1):
+            write_run(
+                tmp_path, "digits/lstm", {RATE: rate, "seed": seed}, valid=valid - 0.3 * seed,
+                headline="accuracy", higher_is_better=True, test={"accuracy": 0.5, "loss": valid},
+            )  # fmt: skip
+    row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+    assert row["best_setting"]["setting"] == {RATE: 1e-3}
+    assert row["best_by_validation"]["validation"] == 0.9
+    assert row["best_setting"]["mean"] == 0.9
+
+
+@pytest.mark.parametrize("rates", [(1e-1, 1e-2), (1e-2, 1e-1)])
+def test_a_validation_score_that_is_no_number_is_never_chosen(
+    tmp_path: Path, rates: tuple[float, float]
+) -> None:
+    write_run(tmp_path, changes={RATE: rates[0]}, valid=math.nan, test={"loss": 0.1})
+    name = write_run(tmp_path, changes={RATE: rates[1]}, valid=5.0, test={"loss": 0.2})
+    row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+    assert row["best_setting"]["setting"] == {RATE: rates[1]}
+    assert row["best_by_validation"]["run"] == name
+
+
+def write_scores(runs_dir: Path) -> list[Record]:
+    """Two seeds of each cell a task; the GRU diverged on the last one."""
+    for task, cells in SCORES.items():
+        for cell, loss in cells.items():
+            for seed, shift in enumerate((-0.05, 0.05)):
+                ended: dict[str, Any] = {"valid": loss, "test": {"loss": loss + shift, "x": 1.0}}
+                write_run(runs_dir, f"{task}/{cell}", {"seed": seed}, **ended)
+    write_run(runs_dir, "temporal_order/gru", status="diverged", valid=0.1)
+    return read_index(runs_dir)
+
+
+def test_ranks_over_tasks_are_those_of_the_mean_scores(tmp_path: Path) -> None:
+    rows = rank(write_scores(tmp_path), metric="test_loss")
+    expected: dict[str, dict[str, float]] = {}
+    for task, cells in SCORES.items():
+        for cell, value in zip(cells, stats.rankdata(list(cells.values())), strict=True):
+            expected.setdefault(cell, {})[task] = value
+    assert {row["cell"]: row["ranks"] for row in rows} == expected
+    for row in rows:
+        assert row["rank"] == pytest.approx(np.mean(list(expected[row["cell"]].values())))
+    assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
+    missing = {row["cell"]: (row["tasks"], row["missing"]) for row in rows}
+    assert missing["gru"] == (2, {"temporal_order": "1 diverged"})
+    assert missing["lstm"] == (3, {})
+    table = {row["cell"]: row for row in rank_table(rows)}
+    assert table["gru"]["temporal_order"] == "-"
+    assert table["gru"]["missing"] == "temporal_order: 1 diverged"
+
+
+def test_ranks_turn_round_where_more_is_better(tmp_path: Path) -> None:
+    records = write_scores(tmp_path)
+    down, up = (
+        {row["cell"]: row["ranks"] for row in rank(records, metric="test_loss", higher_is_better=h)}
+        for h in (False, True)
+    )
+    assert down["lstm"]["adding"] == up["rnn"]["adding"] == 1
+    with pytest.raises(UsageError, match="cannot tell whether a higher test_x is better"):
+        rank(records, metric="test_x")

@@ -1,4 +1,4 @@
-"""The pass over all runs: what is read anew, and what is believed of the cache."""
+"""The pass over all runs: what is read anew, what is believed of the cache, what is of a sweep."""
 
 import fcntl
 import json
@@ -13,12 +13,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from rnnexp.config.schema import flat
+from rnnexp.core.errors import UsageError
 from rnnexp.results import index
-from rnnexp.results.index import INDEX, read_index, scan
+from rnnexp.results.index import INDEX, load_records, read_index
 from rnnexp.results.listing import runs as list_rows
-from rnnexp.results.load import find_run, list_runs
 from rnnexp.results.summary import Record, read_record
-from tests.helpers.synthetic_runs import FIRST_NS, SECOND_NS, write_many, write_run
+from tests.helpers.synthetic_runs import FIRST_NS, SECOND_NS, write_many, write_plan, write_run
 
 MANY = index.WORTHWHILE + 20
 
@@ -56,17 +56,6 @@ def test_records_hold_what_the_files_hold(tmp_path: Path) -> None:
         assert record.best._asdict() == status["best"]
         assert record.keys == flat(ConfigDict(json.loads((path / "config.json").read_text())))
         assert record.mtime_ns == FIRST_NS + number * SECOND_NS
-
-
-def test_runs_come_oldest_first_and_equal_ones_by_name(tmp_path: Path) -> None:
-    ages = {0: 5, 1: 2, 2: 5, 3: 9}
-    names = {s: write_run(tmp_path, changes={"seed": s}, age=age) for s, age in ages.items()}
-    expected = [names[1], *sorted([names[0], names[2]]), names[3]]
-    assert [run for run, _ in scan(tmp_path)] == expected
-    assert list_runs(tmp_path) == [tmp_path / name for name in expected]
-    assert find_run("adding/lstm", tmp_path) == tmp_path / names[3]
-    assert find_run(names[2].rpartition("/")[2], tmp_path) == tmp_path / names[2]
-    assert find_run(names[1], tmp_path) == tmp_path / names[1]
 
 
 def test_a_second_pass_reads_no_run_and_says_the_same(
@@ -232,3 +221,40 @@ def test_named_runs_are_read_alone_and_leave_the_rest_of_the_cache(
     assert [record.run for record in read_index(tmp_path, only=some)] == [names[5], names[2]]
     assert len(read_index(tmp_path)) == 2 * MANY
     assert noted == []
+
+
+def test_a_sweep_s_runs_in_the_order_of_its_plan(tmp_path: Path) -> None:
+    plan: list[tuple[str, dict[str, Any]]] = [
+        (f"adding/{cell}", {"optimizer.learning_rate": rate, "seed": 0})
+        for cell in ("lstm", "gru")
+        for rate in (1e-2, 1e-3)
+    ]
+    names = write_plan(tmp_path / "sweeps" / "first", plan)
+    assert write_run(tmp_path, *plan[3], valid=0.2, test={"loss": 0.1}) == names[3]
+    assert write_run(tmp_path, *plan[1]) == names[1]
+    (tmp_path / names[1] / "status.json").write_text("{")
+    write_run(tmp_path, "copy_memory/rnn")  # of no sweep
+    records = load_records(tmp_path / "sweeps" / "first")
+    assert [record.run for record in records] == names
+    states = ["waiting", "damaged", "waiting", "completed"]
+    assert [record.status for record in records] == states
+    assert [record.keys["optimizer.learning_rate"] for record in records] == [1e-2, 1e-3] * 2
+    assert {record.swept for record in records} == {
+        ("cell.name", "optimizer.learning_rate", "seed")
+    }
+    assert len(load_records(tmp_path)) == 3
+
+
+def test_what_is_no_directory_of_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no runs"):
+        load_records(tmp_path / "none")
+    sweep = tmp_path / "sweep"
+    write_plan(sweep, [("adding/lstm", {"seed": 0}), ("adding/lstm", {"seed": 1})])
+    lines = (sweep / "plan.jsonl").read_text().splitlines()
+    for bad in ('{"run": ', "[]", '{"run": "a/b/c"}'):
+        (sweep / "plan.jsonl").write_text(f"{lines[0]}\n{bad}\n")
+        with pytest.raises(UsageError, match=r"plan\.jsonl line 2 is damaged"):
+            load_records(sweep)
+    (sweep / "sweep.json").unlink()
+    with pytest.raises(UsageError, match=r"sweep\.json does not say where the runs are"):
+        load_records(sweep)

@@ -4,54 +4,23 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import xarray
-from ml_collections import FrozenConfigDict
 
 from rnnexp.cli.main import main
-from rnnexp.config.schema import experiment, finish
-from rnnexp.core.errors import UsageError
-from rnnexp.results.load import load_run
 from rnnexp.run.analyze import analyze_run, summary
 from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.checkpoint import stored_steps
 from rnnexp.run.files import RunLog
 from rnnexp.run.laboratory_store import LaboratoryLog
-from rnnexp.run.measure import examiner_of
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import planned
-from rnnexp.train.plan import make_plan
 from tests.helpers.laboratory_data import laboratory
-from tests.integration.test_resume import StopAt
-
-SMALL = {
-    "task.length_steps": 8,
-    "cell.hidden_size": 3,
-    "train.batch_size": 4,
-    "train.duration_steps": 40,
-    "eval.every_steps": 20,
-    "eval.examples": 8,
-    "eval.batch_size": 8,
-    "checkpoint.every_steps": 15,
-    "checkpoint.keep_every_steps": 10,
-    "laboratory.every_steps": 20,
-    "laboratory.warmup_steps": 2,
-    "laboratory.interval_steps": 1,
-    "laboratory.exponents": 2,
-    "laboratory.longest_span": 0,  # singular values take longest to compile
-}
-
-
-def config_of(**changes: Any) -> FrozenConfigDict:
-    """A small run that the laboratory follows."""
-    config = experiment("adding/rnn")
-    values = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
-    config.update_from_flattened_dict(values)
-    return finish(config)
+from tests.helpers.laboratory_runs import SMALL, config_of
+from tests.helpers.stopped_run import StopAt
 
 
 def stored(path: Path) -> xarray.Dataset:
@@ -98,14 +67,6 @@ def test_what_training_measured_is_what_its_checkpoints_give(trained: Path, copy
     again = analyze_run(copy)
     assert (again.measured, again.skipped) == ([], [0, 10, 20, 30, 40])
     xarray.testing.assert_identical(again.data, found.data)
-
-
-def test_the_same_state_measures_the_same_at_every_step() -> None:
-    plan = make_plan(config_of(), data_dir=None, chunk_steps=1)
-    examiner = examiner_of(plan)()
-    first, second = (examiner.measure(plan, plan.params, step) for step in (0, 7))
-    assert list(second["step"].values) == [7]
-    xarray.testing.assert_identical(first, second.assign_coords(step=first["step"]))
 
 
 class Crash(Observer):
@@ -223,13 +184,6 @@ def test_what_cannot_be_asked(
     assert main(["analyze", str(trained), *arguments]) == 2
     assert re.search(text, capsys.readouterr().err)
     xarray.testing.assert_identical(stored(trained), before)
-
-
-def test_too_little_memory_in_training_is_bad_input(tmp_path: Path) -> None:
-    config = config_of(laboratory__memory_gib=1e-6)
-    with pytest.raises(UsageError, match=r"laboratory\.memory_gib = 1e-06"):
-        run(config, runs_dir=tmp_path)
-    assert load_run(run_path(config, tmp_path)).status["status"] == "failed"
 
 
 def test_the_summary_takes_the_longest_span_and_leaves_out_what_was_not_measured() -> None:

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from rnnexp.run import trainer as crews
+from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.trainer import VISIT_S, Crew
+from rnnexp.train.compiled import Programs
+from rnnexp.train.plan import make_plan
+from tests.helpers.diverging_runs import config
 
 
 class Clock:
@@ -151,3 +155,9 @@ def test_whoever_is_asked_to_stop_launches_no_more() -> None:
         "launch 4", "report 2",
         "report 4", "conclude", "end",
     ]  # fmt: skip
+
+
+def test_every_crew_keeps_states() -> None:
+    plan = make_plan(config(), data_dir=None, chunk_steps=2)
+    crew = Crew(Programs(plan), lambda: None, lambda result, error: None)
+    assert isinstance(crew.recorder, Recorder)

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,28 +13,19 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from rnnexp.config.schema import experiment, finish
 from rnnexp.runtime import compilation_cache as kept_programs
 from rnnexp.runtime.compilation_cache import CHECKED, keep_programs, programs_dir, tidy
 from rnnexp.scan.kernels import build
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
-from tests.helpers.small_run import assert_same_runs, small_config
+from tests.helpers.cache_variables import OURS
+from tests.helpers.small_run import small_config
 
 SETTINGS = (
     "jax_compilation_cache_dir",
     "jax_enable_compilation_cache",
     "jax_persistent_cache_min_compile_time_secs",
 )
-OURS = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
-CHANGES = {
-    "task.length_steps": 8,
-    "cell.hidden_size": 4,
-    "model.kernel": "scan",
-    "train.duration_steps": 4,
-    "eval.examples": 64,
-    "record.every_steps": 2,
-}
 CONFIG: Any = jax.config
 
 
@@ -173,26 +162,3 @@ def test_xla_s_false_alarm_is_kept_from_the_user(
         monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     keep_programs()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
-
-
-def test_a_command_s_second_start_finds_its_programs(tmp_path: Path) -> None:
-    """And it makes the same run, without a word of XLA's."""
-    config = experiment("adding/rnn")
-    config.update_from_flattened_dict(CHANGES)
-    given = [f"--config.{key}={value}" for key, value in CHANGES.items()]
-    environment = {k: v for k, v in os.environ.items() if k not in OURS}
-    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
-    kept, paths = [], list[Path]()
-    for name in ("cold", "warm"):
-        command = [sys.executable, "-m", "rnnexp", "run", "adding/rnn", *given]
-        done = subprocess.run(
-            [*command, "--runs-dir", str(tmp_path / name)],
-            env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("rnnexp: ")]
-        assert lines == []
-        kept.append(sorted((tmp_path / "cache").rglob("*-cache")))
-        paths += (tmp_path / name / "adding" / "rnn").iterdir()
-    assert kept[0] == kept[1] != []
-    assert_same_runs(paths[0], paths[1], finish(config))

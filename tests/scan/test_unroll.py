@@ -1,4 +1,6 @@
-"""Lengths: padding changes nothing, and no gradient enters it."""
+"""What unrolling starts from, goes on from, and keeps: states and inputs of every step."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,68 +8,106 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.core.types import Array, Tree
-from rnnexp.gradflow.adjoints import probes, tap, zero_slot
+from rnnexp.cells.lru import lru
+from rnnexp.cells.lstm import lstm
+from rnnexp.core.types import Array, Params
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import initial_state, unroll
-from rnnexp.tasks.scores import over_steps
+from rnnexp.models.transduction import Transducer
+from rnnexp.scan.unroll import TimeLoop, Unrolled, Watched, initial_state, unroll
 from tests.helpers.variants import build
 
 T, B, I, H = 9, 3, 4, 5  # noqa: E741
-LENGTHS = (9, 4, 1)
+STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 2, 4
+LENGTHS = jnp.array([7, 3, 5], jnp.int32)
 
 
-def model_of(mode: str) -> tuple[SequenceModel, Tree, Array]:
-    """A two-layer LSTM and a padded batch with rubbish in the padding."""
+def sequences() -> Array:
+    return jax.random.normal(jax.random.key(1), (STEPS, BATCH, INPUTS))
+
+
+def follow(layer: object, watched: Watched, lengths: Array | None) -> None:
+    """A Python loop over the watched inputs, example by example, gives the watched states."""
+    cell, params = layer.cell, layer.cell.prepare(layer.params())  # type: ignore[attr-defined]
+    transition = jax.jit(cell.transition)
+    for b in range(watched.inputs_TxBxI.shape[1]):
+        state = {k: v[b] for k, v in watched.start.items()}
+        for t in range(watched.inputs_TxBxI.shape[0]):
+            if lengths is None or t < int(lengths[b]):
+                state = transition(params, state, watched.inputs_TxBxI[t, b])
+            for leaf, value in state.items():
+                np.testing.assert_allclose(watched.states[leaf][t, b], value, atol=1e-10)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
+def test_every_unit_of_a_bidirectional_stack_is_watched_in_its_own_order(
+    lengths: Array | None,
+) -> None:
+    structure = Structure(num_layers=2, bidirectional=True, learned_state=True)
     model = SequenceModel(
-        lambda size, layer: build(("lstm", {}), size, H),
-        structure=Structure(num_layers=2),
-        input_size=I,
-        output_size=2,
-        mode=mode,
-        key=jax.random.key(0),
+        lambda size, _: lstm(size, HIDDEN), structure=structure, input_size=INPUTS,
+        output_size=2, mode="synchronous", key=jax.random.key(0),
+    )  # fmt: skip
+    x = sequences()
+    got = nnx.jit(lambda model, x: model(x, ForwardOptions(lengths, watch=True)))(model, x)
+    assert len(got.watched) == 4
+    for unit, watched, final in zip(model.units(), got.watched, got.states, strict=True):
+        follow(unit.layer, watched, lengths)
+        np.testing.assert_array_equal(watched.states["c"][-1], final["c"])
+    backward = got.watched[1].inputs_TxBxI
+    ends = np.full(BATCH, STEPS) if lengths is None else np.asarray(lengths)
+    for b, end in enumerate(ends):
+        np.testing.assert_array_equal(backward[:end, b], x[:end, b][::-1])
+
+
+@pytest.mark.usefixtures("x64")
+def test_watching_changes_nothing_and_is_off_by_default() -> None:
+    model = SequenceModel(
+        lambda size, _: lstm(size, HIDDEN), structure=Structure(), input_size=INPUTS,
+        output_size=2, mode="sequence_to_one", key=jax.random.key(0),
+    )  # fmt: skip
+    plain = model(sequences(), ForwardOptions(LENGTHS))
+    assert list(plain.watched) == []
+    watched = model(sequences(), ForwardOptions(LENGTHS, watch=True))
+    np.testing.assert_array_equal(plain.outputs, watched.outputs)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("attention", ["none", "dot"])
+def test_encoder_and_decoder_are_watched(attention: str) -> None:
+    model = Transducer(
+        lambda size, _: lstm(size, HIDDEN), structure=Structure(attention=attention),
+        input_size=INPUTS, output_size=3, key=jax.random.key(0),
+    )  # fmt: skip
+    targets = jnp.array([[1, 2, 0], [2, 1, 1], [0, 0, 2]], jnp.int32)
+    got = nnx.jit(lambda model, x: model(x, targets, ForwardOptions(LENGTHS, watch=True)))(
+        model, sequences()
     )
-    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    return model, params, jax.random.normal(jax.random.key(1), (T, B, I))
+    encoder, decoder = model.units()
+    follow(encoder.layer, got.watched[0], LENGTHS)
+    follow(decoder.layer, got.watched[1], None)
+    np.testing.assert_array_equal(got.watched[0].states["h"][-1], got.watched[1].start["h"])
 
 
-@pytest.mark.parametrize("mode", ["sequence_to_one", "synchronous"])
-def test_a_padded_batch_equals_its_sequences_one_by_one(mode: str, x64: None) -> None:
-    model, params, x = model_of(mode)
-    graphdef = nnx.graphdef(model)
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("time_loop", [TimeLoop(associative=True), TimeLoop(remat_steps=3)])
+def test_all_paths_keep_the_same_states(time_loop: TimeLoop) -> None:
+    cell = lru(INPUTS, HIDDEN)
+    params = jax.tree.map(lambda x: x.astype(jnp.float64), cell.init(jax.random.key(0)))
 
-    def total(params: Tree, x: Array, lengths: Array | None) -> Array:
-        outputs = jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths).outputs)
-        if mode == "sequence_to_one":
-            return jnp.sum(outputs)
-        return jnp.sum(over_steps(jnp.sum(outputs, -1), lengths).total_B)
+    @jax.jit
+    def both(params: Params, x: Array) -> list[Unrolled]:
+        keys: dict[str, Any] = {"lengths_B": LENGTHS, "keep_states": True}
+        return [unroll(cell, params, x, time_loop=way, **keys) for way in (TimeLoop(), time_loop)]
 
-    run = jax.value_and_grad(total)
-    padded = run(params, x, jnp.array(LENGTHS))
-    single = [run(params, x[:n, b : b + 1], None) for b, n in enumerate(LENGTHS)]
-    summed = jax.tree.map(lambda *parts: sum(parts), *single)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), padded, summed
-    )
-
-
-def test_no_gradient_enters_the_padding(x64: None) -> None:
-    model, params, x = model_of("sequence_to_one")
-    slots = [zero_slot(u.layer.cell, u.layer.params(), T, B) for u in model.units()]
-
-    def loss(slots: list, x: Array) -> Array:
-        net = nnx.merge(nnx.graphdef(model), params)
-        got = net(x, lengths_B=jnp.array(LENGTHS), probes=probes(tap, slots))
-        return jnp.sum(got.outputs)
-
-    adjoints, by_input = jax.grad(loss, argnums=(0, 1))(slots, x)
-    for b, n in enumerate(LENGTHS):
-        assert bool(jnp.all(by_input[n:, b] == 0))
-        assert bool(jnp.all(by_input[:n, b] != 0))
-        for layer in adjoints:
-            assert bool(jnp.all(layer["h"][n:, b] == 0))
-            assert bool(jnp.all(layer["h"][n - 1, b] != 0))
+    plain, other = both(params, sequences())
+    assert plain.states is not None
+    assert other.states is not None
+    for leaf, value in plain.states.items():
+        np.testing.assert_allclose(other.states[leaf], value, atol=1e-10)
+    assert unroll(cell, params, sequences(), time_loop=time_loop).states is None
 
 
 def test_two_halves_equal_the_whole(x64: None) -> None:

@@ -1,4 +1,4 @@
-"""Free-form dates: read by strptime, split by date, written in every format."""
+"""Free-form dates mean what strptime reads, are split by date, and come in every format."""
 
 import datetime
 import itertools
@@ -15,7 +15,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.tasks import date_format
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.transduction import exact_match
-from tests.tasks.test_transduction import (
+from tests.helpers.transduction_batches import (
     answer_batch,
     batch_of,
     blind_logits,
@@ -36,9 +36,6 @@ def test_reading_and_writing_dates() -> None:
             UsageError, match=f"unknown class {bad} at position 2; expected 0 to 11"
         ):
             date_format.decode([1, 2, bad])
-
-
-# Dates
 
 
 # fmt: off

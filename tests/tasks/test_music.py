@@ -1,23 +1,20 @@
-"""Piano rolls: files, buckets, baselines of the four collections."""
+"""Piano-roll tasks hold every sequence once; their baselines are those of the collections."""
 
 import itertools
 import math
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.io import savemat  # type: ignore[import-untyped]
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
-from rnnexp.data import polyphonic
-from rnnexp.data.buckets import group_by_length
 from rnnexp.data.polyphonic import PianoRolls
 from rnnexp.tasks import music
 from rnnexp.tasks.base import Bucketed, Task
 from tests.helpers.data_files import data_or_skip
+from tests.helpers.piano_rolls import random_rolls
 
 FACTORIES = {
     "JSB_Chorales": music.jsb_chorales,
@@ -34,167 +31,6 @@ ANCHORS = {
     "MuseData": (8.559, 8.194, 11.515),
     "Piano_midi": (8.265, 8.587, 11.052),
 }
-
-
-# shared/data/README.md: sequences, steps of the shortest and longest, total steps, notes a
-# step and silent steps of the training split; sequences of the other two
-FACTS = {
-    "JSB_Chorales": (229, 25, 129, 13_807, 3.898, 18, 76, 77),
-    "Nottingham": (694, 40, 1_788, 176_561, 3.961, 487, 173, 170),
-    "MuseData": (524, 9, 3_457, 245_202, 3.493, 12_962, 135, 124),
-    "Piano_midi": (87, 111, 3_857, 75_911, 3.044, 4_917, 12, 25),
-}
-
-
-def random_roll(seed: int, steps: int) -> np.ndarray:
-    """Notes that tend to go on."""
-    rng = np.random.default_rng(seed)
-    keeps = rng.random((steps, 88)) < 0.7
-    roll = (rng.random((steps, 88)) < 0.1).astype(np.uint8)
-    for t in range(1, steps):
-        roll[t] = np.where(keeps[t], roll[t - 1], roll[t])
-    return roll
-
-
-def random_rolls() -> PianoRolls:
-    """Splits of 9, 5 and 6 sequences of 2 to 20 frames."""
-    lengths = [2, 20, 7, 7, 13, 3, 18, 5, 9], [4, 6, 15, 2, 8], [11, 2, 20, 5, 5, 16]
-    counter = itertools.count()
-    return PianoRolls(*(tuple(random_roll(next(counter), n) for n in row) for row in lengths))
-
-
-def cell_array(rolls: tuple[np.ndarray, ...]) -> np.ndarray:
-    """What MATLAB calls a cell array, of shape (1, N)."""
-    cells = np.empty((1, len(rolls)), object)
-    cells[0] = [*rolls, None][:-1]
-    return cells
-
-
-def write_mat(path: Path, **changed: np.ndarray | None) -> Path:
-    """A file of `random_rolls`, some variables replaced or left out."""
-    content = dict(zip(polyphonic.VARIABLES, map(cell_array, random_rolls()), strict=True))
-    savemat(path, {k: v for k, v in (content | changed).items() if v is not None})
-    return path
-
-
-# --- reader ---------------------------------------------------------------------------
-
-
-def test_a_mat_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    read = polyphonic.read_rolls(write_mat(tmp_path / "music.mat"))
-    for split, written in zip(read, random_rolls(), strict=True):
-        for roll, expected in zip(split, written, strict=True):
-            np.testing.assert_array_equal(roll, expected, strict=True)
-
-
-def with_sequence(roll: np.ndarray) -> np.ndarray:
-    """A split whose second sequence is `roll`."""
-    return cell_array((random_roll(0, 3), roll))
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"testdata": None}, "variables traindata, validdata; expected traindata, validdata, test"),
-        ({"traindata": np.zeros((5, 88), np.uint8)}, r"traindata is an array of uint8 .*\(5, 88\)"),
-        ({"validdata": cell_array(())}, "validdata is an array"),
-        ({"validdata": with_sequence(np.zeros((4, 87), np.uint8))}, r"1 of validdata .*\(4, 87\)"),
-        ({"validdata": with_sequence(np.zeros((4, 88)))}, "1 of validdata .* float64"),
-        ({"testdata": with_sequence(np.zeros((1, 88), np.uint8))}, "T at least 2"),
-        ({"testdata": with_sequence(np.full((4, 88), 3, np.uint8))}, "holds the value 3"),
-    ],
-    ids=["missing", "no cells", "empty", "narrow", "floats", "one frame", "values"],
-)
-def test_a_mat_file_of_other_content_is_named(
-    tmp_path: Path, changed: dict[str, np.ndarray | None], words: str
-) -> None:
-    path = write_mat(tmp_path / "other.mat", **changed)
-    with pytest.raises(UsageError, match=words) as caught:
-        polyphonic.read_rolls(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("kept", [0, 60, 128, 150, -40], ids=str)
-def test_a_damaged_mat_file_is_named(tmp_path: Path, kept: int) -> None:
-    path = write_mat(tmp_path / "cut.mat")
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(UsageError) as caught:
-        polyphonic.read_rolls(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_missing_mat_file_and_an_unknown_collection(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read .*absent.mat: No such file"):
-        polyphonic.read_rolls(tmp_path / "absent.mat")
-    with pytest.raises(UsageError, match="Did you mean 'Nottingham'"):
-        polyphonic.load("nottinghm", tmp_path)
-
-
-@pytest.mark.parametrize("name", FACTS)
-def test_facts_about_the_collections(name: str) -> None:
-    rolls = polyphonic.load(name, data_or_skip(f"polyphonic/{name}.mat"))
-    lengths = [len(roll) for roll in rolls.train]
-    frames = np.concatenate(rolls.train)
-    found = (
-        *(len(lengths), min(lengths), max(lengths), sum(lengths)),
-        round(float(frames.sum() / len(frames)), 3),
-        int(np.sum(~frames.any(1))),
-        *(len(rolls.valid), len(rolls.test)),
-    )
-    assert found == FACTS[name]
-
-
-# --- buckets --------------------------------------------------------------------------
-
-
-def least_padding(lengths: np.ndarray, buckets: int) -> float:
-    """By trying every way to cut the sorted lengths into so many runs."""
-    ordered = np.sort(lengths)
-    totals = []
-    for cuts in itertools.combinations(range(1, len(ordered)), buckets - 1):
-        runs = np.split(ordered, list(cuts))
-        totals.append(sum(len(run) * run[-1] for run in runs))
-    return float(1 - ordered.sum() / min(totals))
-
-
-@pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("buckets", [1, 2, 3, 4])
-def test_buckets_pad_as_little_as_the_best_of_all_cuts(seed: int, buckets: int) -> None:
-    lengths = np.random.default_rng(seed).geometric(0.05, 9)
-    grouping = group_by_length(lengths, most_buckets=buckets, padding_below=0)
-    together = np.sort(np.concatenate(grouping.members))
-    np.testing.assert_array_equal(together, np.arange(9))
-    padded = sum(len(members) * lengths[members].max() for members in grouping.members)
-    np.testing.assert_allclose(grouping.padding, 1 - lengths.sum() / padded, atol=1e-12)
-    np.testing.assert_allclose(grouping.padding, least_padding(lengths, buckets), atol=1e-12)
-    longest = [lengths[members].max() for members in grouping.members]
-    assert longest == sorted(longest)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_buckets_are_as_few_as_the_padding_allows(seed: int) -> None:
-    lengths = np.random.default_rng(seed).geometric(0.02, 12)
-    grouping = group_by_length(lengths, padding_below=0.2)
-    number = len(grouping.members)
-    assert grouping.padding < 0.2
-    assert number == 1 or least_padding(lengths, number - 1) >= 0.2
-
-
-def test_buckets_of_equal_and_of_hopeless_lengths() -> None:
-    equal = group_by_length(np.full(5, 7), most_buckets=8, padding_below=0)
-    assert [m.tolist() for m in equal.members] == [[0, 1, 2, 3, 4]]
-    assert equal.padding == 0
-    two = group_by_length(np.array([1, 100, 10_000]), most_buckets=2, padding_below=0)
-    assert [m.tolist() for m in two.members] == [[0, 1], [2]]
-
-
-@pytest.mark.parametrize(("lengths", "most"), [([], 8), ([3, 0], 8), ([3], 0)])
-def test_buckets_of_nothing(lengths: list[int], most: int) -> None:
-    with pytest.raises(UsageError, match="bucketing needs"):
-        group_by_length(np.array(lengths, int), most_buckets=most)
-
-
-# --- tasks ----------------------------------------------------------------------------
 
 
 def batches(source: object) -> list[Batch]:

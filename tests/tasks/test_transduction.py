@@ -1,4 +1,4 @@
-"""Asynchronous tasks: answers recomputed in plain Python, baselines, exact matches."""
+"""Asynchronous tasks answer as plain Python does; baselines and exact matches are right."""
 
 import itertools
 import math
@@ -12,18 +12,19 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch
-from rnnexp.tasks import TASKS, date_format, transduction
+from rnnexp.tasks import date_format, transduction
 from rnnexp.tasks.addition import INPUT_ALPHABET as SUM_ALPHABET
-from rnnexp.tasks.addition import sum_distribution
-from rnnexp.tasks.base import Endless, Finite, Score, Task
 from rnnexp.tasks.transduction import LETTERS, exact_match
-
-KEY = jax.random.key(0)
-
+from tests.helpers.transduction_batches import (
+    answer_batch,
+    batch_of,
+    blind_logits,
+    build_task,
+    read,
+    scored,
+)
 
 SHORT = {"symbols": 3, "shortest": 2, "longest": 4}
-
-
 EVEN = {"symbols": 2, "shortest": 3, "longest": 6}
 
 
@@ -46,56 +47,6 @@ DEFAULT: list[tuple[str, dict[str, Any]]] = [
     ("addition", {"reversed_output": True}),
     ("addition", {"digits": 6}),
 ]
-
-
-def build_task(name: str, **options: Any) -> Task:
-    """The task of that name with its options."""
-    task: Task = TASKS.entry(name).factory()(**options)
-    assert task.name == name
-    return task
-
-
-def batch_of(task: Task, size: int = 300, split: str = "train") -> Batch:
-    """A batch drawn inside jit, or the first examples of a data set."""
-    source = getattr(task, split)
-    if isinstance(source, Endless):
-        drawn: Batch = jax.jit(source.draw, static_argnums=1)(KEY, size)
-        return drawn
-    assert isinstance(source, Finite)
-    taken: Batch = jax.jit(source.take)(source.arrays, jnp.arange(size))
-    return taken
-
-
-def scored(task: Task, logits: jax.Array, tokens: jax.Array, batch: Batch) -> dict[str, Score]:
-    """All scores: those of the task, and "exact" of the tokens."""
-
-    @jax.jit
-    def score(logits: jax.Array, tokens: jax.Array, batch: Batch) -> dict[str, Score]:
-        return {**task.scores(logits, batch), "exact": exact_match(tokens, batch)}
-
-    scores: dict[str, Score] = score(logits, tokens, batch)
-    return scores
-
-
-def read(batch: Batch, input_alphabet: str, alphabet: str) -> list[tuple[str, str]]:
-    """(text, answer without stop) of each example; checks padding, lengths and stops."""
-    inputs, targets = np.asarray(batch.inputs_TxBxI), np.asarray(batch.targets)
-    assert batch.lengths_B is not None
-    assert batch.target_lengths_B is not None
-    steps_B, symbols_B = np.asarray(batch.lengths_B), np.asarray(batch.target_lengths_B)
-    assert steps_B.dtype == symbols_B.dtype == targets.dtype == np.int32
-    pairs = []
-    for b in range(inputs.shape[1]):
-        steps, symbols = int(steps_B[b]), int(symbols_B[b])
-        assert 1 <= steps <= len(inputs)
-        assert 2 <= symbols <= len(targets)
-        assert (np.sort(inputs[:steps, b])[:, -2:] == [0, 1]).all()  # one-hot
-        assert not inputs[steps:, b].any()
-        assert targets[: symbols - 1, b].all()
-        assert not targets[symbols - 1 :, b].any()
-        text = "".join(input_alphabet[i] for i in inputs[:steps, b].argmax(-1))
-        pairs.append((text, "".join(alphabet[i] for i in targets[: symbols - 1, b])))
-    return pairs
 
 
 def answer(name: str, text: str, options: dict[str, Any]) -> str:
@@ -160,33 +111,6 @@ def distribution(name: str, options: dict[str, Any]) -> dict[str, float]:
     return probability
 
 
-def answer_batch(answers: list[str], task: Task) -> Batch:
-    """A batch with those answers; what was read does not matter."""
-    assert task.alphabet is not None
-    targets = np.zeros((task.target_steps, len(answers)), np.int32)
-    for b, text in enumerate(answers):
-        targets[: len(text), b] = [task.alphabet.index(c) for c in text]
-    lengths = jnp.array([len(text) + 1 for text in answers], jnp.int32)
-    inputs = jnp.zeros((task.num_steps, len(answers), task.input_size))
-    return Batch(inputs, jnp.asarray(targets), lengths, lengths)
-
-
-def blind_logits(probability: dict[str, float], answers: list[str], task: Task) -> jax.Array:
-    """ln p(symbol | symbols before) at every position of each answer, nothing else known."""
-    assert task.alphabet is not None
-    prefixes: dict[str, float] = defaultdict(float)
-    for text, p in probability.items():
-        for end in range(len(text) + 2):
-            prefixes[(text + "$")[:end]] += p
-    logits = np.full((task.target_steps, len(answers), task.output_size), -1e4, np.float32)
-    for b, text in enumerate(answers):
-        for u in range(len(text) + 1):
-            for k, symbol in enumerate(task.alphabet):
-                if (text[:u] + symbol) in prefixes:
-                    logits[u, b, k] = math.log(prefixes[text[:u] + symbol] / prefixes[text[:u]])
-    return jnp.asarray(logits)
-
-
 @pytest.mark.parametrize(("name", "options"), SMALL)
 def test_baselines_are_what_the_best_blind_writer_scores(
     name: str, options: dict[str, Any]
@@ -222,16 +146,6 @@ def test_draws_have_the_distribution_of_the_baseline(name: str, options: dict[st
     freedom = len(answers) - 1
     # mean `freedom`, deviation sqrt(2 freedom + sum 1 / expected): five deviations
     assert chi_squared < freedom + 5 * math.sqrt(2 * freedom + np.sum(1 / expected))
-
-
-def test_the_distribution_of_sums_of_many_digits() -> None:
-    number = [1 / 30] * 10 + [1 / 270] * 90 + [1 / 2700] * 900
-    np.testing.assert_allclose(sum_distribution(3), np.convolve(number, number), rtol=1e-9)
-    most = sum_distribution(6)
-    assert len(most) == 2 * 10**6 - 1
-    np.testing.assert_allclose(np.sum(most), 1)
-    smallest, largest = 1 / 60**2, (1 / (6 * 900_000)) ** 2
-    np.testing.assert_allclose([most[0], most[-1]], [smallest, largest], rtol=1e-4)
 
 
 def test_lengths_are_uniform_and_reach_both_ends() -> None:

@@ -1,7 +1,7 @@
 """What the gates of every unit did at a training step, on that step's own batch."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,25 +12,16 @@ import numpy as np
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
 from rnnexp.core.masking import reverse_valid
-from rnnexp.core.types import Array, Batch, State, Tree
+from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.growth import Growth, changed_gate
 from rnnexp.gradflow.position_losses import spans
 from rnnexp.models.stack import Unit
 from rnnexp.runtime.mesh import process_count
 from rnnexp.scan.unroll import Watched
-from rnnexp.tasks.base import Bucketed, Stream
-from rnnexp.tasks.batches import (
-    Keys,
-    bucket_batch,
-    bucket_of,
-    epoch_length,
-    epoch_order,
-    stream_keys,
-    training_batch,
-)
-from rnnexp.train.optim import Hyper
+from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
 from rnnexp.train.plan import Plan
-from rnnexp.train.program import Recipe, TrainState, apply_model, start_states
+from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
+from rnnexp.train.step import Lane, next_inputs
 
 log = logging.getLogger("rnnexp")
 CLOSED, OPEN = 0.1, 0.9
@@ -76,54 +67,32 @@ class GateShares:
             return {}
 
     def _at(self, plan: Plan, state: TrainState, keys: Keys, arrays: Tree) -> list[UnitShares]:
-        source, bucket = self.recipe.task.train, 0
-        if isinstance(source, Bucketed):
-            step, size = jnp.asarray(state.step), self.recipe.batch_size
-            order = epoch_order(source, keys.data, step, size)
-            bucket = int(bucket_of(source, order, step, size)[0])
-        shares: list[UnitShares] = jax.device_get(
-            self._program(bucket, state, keys, dict(plan.hyper), arrays)
-        )
+        lane = Lane(state, (), keys, dict(plan.hyper))
+        bucket = int(_next_inputs(self.recipe, lane, arrays)[0])
+        shares: list[UnitShares] = jax.device_get(self._program(bucket, lane, arrays))
         return shares
 
 
-def _shares(
-    recipe: Recipe, bucket: int, state: TrainState, keys: Keys, hyper: Hyper, arrays: Tree
-) -> list[dict[str, Array]]:
-    """The shares of every unit at the step that follows `state`."""
-    model = recipe.model(state.params)
-    batch, carry = _given(recipe, bucket, state, keys, arrays)
-    got = apply_model(
-        recipe,
-        state.params,
-        batch,
-        states=carry,
-        key=jax.random.fold_in(keys.noise, state.step),
-        rates=hyper,
-        forced_steps=None if recipe.teacher_forcing else 0,
-        watch=True,
-    )
+def _shares(recipe: Recipe, bucket: int, lane: Lane, arrays: Tree) -> list[dict[str, Array]]:
+    """The fractions of every unit at the step that follows `lane.state`."""
+    model = recipe.model(lane.state.params)
+    inputs = _next_inputs(recipe, lane, arrays)[1][bucket]()
+    options = inputs.options(recipe, watch=True)
+    watched = apply_model(recipe, lane.state.params, inputs.batch, options).watched
     return [
         unit_shares(unit, seen, span.lengths_B, recipe.profile_steps)
-        for unit, seen, span in zip(model.units(), got.watched, spans(model, batch), strict=True)
+        for unit, seen, span in zip(model.units(), watched, spans(model, inputs.batch), strict=True)
     ]
 
 
-def _given(
-    recipe: Recipe, bucket: int, state: TrainState, keys: Keys, arrays: Tree
-) -> tuple[Batch, list[State]]:
-    """The batch of the step that follows `state`, and the states in which it begins."""
-    source, size = recipe.task.train, recipe.batch_size
-    order = epoch_order(source, keys.data, state.step, size)
-    if isinstance(source, Bucketed):
-        index = bucket_of(source, order, state.step, size)[1]
-        return bucket_batch(source, bucket, arrays, order, index, size), []
-    carry = state.carry
-    if isinstance(source, Stream):
-        begins = state.step % (epoch_length(source, size) or 1) == 0
-        fresh = start_states(recipe.model(state.params), size)
-        carry = jax.tree.map(lambda new, old: jax.lax.select(begins, new, old), fresh, carry)
-    return training_batch(source, arrays, order, keys.data, state.step, size), carry
+def _next_inputs(
+    recipe: Recipe, lane: Lane, arrays: Tree
+) -> tuple[Array, list[Callable[[], StepInputs]]]:
+    """The whole batch of the next step, by bucket, in the order of its epoch."""
+    state = lane.state
+    step = jnp.asarray(state.step)
+    order = epoch_order(recipe.task.train, lane.keys.data, step, recipe.batch_size)
+    return next_inputs(recipe, arrays, lane._replace(indices=order), devices=1)
 
 
 def unit_shares(unit: Unit, seen: Watched, lengths_B: Array | None, steps: int) -> dict[str, Array]:

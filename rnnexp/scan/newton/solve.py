@@ -59,7 +59,7 @@ MOST_ITERATIONS = {"full": 32, "diagonal": 128}
 """By method; after so many without coming to rest the sequences are scanned."""
 
 
-class Effort(NamedTuple):
+class NewtonStats(NamedTuple):
     """How a batch was solved: linear recurrences that it took, the last of which confirms, and
     whether they came to rest. If not, the states are those of a scan."""
 
@@ -83,7 +83,7 @@ def newton_states(
     method: str,
     slots: State | None = None,
     lengths_B: Array | None = None,
-) -> tuple[State, Effort]:
+) -> tuple[State, NewtonStats]:
     """The states after every step, leaves (T, B, ...), and what it took to find them.
 
     Args:
@@ -102,27 +102,29 @@ def newton_states(
         valid_TxB = steps_T[:, None] < lengths_B[None, :]
     rows = Rows(inputs_TxBxI, slots or {}, valid_TxB)
     start_BxS = jax.vmap(lambda leaves: ravel_pytree(leaves)[0])(state)
-    states_TxBxS, effort = _solve(Static(cell, method), params, start_BxS, rows)
+    states_TxBxS, stats = _solve(Static(cell, method), params, start_BxS, rows)
     unravel = ravel_pytree(cell.init_state(params))[1]
-    return everywhere(unravel)(states_TxBxS), effort
+    return everywhere(unravel)(states_TxBxS), stats
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _solve(static: Static, params: Params, start_BxS: Array, rows: Rows) -> tuple[Array, Effort]:
+def _solve(
+    static: Static, params: Params, start_BxS: Array, rows: Rows
+) -> tuple[Array, NewtonStats]:
     with jax.default_matmul_precision("float32"):
-        guess_TxBxS, effort = _iterate(static, params, start_BxS, rows)
+        guess_TxBxS, stats = _iterate(static, params, start_BxS, rows)
         step = one_step(static.cell, params)
         states_TxBxS: Array = jax.lax.cond(
-            effort.converged, lambda: guess_TxBxS, lambda: scanned(step, start_BxS, rows)
+            stats.converged, lambda: guess_TxBxS, lambda: scanned(step, start_BxS, rows)
         )
-    return states_TxBxS, effort
+    return states_TxBxS, stats
 
 
 def _solve_forward(
     static: Static, params: Params, start_BxS: Array, rows: Rows
-) -> tuple[tuple[Array, Effort], Any]:
-    states_TxBxS, effort = _solve(static, params, start_BxS, rows)
-    return (states_TxBxS, effort), (params, start_BxS, rows, states_TxBxS, effort.converged)
+) -> tuple[tuple[Array, NewtonStats], Any]:
+    states_TxBxS, stats = _solve(static, params, start_BxS, rows)
+    return (states_TxBxS, stats), (params, start_BxS, rows, states_TxBxS, stats.converged)
 
 
 def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params, Array, Rows]:
@@ -146,7 +148,9 @@ def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params,
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
-def _iterate(static: Static, params: Params, start_BxS: Array, rows: Rows) -> tuple[Array, Effort]:
+def _iterate(
+    static: Static, params: Params, start_BxS: Array, rows: Rows
+) -> tuple[Array, NewtonStats]:
     """Newton's iteration, with the first state as the guess for every step.
 
     It comes to rest when no number changes by more than eps^(3/4) of the largest one, or of 1
@@ -174,7 +178,7 @@ def _iterate(static: Static, params: Params, start_BxS: Array, rows: Rows) -> tu
     guess_TxBxS = jnp.broadcast_to(start_BxS, (rows.x_TxBxI.shape[0], *start_BxS.shape))
     carry = guess_TxBxS, jnp.zeros((), jnp.int32), jnp.asarray(jnp.inf, start_BxS.dtype)
     guess_TxBxS, count, change = jax.lax.while_loop(goes_on, improve, carry)
-    return guess_TxBxS, Effort(count, change <= tolerance)
+    return guess_TxBxS, NewtonStats(count, change <= tolerance)
 
 
 def _adjoints(

@@ -16,7 +16,7 @@ from rnnexp.sweep.search.space import Goal, choose, make_pruner, make_sampler, s
 from rnnexp.sweep.space import Base, Point, Suggestion, point
 from rnnexp.sweep.starting_points import file_changes
 from rnnexp.tasks.batches import epoch_length
-from rnnexp.train.plan import build_task
+from rnnexp.train.build import build_task
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

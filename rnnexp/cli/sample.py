@@ -1,0 +1,78 @@
+"""The command `sample`: a trained run writes text, music or an answer."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnexp.cli.arguments import add_data_dir, add_run
+from rnnexp.cli.output import print_table
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import to_json
+
+if TYPE_CHECKING:
+    from rnnexp.run.sample import Trained
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Arguments of `rnnexp sample`."""
+    add_run(command)
+    add_data_dir(command)
+    command.add_argument("--prompt", default="", help="the text to go on from, or the question")
+    command.add_argument("--length", type=int, default=500, help="characters or steps of music")
+    command.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
+    command.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
+    command.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
+    command.add_argument("--seed", type=int, default=0, help="of the draws")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="where music goes (.mid)"
+    )
+
+
+def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """`rnnexp sample`."""
+    from rnnexp.results.load import find_run
+    from rnnexp.run.sample import load_trained
+    from rnnexp.runtime.compilation_cache import keep_programs
+
+    keep_programs()
+    trained = load_trained(find_run(known.run, known.runs_dir), known.data_dir)
+    task = trained.plan.recipe.task
+    if task.mode == "asynchronous":
+        _answer(trained, known)
+    elif task.alphabet is not None:
+        _text(trained, known)
+    else:
+        _music(trained, known)
+    return 0
+
+
+def _answer(trained: "Trained", known: argparse.Namespace) -> None:
+    from rnnexp.run.sample import answer
+
+    found = answer(trained, known.prompt, width=known.beam)
+    rows: list[dict[str, object]] = [{"answer": text, "ln p": value} for text, value in found]
+    print(to_json(rows, indent=2)) if known.json else print_table(known.prompt, rows)
+
+
+def _text(trained: "Trained", known: argparse.Namespace) -> None:
+    from rnnexp.run.sample import write_text
+
+    text = known.prompt + write_text(
+        trained, known.prompt, length=known.length, temperature=known.temperature,
+        top_k=known.top_k, seed=known.seed,
+    )  # fmt: skip
+    print(to_json({"text": text}) if known.json else text)
+
+
+def _music(trained: "Trained", known: argparse.Namespace) -> None:
+    if known.output is None:
+        raise UsageError("music needs a file: -o FILE.mid")
+    from rnnexp.data.midi import write_midi
+    from rnnexp.run.sample import write_notes
+
+    notes = write_notes(
+        trained, length=known.length, temperature=known.temperature, seed=known.seed
+    )
+    write_midi(known.output, notes)
+    print(to_json({"file": str(known.output)}) if known.json else f"written: {known.output}")

@@ -1,0 +1,41 @@
+"""What a forward pass through a model is given besides its inputs."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+
+from rnnexp.core.types import Array, Key, State
+from rnnexp.models.noise import Rates
+from rnnexp.scan.unroll import Probe
+
+
+class ForwardOptions(NamedTuple):
+    """Options of a forward pass; the defaults are those of an evaluation.
+
+    Attributes:
+      lengths_B: valid steps of each sequence; None: all are full.
+      states: where each unit starts; None: its own initial state.
+      probes: one a unit, applied to its state after every step.
+      key: of dropout and zoneout; None: no noise.
+      rates: rates of dropout in place of the structure's, where that has any.
+      taught_TxBxO: for a cell that reads the network's output, the true outputs.
+      forced_steps: at how many steps they are shown; None: at all.
+      watch: also give what every unit did.
+    """
+
+    lengths_B: Array | None = None
+    states: Sequence[State] | None = None
+    probes: Sequence[Probe | None] | None = None
+    key: Key | None = None
+    rates: Rates | None = None
+    taught_TxBxO: Array | None = None
+    forced_steps: int | None = None
+    watch: bool = False
+
+    def split_key(self, parts: int) -> Sequence[Key | None]:
+        """A key for each part of a model; None for all in an evaluation."""
+        return [None] * parts if self.key is None else list(jax.random.split(self.key, parts))
+
+
+EVALUATION = ForwardOptions()

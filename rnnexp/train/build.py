@@ -1,0 +1,97 @@
+"""The task and the model that a configuration describes, and the weights that it draws."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+from flax import nnx
+from ml_collections import FrozenConfigDict
+
+from rnnexp.cells import CELLS
+from rnnexp.cells.base import Cell
+from rnnexp.config.schema import options
+from rnnexp.config.validate import require_fit
+from rnnexp.config.validate_interventions import require_interventions
+from rnnexp.core.types import Key, Tree
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.models.transduction import Transducer
+from rnnexp.runtime.compilation_cache import quickly
+from rnnexp.tasks import TASKS
+from rnnexp.tasks.base import Task
+from rnnexp.train.choose_time_loop import time_loop_of
+
+
+def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
+    """The task of that name with its options; reads its data, if it has any."""
+    factory = TASKS.entry(name).factory()
+    built: Task = factory(**keywords, **_accepted(factory, data_dir=data_dir))
+    return built
+
+
+def build_structure(config: FrozenConfigDict) -> Structure:
+    """The structure that `config.model` describes, scanned step by step.
+
+    Raises `UsageError` for a bad value.
+    """
+    values = config.model.to_dict()
+    names = [field.name for field in dataclasses.fields(Structure) if field.name in values]
+    chosen = {name: values[name] for name in names}
+    return Structure(time_loop=time_loop_of(config), **chosen)
+
+
+def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
+    """The stack of cells, or encoder and decoder, that a configuration describes."""
+    make_cell, structure = cell_maker(config, task), build_structure(config)
+    first = make_cell(task.input_size, 0)
+    require_fit(config, structure, first, task)
+    require_interventions(config, structure, first)
+    sizes = {"input_size": task.input_size, "output_size": task.output_size}
+    if task.mode == "asynchronous":
+        return Transducer(make_cell, structure=structure, key=key, **sizes)
+    return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
+
+
+def cell_maker(config: FrozenConfigDict, task: Task) -> Callable[[int, int], Cell]:
+    """`(input_size, layer) -> Cell` of a configuration."""
+    factory = CELLS.entry(config.cell.name).factory()
+    keywords = options(config, "cell") | _accepted(factory, output_size=task.output_size)
+
+    def make_cell(input_size: int, layer: int) -> Cell:
+        number = _accepted(factory, layer=layer)
+        # Models are built inside jit; the arrays that a cell closes over must outlive it.
+        with jax.ensure_compile_time_eval():
+            built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
+        return built
+
+    return make_cell
+
+
+def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], Tree]]:
+    """The model's static part, and the function that draws its weights from a key.
+
+    One compilation draws all weights; drawn one by one, each would need its own. It runs once,
+    so it is compiled quickly rather than well; the weights are the same, bit for bit.
+    """
+    build = partial(build_model, config, task)
+    graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
+
+    def draw(key: Key) -> Tree:
+        return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+
+    return graphdef, jax.jit(draw, compiler_options=quickly())
+
+
+def weights_key(seed: int) -> Key:
+    """The key of the initial weights: stream 0 of the run's."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def _accepted(factory: Callable[..., Any], **values: Any) -> dict[str, Any]:
+    """Those of the values that a factory has a keyword for."""
+    parameters = inspect.signature(factory).parameters
+    return {name: value for name, value in values.items() if name in parameters}

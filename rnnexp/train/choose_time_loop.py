@@ -1,0 +1,285 @@
+"""How a run goes through time: step by step, by its cell's compiled kernel, or all steps at once.
+
+The configuration says what is wanted; the cell, the device and, for Newton's iteration, the
+initial weights say what can be had. Every departure from what could be expected has a reason.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import FrozenConfigDict
+
+from rnnexp.cells.base import Cell
+from rnnexp.config.validate import SINGLE_STEPS, first_set
+from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.types import Batch, Tree
+from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
+from rnnexp.laboratory.lag_gradients import take_examples
+from rnnexp.laboratory.lyapunov import lyapunov_spectrum
+from rnnexp.laboratory.measure import step_by_step
+from rnnexp.laboratory.settings import (
+    Laboratory,
+    choose_examples,
+    fit_unit,
+    shared_steps,
+)
+from rnnexp.models.forward import ForwardOptions
+from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cpu import threads_of_a_device
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS
+from rnnexp.scan.unroll import TimeLoop
+
+KERNELS = ("auto", "compiled", "scan")
+NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
+"""Keys that, unless 0 or False, do something between two steps or keep what is between them."""
+LARGE_WEIGHTS = 1 << 20
+"""From so many bytes of a cell's weights on they no longer stay in a core's own cache. A scan
+divides every product over all cores, and is faster unless the kernel keeps them all busy."""
+HUGE_WEIGHTS = 1 << 23
+"""From so many bytes on a scan is as fast in any case: each thread reads them all at every step."""
+BLOCK = 32
+"""Examples that a thread of the kernel takes of a large batch: `block_count` of problem.h."""
+EXAMPLES = 8  # trajectories for the exponents, the longest of the first batch
+log = logging.getLogger("rnnexp")
+
+Exponents = Mapping[str, float]
+"""The largest Lyapunov exponent of every unit, nats per step; NaN where there is none."""
+
+
+class Reason(NamedTuple):
+    """A line that says why a run goes through time as it does, and its level in the log."""
+
+    text: str
+    level: int = logging.INFO
+
+
+class NewtonDecision(NamedTuple):
+    """What came of `config.model.newton`.
+
+    Attributes:
+      method: the one that is used; empty: none.
+      exponents: those of the initial network; empty if Newton's iteration was not asked for.
+    """
+
+    method: str = ""
+    exponents: Exponents = MappingProxyType({})
+
+
+class TimeLoopChoice(NamedTuple):
+    """How a run goes through time, what came of Newton's iteration, and the reasons."""
+
+    time_loop: TimeLoop
+    newton: NewtonDecision
+    reasons: tuple[Reason, ...]
+
+
+def time_loop_of(config: FrozenConfigDict) -> TimeLoop:
+    """What `config.model` alone says: a scan, or the cell's own associative path."""
+    names = ("associative", "cut_steps", "remat_steps")
+    return TimeLoop(**{name: config.model[name] for name in names})
+
+
+def choose_time_loop(
+    config: FrozenConfigDict, cell: Cell, find_exponents: Callable[[], Exponents] = dict
+) -> TimeLoopChoice:
+    """How a run of this configuration goes through time.
+
+    Args:
+      cell: that of the first layer.
+      find_exponents: called if `config.model.newton` asks for Newton's iteration, which is
+        taken if all exponents are negative.
+
+    Raises:
+      UsageError: an unknown value, or a kernel or a precision that is demanded and cannot be had.
+    """
+    kernel, reasons = _decide_kernel(config, cell)
+    newton, more = _decide_newton(config.model.newton, find_exponents)
+    loop = time_loop_of(config)._replace(kernel=kernel, fused=fused_precision(config))
+    if newton.method:
+        loop = loop._replace(newton=newton.method, kernel=False)
+    return TimeLoopChoice(loop, newton, (*reasons, *more))
+
+
+def with_time_loop(graphdef: Any, params: Tree, time_loop: TimeLoop) -> Any:
+    """A model's static part with another way through time."""
+    model = nnx.merge(graphdef, params)
+    if all(stack.structure.time_loop == time_loop for stack in stacks(model)):
+        return graphdef
+    for stack in stacks(model):
+        stack.structure = dataclasses.replace(stack.structure, time_loop=time_loop)
+    return nnx.graphdef(model)
+
+
+def describe(time_loop: TimeLoop) -> str:
+    """`compiled kernel`, `fused kernel, ...`, `associative scan`, `Newton's iteration (METHOD)`
+    or `scan`."""
+    if time_loop.kernel:
+        if time_loop.fused:
+            return f"fused kernel, products in {time_loop.fused}"
+        return "compiled kernel"
+    if time_loop.newton:
+        return f"Newton's iteration ({time_loop.newton})"
+    return "associative scan" if time_loop.associative else "scan"
+
+
+def log_reasons(reasons: Iterable[Reason]) -> None:
+    """Log every reason, the same one once a process."""
+    for reason in reasons:
+        _log_once(reason)
+
+
+@lru_cache(maxsize=64)
+def _log_once(reason: Reason) -> None:
+    log.log(reason.level, "%s", reason.text)
+
+
+def _decide_kernel(config: FrozenConfigDict, cell: Cell) -> tuple[bool, list[Reason]]:
+    """Whether `config.model.kernel` leads to the compiled kernel for this cell.
+
+    A cell that has one and cannot use it here has a reason.
+    """
+    wanted, precision = config.model.kernel, config.model.precision
+    require_choice("config.model.kernel", wanted, KERNELS)
+    _require_precision(precision)
+    why_not = "config.model.kernel is 'scan'" if wanted == "scan" else obstacle(config, cell)
+    if why_not and precision != "float32":
+        raise UsageError(
+            f"config.model.precision {precision!r} is for the fused kernels, but {why_not}"
+        )
+    if wanted == "scan":
+        return False, []
+    if wanted == "compiled" and why_not:
+        raise UsageError(f"config.model.kernel is 'compiled', but {why_not}")
+    if not why_not and wanted == "auto":
+        why_not = drawback(cell, config.train.batch_size)
+    if not why_not or cell.kernel is None:
+        return not why_not, []
+    text = f"{cell.name} is scanned step by step, without its compiled kernel: {why_not}"
+    return False, [Reason(text)]
+
+
+def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
+    """What keeps a run from the compiled kernel; empty if nothing does."""
+    if cell.kernel is None:
+        return f"{cell.name} with these options has no compiled kernel"
+    backend = jax.default_backend()
+    if backend not in ("cpu", "gpu"):
+        return f"there are no compiled kernels for {backend}"
+    unfit = (*NO_KERNEL, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    if (key := first_set(config, unfit)) is not None:
+        return f"config.{key} needs single steps"
+    dtype = jnp.zeros(()).dtype
+    if backend == "gpu":
+        from rnnexp.scan.kernels.gpu.problem import problem  # Pallas takes a while to import
+
+        return problem(cell.kernel, cell.output_size, dtype.name, config.model.precision)
+    return build.problem(cell.kernel, dtype.name)
+
+
+def drawback(cell: Cell, batch_size: int) -> str:
+    """Why a scan is as fast as the compiled kernel on a processor; empty if it is not."""
+    if jax.default_backend() != "cpu":
+        return ""
+    idle = threads_of_a_device() > max(2, batch_size // BLOCK)
+    size = cell.parameter_count * jnp.zeros(()).dtype.itemsize
+    if size <= (LARGE_WEIGHTS if idle else HUGE_WEIGHTS):
+        return ""
+    return f"with {cell.parameter_count:,} weights a scan is as fast"
+
+
+def fused_precision(config: FrozenConfigDict) -> str:
+    """The precision of a kernel on a graphics processor; empty on a processor."""
+    return config.model.precision if jax.default_backend() == "gpu" else ""
+
+
+def _require_precision(precision: str) -> None:
+    require_choice("config.model.precision", precision, PRECISIONS)
+    if precision != "float32" and jax.default_backend() != "gpu":
+        raise UsageError(
+            f"config.model.precision {precision!r} is for graphics processors; products on a "
+            f"{jax.default_backend()} are exact: 'float32'"
+        )
+
+
+def _decide_newton(
+    method: str, find_exponents: Callable[[], Exponents]
+) -> tuple[NewtonDecision, list[Reason]]:
+    """Newton's iteration is taken if it is asked for and all exponents are negative."""
+    if method == "none":
+        return NewtonDecision(), []
+    exponents = find_exponents()
+    listed = ", ".join(f"{name} {value:+.3g}" for name, value in exponents.items())
+    if not all(value < 0 for value in exponents.values()):
+        text = (
+            f"config.model.newton={method!r} is not used, and steps are taken one after the other: "
+            f"it pays where all largest Lyapunov exponents are negative, and at the start they are "
+            f"{listed} nats per step"
+        )
+        return NewtonDecision("", exponents), [Reason(text, logging.WARNING)]
+    text = (
+        f"all steps at once by Newton's iteration ({method}): the largest Lyapunov exponents at "
+        f"the start are {listed} nats per step"
+    )
+    return NewtonDecision(method, exponents), [Reason(text)]
+
+
+def largest_exponents(model: Model, batch: Batch) -> Exponents:
+    """The largest Lyapunov exponent of every unit on a batch, in nats per step, by its name.
+
+    Of up to `EXAMPLES` trajectories, over the steps that all of them have; NaN for fewer than
+    two steps.
+    """
+    model = step_by_step(model)
+    index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], EXAMPLES)
+    batch = take_examples(model, batch, jnp.asarray(index_E))
+    watched = apply(model, batch, ForwardOptions(watch=True)).watched
+    settings = Laboratory(exponents=1, longest_span=0)
+    exponents = {}
+    for unit, seen, span in zip(model.units(), watched, spans(model, batch), strict=True):
+        cell, params = unit.layer.cell, unit.layer.params()
+        steps = shared_steps(span.steps, span.lengths_B)
+        fitted, _ = fit_unit(settings, cell, params, steps, len(index_E))
+        exponents[unit.name] = float("nan")
+        if fitted.exponents:
+            spectrum = lyapunov_spectrum(
+                cell, params, seen.inputs_TxBxI[:steps], count=1, start=seen.start,
+                warmup_steps=fitted.warmup_steps, interval_steps=fitted.interval_steps,
+                key=jax.random.key(0), leave_out=cell.counters_of(params),
+            )  # fmt: skip
+            exponents[unit.name] = float(spectrum.exponents_K[0])
+    return exponents
+
+
+class FallBacks:
+    """Counts the recorded steps whose batch had to be scanned after all, and logs the first
+    one and every doubling of their number."""
+
+    def __init__(self) -> None:
+        self.count, self.next = 0, 1
+
+    def notice(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Look at the rows of newly recorded steps."""
+        for row in rows:
+            units = [
+                name.partition("/")[2]
+                for name, value in row.items()
+                if name.startswith("newton_fell_back/") and value > 0
+            ]
+            if not units:
+                continue
+            self.count += 1
+            if self.count == self.next:
+                self.next *= 2
+                log.warning(
+                    "step %d: Newton's iteration did not converge in %s, and the batch was "
+                    "taken step by step, with the same result (%d recorded steps so far); "
+                    "config.model.newton='none' saves the attempt",
+                    row["step"], ", ".join(units), self.count,
+                )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Lengths: padding changes nothing, and no gradient enters it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from rnnexp.core.types import Array, Tree
+from rnnexp.gradflow.adjoints import probes, tap, zero_slot
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.structure import Structure
+from rnnexp.tasks.scores import over_steps
+from tests.helpers.variants import build
+
+T, B, I, H = 9, 3, 4, 5  # noqa: E741
+LENGTHS = (9, 4, 1)
+
+
+def model_of(mode: str) -> tuple[SequenceModel, Tree, Array]:
+    """A two-layer LSTM and a padded batch with rubbish in the padding."""
+    model = SequenceModel(
+        lambda size, layer: build(("lstm", {}), size, H),
+        structure=Structure(num_layers=2),
+        input_size=I,
+        output_size=2,
+        mode=mode,
+        key=jax.random.key(0),
+    )
+    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    return model, params, jax.random.normal(jax.random.key(1), (T, B, I))
+
+
+@pytest.mark.parametrize("mode", ["sequence_to_one", "synchronous"])
+def test_a_padded_batch_equals_its_sequences_one_by_one(mode: str, x64: None) -> None:
+    model, params, x = model_of(mode)
+    graphdef = nnx.graphdef(model)
+
+    def total(params: Tree, x: Array, lengths: Array | None) -> Array:
+        outputs = jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths).outputs)
+        if mode == "sequence_to_one":
+            return jnp.sum(outputs)
+        return jnp.sum(over_steps(jnp.sum(outputs, -1), lengths).total_B)
+
+    run = jax.value_and_grad(total)
+    padded = run(params, x, jnp.array(LENGTHS))
+    single = [run(params, x[:n, b : b + 1], None) for b, n in enumerate(LENGTHS)]
+    summed = jax.tree.map(lambda *parts: sum(parts), *single)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), padded, summed
+    )
+
+
+def test_no_gradient_enters_the_padding(x64: None) -> None:
+    model, params, x = model_of("sequence_to_one")
+    slots = [zero_slot(u.layer.cell, u.layer.params(), T, B) for u in model.units()]
+
+    def loss(slots: list, x: Array) -> Array:
+        net = nnx.merge(nnx.graphdef(model), params)
+        got = net(x, lengths_B=jnp.array(LENGTHS), probes=probes(tap, slots))
+        return jnp.sum(got.outputs)
+
+    adjoints, by_input = jax.grad(loss, argnums=(0, 1))(slots, x)
+    for b, n in enumerate(LENGTHS):
+        assert bool(jnp.all(by_input[n:, b] == 0))
+        assert bool(jnp.all(by_input[:n, b] != 0))
+        for layer in adjoints:
+            assert bool(jnp.all(layer["h"][n:, b] == 0))
+            assert bool(jnp.all(layer["h"][n - 1, b] != 0))

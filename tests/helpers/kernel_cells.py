@@ -1,0 +1,71 @@
+"""Cells that have kernels, what they are called with, and configurations that ask for them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, Params, State
+from rnnexp.gradflow.adjoints import zero_slot
+from rnnexp.scan.kernels import build
+from rnnexp.scan.unroll import initial_state
+from rnnexp.train.choose_time_loop import choose_time_loop, log_reasons
+from tests.helpers.variants import build as build_cell
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lstm": ("lstm", {}),
+    "gru": ("gru", {}),
+    "tanh": ("rnn", {"recurrent_scale": 0.9}),
+    "relu": ("rnn", {"activation": "relu", "recurrent_scale": 0.9}),
+    "linear": ("rnn", {"activation": "linear", "recurrent_scale": 0.9}),
+}
+T, I = 9, 3  # noqa: E741
+needs_compiler = pytest.mark.skipif(
+    build.problem("lstm", "float32") != "", reason="no C++ compiler to build the kernels"
+)
+"""For tests of the compiled kernels."""
+
+
+def made(name: str, hidden_size: int) -> tuple[Cell, Params]:
+    """A cell and parameters none of which is zero."""
+    cell = build_cell(VARIANTS[name], I, hidden_size)
+    noise = jax.random.split(jax.random.key(5), 8)
+    params = cell.init(jax.random.key(0))
+    return cell, {
+        k: v + 0.1 * jax.random.normal(key, v.shape)
+        for key, (k, v) in zip(noise, params.items(), strict=False)
+    }
+
+
+def arguments(cell: Cell, params: Params, batch_size: int) -> tuple[Params, Array, State, State]:
+    x = jax.random.normal(jax.random.key(1), (T, batch_size, I))
+    start = {
+        k: jax.random.normal(jax.random.key(2), v.shape)
+        for k, v in initial_state(cell, params, batch_size).items()
+    }
+    return params, x, start, zero_slot(cell, params, T, batch_size)
+
+
+def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
+    def compare(a: Array, b: Array) -> None:
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * float(jnp.max(jnp.abs(b))))
+
+    jax.tree.map(compare, got, wanted)
+
+
+def config_with(**model: Any) -> Any:
+    import rnnexp
+
+    config = rnnexp.experiment("adding/lstm")
+    config.model.update(model)
+    return rnnexp.finish(config)
+
+
+def use_kernel(config: Any, cell: Cell) -> bool:
+    """Whether a run of this configuration uses the cell's kernel; the reasons are logged."""
+    choice = choose_time_loop(config, cell)
+    log_reasons(choice.reasons)
+    return choice.time_loop.kernel

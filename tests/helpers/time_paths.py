@@ -1,0 +1,31 @@
+"""Ways of a cell through time against the plain scan."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnexp.cells.base import Cell
+from rnnexp.core.types import Array, State, Tree
+from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
+from rnnexp.scan.unroll import Probe, TimeLoop, unroll
+from tests.helpers.structured_models import B, T, inputs
+
+
+def same_everywhere(cell: Cell, time_loop: TimeLoop, lengths: Array | None, probe: Any) -> None:
+    """Outputs, final states, gradients and adjoints are those of the plain scan."""
+    params = jax.jit(cell.init)(jax.random.key(0))
+    weights = jax.random.normal(jax.random.key(2), (T, B, cell.output_size))
+
+    def run(params: Tree, slot: State, time_loop: TimeLoop, probe: Any) -> tuple[Array, Any]:
+        sits = Probe(probe, slot, additive=probe is perturb)
+        got = unroll(cell, params, inputs(), lengths_B=lengths, probe=sits, time_loop=time_loop)
+        return jnp.sum(weights * jnp.sin(got.outputs_TxBxH)) + jnp.sum(got.final_BxH), got
+
+    slot = zero_slot(cell, params, T, B)
+    differentiated = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
+    grad = jax.jit(differentiated, static_argnums=(2, 3))
+    plain = grad(params, slot, TimeLoop(), tap)
+    other = grad(params, slot, time_loop, probe)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), plain, other)

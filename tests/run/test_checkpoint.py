@@ -1,0 +1,86 @@
+"""Checkpoints come back bit by bit; damaged ones are set aside."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnexp.core.errors import RunError
+from rnnexp.run.checkpoint import Checkpoints, Progress
+
+STATE = {"w": jax.random.normal(jax.random.key(0), (64, 64)), "step": jnp.asarray(3, jnp.int32)}
+STATE["odd"] = jnp.array([jnp.nan, -0.0, jnp.inf, 1e-45, 1 / 3])
+
+
+def save(checkpoints: Checkpoints, *steps: int) -> None:
+    """Save states that differ in their `step`."""
+    for step in steps:
+        checkpoints.save("last", STATE | {"step": jnp.int32(step)}, Progress(step, 0.1, 1, 2))
+
+
+def restored_step(checkpoints: Checkpoints) -> int | None:
+    """Which state comes back."""
+    restored = checkpoints.restore("last", STATE)
+    assert restored is None or int(restored[0]["step"]) == restored[1].step
+    return None if restored is None else restored[1].step
+
+
+def damage(folder: Path) -> None:
+    """Flip bits in the middle of the largest file."""
+    file = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = np.frombuffer(file.read_bytes(), np.uint8).copy()
+    content[len(content) // 2 :][:8] ^= 0xFF
+    file.write_bytes(content.tobytes())
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Iterator[Checkpoints]:
+    """Checkpoints after 1, 2 and 3 steps."""
+    with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+        save(checkpoints, 1, 2, 3)
+        yield checkpoints
+
+
+def test_a_checkpoint_comes_back_bit_by_bit(saved: Checkpoints, tmp_path: Path) -> None:
+    assert sorted(p.name for p in (tmp_path / "last").iterdir()) == ["2", "3"]
+    state, progress = saved.restore("last", jax.tree.map(jnp.zeros_like, STATE)) or ({}, None)
+    assert progress == Progress(3, 0.1, 1, 2)
+    for got, expected in zip(jax.tree.leaves(state), jax.tree.leaves(STATE), strict=True):
+        assert (got.dtype, np.asarray(got).tobytes()) == (expected.dtype, expected.tobytes())
+    assert saved.restore("best", STATE) is None
+
+
+def test_a_damaged_checkpoint_is_set_aside(
+    saved: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(tmp_path / "last" / "3")
+    assert restored_step(saved) == 2
+    assert "checkpoint last/3 is damaged" in caplog.text
+    assert [p.name for p in (tmp_path / "damaged").iterdir()] == ["last-3"]
+    save(saved, 3)
+    assert restored_step(saved) == 3
+    damage(tmp_path / "last" / "2")
+    damage(tmp_path / "last" / "3")
+    assert restored_step(saved) is None
+    assert {p.name for p in (tmp_path / "damaged").iterdir()} == {"last-3", "last-3-1", "last-2"}
+
+
+def test_a_wrong_checksum_is_damage(saved: Checkpoints, tmp_path: Path) -> None:
+    (meta,) = (p for p in (tmp_path / "last" / "3" / "meta").iterdir() if "digest" in p.read_text())
+    kept = meta.read_text()
+    wrong = kept.replace(kept.partition('"digest": "')[2][:64], "0" * 64)
+    assert wrong != kept
+    meta.write_text(wrong)
+    assert restored_step(saved) == 2
+
+
+def test_a_checkpoint_that_cannot_be_stored(saved: Checkpoints, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "last")
+    (tmp_path / "last").touch()
+    with pytest.raises(RunError, match="cannot save a checkpoint in"):
+        save(saved, 4)

@@ -1,0 +1,63 @@
+"""What a step records agrees with itself, and a limited adjoint follows its recursion."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnexp.core.tree import named_leaves
+from rnnexp.gradflow.adjoint_limit import limit_adjoint
+from tests.helpers.regularized_steps import logged, one_step
+from tests.helpers.small_programs import programs
+
+
+def test_what_is_recorded_agrees_with_itself() -> None:
+    program = programs("copy_memory/lstm", model__num_layers=2, task__delay_steps=5)
+    _, records = program.advance(program.initial(), 3, 1)
+    scalars = {name: values[:3] for name, values in records.scalars.items()}
+    groups = [values for name, values in scalars.items() if name.startswith("grad_norm/")]
+    assert len(groups) == len(named_leaves(program.plan.params)) == 8
+    np.testing.assert_allclose(
+        np.sqrt(np.sum(np.square(groups), 0)), scalars["grad_norm"], rtol=1e-5
+    )
+    assert set(records.norms) == {"c", "h"}
+    assert records.norms["h"].shape == (10, 2, 25)
+    for leaf in ("c", "h"):
+        for layer in (0, 1):
+            log_norms = np.log(np.maximum(records.norms[leaf][0, layer], 1e-38))
+            keep = records.norms[leaf][0, layer] > 0
+            slope = np.polyfit(np.arange(24, -1, -1)[keep], log_norms[keep], 1)[0]
+            logged = scalars[f"slope/layer_{layer}/{leaf}"][0]
+            np.testing.assert_allclose(logged, slope, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scalars["update_ratio"] > 0, True)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_limited_adjoint_follows_its_recursion() -> None:
+    """Through a linear rotation scaled by 1.3, norms grow by 1.3 a step, up to the limit."""
+    growing = {"cell__activation": "linear", "cell__recurrent_scale": 1.3}
+    free = one_step(**growing)
+    profile = free.norms["h"][0]
+    np.testing.assert_allclose(profile[:-1] / profile[1:], 1.3, rtol=1e-9)
+    limit = float(profile[-2])
+    huge, held = (one_step(clip__adjoint_limit=value, **growing) for value in (1e6, limit))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12),
+        huge.state.params, free.state.params,
+    )  # fmt: skip
+    np.testing.assert_allclose(huge.norms["h"][0], profile, rtol=1e-12)
+    assert (held.norms["h"][0] <= limit * (1 + 1e-12)).all()
+    assert held.norms["h"][0, 0] > 0.5 * limit  # most examples reach it
+    assert logged(held, "grad_norm") < logged(free, "grad_norm")
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_limit_scales_each_example_by_itself() -> None:
+    state = {"h": jnp.ones((3, 2)), "c": jnp.ones((3, 1, 2))}
+    given = {
+        "h": jnp.array([[3.0, 0.0], [0.1, 0.0], [1e200, 0.0]]),
+        "c": jnp.array([[[0.0, 4.0]], [[0.0, 0.0]], [[0.0, 0.0]]]),
+    }
+    pulled = jax.vjp(lambda s: limit_adjoint(s, jnp.array(2.5)), state)[1](given)[0]
+    np.testing.assert_allclose(pulled["h"], [[1.5, 0], [0.1, 0], [2.5, 0]], rtol=1e-12)
+    np.testing.assert_allclose(pulled["c"][:, 0], [[0, 2], [0, 0], [0, 0]], rtol=1e-12)
