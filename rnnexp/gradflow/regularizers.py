@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.linalg import orthonormalise, qr
+from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
@@ -78,7 +79,8 @@ def omega(
     recurrent = find_recurrence(cell).names
     live = {k: v if k in recurrent else jax.lax.stop_gradient(v) for k, v in params.items()}
     prepared = cell.prepare(live)
-    held = jax.lax.stop_gradient((states_before(watched), watched.inputs_TxBxI, adjoints))
+    before = states_before(watched.start, watched.states)
+    held = jax.lax.stop_gradient((before, watched.inputs_TxBxI, adjoints))
 
     def term(state: State, x_I: Array, adjoint: State) -> Array:
         flat, unravel = ravel_pytree(adjoint)
@@ -93,7 +95,8 @@ def omega(
         return jnp.where(there, jnp.square(length - 1.0), jnp.zeros_like(length))
 
     terms_TxB = jax.vmap(jax.vmap(term))(*held)
-    return jnp.mean(jnp.sum(jnp.where(_valid(terms_TxB, lengths_B), terms_TxB, 0.0), 0))
+    valid_TxB = valid_steps(terms_TxB.shape[0], lengths_B)
+    return jnp.mean(jnp.sum(jnp.where(valid_TxB, terms_TxB, 0.0), 0))
 
 
 def flossing(
@@ -149,7 +152,8 @@ def driven_exponents(
     basis_SxK = directions(watched.start, count)
     basis = jnp.broadcast_to(basis_SxK, (batch_size, *basis_SxK.shape))
     zeros = jnp.zeros((batch_size, count), basis.dtype)
-    rows = (states_before(watched), watched.inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32))
+    before = states_before(watched.start, watched.states)
+    rows = (before, watched.inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32))
     total_BxK = jax.lax.scan(body, (basis, zeros), rows)[0][1]
     counted_B = jnp.maximum(lengths_B - warm_B, 1).astype(total_BxK.dtype)
     return total_BxK / counted_B[:, None]
@@ -168,14 +172,6 @@ def tangent_size(state: Mapping[str, Any]) -> int:
     return sum(leaf.size for leaf in state.values() if leaf.ndim > 0)
 
 
-def states_before(watched: Watched) -> State:
-    """The state that every step began in, (T, B, ...) by leaf."""
-    return {
-        name: jnp.concatenate([watched.start[name][None], after[:-1]])
-        for name, after in watched.states.items()
-    }
-
-
 def directions(start: State, count: int) -> Array:
     """Random orthonormal tangent vectors (S, count) of one example's state, always the same.
 
@@ -186,14 +182,6 @@ def directions(start: State, count: int) -> Array:
     moves_S = ravel_pytree(moves)[0]
     normal = jax.random.normal(jax.random.key(0), (moves_S.shape[0], count), moves_S.dtype)
     return qr(normal * moves_S[:, None])[0]
-
-
-def _valid(terms_TxB: Array, lengths_B: Array | None) -> Array:
-    """Which steps lie within their sequence, (T, B)."""
-    steps = terms_TxB.shape[0]
-    if lengths_B is None:
-        return jnp.ones(terms_TxB.shape, bool)
-    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
 
 
 def _departure(blocks_NxHxH: Array) -> Array:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.core.masking import reverse_valid
+from rnnexp.core.masking import reverse_valid, valid_steps
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import zero_slot
@@ -199,7 +199,9 @@ def _rows(
         here_S = (positions_S == s) & (s < ends)
         (adjoints,) = pull(here_S.astype(losses_Sx1.dtype)[:, None])
         return {
-            unit.name: reduce(_ordered(unit, adjoint[leaf], span), _valid(span) & (s < ends))
+            unit.name: reduce(
+                _ordered(unit, adjoint[leaf], span), valid_steps(*span)[:, 0] & (s < ends)
+            )
             for unit, adjoint, span in zip(model.units(), adjoints, places, strict=True)
         }
 
@@ -222,12 +224,6 @@ def _ordered(unit: Unit, adjoint_Tx1xH: Array, span: Span) -> Array:
     if unit.backward:
         adjoint_Tx1xH = reverse_valid(adjoint_Tx1xH, span.lengths_B)
     return adjoint_Tx1xH[:, 0]
-
-
-def _valid(span: Span) -> Array:
-    """Which steps of the one example are valid, (T,)."""
-    ends = span.steps if span.lengths_B is None else span.lengths_B[0].astype(jnp.int32)
-    return jnp.arange(span.steps, dtype=jnp.int32) < ends
 
 
 def _norms(adjoint_TxH: Array, valid_T: Array) -> Array:

@@ -36,6 +36,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.position_losses import (
@@ -233,8 +234,8 @@ def _sums(
     weights_SxB = jnp.broadcast_to(share_B.astype(losses_SxB.dtype)[None], losses_SxB.shape)
     lengths_B = output_lengths(model, batch)
     if lengths_B is not None:
-        s_Sx1 = jnp.arange(losses_SxB.shape[0], dtype=lengths_B.dtype)[:, None]
-        weights_SxB = jnp.where(s_Sx1 < lengths_B[None], weights_SxB, jnp.zeros_like(weights_SxB))
+        valid_SxB = valid_steps(losses_SxB.shape[0], lengths_B)
+        weights_SxB = jnp.where(valid_SxB, weights_SxB, jnp.zeros_like(weights_SxB))
     binned = windows(model, batch, pull, weights_SxB, slots, edges, block)
     taught = None if teacher is None else teacher(batch)
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]

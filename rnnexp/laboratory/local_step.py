@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell, hidden_output
+from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Batch, Params, State
 from rnnexp.gradflow.position_losses import Model, spans, stacks
 from rnnexp.models.noise import teacher, zoneout
@@ -146,8 +147,7 @@ def pull_steps(
       bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
     """
     steps = watched.inputs_TxBxI.shape[0]
-    before = {k: jnp.concatenate([watched.start[k][None], v[:-1]])
-              for k, v in watched.states.items()}  # fmt: skip
+    before = states_before(watched.start, watched.states)
 
     def probed(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
         new = step(params, old, after, x_BxI, t)

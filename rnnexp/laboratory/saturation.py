@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.masking import reverse_valid
+from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.unroll import Watched
 
@@ -76,10 +76,7 @@ def gate_saturation(
     """
     steps, batch_size, _ = watched.inputs_TxBxI.shape
     params = cell.prepare(params)
-    before = {
-        leaf: jnp.concatenate([watched.start[leaf][None], value[:-1]])
-        for leaf, value in watched.states.items()
-    }
+    before = states_before(watched.start, watched.states)
 
     def at(row: tuple[State, Array]) -> dict[str, Array]:
         state, x_BxI = row
@@ -89,7 +86,7 @@ def gate_saturation(
     shares = jax.lax.map(at, (before, watched.inputs_TxBxI))
     if backward:
         shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
-    valid_TxB = _valid(steps, batch_size, lengths_B)
+    valid_TxB = valid_steps(steps, lengths_B)
     means = {name: _mean_over_examples(value, valid_TxB) for name, value in shares.items()}
     return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
 
@@ -119,7 +116,7 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     """
     steps, batch_size = states_TxBxH.shape[:2]
     x_TxBxH = states_TxBxH.reshape(steps, batch_size, -1)
-    valid = jnp.broadcast_to(_valid(steps, batch_size, lengths_B)[:, :, None], x_TxBxH.shape)
+    valid = jnp.broadcast_to(valid_steps(steps, lengths_B)[:, :, None], x_TxBxH.shape)
     largest_H = jnp.max(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf)), (0, 1))
     smallest_H = jnp.min(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, jnp.inf)), (0, 1))
     dtype = x_TxBxH.dtype
@@ -190,10 +187,3 @@ def _mean_over_examples(x_TxBx3: Array, valid_TxB: Array) -> Array:
     count = jnp.sum(valid, 1).astype(x_TxBx3.dtype)
     mean: Array = total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))
     return mean
-
-
-def _valid(steps: int, batch_size: int, lengths_B: Array | None) -> Array:
-    """Which steps are valid, (T, B)."""
-    if lengths_B is None:
-        return jnp.ones((steps, batch_size), bool)
-    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]

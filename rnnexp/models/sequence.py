@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.stack import MakeCell, Stack, Unit
@@ -91,8 +92,7 @@ def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -
     steps, batch_size, _ = x_TxBxH.shape
     if lengths_B is None:
         lengths_B = jnp.full(batch_size, steps, jnp.int32)
-    valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
-    valid_TxBx1 = valid_TxB[:, :, None]
+    valid_TxBx1 = valid_steps(steps, lengths_B)[:, :, None]
     if name == "max":
         # The gradient of jnp.max compares values again, and compiled code may have computed
         # them in another order by then; an index is the same in both passes.

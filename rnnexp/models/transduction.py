@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, linear
@@ -157,9 +158,8 @@ class Transducer(nnx.Module):
             both_UxTxBxH = jnp.tanh(query[:, None] + memory_TxBxH[None])
             scores_UxBxT = jnp.swapaxes(self.score(both_UxTxBxH)[..., 0], 1, 2)
         if encoded.lengths_B is not None:
-            steps = encoded.outputs_TxBxH.shape[0]
-            t_1xT = jnp.arange(steps, dtype=encoded.lengths_B.dtype)[None, :]
-            valid_1xBxT = (t_1xT < encoded.lengths_B[:, None])[None]
+            valid_TxB = valid_steps(encoded.outputs_TxBxH.shape[0], encoded.lengths_B)
+            valid_1xBxT = valid_TxB.T[None]
             scores_UxBxT = jnp.where(
                 valid_1xBxT, scores_UxBxT, jnp.full_like(scores_UxBxT, -jnp.inf)
             )

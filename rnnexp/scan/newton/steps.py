@@ -49,11 +49,6 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.vmap(jax.vmap(function))
 
 
-def before(start_BxS: Array, states_TxBxS: Array) -> Array:
-    """The state that every step starts from, (T, B, S)."""
-    return jnp.concatenate([start_BxS[None], states_TxBxS[:-1]])
-
-
 def scanned(step: Step, start_BxS: Array, rows: Rows) -> Array:
     """The states (T, B, S), one after the other."""
 
