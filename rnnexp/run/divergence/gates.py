@@ -11,10 +11,10 @@ import numpy as np
 
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
-from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.growth import Growth, changed_gate
 from rnnexp.gradflow.position_losses import spans
+from rnnexp.laboratory.saturation import gate_saturation
 from rnnexp.models.stack import Unit
 from rnnexp.runtime.mesh import process_count
 from rnnexp.scan.unroll import Watched
@@ -24,9 +24,6 @@ from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
 from rnnexp.train.step import Lane, next_inputs
 
 log = logging.getLogger("rnnexp")
-CLOSED, OPEN = 0.1, 0.9
-"""Below and above which a gate's value counts as closed or open."""
-
 UnitShares = Mapping[str, np.ndarray]
 """By gate the shares (2, T) of values that are closed and open; NaN where there is no step."""
 
@@ -96,36 +93,21 @@ def _next_inputs(
 
 
 def unit_shares(unit: Unit, seen: Watched, lengths_B: Array | None, steps: int) -> dict[str, Array]:
-    """By gate the shares (2, T) of closed and open values over units and valid examples.
+    """By gate the fractions (2, T) of closed and open values over units and valid examples.
 
     In the sequence's own order of time; NaN in front where the unit has fewer steps than
     `steps`, where no example is valid, and where a value is NaN.
     """
-    cell, params = unit.layer.cell, unit.layer.cell.prepare(unit.layer.params())
-    before = {k: jnp.concatenate([seen.start[k][None], v[:-1]]) for k, v in seen.states.items()}
-    gates = jax.vmap(jax.vmap(cell.gates, (None, 0, 0)), (None, 0, 0))(
-        params, before, seen.inputs_TxBxI
-    )
-    count, batch_size = seen.inputs_TxBxI.shape[:2]
-    valid_TxB = jnp.ones((count, batch_size), bool)
-    if lengths_B is not None:
-        t_Tx1 = jnp.arange(count, dtype=lengths_B.dtype)[:, None]
-        valid_TxB = t_Tx1 < lengths_B[None, :]
+    cell, params = unit.layer.cell, unit.layer.params()
+    found = gate_saturation(cell, params, seen, lengths_B, backward=unit.backward)
 
-    def shares(gate_TxB: Array) -> Array:
-        axes = tuple(range(2, gate_TxB.ndim))
-        known_TxB = jnp.where(jnp.isnan(gate_TxB).any(axes), jnp.nan, 1.0).astype(gate_TxB.dtype)
-        sides = []
-        for side in (gate_TxB < CLOSED, gate_TxB > OPEN):
-            share_TxB = jnp.mean(side.astype(gate_TxB.dtype), axes) * known_TxB
-            share_TxB = jnp.where(valid_TxB, share_TxB, jnp.zeros_like(share_TxB))
-            if unit.backward:
-                share_TxB = reverse_valid(share_TxB, lengths_B)
-            share_T = jnp.sum(share_TxB, 1) / jnp.sum(valid_TxB, 1).astype(share_TxB.dtype)
-            sides.append(jnp.pad(share_T, (steps - count, 0), constant_values=jnp.nan))
-        return jnp.stack(sides)
+    def fractions(gate: str) -> Array:
+        sides_2xT = jnp.stack([found.low[gate], found.high[gate]])
+        known_2xT = jnp.where(jnp.isnan(found.mean[gate])[None], jnp.nan, sides_2xT)
+        shorter = steps - sides_2xT.shape[1]
+        return jnp.pad(known_2xT, ((0, 0), (shorter, 0)), constant_values=jnp.nan)
 
-    return {name: shares(values) for name, values in gates.items()}
+    return {gate: fractions(gate) for gate in found.mean}
 
 
 def gate_of(
