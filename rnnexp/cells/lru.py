@@ -122,7 +122,7 @@ def lru(
 
     def recurrent_matrices(params: Params) -> dict[str, Array]:
         units = jnp.eye(2 * N, dtype=params["nu_log"].dtype).reshape(2 * N, 2, N)
-        turned = to_pairs(eigenvalues(params) * to_complex(units))
+        turned = to_pairs(eigenvalues(params)[None] * to_complex(units))
         return {"lambda": turned.reshape(2 * N, 2 * N)}
 
     return Cell(
