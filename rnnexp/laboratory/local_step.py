@@ -16,11 +16,12 @@ from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Batch, Params, State
 from rnnexp.gradflow.position_losses import Model, spans, stacks
-from rnnexp.models.noise import teacher, zoneout
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.recurrent import START
-from rnnexp.models.stack import Unit
+from rnnexp.models.stack import Unit, unit_hooks
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import Hook, Watched
+from rnnexp.scan.step import hooked
+from rnnexp.scan.unroll import Watched
 
 OUTPUT = "_output"
 """A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""
@@ -109,21 +110,12 @@ output of the given state after under `OUTPUT`."""
 
 def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> Local:
     """A step of an instrumented cell as the stack makes it in evaluation."""
-    hooks: list[Hook] = []
-    if structure.zoneout:
-        hooks.append(zoneout(cell, structure.zoneout, None))
-    if taught_TxBxO is not None and cell.feedback is not None:
-        hooks.append(teacher(cell.feedback, taught_TxBxO, taught_TxBxO.shape[0]))
-    transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
+    hooks = unit_hooks(structure, cell, ForwardOptions(taught_TxBxO=taught_TxBxO))
+    transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
     def step(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
-        seen = old
-        for hook in hooks:
-            seen = hook.before(seen, t) if hook.before else seen
-        new = transition(params, seen, x_BxI)
-        for hook in hooks:
-            new = hook.after(old, new, t) if hook.after else new
+        new = transition(params, old, x_BxI, t)
         return {**new, OUTPUT: output(params, after, x_BxI)} if OUTPUT in new else new
 
     return step

@@ -26,8 +26,9 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
+from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
-from rnnexp.laboratory.tangent_vectors import Growth, Schedule
+from rnnexp.laboratory.tangent_vectors import Schedule, TangentGrowth
 from rnnexp.scan.unroll import initial_state
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _spectrum(
     leave_out: Sequence[str],
 ) -> Spectrum:
     """The spectrum; what does not depend on the cell is compiled by itself, only once."""
-    free_S = tangent_vectors.free_directions(cell, params, leave_out)
+    free_S = free_directions(cell, params, leave_out)
     count = tangent_vectors.resolve_count(free_S, count)
     batch_size, dtype = start[cell.hidden].shape[0], start[cell.hidden].dtype
     vectors = tangent_vectors.first_tangents(key, free_S, batch_size, count, dtype)
@@ -215,7 +216,7 @@ def _spectrum(
 
 
 @jax.jit
-def _summarise(growth: Growth) -> Spectrum:
+def _summarise(growth: TangentGrowth) -> Spectrum:
     """Means, errors and drifts of the growth, ordered by the means."""
     rates_GxBxK, weights_G, lost_K = growth
     blocks, batch_size, count = rates_GxBxK.shape

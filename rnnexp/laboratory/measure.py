@@ -32,10 +32,11 @@ from rnnexp.laboratory.saturation import (
     time_constant,
 )
 from rnnexp.laboratory.settings import Fitted
-from rnnexp.models.forward import ForwardOptions
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.noise import teacher as teacher_hook
-from rnnexp.models.noise import zoneout
+from rnnexp.models.stack import unit_hooks
 from rnnexp.models.structure import Structure
+from rnnexp.scan.step import hooked
 from rnnexp.scan.unroll import TimeLoop, Watched, unroll
 
 
@@ -205,9 +206,13 @@ def whole_step(
 
     Zoneout's mean is part of its transition. What a teacher shows comes with its inputs.
     """
-    whole = cell
-    if structure.zoneout:
-        whole = _zoned_out(whole, structure.zoneout)
+    step = hooked(cell.transition, unit_hooks(structure, cell, EVALUATION))
+    zero = jnp.zeros((), jnp.int32)
+
+    def alone(params: Params, state: State, x_I: Array) -> State:
+        return step(params, state, x_I, zero)  # zoneout's mean is the same at all steps
+
+    whole = dataclasses.replace(cell, transition=alone, states=None, kernel=None)
     if taught_TxBxO is None or cell.feedback is None:
         return whole, seen
     leaf, size = cell.feedback, cell.input_size
@@ -215,22 +220,9 @@ def whole_step(
     assert before is not None
     steps = jnp.arange(seen.inputs_TxBxI.shape[0], dtype=jnp.int32)
     shown = jax.vmap(lambda t: before({}, t)[leaf])(steps)
-    untaught = whole.transition
 
-    def transition(params: Params, state: State, x: Array) -> State:
-        return untaught(params, {**state, leaf: x[size:]}, x[:size])
+    def taught(params: Params, state: State, x: Array) -> State:
+        return alone(params, {**state, leaf: x[size:]}, x[:size])
 
-    whole = dataclasses.replace(
-        whole, input_size=size + shown.shape[-1], transition=transition, states=None, kernel=None
-    )
+    whole = dataclasses.replace(whole, input_size=size + shown.shape[-1], transition=taught)
     return whole, seen._replace(inputs_TxBxI=jnp.concatenate([seen.inputs_TxBxI, shown], -1))
-
-
-def _zoned_out(cell: Cell, share: float) -> Cell:
-    after = zoneout(cell, share, None).after
-    assert after is not None
-
-    def transition(params: Params, state: State, x_I: Array) -> State:
-        return after(state, cell.transition(params, state, x_I), jnp.zeros((), jnp.int32))
-
-    return dataclasses.replace(cell, transition=transition, states=None, kernel=None)

@@ -9,7 +9,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Params
-from rnnexp.laboratory import tangent_vectors
+from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory.products import METHODS
 
 AT_LEAST_ONE = ("interval_steps", "iterations")
@@ -114,7 +114,7 @@ def fit_unit(
     """
     notes: list[str] = []
     state = jax.eval_shape(cell.init_state, params)
-    free = int(tangent_vectors.free_directions(cell, params, cell.counters_of(params)).sum())
+    free = int(free_directions(cell, params, cell.counters_of(params)).sum())
     size = int(state[cell.hidden].size)
     exponents = _at_most("exponents", settings.exponents, free, "the state's coordinates", notes)
     rank = _at_most("rank", settings.rank, size, "the hidden units", notes)
