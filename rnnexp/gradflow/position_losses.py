@@ -18,7 +18,7 @@ from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]
@@ -76,29 +76,32 @@ def pull_back(
     slots: Sequence[State],
     *,
     teacher: Teacher | None = None,
-    watch: bool = False,
-) -> tuple[Array, Pull, Sequence[Watched]]:
+    keep_states: bool = False,
+) -> tuple[Array, Pull, Sequence[Trajectory]]:
     """One forward pass: the losses (S, B), what pulls weights of them back to the slots
-    (adjoints in every unit's own order of reading), and what the units did, if watched.
+    (adjoints in every unit's own order of reading), and what the units did, if trajectories.
 
     Raises `UsageError` if the losses have another shape than (S, B).
     """
     additive = stacks(model)[0].structure.time_loop.associative
     probe = perturb if additive else tap
 
-    def run(slots: Sequence[State]) -> tuple[Array, Sequence[Watched]]:
+    def run(slots: Sequence[State]) -> tuple[Array, Sequence[Trajectory]]:
         got = apply(
-            model, batch, ForwardOptions(probes=probes(probe, slots), watch=watch), teacher=teacher
+            model,
+            batch,
+            ForwardOptions(probes=probes(probe, slots), keep_states=keep_states),
+            teacher=teacher,
         )
-        return losses(got.outputs, batch), got.watched
+        return losses(got.outputs, batch), got.trajectories
 
-    losses_SxB, pull, watched = jax.vjp(run, slots, has_aux=True)
+    losses_SxB, pull, trajectories = jax.vjp(run, slots, has_aux=True)
     batch_size = batch.inputs_TxBxI.shape[1]
     if losses_SxB.ndim != 2 or losses_SxB.shape[1] != batch_size:
         raise UsageError(
             f"losses must be one a position and example, (S, {batch_size}), not {losses_SxB.shape}"
         )
-    return losses_SxB, pull, watched
+    return losses_SxB, pull, trajectories
 
 
 def stacks(model: Model) -> list[Stack]:

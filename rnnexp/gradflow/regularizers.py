@@ -1,6 +1,6 @@
 """Penalties on how gradient flows through time, for any cell.
 
-All work along what a model's units did on a batch (`Watched`), through the transition's
+All work along what a model's units did on a batch (`Trajectory`), through the transition's
 own derivatives. The state is the whole of it, all leaves as one vector.
 
 * `omega`: Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural
@@ -28,7 +28,7 @@ from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.tangent_scan import Pushed, free_directions, scan_growth, tangent_push
 from rnnexp.scan.step import flat_state
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
 NAMES = ("omega", "orthogonality", "flossing")
@@ -61,7 +61,7 @@ class Regularizers:
 
 
 def omega(
-    cell: Cell, params: Params, watched: Watched, adjoints: State, lengths_B: Array | None
+    cell: Cell, params: Params, trajectory: Trajectory, adjoints: State, lengths_B: Array | None
 ) -> Array:
     """Pascanu's Omega, the mean over the batch of
 
@@ -83,8 +83,8 @@ def omega(
     recurrent = find_recurrence(cell).names
     live = {k: v if k in recurrent else jax.lax.stop_gradient(v) for k, v in params.items()}
     prepared = cell.prepare(live)
-    before = states_before(watched.start, watched.states)
-    held = jax.lax.stop_gradient((before, watched.inputs_TxBxI, adjoints))
+    before = states_before(trajectory.start, trajectory.states)
+    held = jax.lax.stop_gradient((before, trajectory.inputs_TxBxI, adjoints))
 
     def term(state: State, x_I: Array, adjoint: State) -> Array:
         flat, unravel = ravel_pytree(adjoint)
@@ -104,18 +104,18 @@ def omega(
 
 
 def flossing(
-    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, *, exponents: int
+    cell: Cell, params: Params, trajectory: Trajectory, lengths_B: Array | None, *, exponents: int
 ) -> Array:
     """The mean square of the leading Lyapunov exponents, (nats per step)^2, over the batch.
 
     The derivative goes through the Jacobians, the orthonormalisations and the states that
     they are taken at, hence through all parameters that those depend on.
     """
-    return jnp.mean(jnp.square(driven_exponents(cell, params, watched, lengths_B, exponents)))
+    return jnp.mean(jnp.square(driven_exponents(cell, params, trajectory, lengths_B, exponents)))
 
 
 def driven_exponents(
-    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, count: int
+    cell: Cell, params: Params, trajectory: Trajectory, lengths_B: Array | None, count: int
 ) -> Array:
     """The `count` leading Lyapunov exponents of every example's trajectory, (B, count).
 
@@ -126,7 +126,7 @@ def driven_exponents(
     of lower rank than `count` gives -inf.
     """
     prepared = cell.prepare(params)
-    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     if lengths_B is None:
         lengths_B = jnp.full(batch_size, steps, jnp.int32)
     warm_B = (lengths_B + WARMUP - 1) // WARMUP
@@ -143,11 +143,11 @@ def driven_exponents(
         return total_BxK + jnp.where(counts_Bx1, basis.growth_K, jnp.zeros_like(basis.growth_K))
 
     free_S = free_directions(cell, params, cell.counters_of(params))
-    basis_KxS = directions(free_S, count, watched.start[cell.hidden].dtype).T
+    basis_KxS = directions(free_S, count, trajectory.start[cell.hidden].dtype).T
     tangents_BxKxS = jnp.broadcast_to(basis_KxS, (batch_size, *basis_KxS.shape))
-    before = states_before(watched.start, watched.states)
+    before = states_before(trajectory.start, trajectory.states)
     steps_T = jnp.arange(steps, dtype=jnp.int32)
-    rows = (before, watched.inputs_TxBxI, steps_T, valid_steps(steps, lengths_B))
+    rows = (before, trajectory.inputs_TxBxI, steps_T, valid_steps(steps, lengths_B))
     zeros = jnp.zeros((batch_size, count), basis_KxS.dtype)
     total_BxK = scan_growth(advance, (None, tangents_BxKxS), rows, zeros, add)
     counted_B = jnp.maximum(lengths_B - warm_B, 1).astype(total_BxK.dtype)

@@ -230,7 +230,9 @@ def _sums(
 ) -> list[Sums]:
     """The parts of every unit from some examples, each loss weighted by its example's share."""
     slots = whole_slots(model, batch)
-    losses_SxB, pull, watched = pull_back(model, batch, losses, slots, teacher=teacher, watch=True)
+    losses_SxB, pull, trajectories = pull_back(
+        model, batch, losses, slots, teacher=teacher, keep_states=True
+    )
     weights_SxB = jnp.broadcast_to(share_B.astype(losses_SxB.dtype)[None], losses_SxB.shape)
     lengths_B = output_lengths(model, batch)
     if lengths_B is not None:
@@ -241,7 +243,7 @@ def _sums(
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     sums = []
     for unit, structure, seen, window in zip(
-        model.units(), structures, watched, binned, strict=True
+        model.units(), structures, trajectories, binned, strict=True
     ):
         cell = unit.layer.cell
         step = local_step(cell, structure, taught)

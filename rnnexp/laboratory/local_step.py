@@ -1,4 +1,4 @@
-"""One step of a unit as a function of its parameters alone, along a watched trajectory.
+"""One step of a unit as a function of its parameters alone, along a recorded trajectory.
 
 What `lag_gradients` differentiates: the state before the step and its input are held at
 what they were, so the derivative is that of the step's own copy of the parameters.
@@ -21,7 +21,7 @@ from rnnexp.models.recurrent import START
 from rnnexp.models.stack import Unit, unit_hooks
 from rnnexp.models.structure import Structure
 from rnnexp.scan.step import hooked
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 OUTPUT = "_output"
 """A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""
@@ -124,7 +124,7 @@ def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> 
 def pull_steps(
     step: Local,
     params: Params,
-    watched: Watched,
+    trajectory: Trajectory,
     adjoints: State,
     bins_WxT: Array,
     count: int,
@@ -138,8 +138,8 @@ def pull_steps(
         that is carried on to the start.
       bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
     """
-    steps = watched.inputs_TxBxI.shape[0]
-    before = states_before(watched.start, watched.states)
+    steps = trajectory.inputs_TxBxI.shape[0]
+    before = states_before(trajectory.start, trajectory.states)
 
     def probed(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
         new = step(params, old, after, x_BxI, t)
@@ -156,14 +156,14 @@ def pull_steps(
     rows = (
         jnp.arange(steps, dtype=jnp.int32),
         before,
-        watched.states,
-        watched.inputs_TxBxI,
+        trajectory.states,
+        trajectory.inputs_TxBxI,
         {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()},
         bins_WxT[:, 1:].T,
     )
     empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
     prepared = jax.lax.scan(body, empty, rows)[0]
-    old, after, x_BxI = jax.tree.map(lambda x: x[0], (before, watched.states, rows[3]))
+    old, after, x_BxI = jax.tree.map(lambda x: x[0], (before, trajectory.states, rows[3]))
     _, pull = jax.vjp(lambda old: probed(params, old, after, x_BxI, rows[0][0]), old)
     (carried,) = jax.vmap(pull)({leaf: value[:, 0] for leaf, value in adjoints.items()})
     start = {

@@ -1,8 +1,8 @@
 """The laboratory's numbers: one program for all units of a model. No input or output.
 
-The model runs once, watched; every unit is then looked at along its own trajectory. Noise
-is off, time is run through step by step, and what a step does besides the cell (zoneout's
-mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
+The model runs once and keeps the trajectory of every unit, along which the unit is then
+measured. Noise is off, time is run through step by step, and what a step does besides the cell
+(zoneout's mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.stack import unit_hooks
 from rnnexp.models.structure import Structure
 from rnnexp.scan.step import hooked
-from rnnexp.scan.unroll import TimeLoop, Watched, unroll
+from rnnexp.scan.unroll import TimeLoop, Trajectory, unroll
 
 
 class UnitFigures(NamedTuple):
@@ -96,7 +96,7 @@ def cell_figures(
     """The figures of a cell that is driven by inputs."""
     run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, keep_states=True)
     assert run.states is not None
-    seen = Watched(x_TxBxI, start, run.states)
+    seen = Trajectory(x_TxBxI, start, run.states)
     return unit_figures(cell, cell, params, seen, lengths_B, key, fitted, backward=False)
 
 
@@ -117,10 +117,12 @@ def model_figures(
     """
     model = step_by_step(model)
     taught = None if teacher is None else teacher(batch)
-    watched = apply(model, batch, ForwardOptions(watch=True), teacher=teacher).watched
+    trajectories = apply(
+        model, batch, ForwardOptions(keep_states=True), teacher=teacher
+    ).trajectories
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     rows = zip(
-        model.units(), structures, watched, spans(model, batch), wanted.units, strict=True
+        model.units(), structures, trajectories, spans(model, batch), wanted.units, strict=True
     )  # fmt: skip
     units = []
     for number, (unit, structure, seen, span, fitted) in enumerate(rows):
@@ -149,7 +151,7 @@ def unit_figures(
     cell: Cell,
     whole: Cell,
     params: Params,
-    seen: Watched,
+    seen: Trajectory,
     lengths_B: Array | None,
     key: Key,
     fitted: Fitted,
@@ -200,8 +202,8 @@ def step_by_step(model: Model) -> Model:
 
 
 def whole_step(
-    cell: Cell, structure: Structure, seen: Watched, taught_TxBxO: Array | None
-) -> tuple[Cell, Watched]:
+    cell: Cell, structure: Structure, seen: Trajectory, taught_TxBxO: Array | None
+) -> tuple[Cell, Trajectory]:
     """A cell that does alone what a step does in evaluation, and the inputs for it.
 
     Zoneout's mean is part of its transition. What a teacher shows comes with its inputs.

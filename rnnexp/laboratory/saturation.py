@@ -6,7 +6,7 @@ constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can
 neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
 and a unit that never changes carries no information.
 
-All of it is read off a watched trajectory (`watch=True` of a model), over valid steps only.
+All of it is computed from a trajectory (`keep_states=True` of a model), over valid steps only.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 LOW = 0.1
 """A gate below this is shut."""
@@ -59,7 +59,7 @@ class HiddenSaturation(NamedTuple):
 def gate_saturation(
     cell: Cell,
     params: Params,
-    watched: Watched,
+    trajectory: Trajectory,
     lengths_B: Array | None = None,
     *,
     backward: bool = False,
@@ -74,16 +74,16 @@ def gate_saturation(
     Returns:
       Empty dicts for a cell without gates.
     """
-    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     params = cell.prepare(params)
-    before = states_before(watched.start, watched.states)
+    before = states_before(trajectory.start, trajectory.states)
 
     def at(row: tuple[State, Array]) -> dict[str, Array]:
         state, x_BxI = row
         gates = jax.vmap(cell.gates, in_axes=(None, 0, 0))(params, state, x_BxI)
         return {name: _shares(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
 
-    shares = jax.lax.map(at, (before, watched.inputs_TxBxI))
+    shares = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
     if backward:
         shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
     valid_TxB = valid_steps(steps, lengths_B)

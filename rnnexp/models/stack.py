@@ -20,7 +20,7 @@ from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.step import Hook
-from rnnexp.scan.unroll import Probe, Unrolled, Watched
+from rnnexp.scan.unroll import Probe, Trajectory, Unrolled
 
 MakeCell = Callable[[int, int], Cell]
 """`(input_size, layer) -> Cell`."""
@@ -36,14 +36,14 @@ class Unit(NamedTuple):
 
 class Stacked(NamedTuple):
     """What a stack gives: top outputs, the top's output after each sequence's last valid
-    step (for a backward direction its first), the final states, one a unit, and what each
-    unit did, if it was to be watched; and what Newton's iteration took it, if
-    that is how it ran."""
+    step (for a backward direction its first), the final states, one a unit, the trajectories,
+    one a unit if they were to be kept, and the statistics of Newton's iteration, if that is
+    how it ran."""
 
     outputs_TxBxH: Array
     final_BxH: Array
     states: list[State]
-    watched: list[Watched]
+    trajectories: list[Trajectory]
     newton_stats: list[NewtonStats | None]
 
 
@@ -83,7 +83,7 @@ class Stack(nnx.Module):
         probes: Sequence[Probe | None] = options.probes or [None] * len(units)
         directions = 2 if self.structure.bidirectional else 1
         final_states: list[State] = []
-        watched: list[Watched] = []
+        trajectories: list[Trajectory] = []
         newton_stats: list[NewtonStats | None] = []
         for first in range(0, len(units), directions):
             results = []
@@ -94,10 +94,10 @@ class Stack(nnx.Module):
                 )
                 results.append(got)
                 final_states.append(got.final_state)
-                watched.extend(seen)
+                trajectories.extend(seen)
                 newton_stats.append(got.newton_stats)
             x_TxBxI, final_BxH = self._join(results, x_TxBxI, first, options)
-        return Stacked(x_TxBxI, final_BxH, final_states, watched, newton_stats)
+        return Stacked(x_TxBxI, final_BxH, final_states, trajectories, newton_stats)
 
     def _direction(
         self,
@@ -107,18 +107,18 @@ class Stack(nnx.Module):
         probe: Probe | None,
         hooks: tuple[Hook, ...],
         options: ForwardOptions,
-    ) -> tuple[Unrolled, list[Watched]]:
-        """One unit over the sequence, outputs in the sequence's own order of time, and what
-        the unit did, if it is to be watched."""
+    ) -> tuple[Unrolled, list[Trajectory]]:
+        """One unit over the sequence, outputs in the sequence's own order of time, and its
+        trajectory, if that is to be kept."""
         lengths_B = options.lengths_B
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
         if state is None:
             state = unit.layer.start(x.shape[1])
         got = unit.layer(
             x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks,
-            time_loop=self.structure.time_loop, keep_states=options.watch,
+            time_loop=self.structure.time_loop, keep_states=options.keep_states,
         )  # fmt: skip
-        seen = [] if got.states is None else [Watched(x, state, got.states)]
+        seen = [] if got.states is None else [Trajectory(x, state, got.states)]
         if unit.backward:
             got = got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
         return got, seen

@@ -81,7 +81,7 @@ class Unrolled(NamedTuple):
     newton_stats: NewtonStats | None = None
 
 
-class Watched(NamedTuple):
+class Trajectory(NamedTuple):
     """What a cell did: its inputs, its initial state, and the states after every step.
 
     Leaves of `states` are (T, B, ...). Time is the cell's own: one that reads backwards

@@ -239,10 +239,10 @@ def largest_exponents(model: Model, batch: Batch) -> Exponents:
     model = step_by_step(model)
     index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], EXAMPLES)
     batch = take_examples(model, batch, jnp.asarray(index_E))
-    watched = apply(model, batch, ForwardOptions(watch=True)).watched
+    trajectories = apply(model, batch, ForwardOptions(keep_states=True)).trajectories
     settings = Laboratory(exponents=1, longest_span=0)
     exponents = {}
-    for unit, seen, span in zip(model.units(), watched, spans(model, batch), strict=True):
+    for unit, seen, span in zip(model.units(), trajectories, spans(model, batch), strict=True):
         cell, params = unit.layer.cell, unit.layer.params()
         steps = shared_steps(span.steps, span.lengths_B)
         fitted, _ = fit_unit(settings, cell, params, steps, len(index_E))

@@ -12,12 +12,12 @@ import numpy as np
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
 from rnnexp.core.types import Array, Tree
-from rnnexp.gradflow.growth import Growth, changed_gate
+from rnnexp.gradflow.growth import GradientGrowth, changed_gate
 from rnnexp.gradflow.position_losses import spans
 from rnnexp.laboratory.saturation import gate_saturation
 from rnnexp.models.stack import Unit
 from rnnexp.runtime.mesh import process_count
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
@@ -74,11 +74,13 @@ def _shares(recipe: Recipe, bucket: int, lane: Lane, arrays: Tree) -> list[dict[
     """The fractions of every unit at the step that follows `lane.state`."""
     model = recipe.model(lane.state.params)
     inputs = _next_inputs(recipe, lane, arrays)[1][bucket]()
-    options = inputs.options(recipe, watch=True)
-    watched = apply_model(recipe, lane.state.params, inputs.batch, options).watched
+    options = inputs.options(recipe, keep_states=True)
+    trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
     return [
         unit_shares(unit, seen, span.lengths_B, recipe.profile_steps)
-        for unit, seen, span in zip(model.units(), watched, spans(model, inputs.batch), strict=True)
+        for unit, seen, span in zip(
+            model.units(), trajectories, spans(model, inputs.batch), strict=True
+        )
     ]
 
 
@@ -92,7 +94,9 @@ def _next_inputs(
     return next_inputs(recipe, arrays, lane._replace(indices=order), devices=1)
 
 
-def unit_shares(unit: Unit, seen: Watched, lengths_B: Array | None, steps: int) -> dict[str, Array]:
+def unit_shares(
+    unit: Unit, seen: Trajectory, lengths_B: Array | None, steps: int
+) -> dict[str, Array]:
     """By gate the fractions (2, T) of closed and open values over units and valid examples.
 
     In the sequence's own order of time; NaN in front where the unit has fewer steps than
@@ -111,7 +115,7 @@ def unit_shares(unit: Unit, seen: Watched, lengths_B: Array | None, steps: int) 
 
 
 def gate_of(
-    growth: Growth, gates: Mapping[int, Mapping[str, UnitShares]], plan: Plan
+    growth: GradientGrowth, gates: Mapping[int, Mapping[str, UnitShares]], plan: Plan
 ) -> dict[str, Any] | None:
     """The data of the gate that changed most where growth began; None: no gates, or no change.
 

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from rnnexp.gradflow.growth import growth_text
-from rnnexp.gradflow.nonfinite import Order, find_origin
+from rnnexp.gradflow.nonfinite import UnitOrder, find_origin
 from rnnexp.train.step_metrics import Records
 
 
 def divergence_verdict(
-    records: Records, units: Sequence[Order], growth: Mapping[str, Any] | None = None
+    records: Records, units: Sequence[UnitOrder], growth: Mapping[str, Any] | None = None
 ) -> tuple[str, dict[str, Any]]:
     """A sentence and its facts.
 
     Args:
       records: the failed step in its first row.
-      growth: where growth began, if it was found: the data of `Growth` and the gate.
+      growth: where growth began, if it was found: the data of `GradientGrowth` and the gate.
     """
     step = int(records.step[0])
     scalars = {name: values[0].item() for name, values in records.scalars.items()}

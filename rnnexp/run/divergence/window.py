@@ -42,7 +42,7 @@ class Window(NamedTuple):
 class Flight(NamedTuple):
     """A window and what is made of it.
 
-    `growth`: the data of `Growth` with the gate that changed most; None: nothing grew.
+    `growth`: the data of `GradientGrowth` with the gate that changed most; None: nothing grew.
     `gates`: by step of the window, unit and gate the shares (2, T) of values that are closed
     and open, NaN where there is no step.
     `lanes`, `slot`: how many runs stood side by side on the device, and where this one did.
