@@ -8,6 +8,7 @@ from flax import nnx
 
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.tasks.scores import over_steps
@@ -37,7 +38,7 @@ def test_a_padded_batch_equals_its_sequences_one_by_one(mode: str, x64: None) ->
     graphdef = nnx.graphdef(model)
 
     def total(params: Tree, x: Array, lengths: Array | None) -> Array:
-        outputs = jnp.sin(nnx.merge(graphdef, params)(x, lengths_B=lengths).outputs)
+        outputs = jnp.sin(nnx.merge(graphdef, params)(x, ForwardOptions(lengths)).outputs)
         if mode == "sequence_to_one":
             return jnp.sum(outputs)
         return jnp.sum(over_steps(jnp.sum(outputs, -1), lengths).total_B)
@@ -57,7 +58,7 @@ def test_no_gradient_enters_the_padding(x64: None) -> None:
 
     def loss(slots: list, x: Array) -> Array:
         net = nnx.merge(nnx.graphdef(model), params)
-        got = net(x, lengths_B=jnp.array(LENGTHS), probes=probes(tap, slots))
+        got = net(x, ForwardOptions(jnp.array(LENGTHS), probes=probes(tap, slots)))
         return jnp.sum(got.outputs)
 
     adjoints, by_input = jax.grad(loss, argnums=(0, 1))(slots, x)

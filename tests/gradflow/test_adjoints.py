@@ -80,7 +80,8 @@ def probed_loss(
     model: SequenceModel, params: Tree, x: Array, weights: Array, probe: Any, slots: Any
 ) -> Array:
     """The loss with a probe on every unit's states."""
-    outputs = nnx.merge(nnx.graphdef(model), params)(x, probes=probes(probe, slots)).outputs
+    options = ForwardOptions(probes=probes(probe, slots))
+    outputs = nnx.merge(nnx.graphdef(model), params)(x, options).outputs
     return jnp.sum(weights * jnp.sin(outputs)) / B
 
 
