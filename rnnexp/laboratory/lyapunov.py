@@ -29,6 +29,7 @@ from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
 from rnnexp.laboratory.tangent_vectors import Schedule, TangentGrowth
+from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.unroll import initial_state
 
 if TYPE_CHECKING:
@@ -177,12 +178,16 @@ def to_dataset(spectrum: Spectrum) -> "xarray.Dataset":
     import xarray
 
     values = jax.device_get(spectrum)
-    names = {"lyapunov": "exponents_K", "lyapunov_error": "error_K", "lyapunov_drift": "drift_K"}
+    names = {
+        "lyapunov": "exponents_K",
+        "lyapunov_error": "error_K",
+        "lyapunov_drift": "drift_K",
+        "lyapunov_lost": "lost_K",
+    }
     variables: dict[str, Any] = {
-        name: ("exponent", getattr(values, field), {"units": "nats per step"})
+        name: ("exponent", getattr(values, field), {"units": UNITS[name]})
         for name, field in names.items()
     }
-    variables["lyapunov_lost"] = ("exponent", values.lost_K, {"units": "share of intervals"})
     variables["kaplan_yorke"] = ((), values.kaplan_yorke)
     return xarray.Dataset(variables, {"exponent": range(len(values.exponents_K))})
 

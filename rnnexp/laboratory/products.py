@@ -30,6 +30,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.laboratory.product_maps import by_products
 from rnnexp.laboratory.product_matrices import by_matrices
+from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.unroll import initial_state, unroll
 
 if TYPE_CHECKING:
@@ -152,9 +153,8 @@ def to_dataset(spectrum: ProductSpectrum, spans: Sequence[int] = SPANS) -> "xarr
         "condition": (("span",), np.asarray(spectrum.condition)),
     }
     dataset = xarray.Dataset(variables, coordinates)
-    for name in variables:
-        dataset[name].attrs["units"] = "nats"
-    dataset["span"].attrs["units"] = "steps"
+    for name in (*variables, "span"):
+        dataset[name].attrs["units"] = UNITS[name]
     return dataset
 
 
