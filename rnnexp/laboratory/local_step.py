@@ -121,7 +121,7 @@ def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> 
     return step
 
 
-def pull_steps(
+def step_vjps(
     step: Local,
     params: Params,
     trajectory: Trajectory,
@@ -138,34 +138,19 @@ def pull_steps(
         that is carried on to the start.
       bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
     """
-    steps = trajectory.inputs_TxBxI.shape[0]
-    before = states_before(trajectory.start, trajectory.states)
 
-    def probed(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
-        new = step(params, old, after, x_BxI, t)
+    def probed(params: Params, row: Row) -> State:
+        new = step(params, row.old, row.after, row.x_BxI, row.t)
         return {leaf: new[leaf] for leaf in adjoints}
 
-    def body(sums: Params, row: tuple[Array, State, State, Array, State, Array]) -> tuple:
-        t, old, after, x_BxI, wanted, bins_W = row
-        _, pull = jax.vjp(lambda p: probed(p, old, after, x_BxI, t), params)
-        (parts,) = jax.vmap(pull)(wanted)
-        if len(bins_W) == count:  # the windows are the bins themselves, in order
-            return jax.tree.map(jnp.add, sums, parts), None
-        return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
-
-    rows = (
-        jnp.arange(steps, dtype=jnp.int32),
-        before,
-        trajectory.states,
-        trajectory.inputs_TxBxI,
-        {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()},
-        bins_WxT[:, 1:].T,
-    )
-    empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
-    prepared = jax.lax.scan(body, empty, rows)[0]
-    old, after, x_BxI = jax.tree.map(lambda x: x[0], (before, trajectory.states, rows[3]))
-    _, pull = jax.vjp(lambda old: probed(params, old, after, x_BxI, rows[0][0]), old)
-    (carried,) = jax.vmap(pull)({leaf: value[:, 0] for leaf, value in adjoints.items()})
+    steps_T = jnp.arange(trajectory.inputs_TxBxI.shape[0], dtype=jnp.int32)
+    before = states_before(trajectory.start, trajectory.states)
+    rows = Row(before, trajectory.states, trajectory.inputs_TxBxI, steps_T)
+    by_steps = {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()}
+    prepared = _by_params(probed, params, rows, by_steps, bins_WxT[:, 1:].T, count)
+    first: Row = jax.tree.map(lambda x: x[0], rows)
+    _, vjp = jax.vjp(lambda old: probed(params, first._replace(old=old)), first.old)
+    (carried,) = jax.vmap(vjp)({leaf: value[:, 0] for leaf, value in adjoints.items()})
     start = {
         leaf: jnp.zeros((count, *value.shape[2:]), value.dtype)
         .at[bins_WxT[:, 0]]
@@ -174,6 +159,38 @@ def pull_steps(
         if leaf in adjoints
     }
     return Sums(prepared, start)
+
+
+class Row(NamedTuple):
+    """What a step of a trajectory begins in, leads to, and is given; or all steps, (T, ...)."""
+
+    old: State
+    after: State
+    x_BxI: Array
+    t: Array
+
+
+def _by_params(
+    probed: Callable[[Params, Row], State],
+    params: Params,
+    rows: Row,
+    adjoints: State,
+    bins_TxW: Array,
+    count: int,
+) -> Params:
+    """The vector-Jacobian products by the parameters, one step after the other, by bin."""
+
+    def body(sums: Params, row: tuple[Row, State, Array]) -> tuple[Params, None]:
+        of_step, wanted, bins_W = row
+        _, vjp = jax.vjp(lambda p: probed(p, of_step), params)
+        (parts,) = jax.vmap(vjp)(wanted)
+        if len(bins_W) == count:  # the windows are the bins themselves, in order
+            return jax.tree.map(jnp.add, sums, parts), None
+        return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
+
+    empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
+    sums: Params = jax.lax.scan(body, empty, (rows, adjoints, bins_TxW))[0]
+    return sums
 
 
 def finish(unit: Unit, sums: Sums, given: Sequence[str]) -> dict[str, Array]:

@@ -134,17 +134,22 @@ def model_figures(
                 fitted, backward=unit.backward,
             )
         )  # fmt: skip
-    lags = adjoints = None
-    if wanted.lag_edges:
-        part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
-        found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
-        total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
-        lags = LagFigures(lag_norms(found), total)
+    lags = _lag_figures(model, batch, losses, wanted, teacher) if wanted.lag_edges else None
+    adjoints = None
     if wanted.adjoint_matrix:
         one = take_examples(model, batch, jnp.zeros(1, jnp.int32))
         leaf = model.units()[0].layer.cell.hidden
         adjoints = adjoint_matrix(model, one, row_losses, leaf=leaf, teacher=teacher)
     return ModelFigures(units, lags, adjoints)
+
+
+def _lag_figures(
+    model: Model, batch: Batch, losses: Losses, wanted: Wanted, teacher: Teacher | None
+) -> LagFigures:
+    part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
+    found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+    total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
+    return LagFigures(lag_norms(found), total)
 
 
 def unit_figures(

@@ -137,8 +137,8 @@ def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params,
 
     with jax.default_matmul_precision("float32"):
         adjoint_TxBxS = _adjoints(static, params, before_TxBxS, rows, cotangents[0], converged)
-        _, pull = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
-        d_params, d_before, d_x, d_slots = pull(adjoint_TxBxS)
+        _, vjp = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
+        d_params, d_before, d_x, d_slots = vjp(adjoint_TxBxS)
     return d_params, d_before[0], Rows(d_x, d_slots, None)
 
 
