@@ -48,12 +48,13 @@ def by_products(
 
     def jvp(j: Array, tangent_S: Array) -> Array:
         step, state_S = step_at(j)
-        return jax.jvp(step, (state_S,), (tangent_S,))[1]
+        later_S: Array = jax.jvp(step, (state_S,), (tangent_S,))[1]
+        return later_S
 
     def vjp(j: Array, cotangent_S: Array) -> Array:
         step, state_S = step_at(span - 1 - j)
-        (before_S,) = jax.vjp(step, state_S)[1](cotangent_S)
-        return jnp.asarray(before_S)
+        earlier_S: Array = jax.vjp(step, state_S)[1](cotangent_S)[0]
+        return earlier_S
 
     forward = _chained(jvp, span, block, at_S)
     backward = _chained(vjp, span, block, at_S)
