@@ -68,10 +68,10 @@ def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
     """
     import numpy as np
 
-    from rnnexp.gradflow.nonfinite import Order, find_origin
+    from rnnexp.gradflow.nonfinite import UnitOrder, find_origin
 
     names = [str(name) for name in data["unit"].values]
-    units = [Order(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]
+    units = [UnitOrder(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]
     leaves = [str(name) for name in data.data_vars if str(name).startswith("dL_d")]
     rows = []
     for number, step in enumerate(data["step"].values):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.laboratory.units import UNITS
 from rnnexp.results.index import load_records
 from rnnexp.results.load import find_run
 from rnnexp.results.summary import Record
@@ -24,25 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rnnexp")
 RUNS_DIR = Path("runs")
-
-LABORATORY_UNITS = {
-    "lyapunov": "nats per step",
-    "lyapunov_error": "nats per step",
-    "singular": "nats",
-    "singular_smallest": "nats",
-    "condition": "nats",
-    "time_constant": "steps",
-    "gate_low": "share of units",
-    "gate_high": "share of units",
-    "dead": "share of units",
-    "saturated": "share of units",
-    "step": "updates made",
-    "span": "steps",
-    "lag": "steps",
-    "time": "steps",
-    "output_time": "steps",
-}
-"""Units of the variables and coordinates of `laboratory.zarr`; the others have none."""
 
 
 def load_runs(directory: Path | str) -> "pandas.DataFrame":
@@ -113,7 +95,7 @@ def load_laboratory(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray
     """
     path = find_run(str(run), Path(runs_dir))
     data = _read(path, "laboratory.zarr", "`rnnexp analyze RUN` measures its checkpoints")
-    return _described(data, path, LABORATORY_UNITS)
+    return _described(data, path, UNITS)
 
 
 def _read(path: Path, name: str, remedy: str) -> "xarray.Dataset":

@@ -11,22 +11,19 @@ import numpy as np
 
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
-from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Tree
-from rnnexp.gradflow.growth import Growth, changed_gate
+from rnnexp.gradflow.growth import GradientGrowth, changed_gate
 from rnnexp.gradflow.position_losses import spans
+from rnnexp.laboratory.saturation import gate_saturation
 from rnnexp.models.stack import Unit
 from rnnexp.runtime.mesh import process_count
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
 from rnnexp.train.step import Lane, next_inputs
 
 log = logging.getLogger("rnnexp")
-CLOSED, OPEN = 0.1, 0.9
-"""A gate's value below `CLOSED` counts as closed, one above `OPEN` as open."""
-
 Fractions = Mapping[str, np.ndarray]
 """By gate the fractions (2, T) of closed and of open values; NaN where there is no step."""
 
@@ -84,11 +81,13 @@ def _fractions_of_step(
     """The fractions of every unit at the step that follows `lane.state`."""
     model = recipe.model(lane.state.params)
     inputs = _next_inputs(recipe, lane, arrays)[1][bucket]()
-    options = inputs.options(recipe, watch=True)
-    watched = apply_model(recipe, lane.state.params, inputs.batch, options).watched
+    options = inputs.options(recipe, keep_states=True)
+    trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
     return [
         gate_fractions(unit, seen, span.lengths_B, recipe.profile_steps)
-        for unit, seen, span in zip(model.units(), watched, spans(model, inputs.batch), strict=True)
+        for unit, seen, span in zip(
+            model.units(), trajectories, spans(model, inputs.batch), strict=True
+        )
     ]
 
 
@@ -103,42 +102,27 @@ def _next_inputs(
 
 
 def gate_fractions(
-    unit: Unit, seen: Watched, lengths_B: Array | None, steps: int
+    unit: Unit, seen: Trajectory, lengths_B: Array | None, steps: int
 ) -> dict[str, Array]:
     """By gate the fractions (2, T) of closed and open values, over units and valid examples.
 
     Time is in the sequence's own order. The result is NaN in front if the unit has fewer than
     `steps` steps, and wherever no example is valid or a value is NaN.
     """
-    cell, params = unit.layer.cell, unit.layer.cell.prepare(unit.layer.params())
-    before = {k: jnp.concatenate([seen.start[k][None], v[:-1]]) for k, v in seen.states.items()}
-    gates = jax.vmap(jax.vmap(cell.gates, (None, 0, 0)), (None, 0, 0))(
-        params, before, seen.inputs_TxBxI
-    )
-    count, batch_size = seen.inputs_TxBxI.shape[:2]
-    valid_TxB = jnp.ones((count, batch_size), bool)
-    if lengths_B is not None:
-        t_Tx1 = jnp.arange(count, dtype=lengths_B.dtype)[:, None]
-        valid_TxB = t_Tx1 < lengths_B[None, :]
+    cell, params = unit.layer.cell, unit.layer.params()
+    found = gate_saturation(cell, params, seen, lengths_B, backward=unit.backward)
 
-    def fractions(gate_TxB: Array) -> Array:
-        axes = tuple(range(2, gate_TxB.ndim))
-        known_TxB = jnp.where(jnp.isnan(gate_TxB).any(axes), jnp.nan, 1.0).astype(gate_TxB.dtype)
-        sides = []
-        for side in (gate_TxB < CLOSED, gate_TxB > OPEN):
-            fraction_TxB = jnp.mean(side.astype(gate_TxB.dtype), axes) * known_TxB
-            fraction_TxB = jnp.where(valid_TxB, fraction_TxB, jnp.zeros_like(fraction_TxB))
-            if unit.backward:
-                fraction_TxB = reverse_valid(fraction_TxB, lengths_B)
-            fraction_T = jnp.sum(fraction_TxB, 1) / jnp.sum(valid_TxB, 1).astype(fraction_TxB.dtype)
-            sides.append(jnp.pad(fraction_T, (steps - count, 0), constant_values=jnp.nan))
-        return jnp.stack(sides)
+    def fractions(gate: str) -> Array:
+        sides_2xT = jnp.stack([found.low[gate], found.high[gate]])
+        known_2xT = jnp.where(jnp.isnan(found.mean[gate])[None], jnp.nan, sides_2xT)
+        shorter = steps - sides_2xT.shape[1]
+        return jnp.pad(known_2xT, ((0, 0), (shorter, 0)), constant_values=jnp.nan)
 
-    return {name: fractions(values) for name, values in gates.items()}
+    return {gate: fractions(gate) for gate in found.mean}
 
 
 def gate_of(
-    growth: Growth, gates: Mapping[int, Mapping[str, Fractions]], plan: Plan
+    growth: GradientGrowth, gates: Mapping[int, Mapping[str, Fractions]], plan: Plan
 ) -> dict[str, Any] | None:
     """The data of the gate that changed most where growth began; None: no gates, or no change.
 

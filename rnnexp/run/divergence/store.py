@@ -61,7 +61,7 @@ class DivergenceStore:
         run has diverged all the same.
 
         Returns:
-          Where growth began, by the window that stays: the data of `Growth` and the gate.
+          Where growth began, by the window that stays: the data of `GradientGrowth` and the gate.
         """
         path, window = self.run / NAME, recording.window
         try:

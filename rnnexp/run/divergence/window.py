@@ -43,7 +43,7 @@ class Recording(NamedTuple):
     """A window and what explains it.
 
     Attributes:
-      growth: the data of `Growth` with the gate that changed most; None: nothing grew.
+      growth: the data of `GradientGrowth` with the gate that changed most; None: nothing grew.
       gates: by step of the window, unit and gate the fractions (2, T) of closed and of open
         gate values; NaN where the sequence has no such step.
       chunk_steps: the most steps of a chunk, which the compiled program depends on.

@@ -41,10 +41,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.newton.steps import (
     Rows,
-    before,
     diagonals,
     everywhere,
     jacobians,
@@ -96,10 +96,7 @@ def newton_states(
     Where the iteration does not come to rest within `MOST_ITERATIONS`, or leaves the range of
     numbers, the whole batch is scanned and differentiated step by step.
     """
-    valid_TxB = None
-    if lengths_B is not None:
-        steps_T = jnp.arange(inputs_TxBxI.shape[0], dtype=lengths_B.dtype)
-        valid_TxB = steps_T[:, None] < lengths_B[None, :]
+    valid_TxB = None if lengths_B is None else valid_steps(inputs_TxBxI.shape[0], lengths_B)
     rows = Rows(inputs_TxBxI, slots or {}, valid_TxB)
     start_BxS = jax.vmap(lambda leaves: ravel_pytree(leaves)[0])(state)
     states_TxBxS, stats = _solve(Static(cell, method), params, start_BxS, rows)
@@ -131,7 +128,7 @@ def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params,
     """With dL/ds_t known, the cotangents of parameters, first state and rows are those of the
     single steps, all at once."""
     params, start_BxS, rows, states_TxBxS, converged = kept
-    before_TxBxS = before(start_BxS, states_TxBxS)
+    before_TxBxS = states_before(start_BxS, states_TxBxS)
 
     def steps(params: Params, before_TxBxS: Array, x_TxBxI: Array, slots: State) -> Array:
         given = Rows(x_TxBxI, slots, rows.valid_TxB)
@@ -140,8 +137,8 @@ def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params,
 
     with jax.default_matmul_precision("float32"):
         adjoint_TxBxS = _adjoints(static, params, before_TxBxS, rows, cotangents[0], converged)
-        _, pull = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
-        d_params, d_before, d_x, d_slots = pull(adjoint_TxBxS)
+        _, vjp = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
+        d_params, d_before, d_x, d_slots = vjp(adjoint_TxBxS)
     return d_params, d_before[0], Rows(d_x, d_slots, None)
 
 
@@ -169,7 +166,7 @@ def _iterate(
 
     def improve(carry: Carry) -> Carry:
         guess_TxBxS, count, _ = carry
-        new_TxBxS, slopes = linearise(step, before(start_BxS, guess_TxBxS), rows)
+        new_TxBxS, slopes = linearise(step, states_before(start_BxS, guess_TxBxS), rows)
         move_TxBxS = solve_linear(slopes, new_TxBxS - guess_TxBxS)
         guess_TxBxS = guess_TxBxS + move_TxBxS
         largest = jnp.maximum(jnp.max(jnp.abs(guess_TxBxS)), 1.0)

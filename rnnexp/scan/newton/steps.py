@@ -49,11 +49,6 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.vmap(jax.vmap(function))
 
 
-def before(start_BxS: Array, states_TxBxS: Array) -> Array:
-    """The state that every step starts from, (T, B, S)."""
-    return jnp.concatenate([start_BxS[None], states_TxBxS[:-1]])
-
-
 def scanned(step: Step, start_BxS: Array, rows: Rows) -> Array:
     """The states (T, B, S), one after the other."""
 
@@ -70,8 +65,8 @@ def scanned_adjoints(step: Step, before_TxBxS: Array, rows: Rows, direct_TxBxS: 
     def body(later_BxS: Array, given: tuple[Array, Array, Rows]) -> Pair:
         direct_BxS, before_BxS, row = given
         adjoint_BxS = later_BxS + direct_BxS
-        _, pull = jax.vjp(lambda state_BxS: jax.vmap(step)(state_BxS, row), before_BxS)
-        return pull(adjoint_BxS)[0], adjoint_BxS
+        _, vjp = jax.vjp(lambda state_BxS: jax.vmap(step)(state_BxS, row), before_BxS)
+        return vjp(adjoint_BxS)[0], adjoint_BxS
 
     last_BxS = jnp.zeros_like(direct_TxBxS[0])
     given = (direct_TxBxS, before_TxBxS, rows)

@@ -8,7 +8,7 @@ from rnnexp.cells.lstm import lstm
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit
 from rnnexp.run.divergence.gates import gate_fractions
-from rnnexp.scan.unroll import Watched, unroll
+from rnnexp.scan.unroll import Trajectory, unroll
 
 
 def test_gate_shares_are_those_of_the_cell_stepped_by_hand(x64: None) -> None:
@@ -20,7 +20,7 @@ def test_gate_shares_are_those_of_the_cell_stepped_by_hand(x64: None) -> None:
     run_ = unroll(layer.cell, layer.params(), x_TxBxI, lengths_B=lengths_B, keep_states=True)
     assert run_.states is not None
     start = {k: jnp.zeros((batch, 4)) for k in ("c", "h")}
-    seen = Watched(x_TxBxI, start, run_.states)
+    seen = Trajectory(x_TxBxI, start, run_.states)
     for backward in (False, True):
         got = gate_fractions(Unit("layer_0", layer, backward), seen, lengths_B, padded)
         expected = np.zeros((2, steps))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels.cotangents import dense, marked, plain
 from rnnexp.scan.kernels.gpu.cells import CELLS, FusedCell
@@ -100,7 +101,7 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
     cotangents = dense(cotangents)
     cell, size = CELLS[spec.cell], _Size(spec.layout, *h_TxBxH.shape[1:])
     precision = spec.layout.precision
-    h_old = _earlier(start["h"], h_TxBxH)
+    h_old = states_before(start["h"], h_TxBxH)
     given = {
         "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision).swapaxes(1, 2),
         **saved,
@@ -111,7 +112,7 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
         "lengths": size.lengths(lengths_B),
     }
     if cell.has_c:
-        given["c_old"] = _earlier(size.padded(start["c"]), saved["cells"])
+        given["c_old"] = states_before(size.padded(start["c"]), saved["cells"])
     out = {name: size.cut(array) for name, array in backward(spec, given).items()}
 
     z_x, z_h = (
@@ -161,11 +162,6 @@ def _forward(
     out = forward(spec, given, save=save)
     result = Result(size.cut(out.pop("h")), size.cut(out.pop("c")))
     return result, out
-
-
-def _earlier(start_BxH: Array, states_TxBxH: Array) -> Array:
-    """The states a step earlier."""
-    return jnp.concatenate([start_BxH[None], states_TxBxH[:-1]])
 
 
 class _Size:
