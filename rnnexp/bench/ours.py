@@ -31,14 +31,14 @@ from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, take_step
 
-Run = Callable[[float], tuple[int, float]]
+TimedLoop = Callable[[float], tuple[int, float]]
 """`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""
 FOREVER = 1_000_000_000
 EPOCH_BATCHES = 1000
 BARE_STEPS = 10
 
 
-def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> Run:
+def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> TimedLoop:
     """`rnnexp run` as it is, at the default cadence of recording: data, metrics, gradients.
 
     Evaluations and checkpoints, which are no part of a training step, are off.
@@ -71,12 +71,12 @@ def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
             yield trainer, session
 
 
-def scan_loop(work: Workload, cell: str) -> Run:
+def scan_loop(work: Workload, cell: str) -> TimedLoop:
     """The same without the compiled kernel."""
     return training_loop(work, cell, kernel="scan")
 
 
-def bare_step(work: Workload, cell: str) -> Run:
+def bare_step(work: Workload, cell: str) -> TimedLoop:
     """The compiled training step of `training_loop` alone: no record, no file, no host."""
     plan = make_plan(configure(work, cell), data_dir=None, chunk_steps=CHUNK_STEPS)
     recipe, keys = plan.recipe, stream_keys(0)

@@ -18,7 +18,7 @@ from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.scan.kernels.cpu import recurrence
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.parallel import run_parallel
-from rnnexp.scan.remat import Run, in_segments
+from rnnexp.scan.remat import SegmentRun, in_segments
 from rnnexp.scan.step import Hook, hooked
 
 
@@ -178,7 +178,9 @@ def fits_kernel(
 Row = tuple[Array, Array, Tree]
 
 
-def _kernel_run(name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop) -> Run:
+def _kernel_run(
+    name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop
+) -> SegmentRun:
     """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
     if time_loop.fused:
         from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused  # Pallas takes a while

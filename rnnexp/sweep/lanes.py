@@ -26,7 +26,7 @@ from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lane_timing import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure
 from rnnexp.train.compiled import Programs
-from rnnexp.train.lanes import Layout
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan, make_lane, make_plan
 from rnnexp.train.program import TrainState
 
@@ -248,16 +248,16 @@ def train_queue(
                 stop.name = "cancelled"
 
 
-def choose_layout(plan: Plan, runs: int, width: int | None) -> Layout:
+def choose_layout(plan: Plan, runs: int, width: int | None) -> LaneLayout:
     """The lanes for so many runs of a plan.
 
     Runs that divide their batches over several devices train one after another.
     """
     if plan.config.devices > 1:
-        return Layout()
+        return LaneLayout()
     devices = min(len(jax.devices()), runs)
     best = width or choose_width(plan, devices=devices, runs=runs)
-    return Layout(devices, min(best, -(-runs // devices)))
+    return LaneLayout(devices, min(best, -(-runs // devices)))
 
 
 def start_devices(runs: int, cpus: int | None = None) -> None:

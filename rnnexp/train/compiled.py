@@ -11,7 +11,7 @@ from rnnexp.runtime.mesh import on_host, place
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
 from rnnexp.train.evaluate import evaluate_function
-from rnnexp.train.lanes import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
+from rnnexp.train.lanes import LaneLayout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.train.placement import place_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState
@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 class Programs:
     """Training and evaluation of a plan; the data sets live on the devices in here."""
 
-    def __init__(self, plan: Plan, layout: Layout = Layout()):  # noqa: B008  an immutable value
+    def __init__(self, plan: Plan, layout: LaneLayout = LaneLayout()):  # noqa: B008  an immutable value
         self.plan, self.layout = plan, layout
         self.free_since = 0.0  # monotonic time at which a chunk last came to its end
         task, size = plan.recipe.task, plan.config.eval.batch_size

@@ -19,7 +19,7 @@ THINNED = {"step": "analysed training steps", "time": "time steps", "exponent": 
 """Dimensions that are thinned; the others are short, or their entries have names."""
 
 
-class Kept(NamedTuple):
+class KeptVariable(NamedTuple):
     """A run's laboratory for the page, and what thinning took away.
 
     `data`: by variable its `dims`, the `coords` of each and the packed `values`. `sizes`: of
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     sizes: list[tuple[str, int, int]]
 
 
-def read_laboratory(run: Path, most: int) -> Kept | None:
+def read_laboratory(run: Path, most: int) -> KeptVariable | None:
     """The variables that the page draws, at most about `most` values in all; None without any.
 
     Raises `UsageError` if the store cannot be read.
@@ -54,7 +54,7 @@ def read_laboratory(run: Path, most: int) -> Kept | None:
         coords = {dim: _coordinate(part, dim) for dim in dims}
         data[name] = {"dims": dims, "coords": coords, "values": pack(part.values, scale)}
         sizes += changed
-    return Kept(data, sorted(set(sizes)))
+    return KeptVariable(data, sorted(set(sizes)))
 
 
 def _thinned(array: Any, most: int) -> tuple[Any, list[tuple[str, int, int]]]:

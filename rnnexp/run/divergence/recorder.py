@@ -33,7 +33,7 @@ LARGE = 1 << 28
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
 
 
-class Kept(NamedTuple):
+class KeptState(NamedTuple):
     """A copy of all lanes' states.
 
     Attributes:
@@ -53,7 +53,7 @@ class Recorder:
     def __init__(self, lane_states: LaneStates):
         self.lane_states = lane_states
         self._runs = [0] * lane_states.programs.layout.lanes
-        self._kept: list[Kept] = []
+        self._kept: list[KeptState] = []
         self._works = True
         self._gates = GateFractions(lane_states.programs.plan.recipe)
 
@@ -75,7 +75,7 @@ class Recorder:
             except jax.errors.JaxRuntimeError as error:
                 self._give_up(error)
                 return
-            self._kept.append(Kept(dict(steps), list(self._runs), copy))
+            self._kept.append(KeptState(dict(steps), list(self._runs), copy))
             self._log_size()
         needed = [self._number(lane, step) for lane, step in steps.items()]
         del self._kept[: min((n for n in needed if n is not None), default=0)]

@@ -14,7 +14,7 @@ from rnnexp.run.divergence.store import STATE, restored
 from rnnexp.run.files import saved_config
 from rnnexp.runtime.mesh import prepare
 from rnnexp.train.compiled import LaneStates, Programs, initial_state
-from rnnexp.train.lanes import Layout
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import make_plan
 from rnnexp.train.step_metrics import Records
 
@@ -87,7 +87,7 @@ def _replayed(
     lanes, lane = int(data.attrs["lanes"]), int(data.attrs["slot"]) % int(data.attrs["lanes"])
     plan = make_plan(config, data_dir=data_dir, chunk_steps=int(data.attrs["chunk_steps"]))
     state = restored(data, step, jax.device_get(initial_state(plan)))
-    lane_states = LaneStates(Programs(plan, Layout(1, lanes)))
+    lane_states = LaneStates(Programs(plan, LaneLayout(1, lanes)))
     lane_states.put(lane, plan, state._replace(diverged=jnp.zeros((), bool)))
     return lane_states.alone(lane, step + 1, 1)
 

@@ -44,7 +44,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.newton.steps import (
-    Rows,
+    StepRows,
     diagonals,
     everywhere,
     jacobians,
@@ -67,7 +67,7 @@ class NewtonStats(NamedTuple):
     converged: Array
 
 
-class Static(NamedTuple):
+class NewtonProblem(NamedTuple):
     """What is fixed of a call."""
 
     cell: Cell
@@ -97,16 +97,16 @@ def newton_states(
     numbers, the whole batch is scanned and differentiated step by step.
     """
     valid_TxB = None if lengths_B is None else valid_steps(inputs_TxBxI.shape[0], lengths_B)
-    rows = Rows(inputs_TxBxI, slots or {}, valid_TxB)
+    rows = StepRows(inputs_TxBxI, slots or {}, valid_TxB)
     start_BxS = jax.vmap(lambda leaves: ravel_pytree(leaves)[0])(state)
-    states_TxBxS, stats = _solve(Static(cell, method), params, start_BxS, rows)
+    states_TxBxS, stats = _solve(NewtonProblem(cell, method), params, start_BxS, rows)
     unravel = ravel_pytree(cell.init_state(params))[1]
     return everywhere(unravel)(states_TxBxS), stats
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _solve(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     with jax.default_matmul_precision("float32"):
         guess_TxBxS, stats = _iterate(static, params, start_BxS, rows)
@@ -118,20 +118,22 @@ def _solve(
 
 
 def _solve_forward(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[tuple[Array, NewtonStats], Any]:
     states_TxBxS, stats = _solve(static, params, start_BxS, rows)
     return (states_TxBxS, stats), (params, start_BxS, rows, states_TxBxS, stats.converged)
 
 
-def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params, Array, Rows]:
+def _solve_backward(
+    static: NewtonProblem, kept: Any, cotangents: Any
+) -> tuple[Params, Array, StepRows]:
     """With dL/ds_t known, the cotangents of parameters, first state and rows are those of the
     single steps, all at once."""
     params, start_BxS, rows, states_TxBxS, converged = kept
     before_TxBxS = states_before(start_BxS, states_TxBxS)
 
     def steps(params: Params, before_TxBxS: Array, x_TxBxI: Array, slots: State) -> Array:
-        given = Rows(x_TxBxI, slots, rows.valid_TxB)
+        given = StepRows(x_TxBxI, slots, rows.valid_TxB)
         result: Array = everywhere(one_step(static.cell, params))(before_TxBxS, given)
         return result
 
@@ -139,14 +141,14 @@ def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params,
         adjoint_TxBxS = _adjoints(static, params, before_TxBxS, rows, cotangents[0], converged)
         _, vjp = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
         d_params, d_before, d_x, d_slots = vjp(adjoint_TxBxS)
-    return d_params, d_before[0], Rows(d_x, d_slots, None)
+    return d_params, d_before[0], StepRows(d_x, d_slots, None)
 
 
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
 def _iterate(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     """Newton's iteration, with the first state as the guess for every step.
 
@@ -179,10 +181,10 @@ def _iterate(
 
 
 def _adjoints(
-    static: Static,
+    static: NewtonProblem,
     params: Params,
     before_TxBxS: Array,
-    rows: Rows,
+    rows: StepRows,
     direct_TxBxS: Array,
     converged: Array,
 ) -> Array:
