@@ -139,16 +139,16 @@ def step_vjps(
       bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
     """
 
-    def probed(params: Params, row: Row) -> State:
+    def probed(params: Params, row: StepRow) -> State:
         new = step(params, row.old, row.after, row.x_BxI, row.t)
         return {leaf: new[leaf] for leaf in adjoints}
 
     steps_T = jnp.arange(trajectory.inputs_TxBxI.shape[0], dtype=jnp.int32)
     before = states_before(trajectory.start, trajectory.states)
-    rows = Row(before, trajectory.states, trajectory.inputs_TxBxI, steps_T)
+    rows = StepRow(before, trajectory.states, trajectory.inputs_TxBxI, steps_T)
     by_steps = {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()}
     prepared = _by_params(probed, params, rows, by_steps, bins_WxT[:, 1:].T, count)
-    first: Row = jax.tree.map(lambda x: x[0], rows)
+    first: StepRow = jax.tree.map(lambda x: x[0], rows)
     _, vjp = jax.vjp(lambda old: probed(params, first._replace(old=old)), first.old)
     (carried,) = jax.vmap(vjp)({leaf: value[:, 0] for leaf, value in adjoints.items()})
     start = {
@@ -161,7 +161,7 @@ def step_vjps(
     return Sums(prepared, start)
 
 
-class Row(NamedTuple):
+class StepRow(NamedTuple):
     """What a step of a trajectory begins in, leads to, and is given; or all steps, (T, ...)."""
 
     old: State
@@ -171,16 +171,16 @@ class Row(NamedTuple):
 
 
 def _by_params(
-    probed: Callable[[Params, Row], State],
+    probed: Callable[[Params, StepRow], State],
     params: Params,
-    rows: Row,
+    rows: StepRow,
     adjoints: State,
     bins_TxW: Array,
     count: int,
 ) -> Params:
     """The vector-Jacobian products by the parameters, one step after the other, by bin."""
 
-    def body(sums: Params, row: tuple[Row, State, Array]) -> tuple[Params, None]:
+    def body(sums: Params, row: tuple[StepRow, State, Array]) -> tuple[Params, None]:
         of_step, wanted, bins_W = row
         _, vjp = jax.vjp(lambda p: probed(p, of_step), params)
         (parts,) = jax.vmap(vjp)(wanted)

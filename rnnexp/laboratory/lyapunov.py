@@ -28,7 +28,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
-from rnnexp.laboratory.tangent_vectors import Schedule, TangentGrowth
+from rnnexp.laboratory.tangent_vectors import TangentGrowth, TangentSchedule
 from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.unroll import initial_state
 
@@ -207,7 +207,7 @@ def _spectrum(
     start: State,
     inputs: Array,
     key: Key,
-    plan: Schedule,
+    plan: TangentSchedule,
     count: int | None,
     leave_out: Sequence[str],
 ) -> Spectrum:

@@ -28,7 +28,7 @@ Total = tuple[Array, Array]
 """Growth by block, (G, B, K), and how often each vector was lost, (K,)."""
 
 
-class Schedule(NamedTuple):
+class TangentSchedule(NamedTuple):
     """How T steps are used: a lead that fills no interval, the warm-up, what is kept."""
 
     lead_steps: int
@@ -55,7 +55,7 @@ class TangentGrowth(NamedTuple):
     lost_K: Array
 
 
-def schedule(steps: int, warmup_steps: int, interval_steps: int) -> Schedule:
+def schedule(steps: int, warmup_steps: int, interval_steps: int) -> TangentSchedule:
     """Cut T steps into a warm-up of at least `warmup_steps` and two or more whole intervals."""
     if interval_steps < 1 or warmup_steps < 0:
         raise UsageError(
@@ -69,7 +69,7 @@ def schedule(steps: int, warmup_steps: int, interval_steps: int) -> Schedule:
             f"after warmup_steps={warmup_steps}; give more steps, or lower one of the two"
         )
     intervals, lead = divmod(steps, interval_steps)
-    return Schedule(lead, interval_steps, intervals - kept, kept)
+    return TangentSchedule(lead, interval_steps, intervals - kept, kept)
 
 
 def resolve_count(free_S: np.ndarray, count: int | None) -> int:
@@ -108,7 +108,7 @@ def tangent_growth(
     start: State,
     tangents_BxKxS: Array,
     inputs: Array,
-    plan: Schedule,
+    plan: TangentSchedule,
 ) -> TangentGrowth:
     """Push tangent vectors along B trajectories and measure how much they grow.
 
@@ -131,7 +131,7 @@ def tangent_growth(
 
 
 def _growth(
-    cell: Cell, params: Params, pushed: Pushed, inputs: Array, plan: Schedule
+    cell: Cell, params: Params, pushed: Pushed, inputs: Array, plan: TangentSchedule
 ) -> TangentGrowth:
     """The scan over intervals; growth is added up block by block."""
     step = _make_step(cell, params, inputs)
