@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.bench.ours import Run, configure, training_loop
+from rnnexp.bench.ours import TimedLoop, configure, training_loop
 from rnnexp.bench.workloads import WORKLOADS, Workload, draw, find_workloads
 from rnnexp.core.tree import tree_bytes
 from rnnexp.core.types import Batch
@@ -60,7 +60,7 @@ def print_times(cell: str, rounds: int, seconds: float) -> None:
     works = [Workload(f"T{steps}", "", steps, 64, 1, 128) for steps in LENGTHS]
     loops = [training_loop(work, cell) for work in works]
 
-    def milliseconds(loop: Run) -> float:
+    def milliseconds(loop: TimedLoop) -> float:
         steps, spent = loop(seconds)
         return 1e3 * spent / steps
 

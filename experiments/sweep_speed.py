@@ -30,8 +30,8 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.files import RunLog
 from rnnexp.run.run import CHUNK_STEPS, run
-from rnnexp.run.session import Journal
-from rnnexp.run.trainer import Crew
+from rnnexp.run.session import RunSession
+from rnnexp.run.trainer import Trainer
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_lane, make_plan
@@ -89,17 +89,17 @@ def on_one_lane(programs: Programs, configs: list[FrozenConfigDict], folder: Pat
     """A compiled program, one run at a time."""
     waiting = list(configs)
 
-    def recruit() -> tuple[Journal, TrainState] | None:
+    def next_run() -> tuple[RunSession, TrainState] | None:
         if not waiting:
             return None
         config = waiting.pop(0)
-        journal = Journal(
+        session = RunSession(
             make_lane(programs.plan, config), RunLog(run_path(config, folder)), Observer()
         )
-        return journal, journal.begin([])
+        return session, session.begin([])
 
     with StopRequest() as stop:
-        for _ in Crew(programs, recruit, lambda result, error: None).rounds(stop):
+        for _ in Trainer(programs, next_run, lambda result, error: None).rounds(stop):
             pass
 
 

@@ -27,8 +27,55 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init
 MODULES = [path for path in FILES if path.name not in LOOSE]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-TESTED_ELSEWHERE: dict[str, str] = {}
-"""Modules without a test file of their own: where they are tested, and why there."""
+TESTED_ELSEWHERE = {
+    "bench/gpu_errors.py": "needs a graphics processor; experiments/gpu_kernels.py runs it there",
+    "bench/gpu_times.py": "needs a graphics processor; experiments/gpu_kernels.py runs it there",
+    "bench/ours.py": "runs as a contender only: bench/test_contender.py, cli/test_bench.py",
+    "bench/peers.py": "runs as a contender only: bench/test_contender.py, cli/test_bench.py",
+    "bench/update.py": "runs as a contender only: bench/test_contender.py, cli/test_bench.py",
+    "cells/activations.py": "by the cells' variants in cells/test_base.py",
+    "cells/delay_line.py": "by the two networks made of it: cells/test_tdnn.py, test_narx.py",
+    "cells/feedforward.py": "by the table of all cells: cells/test_base.py",
+    "cells/gate_blocks.py": "by every cell's matrices: laboratory/test_recurrent_matrices.py",
+    "cli/analyze.py": "beside the run that it measures: run/test_analyze.py",
+    "cli/arguments.py": "by the commands that share them: cli/test_compare.py, cli/test_sweep.py",
+    "cli/progress.py": "by what `rnnexp run` prints: cli/test_run.py",
+    "cli/sample.py": "beside the runs that write: run/test_sample.py",
+    "cli/search.py": "searches need processes: integration/test_search.py, test_older_version.py",
+    "config/defaults.py": "values alone, read by config/test_schema.py",
+    "core/types.py": "names alone",
+    "gradflow/position_losses.py": "by what is made of it: laboratory/test_adjoint_matrix.py",
+    "gradflow/tangent_scan.py": "by its users: laboratory/test_lyapunov.py and the penalties",
+    "laboratory/local_step.py": "by the parts that it adds up to: laboratory/test_lag_gradients.py",
+    "laboratory/units.py": "a table alone, read by laboratory/test_dataset.py",
+    "models/forward.py": "names alone, used by every test of a model",
+    "report/paper_style.py": "by the pictures: report/test_paper.py, test_paper_key.py",
+    "runtime/collectives.py": "needs several processes: integration/test_devices.py",
+    "runtime/cpu.py": "replaced by a stand-in in runtime/test_compilation_cache.py",
+    "runtime/environment.py": "by the file that it writes: run/test_run.py",
+    "runtime/mesh.py": "needs several devices: integration/test_devices.py",
+    "runtime/signals.py": "needs a process to signal: integration/test_resume.py",
+    "scan/step.py": "by the scan: scan/test_unroll.py, laboratory/test_measure.py",
+    "sweep/estimate.py": "by the dry run: cli/test_sweep.py",
+    "sweep/executors/base.py": "values that the executors share: integration/test_executors.py",
+    "sweep/executors/child.py": "is a process: integration/test_executors.py",
+    "sweep/executors/local.py": "starts processes: integration/test_executors.py",
+    "sweep/executors/ray.py": "needs a cluster: integration/test_ray_cluster.py",
+    "sweep/executors/scheduler.py": "starts processes: integration/test_executors.py",
+    "sweep/launch.py": "starts processes: integration/test_sweep.py",
+    "sweep/plan.py": "by the sweeps that it is written for: cli/test_sweep.py",
+    "sweep/worker.py": "is a process: integration/test_sweep.py",
+    "tasks/digits.py": "by the table of all tasks: tasks/test_base.py, test_images.py",
+    "tasks/parity.py": "a row of the table of tasks/test_classification.py",
+    "tasks/reverse.py": "a row of the table of tasks/test_transduction.py",
+    "tasks/scores.py": "by every task: tasks/test_base.py",
+    "tasks/sort.py": "a row of the table of tasks/test_transduction.py",
+    "train/build.py": "by the plan and every experiment: train/test_plan.py, train/test_chunk.py",
+    "train/data_parallel.py": "needs several devices: integration/test_devices.py",
+    "train/placement.py": "needs several devices: integration/test_devices.py",
+    "train/program.py": "by the step and the chunk: train/test_step.py, train/test_chunk.py",
+}
+"""Modules without a test file of their own: by what they are tested, and why there."""
 
 
 def name_of(path: Path) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 
 from rnnexp.bench import ours, peers
 from rnnexp.bench.floor import matrix_rate
-from rnnexp.bench.ours import Run
+from rnnexp.bench.ours import TimedLoop
 from rnnexp.bench.workloads import WORKLOADS, Workload
 from rnnexp.runtime.allocator import keep_memory
 
-CONTENDERS: dict[str, Callable[[Workload, str], Run]] = {
+CONTENDERS: dict[str, Callable[[Workload, str], TimedLoop]] = {
     "rnnexp": ours.training_loop,
     "rnnexp, bare step": ours.bare_step,
     "rnnexp, scan": ours.scan_loop,
@@ -38,7 +38,7 @@ def missing(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _made(name: str, workload: str, cell: str) -> Run:
+def _made(name: str, workload: str, cell: str) -> TimedLoop:
     """The contender for one workload; the one before is forgotten, and its memory freed."""
     return CONTENDERS[name](WORKLOADS[workload], cell)
 

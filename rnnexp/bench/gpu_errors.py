@@ -25,7 +25,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 """Every kernel, by a cell and options that lead to it."""
 
 
-class Given(NamedTuple):
+class KernelInputs(NamedTuple):
     """The arguments of the function whose values and derivatives are compared."""
 
     params: Params
@@ -34,12 +34,12 @@ class Given(NamedTuple):
     slots: State
 
 
-def given(cell: Cell, work: Workload) -> Given:
+def given(cell: Cell, work: Workload) -> KernelInputs:
     """Weights of a new cell, the benchmark's inputs, zeros for the adjoints."""
     params = cell.init(jax.random.key(0))
     start = initial_state(cell, params, work.batch_size)
     slots = zero_slot(cell, params, work.steps, work.batch_size)
-    return Given(params, jnp.asarray(draw(work)[0]), start, slots)
+    return KernelInputs(params, jnp.asarray(draw(work)[0]), start, slots)
 
 
 def everything(cell: Cell, how: TimeLoop, lengths_B: Array | None) -> Callable[..., Tree]:

@@ -13,17 +13,17 @@ from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params, Tree
-from rnnexp.scan.kernels.gpu.layout import PRECISIONS, Layout, too_wide
+from rnnexp.scan.kernels.gpu.layout import PRECISIONS, KernelLayout, too_wide
 from rnnexp.scan.kernels.gpu.recurrence import recurrence
 from rnnexp.scan.unroll import TimeLoop, initial_state, unroll
 
 KERNELS = {"lstm": "lstm", "gru": "gru", "rnn": "tanh"}
 """Of the benchmark's cells."""
-Step = Callable[[], Any]
+TimedStep = Callable[[], Any]
 """Makes one training step, and gives back what to wait for."""
 
 
-def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload) -> Step:
+def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload) -> TimedStep:
     """A step from what gives the last hidden states, (B, H)."""
     x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
     head = 0.01 * jax.random.normal(jax.random.key(1), (work.hidden_size, CLASSES))
@@ -35,7 +35,7 @@ def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload
     return sgd_step(logits, {"layer": params, "head": head}, x_TxBxI, class_B)
 
 
-def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> Step:
+def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> TimedStep:
     """rnnexp's unroll; `exact`: where a scan multiplies, it does so in float32."""
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
 
@@ -46,7 +46,7 @@ def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> Ste
     return in_jax(outputs, cell.init(jax.random.key(0)), work)
 
 
-def laid_out(work: Workload, kind: str, shape: Layout) -> Step:
+def laid_out(work: Workload, kind: str, shape: KernelLayout) -> TimedStep:
     """The fused kernel with a layout of one's own."""
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
 
@@ -57,7 +57,7 @@ def laid_out(work: Workload, kind: str, shape: Layout) -> Step:
     return in_jax(outputs, cell.init(jax.random.key(0)), work)
 
 
-def cudnn_in_jax(work: Workload, *, tf32: bool) -> Step:
+def cudnn_in_jax(work: Workload, *, tf32: bool) -> TimedStep:
     """`jax.experimental.rnn`, which has the LSTM alone."""
     from jax.experimental import rnn
 
@@ -76,7 +76,7 @@ def cudnn_in_jax(work: Workload, *, tf32: bool) -> Step:
     return in_jax(outputs, rnn.init_lstm_weight(jax.random.key(0), *sizes, False), work)
 
 
-def cudnn_in_torch(work: Workload, kind: str, *, tf32: bool) -> Step:
+def cudnn_in_torch(work: Workload, kind: str, *, tf32: bool) -> TimedStep:
     """`torch.nn.LSTM`, `GRU` or `RNN`, time-major, with `torch.optim.SGD`."""
     import torch as pt
 
@@ -107,7 +107,7 @@ def wait(result: Any) -> None:
         jax.block_until_ready(result)
 
 
-def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], Step]]]:
+def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], TimedStep]]]:
     """By name, what makes a contender's step."""
     kernel = KERNELS[kind]
     for precision in PRECISIONS:
@@ -123,9 +123,9 @@ def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], St
         yield f"torch cuDNN, {word}", partial(cudnn_in_torch, work, kind, tf32=tf32)
 
 
-def timed(makers: Mapping[str, Callable[[], Step]], rounds: int) -> dict[str, Any]:
+def timed(makers: Mapping[str, Callable[[], TimedStep]], rounds: int) -> dict[str, Any]:
     """Milliseconds of a step by name, medians of rounds in which all work in turn; or why not."""
-    steps: dict[str, tuple[Step, int]] = {}
+    steps: dict[str, tuple[TimedStep, int]] = {}
     rows: dict[str, Any] = {}
     for name, make in makers.items():
         try:

@@ -18,7 +18,7 @@ MAIN = "rnnexp"
 BARE = "rnnexp, bare step"
 
 
-class Row(NamedTuple):
+class TimedRow(NamedTuple):
     """What was measured of one cell at one workload.
 
     Attributes:
@@ -96,8 +96,8 @@ def measure(
     *,
     rounds: int,
     seconds: float,
-    told: Callable[[Row], None],
-) -> list[Row]:
+    told: Callable[[TimedRow], None],
+) -> list[TimedRow]:
     """Every cell at every workload: all contenders one after another, and that `rounds` times.
 
     Args:
@@ -128,7 +128,7 @@ def _row(
     cell: str,
     rounds: int,
     seconds: float,
-) -> Row:
+) -> TimedRow:
     times: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
     rate = 0.0
@@ -148,4 +148,4 @@ def _row(
         rate = max(rate, floor["flops"])
     if MAIN in failed:
         raise RunError(f"{MAIN} failed at {work.name} with {cell}: {failed[MAIN]}")
-    return Row(work, cell, {n: t for n, t in times.items() if n not in failed}, failed, rate)
+    return TimedRow(work, cell, {n: t for n, t in times.items() if n not in failed}, failed, rate)

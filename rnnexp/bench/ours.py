@@ -16,11 +16,11 @@ from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import RunError
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.run.callbacks import Observer, Result, run_path
+from rnnexp.run.callbacks import Observer, RunResult, run_path
 from rnnexp.run.files import RunLog
 from rnnexp.run.run import CHUNK_STEPS, import_storage
-from rnnexp.run.session import Journal
-from rnnexp.run.trainer import VISIT_S, Crew
+from rnnexp.run.session import RunSession
+from rnnexp.run.trainer import VISIT_S, Trainer
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.tasks import TASKS, task
 from rnnexp.tasks.base import Finite, Score, Task
@@ -31,52 +31,52 @@ from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, take_step
 
-Run = Callable[[float], tuple[int, float]]
+TimedLoop = Callable[[float], tuple[int, float]]
 """`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""
 FOREVER = 1_000_000_000
 EPOCH_BATCHES = 1000
 BARE_STEPS = 10
 
 
-def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> Run:
+def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> TimedLoop:
     """`rnnexp run` as it is, at the default cadence of recording: data, metrics, gradients.
 
     Evaluations and checkpoints, which are no part of a training step, are off.
     """
     import_storage()  # a run does so at its second chunk
     going = _training(configure(work, cell, kernel))
-    crew, journal = next(going)
+    trainer, session = next(going)
 
     def run(seconds: float) -> tuple[int, float]:
         next(going)  # collects the chunk that was left over, and starts another
-        first, began, spent = journal.step, time.monotonic(), 0.0
+        first, began, spent = session.step, time.monotonic(), 0.0
         while spent < seconds:
             next(going)
             spent = time.monotonic() - began
-        jax.block_until_ready(crew.slots.state)  # nothing goes on while others are timed
-        return journal.step - first, spent
+        jax.block_until_ready(trainer.lane_states.state)  # nothing goes on while others are timed
+        return session.step - first, spent
 
     return run
 
 
-def _training(config: FrozenConfigDict) -> Iterator[tuple[Crew, Journal]]:
-    """The run's crew and journal, once before its first chunk, then after every launch."""
+def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
+    """The run's trainer and session, once before its first chunk, then after every launch."""
     with tempfile.TemporaryDirectory(prefix="rnnexp-bench-") as folder:
         plan = make_plan(config, data_dir=None, chunk_steps=CHUNK_STEPS)
-        journal = Journal(plan, RunLog(run_path(config, Path(folder))), Observer())
-        waiting = [(journal, journal.begin([]))]
-        crew = Crew(Programs(plan), lambda: waiting.pop() if waiting else None, _report)
-        yield crew, journal
-        for _ in crew.rounds(StopRequest()):
-            yield crew, journal
+        session = RunSession(plan, RunLog(run_path(config, Path(folder))), Observer())
+        waiting = [(session, session.begin([]))]
+        trainer = Trainer(Programs(plan), lambda: waiting.pop() if waiting else None, _on_run_end)
+        yield trainer, session
+        for _ in trainer.rounds(StopRequest()):
+            yield trainer, session
 
 
-def scan_loop(work: Workload, cell: str) -> Run:
+def scan_loop(work: Workload, cell: str) -> TimedLoop:
     """The same without the compiled kernel."""
     return training_loop(work, cell, kernel="scan")
 
 
-def bare_step(work: Workload, cell: str) -> Run:
+def bare_step(work: Workload, cell: str) -> TimedLoop:
     """The compiled training step of `training_loop` alone: no record, no file, no host."""
     plan = make_plan(configure(work, cell), data_dir=None, chunk_steps=CHUNK_STEPS)
     recipe, keys = plan.recipe, stream_keys(0)
@@ -108,7 +108,7 @@ def bare_step(work: Workload, cell: str) -> Run:
     return run
 
 
-def _report(result: Result, error: BaseException | None) -> None:
+def _on_run_end(result: RunResult, error: BaseException | None) -> None:
     raise RunError(f"the benchmark's run ended: {result.status}, {result.reason}") from error
 
 

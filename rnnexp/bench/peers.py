@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnexp.bench.ours import Run
+from rnnexp.bench.ours import TimedLoop
 from rnnexp.bench.update import sgd_step
 from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
 from rnnexp.core.types import Array, Tree
 
 
-def timed(step: Callable[[], None], wait: Callable[[], None]) -> Run:
+def timed(step: Callable[[], None], wait: Callable[[], None]) -> TimedLoop:
     """A contender from a step and from what waits for its result."""
 
     def run(seconds: float) -> tuple[int, float]:
@@ -29,7 +29,7 @@ def timed(step: Callable[[], None], wait: Callable[[], None]) -> Run:
     return run
 
 
-def linen(work: Workload, cell: str) -> Run:
+def linen(work: Workload, cell: str) -> TimedLoop:
     """`flax.linen.RNN` over `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, time-major."""
     import flax.linen as nn
 
@@ -50,7 +50,7 @@ def linen(work: Workload, cell: str) -> Run:
     return _in_jax(logits, params, x_TxBxI, class_B)
 
 
-def nnx(work: Workload, cell: str) -> Run:
+def nnx(work: Workload, cell: str) -> TimedLoop:
     """`flax.nnx.RNN` over `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, time-major."""
     from flax import nnx
 
@@ -80,7 +80,7 @@ def nnx(work: Workload, cell: str) -> Run:
 
 def _in_jax(
     logits: Callable[[Tree, Array], Array], params: Tree, x_TxBxI: Array, class_B: Array
-) -> Run:
+) -> TimedLoop:
     """A contender whose parameters are a tree."""
     step, made = sgd_step(logits, params, x_TxBxI, class_B), params
 
@@ -91,7 +91,7 @@ def _in_jax(
     return timed(once, lambda: jax.block_until_ready(made))
 
 
-def torch(work: Workload, cell: str) -> Run:
+def torch(work: Workload, cell: str) -> TimedLoop:
     """`torch.nn.LSTM`, `GRU` or `RNN` on the processor, time-major, `torch.optim.SGD`."""
     import torch as pt
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rnnexp.bench.measure import MAIN, Row
+from rnnexp.bench.measure import MAIN, TimedRow
 from rnnexp.bench.workloads import step_flops
 
 PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "torch", "numpy")
 
 
-def table(row: Row) -> list[dict[str, object]]:
+def table(row: TimedRow) -> list[dict[str, object]]:
     """One line a contender: time, share of the matrix rate, and how many times rnnexp's time."""
     lines: list[dict[str, object]] = [
         {
@@ -31,7 +31,7 @@ def table(row: Row) -> list[dict[str, object]]:
     ]
 
 
-def title(row: Row) -> str:
+def title(row: TimedRow) -> str:
     """The workload in words, with its floor."""
     work = row.work
     floor_ms = 1e3 * step_flops(work, row.cell) / row.rate
@@ -42,7 +42,7 @@ def title(row: Row) -> str:
     )
 
 
-def loop_text(row: Row) -> str:
+def loop_text(row: TimedRow) -> str:
     """What the training loop costs over its compiled step, in words; empty if not measured."""
     cost = row.loop_cost()
     if cost is None:
@@ -53,7 +53,7 @@ def loop_text(row: Row) -> str:
     )
 
 
-def summary(rows: Sequence[Row]) -> list[dict[str, object]]:
+def summary(rows: Sequence[TimedRow]) -> list[dict[str, object]]:
     """How many times rnnexp's the fastest peer's time is, by cell and workload."""
     works = list(dict.fromkeys(row.work.name for row in rows))
     lines: list[dict[str, object]] = []
@@ -66,7 +66,7 @@ def summary(rows: Sequence[Row]) -> list[dict[str, object]]:
     return lines
 
 
-def as_data(rows: Sequence[Row], *, rounds: int, seconds: float) -> dict[str, Any]:
+def as_data(rows: Sequence[TimedRow], *, rounds: int, seconds: float) -> dict[str, Any]:
     """Everything, with the machine, the versions and the date."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,7 +94,7 @@ def as_data(rows: Sequence[Row], *, rounds: int, seconds: float) -> dict[str, An
     }
 
 
-def draw(rows: Sequence[Row], file: Path) -> None:
+def draw(rows: Sequence[TimedRow], file: Path) -> None:
     """How many times rnnexp's time each contender takes, a panel a workload."""
     from rnnexp.report.figures import COLOURS, new_figure, save
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell, no_gates
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.orthogonal import skew_symmetric
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
@@ -95,5 +96,6 @@ def antisymmetric(
         transition=transition,
         gates=gates if gated else no_gates,
         prepare=prepare,
+        recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=recurrent_size + blocks * (input_size + 1) * H,
     )

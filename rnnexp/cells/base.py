@@ -1,13 +1,18 @@
 """The cell contract: a value made of pure functions, written for one example.
 
 A cell's step is split in two, `transition` (the recurrence) and `output` (what the
-layer above sees of the new state). The split is what lets a probe sit on the state
-*between* them, so that dL/dh_t counts both ways in which h_t acts on the loss: through
-the output at t and through every later step.
+layer above sees of the new state). The split lets a probe act on the state *between*
+them, so that dL/dh_t counts both ways in which h_t acts on the loss: through the output
+at t and through every later step.
+
+Whatever the project knows of a cell is a field of `Cell`. No module has a table by the
+names of cells, so a cell of the user's own has all that a built-in one has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import jax
 
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -15,6 +20,12 @@ from rnnexp.core.types import Array, Key, Params, State
 def no_gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
     """The gates of a cell that has none."""
     del params, state, x_I
+    return {}
+
+
+def no_matrices(params: Params) -> dict[str, Array]:
+    """The recurrent matrices of a cell that has none."""
+    del params
     return {}
 
 
@@ -45,6 +56,17 @@ class Cell:
       output: `(params, new_state, x) -> y`.
       gates: `(params, state, x) -> {name: activation}` of the step that would follow,
         each in [0, 1]; empty for cells without gates.
+      kept_fraction: `{name: activation} -> fraction` of the old state that a step with
+        these gates keeps, f in c_t = f * c_{t-1} + ... It must be affine, because it is
+        applied to means over units and examples. None: no gate says it alone, and the cell
+        has no time constants.
+      recurrent_matrices: `prepared params -> {name: matrix}`, every square matrix (H, H)
+        that the hidden state meets in a step, written for a row: h @ matrix. A kernel of
+        several gates has one a gate (see `rnnexp.cells.gate_blocks`). `no_matrices`:
+        there is none. None: they are found by differentiation (see
+        `rnnexp.gradflow.recurrent_params`).
+      counters: the leaves of the state that only count steps, along which no tangent vector
+        starts. None: those that are a single number and are not probed.
       prepare: `params -> params` with what depends on them alone (a matrix exponential,
         say) added; called once a sequence. Every other function takes either kind.
       parameter_count: number of trainable scalars, from the closed formula.
@@ -73,6 +95,9 @@ class Cell:
     transition: Callable[[Params, State, Array], State]
     output: Callable[[Params, State, Array], Array] = hidden_output
     gates: Callable[[Params, State, Array], dict[str, Array]] = no_gates
+    kept_fraction: Callable[[Mapping[str, Array]], Array] | None = None
+    recurrent_matrices: Callable[[Params], dict[str, Array]] | None = None
+    counters: tuple[str, ...] | None = None
     prepare: Callable[[Params], Params] = as_they_are
     parameter_count: int
     hidden: str = "h"
@@ -87,3 +112,10 @@ class Cell:
         """One step of one example: `(state, x) -> (state, y)`."""
         new_state = self.transition(params, state, x_I)
         return new_state, self.output(params, new_state, x_I)
+
+    def counters_of(self, params: Params) -> tuple[str, ...]:
+        """The leaves of the state that only count steps."""
+        if self.counters is not None:
+            return self.counters
+        shapes = jax.eval_shape(self.init_state, params)
+        return tuple(k for k, leaf in shapes.items() if leaf.ndim == 0 and k not in self.probed)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -78,5 +79,7 @@ def clockwork(input_size: int, hidden_size: int, *, modules: int = 4) -> Cell:
         init_state=init_state,
         transition=transition,
         prepare=prepare,
+        counters=("t",),
+        recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=input_size * H + len(rows) + H,
     )

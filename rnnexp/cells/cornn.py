@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -77,5 +78,6 @@ def cornn(
         init_state=init_state,
         transition=transition,
         probed=("h", "z"),
+        recurrent_matrices=gate_blocks(w_h=(), w_z=()),
         parameter_count=(input_size + 2 * hidden_size + 1) * hidden_size,
     )

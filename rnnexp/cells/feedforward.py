@@ -11,7 +11,7 @@ Parameters: I*H + H.
 import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -46,5 +46,6 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
         init=init,
         init_state=init_state,
         transition=transition,
+        recurrent_matrices=no_matrices,
         parameter_count=input_size * hidden_size + hidden_size,
     )

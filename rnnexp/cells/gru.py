@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
 from rnnexp.core.errors import require_choice
 from rnnexp.core.types import Array, Key, Params, State
@@ -78,6 +79,8 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
         init_state=init_state,
         transition=transition,
         gates=gates,
+        kept_fraction=lambda gates: gates["update"],
         kernel="gru" if reset == "after" else None,
+        recurrent_matrices=gate_blocks(w_h=("r", "z", "n")),
         parameter_count=3 * (input_size + H + 1) * H + (H if reset == "after" else 0),
     )

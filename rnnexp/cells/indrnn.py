@@ -70,6 +70,9 @@ def indrnn(
         u = jnp.clip(params["u"], -bound, bound)
         return {"h": jax.nn.relu(x_I @ params["w_x"] + u * state["h"] + params["b"])}
 
+    def recurrent_matrices(params: Params) -> dict[str, Array]:
+        return {"u": jnp.diag(jnp.clip(params["u"], -bound, bound))}
+
     return Cell(
         name="indrnn",
         input_size=input_size,
@@ -77,5 +80,6 @@ def indrnn(
         init=init,
         init_state=init_state,
         transition=transition,
+        recurrent_matrices=recurrent_matrices,
         parameter_count=(input_size + 2) * hidden_size,
     )

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -74,5 +75,6 @@ def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:
         transition=transition,
         gates=gates,
         probed=("h", "z"),
+        recurrent_matrices=gate_blocks(w_h=("1", "2", "z"), w_z=()),
         parameter_count=4 * (input_size + H + 1) * H,
     )

@@ -120,6 +120,11 @@ def lru(
         y_H: Array = re @ c_re - im @ c_im + x_I @ params["d"]
         return y_H
 
+    def recurrent_matrices(params: Params) -> dict[str, Array]:
+        units = jnp.eye(2 * N, dtype=params["nu_log"].dtype).reshape(2 * N, 2, N)
+        turned = to_pairs(eigenvalues(params)[None] * to_complex(units))
+        return {"lambda": turned.reshape(2 * N, 2 * N)}
+
     return Cell(
         name="lru",
         input_size=I,
@@ -129,5 +134,6 @@ def lru(
         transition=transition,
         output=output,
         states=states,
+        recurrent_matrices=recurrent_matrices,
         parameter_count=(3 + 2 * I + 2 * N + I) * N,
     )

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import chrono_biases, glorot_uniform, orthogonal, per_gate
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
@@ -114,7 +115,9 @@ def lstm(
         init_state=init_state,
         transition=transition,
         gates=gates,
+        kept_fraction=lambda gates: gates["forget"],
         probed=("h", "c"),
         kernel=None if peepholes or coupled else "lstm",
+        recurrent_matrices=gate_blocks(w_h=blocks),
         parameter_count=(len(blocks) * (input_size + H + 1) + len(peeking) * peepholes) * H,
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.initializers import glorot_uniform, per_gate
 from rnnexp.cells.linear_scan import linear_paths
 from rnnexp.core.errors import require_choice
@@ -78,5 +78,7 @@ def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> 
         transition=transition,
         states=states,
         gates=gates,
+        kept_fraction=lambda gates: 1.0 - gates["update"],
+        recurrent_matrices=no_matrices,  # what multiplies the state depends on the input
         parameter_count=2 * (input_size + 1) * hidden_size,
     )

@@ -16,7 +16,7 @@ Parameters: 3*(I*H + H).
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.initializers import glorot_uniform, per_gate
 from rnnexp.cells.linear_scan import linear_paths
 from rnnexp.cells.min_gru import CANDIDATES
@@ -76,5 +76,7 @@ def min_lstm(
         transition=transition,
         states=states,
         gates=gates,
+        kept_fraction=lambda gates: gates["forget"],
+        recurrent_matrices=no_matrices,  # what multiplies the state depends on the input
         parameter_count=3 * (input_size + 1) * hidden_size,
     )

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -65,5 +66,7 @@ def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0
         init_state=init_state,
         transition=transition,
         gates=gates,
+        kept_fraction=lambda gates: 1.0 - gates["forget"],
+        recurrent_matrices=gate_blocks(w_h=("f", "n")),
         parameter_count=2 * (input_size + H + 1) * H,
     )

@@ -18,7 +18,7 @@ Parameters: ((Kx+1)*I + Ky*O + 1)*H + (H+1)*O.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.errors import UsageError, require_choice
@@ -98,6 +98,7 @@ def narx(
         init_state=init_state,
         transition=transition,
         output=output,
+        recurrent_matrices=no_matrices,  # the loop is through the output: V U has its rank
         parameter_count=(window_size + 1) * hidden_size + (hidden_size + 1) * output_size,
         delay_steps=max(input_delay_steps, output_delay_steps),
         feedback="taught",

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import require_choice
 from rnnexp.core.linalg import expm
 from rnnexp.core.types import Array, Key, Params, State
@@ -97,5 +98,6 @@ def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> C
         init_state=init_state,
         transition=transition,
         prepare=prepare,
+        recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=input_size * H + H * (H - 1) // 2 + H,
     )

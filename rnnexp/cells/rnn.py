@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal
 from rnnexp.core.errors import require_choice
 from rnnexp.core.types import Array, Key, Params, State
@@ -67,5 +68,6 @@ def rnn(
         init_state=init_state,
         transition=transition,
         kernel=activation,
+        recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=(input_size + hidden_size + 1) * hidden_size,
     )

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -68,5 +69,6 @@ def scrn(input_size: int, hidden_size: int, *, context_size: int = 0, alpha: flo
         transition=transition,
         output=output,
         probed=("h", "s"),
+        recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=(input_size + H) * (H + C),
     )

@@ -17,7 +17,7 @@ Parameters: (K+1)*I*H + H in the first layer, I*H + H above (I is then (K+1)*H).
 import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.errors import UsageError
@@ -81,6 +81,7 @@ def tdnn(
         init_state=init_state,
         transition=transition,
         output=output,
+        recurrent_matrices=no_matrices,
         parameter_count=(window_size + 1) * hidden_size,
         delay_steps=delay_steps,
     )

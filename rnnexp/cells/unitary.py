@@ -92,6 +92,12 @@ def unitary(input_size: int, hidden_size: int, *, permutation_seed: int = 0) -> 
         del params, x_I
         return state["h"].reshape(2 * H)
 
+    def recurrent_matrices(params: Params) -> dict[str, Array]:
+        units = jnp.eye(2 * H, dtype=params["b"].dtype).reshape(2 * H, 2, H)
+        turned = jax.vmap(lambda re, im: evolve(params, order, jax.lax.complex(re, im)))
+        w = turned(units[:, 0], units[:, 1])
+        return {"w": jnp.concatenate([w.real, w.imag], -1)}
+
     return Cell(
         name="unitary",
         input_size=input_size,
@@ -100,5 +106,6 @@ def unitary(input_size: int, hidden_size: int, *, permutation_seed: int = 0) -> 
         init_state=init_state,
         transition=transition,
         output=output,
+        recurrent_matrices=recurrent_matrices,
         parameter_count=2 * input_size * H + 10 * H,
     )

@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp bench`."""
     from rnnexp.bench import results
-    from rnnexp.bench.measure import Row, measure
+    from rnnexp.bench.measure import TimedRow, measure
     from rnnexp.bench.workloads import GATES, find_workloads
 
     works = find_workloads(known.workloads)
@@ -32,7 +32,7 @@ def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.rounds < 1 or known.seconds <= 0 or not cells:
         raise UsageError("--rounds must be at least 1, --seconds above 0, and a cell be named")
 
-    def told(row: Row) -> None:
+    def told(row: TimedRow) -> None:
         if not known.json:
             print(results.title(row))
             print_table("", results.table(row))

@@ -24,14 +24,13 @@ def divergence_command(known: argparse.Namespace) -> int:
     has not diverged or its last steps were not recorded.
     """
     from rnnexp.results.load import find_run, load_run
+    from rnnexp.run import zarr_append
     from rnnexp.run.divergence.replay import replay
-    from rnnexp.run.divergence.store import open_flight
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
     run = load_run(find_run(known.run, known.runs_dir))
-    with open_flight(_file(run.path, run.status["status"])) as opened:
-        data = opened.load()
+    data = zarr_append.load(_file(run.path, run.status["status"]))
     rows = table(data)
     again = replay(run.path, data, getattr(known, "data_dir", None))
     if known.json:
@@ -69,10 +68,10 @@ def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
     """
     import numpy as np
 
-    from rnnexp.gradflow.nonfinite import Order, find_origin
+    from rnnexp.gradflow.nonfinite import UnitOrder, find_origin
 
     names = [str(name) for name in data["unit"].values]
-    units = [Order(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]
+    units = [UnitOrder(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]
     leaves = [str(name) for name in data.data_vars if str(name).startswith("dL_d")]
     rows = []
     for number, step in enumerate(data["step"].values):

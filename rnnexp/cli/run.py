@@ -10,7 +10,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
 if TYPE_CHECKING:
-    from rnnexp.run.callbacks import Result
+    from rnnexp.run.callbacks import RunResult
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def _join(known: argparse.Namespace, devices: int) -> None:
     join(known.coordinator, known.num_processes, known.process_id, devices=devices)
 
 
-def _print_result(result: "Result", *, as_json: bool) -> None:
+def _print_result(result: "RunResult", *, as_json: bool) -> None:
     """How a run ended, its test scores, and the command that shows more."""
     from rnnexp.cli.progress import scores_text
 

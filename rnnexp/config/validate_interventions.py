@@ -9,6 +9,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Params
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import Regularizers, tangent_size
 from rnnexp.models.structure import Structure
@@ -56,7 +57,9 @@ def require_interventions(config: FrozenConfigDict, structure: Structure, cell: 
             f"config.regularizer.omega: the associative path of {cell.name} records "
             f"{', '.join(cell.probed)} alone; set config.model.associative=False"
         )
-    if section.flossing and section.flossing_exponents > (most := tangent_size(_state(cell))):
+    if section.flossing and section.flossing_exponents > (
+        most := tangent_size(cell, _params(cell))
+    ):
         raise UsageError(
             f"config.regularizer.flossing_exponents is {section.flossing_exponents}, but the "
             f"state of {cell.name} has {most} dimensions"
@@ -86,8 +89,12 @@ def _require_plain_steps(
 
 
 def _state(cell: Cell) -> dict[str, jax.ShapeDtypeStruct]:
-    params = jax.eval_shape(cell.init, jax.random.key(0))
-    return dict(jax.eval_shape(cell.init_state, params))
+    return dict(jax.eval_shape(cell.init_state, _params(cell)))
+
+
+def _params(cell: Cell) -> Params:
+    shapes: Params = jax.eval_shape(cell.init, jax.random.key(0))
+    return shapes
 
 
 def _has_kernels(cell: Cell) -> bool:

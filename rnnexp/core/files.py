@@ -1,20 +1,69 @@
-"""Small files that are replaced whole or not at all, JSON that keeps every float, the cache."""
+"""Files that are replaced whole or not at all, JSON that keeps every float, the cache folder."""
 
 import json
 import math
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 
+@contextmanager
+def made_beside(target: Path, mark: str = "") -> Iterator[Path]:
+    """A path beside `target`; what the body makes there is then renamed to `target`.
+
+    So a reader or a crash finds what was there before or all of the new. If the body fails,
+    what it made is removed. What a killed process made stays: a file is overwritten by the
+    next attempt, a folder must be removed by its maker.
+
+    Args:
+      target: a file, or a folder that does not exist (or no longer does when the body ends).
+      mark: tells processes apart that may make the same target at the same time.
+    """
+    part = target.with_name(f".{target.name}{mark}.part")
+    try:
+        yield part
+        part.rename(target)
+    except (Exception, KeyboardInterrupt):
+        with suppress(OSError):
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        raise
+
+
 def replace_text(path: Path, text: str) -> None:
-    """Write a file by rename, so a reader or a crash sees the old or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w") as stream:
+    """Replace a file by rename; its content is on the disk when this returns."""
+    with made_beside(path) as part, part.open("w") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    part.rename(path)
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by rename, without waiting for the disk."""
+    with made_beside(path) as part:
+        part.write_bytes(content)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file; its content is on the disk when this returns."""
+    with path.open("a") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder in `parent`, removed at the end: what is made there is renamed from it.
+
+    For other programs' files, which have names of those programs' own.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=parent) as folder:
+        yield Path(folder)
 
 
 def cache_dir() -> Path:

@@ -1,8 +1,33 @@
 """Sequences of unequal lengths in one batch: valid steps first, padding behind them."""
 
+from typing import TypeVar
+
+import jax
 import jax.numpy as jnp
 
-from rnnexp.core.types import Array, State
+from rnnexp.core.types import Array, State, Tree
+
+Leaves = TypeVar("Leaves", bound=Tree)
+
+
+def valid_steps(steps: int, lengths_B: Array | None) -> Array:
+    """Which of the steps lie within their sequence, (T, B); (T, 1), all, without lengths."""
+    if lengths_B is None:
+        return jnp.ones((steps, 1), bool)
+    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+
+
+def states_before(start: Leaves, states: Leaves) -> Leaves:
+    """The states that the steps begin in, (T, B, ...) by leaf.
+
+    Args:
+      start: the state before the first step, leaves (B, ...).
+      states: those after every step, leaves (T, B, ...).
+    """
+    shifted: Leaves = jax.tree.map(
+        lambda first, after: jnp.concatenate([first[None], after[:-1]]), start, states
+    )
+    return shifted
 
 
 def hold(valid_B: Array, new: Array, old: Array) -> Array:
@@ -39,6 +64,5 @@ def reverse_valid(x_TxB: Array, lengths_B: Array | None) -> Array:
     if lengths_B is None:
         return x_TxB[::-1]
     t_Tx1 = jnp.arange(steps, dtype=lengths_B.dtype)[:, None]
-    length_1xB = lengths_B[None, :]
-    index_TxB = jnp.where(t_Tx1 < length_1xB, length_1xB - 1 - t_Tx1, t_Tx1)
+    index_TxB = jnp.where(valid_steps(steps, lengths_B), lengths_B[None, :] - 1 - t_Tx1, t_Tx1)
     return take_steps(x_TxB, index_TxB)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.files import cache_dir
+from rnnexp.core.files import cache_dir, made_beside
 
 log = logging.getLogger("rnnexp")
 DOWNLOAD_TIMEOUT_S = 30
@@ -91,18 +91,14 @@ def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
 
 def _store(response: IO[bytes], file: DataFile, target: Path) -> Path:
     """Write a response beside the target, verify it, rename it into place."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stream = part.open("wb")
-    except OSError as error:
-        raise RunError(f"cannot store {target}: {error.strerror}") from error
-    try:
+    with made_beside(target, f".{os.getpid()}") as part:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stream = part.open("wb")
+        except OSError as error:
+            raise RunError(f"cannot store {target}: {error.strerror}") from error
         with stream:
             shutil.copyfileobj(response, stream)
         if (found := _sha256(part)) != file.sha256:
             raise UsageError(f"what came has the SHA-256 {found}, expected {file.sha256}")
-        part.rename(target)
-    finally:
-        part.unlink(missing_ok=True)
     return target

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnexp.results.load import Run
+from rnnexp.run.files import CLOSED_FORMS, figures
 
 log = logging.getLogger("rnnexp")
 HISTOGRAMS = 200  # recorded steps of which a histogram is written
 BINS = 30
-NAMES = ("kind", "step", "time")
 PICTURE_IN = (7.0, 4.5)
 DPI = 130
 
@@ -60,12 +60,11 @@ def scalars(run: Run) -> list[Scalar]:
     last = max((row["step"] for row in rows), default=0)
     result = []
     for row in rows:
-        constant = row["kind"] in ("baseline", "reference")
+        constant = row["kind"] in CLOSED_FORMS
         for step in {row["step"]: None, last: None} if constant else [row["step"]]:
             result += [
-                Scalar(f"{row['kind']}/{name}", int(step), float(value), float(row["time"]))
-                for name, value in row.items()
-                if name not in NAMES
+                Scalar(f"{row['kind']}/{name}", int(step), value, float(row["time"]))
+                for name, value in figures(row).items()
             ]
     return sorted(result, key=lambda scalar: scalar.step)
 

@@ -6,8 +6,6 @@ their heat maps, "HParams" and "Text" the configuration.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from rnnexp.core.files import scratch_folder
 from rnnexp.export import Exported, run_name
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
@@ -36,16 +35,13 @@ def export(run: Run, directory: Path) -> Exported:
     target = directory / run_name(run)
     target.mkdir(parents=True, exist_ok=True)
     earlier = sorted(target.glob(PATTERN))
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target))
-    try:
-        writer = EventFileWriter(str(part))
+    with scratch_folder(target) as folder:
+        writer = EventFileWriter(str(folder))
         for event in events(run):
             writer.add_event(event)
         writer.close()
-        (written,) = part.glob(PATTERN)
+        (written,) = folder.glob(PATTERN)
         written.rename(target / written.name)
-    finally:
-        shutil.rmtree(part)
     for file in earlier:
         file.unlink()
     return Exported(target, bool(earlier), f"tensorboard --logdir {directory}")

@@ -7,13 +7,13 @@ the file, and ends with this process. The project is `rnnexp`, the group TASK/CE
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import RunError
+from rnnexp.core.files import scratch_folder
 from rnnexp.export import Exported, run_key
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
@@ -34,8 +34,8 @@ def export(run: Run, directory: Path) -> Exported:
         name = run_key(run)
         earlier = sorted((directory / "wandb").glob(f"offline-run-*-{name}"))
         if earlier:  # a directory is named by the second in which it was begun
-            with tempfile.TemporaryDirectory(prefix=".part-", dir=directory) as folder:
-                written = _write(wandb, run, name, Path(folder))
+            with scratch_folder(directory) as folder:
+                written = _write(wandb, run, name, folder)
                 for old in earlier:
                     shutil.rmtree(old)
                 target = directory / "wandb" / written.name

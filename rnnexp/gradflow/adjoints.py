@@ -1,6 +1,6 @@
 """dL/ds_t for every unit and every step at once, without a line in any cell.
 
-A probe sits on the probed leaves of the state after each step. All probes give the same
+A probe is applied to the probed leaves of the state after each step. All probes give the same
 adjoints:
 
 * `tap` is the identity whose backward pass hands the cotangent that flows through it

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.gradflow.nonfinite import Order
+from rnnexp.gradflow.nonfinite import UnitOrder
 
 FACTOR = 2.0
 """A norm has grown once it is more than so many times the low level of its series."""
@@ -41,7 +41,7 @@ Shares = Mapping[str, tuple[float, float]]
 """Of every gate the shares of its values that are low (closed) and high (open)."""
 
 
-class Growth(NamedTuple):
+class GradientGrowth(NamedTuple):
     """Where growth began.
 
     Attributes:
@@ -97,8 +97,8 @@ def final_rise(values: np.ndarray) -> int | None:
 
 
 def find_growth(
-    steps: Sequence[int] | np.ndarray, norms: Mapping[str, np.ndarray], units: Sequence[Order]
-) -> Growth | None:
+    steps: Sequence[int] | np.ndarray, norms: Mapping[str, np.ndarray], units: Sequence[UnitOrder]
+) -> GradientGrowth | None:
     """Where growth began in profiles (N, L, T) by state leaf, of N training steps.
 
     The last step is the one that failed. None if it was no growth of dL/ds_t that made it
@@ -114,7 +114,7 @@ def find_growth(
     finite = all(np.isfinite(values[-1]).all() for values in norms.values())
     if len(steps) == 1 and finite and path.nats == 0:
         return None
-    return Growth(
+    return GradientGrowth(
         step=int(steps[onset]),
         since_start=onset == 0,
         unit=units[row].name,
@@ -144,7 +144,7 @@ class _Path(NamedTuple):
 
 
 def _path(now_T: np.ndarray, before_T: np.ndarray) -> _Path:
-    """Growth of a profile over another, both in the order of the backward pass.
+    """How a profile has grown over another, both in the order of the backward pass.
 
     It begins where there is any gradient, and ends where the quotient is largest, or where
     the profile is first not finite.
@@ -162,7 +162,7 @@ def _path(now_T: np.ndarray, before_T: np.ndarray) -> _Path:
 
 
 def _place(
-    norms: Mapping[str, np.ndarray], onset: int, units: Sequence[Order]
+    norms: Mapping[str, np.ndarray], onset: int, units: Sequence[UnitOrder]
 ) -> tuple[int, str, _Path]:
     """Row of the unit, leaf, and path of the growth at the onset."""
     best: dict[int, tuple[_Path, str]] = {}
@@ -196,7 +196,7 @@ def changed_gate(before: Shares, after: Shares) -> GateChange | None:
 
 
 def growth_text(growth: Mapping[str, Any]) -> str:
-    """The clause about a growth's data (`Growth` and `gate`, as `status.json` has them)."""
+    """The clause about a growth's data (`GradientGrowth` and `gate`, as `status.json` has them)."""
     began = "at or before" if growth["since_start"] and growth["step"] > 0 else "at"
     text = (
         f"growth began {began} step {growth['step']} in {growth['unit']}, dL/d{growth['leaf']} "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Order(NamedTuple):
+class UnitOrder(NamedTuple):
     """What the order of the backward pass takes of a unit: its direction, its part.
 
     `part`: 0, or 1 for a decoder's unit.
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
     lag: int
 
 
-def find_origin(norms: Mapping[str, np.ndarray], units: Sequence[Order]) -> Origin | None:
+def find_origin(norms: Mapping[str, np.ndarray], units: Sequence[UnitOrder]) -> Origin | None:
     """The origin in profiles (L, T) by state leaf, a row a unit; None if all are finite."""
     found = []
     for leaf, norms_LxT in norms.items():

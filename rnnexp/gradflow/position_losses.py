@@ -1,4 +1,4 @@
-"""The loss of every output position, and what pulls it back to the states of all units.
+"""The loss of every output position, and its vector-Jacobian products by all units' states.
 
 Training has one loss and one backward pass. Where the question is which output's loss
 reaches which state, every position has a loss of its own, and its backward pass runs over
@@ -18,7 +18,7 @@ from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]
@@ -26,7 +26,7 @@ Losses: TypeAlias = Callable[[Array, Batch], Array]
 in sequence_to_one mode. What it gives for positions after a sequence's end is ignored."""
 Teacher: TypeAlias = Callable[[Batch], Array]
 """`batch -> (T, B, O)`, the true outputs that a network with output feedback is shown."""
-Pull: TypeAlias = Callable[[Array], tuple[Sequence[State]]]
+LossesVjp: TypeAlias = Callable[[Array], tuple[Sequence[State]]]
 """`weights (S, B) -> (adjoints,)` of the losses so weighted, one a unit."""
 
 
@@ -69,36 +69,39 @@ def output_lengths(model: Model, batch: Batch) -> Array | None:
     return batch.lengths_B if model.mode == "synchronous" else None
 
 
-def pull_back(
+def losses_vjp(
     model: Model,
     batch: Batch,
     losses: Losses,
     slots: Sequence[State],
     *,
     teacher: Teacher | None = None,
-    watch: bool = False,
-) -> tuple[Array, Pull, Sequence[Watched]]:
-    """One forward pass: the losses (S, B), what pulls weights of them back to the slots
-    (adjoints in every unit's own order of reading), and what the units did, if watched.
+    keep_states: bool = False,
+) -> tuple[Array, LossesVjp, Sequence[Trajectory]]:
+    """One forward pass: the losses (S, B), their vector-Jacobian products by the slots (adjoints
+    in every unit's own order of reading), and the units' trajectories, if kept.
 
     Raises `UsageError` if the losses have another shape than (S, B).
     """
     additive = stacks(model)[0].structure.time_loop.associative
     probe = perturb if additive else tap
 
-    def run(slots: Sequence[State]) -> tuple[Array, Sequence[Watched]]:
+    def run(slots: Sequence[State]) -> tuple[Array, Sequence[Trajectory]]:
         got = apply(
-            model, batch, ForwardOptions(probes=probes(probe, slots), watch=watch), teacher=teacher
+            model,
+            batch,
+            ForwardOptions(probes=probes(probe, slots), keep_states=keep_states),
+            teacher=teacher,
         )
-        return losses(got.outputs, batch), got.watched
+        return losses(got.outputs, batch), got.trajectories
 
-    losses_SxB, pull, watched = jax.vjp(run, slots, has_aux=True)
+    losses_SxB, vjp, trajectories = jax.vjp(run, slots, has_aux=True)
     batch_size = batch.inputs_TxBxI.shape[1]
     if losses_SxB.ndim != 2 or losses_SxB.shape[1] != batch_size:
         raise UsageError(
             f"losses must be one a position and example, (S, {batch_size}), not {losses_SxB.shape}"
         )
-    return losses_SxB, pull, watched
+    return losses_SxB, vjp, trajectories
 
 
 def stacks(model: Model) -> list[Stack]:
@@ -111,8 +114,8 @@ def residual_bytes(
 ) -> tuple[int, int]:
     """Bytes that a forward pass keeps for its backward pass, and the number S of its rows."""
 
-    def run(slots: Sequence[State]) -> tuple[Array, Pull]:
-        return pull_back(model, batch, losses, slots, teacher=teacher)[:2]
+    def run(slots: Sequence[State]) -> tuple[Array, LossesVjp]:
+        return losses_vjp(model, batch, losses, slots, teacher=teacher)[:2]
 
-    losses_SxB, pull = jax.eval_shape(run, slots)
-    return tree_bytes(pull), losses_SxB.shape[0]
+    losses_SxB, vjp = jax.eval_shape(run, slots)
+    return tree_bytes(vjp), losses_SxB.shape[0]

@@ -4,19 +4,31 @@ A parameter is recurrent if the transition multiplies something computed from th
 something computed from the parameter alone (or from it and the input): W_h in W_h h_{t-1},
 u in u * h_{t-1}, lambda of a diagonal recurrence. Those are what the Jacobian of a step is
 made of. Input kernels and biases are not, though they move the point at which a slope is
-taken. The transition is traced once, on shapes, and no cell needs a line for it.
+taken. No cell needs a line for it.
+
+This module answers three questions, which have three answers:
+
+* `find_recurrence`: the *names* of all recurrent parameters, whatever leaf of the state they
+  multiply and however. The transition is traced once, on shapes.
+* `recurrent_blocks`: of these the *square blocks* of matrices that multiply a whole leaf.
+* `hidden_rows`: the *rows* of matrices that multiply the hidden state, also of a kernel that
+  multiplies inputs and hidden state joined into one vector. A trace cannot tell such rows
+  apart; the derivative of a step can. It is the fallback for `Cell.recurrent_matrices`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Jaxpr, Literal
+from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.tree import named_leaves
-from rnnexp.core.types import Array, Params
+from rnnexp.core.types import Array, Key, Params, State
 
 LOOPS = ("scan", "while", "cond")
 
@@ -75,6 +87,60 @@ def recurrent_blocks(cell: Cell, params: Params) -> dict[str, Array]:
             H = shape[0]
             blocks[name] = jnp.swapaxes(named[name].reshape(H, shape[1] // H, H), 0, 1)
     return blocks
+
+
+@lru_cache(maxsize=64)
+def hidden_rows(cell: Cell) -> dict[str, np.ndarray]:
+    """The rows of each 2-D parameter that multiply the hidden state, by the parameter's name.
+
+    Those parameters alone of which as many rows multiply it, or another leaf of its shape, as
+    it has units, and whose columns are a multiple of that. Parameters are the prepared ones.
+
+    A row that multiplies something has a derivative of zero where that is zero. So at x =
+    0, with nothing in the state but the hidden leaf and those of its shape, only rows
+    that multiply these have one. Parameters are drawn at random, so that none is zero.
+    """
+    with jax.ensure_compile_time_eval():
+        by_name: Params = jax.jit(lambda key: _hidden_slopes(cell, key))(jax.random.key(0))
+    size = int(jax.eval_shape(cell.init_state, by_name)[cell.hidden].size)
+    found = {}
+    for name, slope in by_name.items():
+        if slope.ndim != 2 or slope.shape[1] % size:
+            continue
+        rows = np.flatnonzero(np.any(np.asarray(slope) != 0, axis=1))
+        if len(rows) == size:
+            found[name] = rows
+    return found
+
+
+def _hidden_slopes(cell: Cell, key: Key) -> Params:
+    """The derivative by the prepared parameters of a step from a hidden state alone."""
+    key_init, key_noise, key_state, key_out = jax.random.split(key, 4)
+    params = cell.prepare(cell.init(key_init))
+    flat, unravel = ravel_pytree(dict(params))
+    params = unravel(flat + 0.3 * jax.random.normal(key_noise, flat.shape, flat.dtype))
+    state = _hidden_alone(cell, params, key_state)
+    weights = jax.random.normal(key_out, state[cell.hidden].shape, flat.dtype)
+    x_I = jnp.zeros(cell.input_size, flat.dtype)
+
+    def mixture(params: Params) -> Array:
+        new = cell.transition(params, state, x_I)
+        return sum((jnp.sum(leaf) for leaf in new.values()), jnp.sum(weights * new[cell.hidden]))
+
+    slopes: Params = jax.grad(mixture)(dict(params))
+    return slopes
+
+
+def _hidden_alone(cell: Cell, params: Params, key: Key) -> State:
+    """A state of zeros but for the leaves of the hidden one's shape, which are random."""
+    state = cell.init_state(params)
+    shape = state[cell.hidden].shape
+    return {
+        name: jax.random.normal(jax.random.fold_in(key, i), leaf.shape, leaf.dtype)
+        if leaf.shape == shape
+        else jnp.zeros_like(leaf)
+        for i, (name, leaf) in enumerate(sorted(state.items()))
+    }
 
 
 def _follow(

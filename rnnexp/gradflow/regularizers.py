@@ -1,6 +1,6 @@
 """Penalties on how gradient flows through time, for any cell.
 
-All work along what a model's units did on a batch (`Watched`), through the transition's
+All work along what a model's units did on a batch (`Trajectory`), through the transition's
 own derivatives. The state is the whole of it, all leaves as one vector.
 
 * `omega`: Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural
@@ -12,23 +12,28 @@ own derivatives. The state is the whole of it, all leaves as one vector.
   term dependencies", section 2.2.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.typing import DTypeLike
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.linalg import orthonormalise, qr
+from rnnexp.core.linalg import Basis, qr
+from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
-from rnnexp.scan.unroll import Watched
+from rnnexp.gradflow.tangent_scan import Pushed, free_directions, scan_growth, tangent_push
+from rnnexp.scan.step import flat_state
+from rnnexp.scan.unroll import Trajectory
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
 NAMES = ("omega", "orthogonality", "flossing")
+Row = tuple[State, Array, Array, Array]
+"""The state before a step, its input, its number, and which examples it is valid in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ class Regularizers:
 
 
 def omega(
-    cell: Cell, params: Params, watched: Watched, adjoints: State, lengths_B: Array | None
+    cell: Cell, params: Params, trajectory: Trajectory, adjoints: State, lengths_B: Array | None
 ) -> Array:
     """Pascanu's Omega, the mean over the batch of
 
@@ -78,7 +83,8 @@ def omega(
     recurrent = find_recurrence(cell).names
     live = {k: v if k in recurrent else jax.lax.stop_gradient(v) for k, v in params.items()}
     prepared = cell.prepare(live)
-    held = jax.lax.stop_gradient((states_before(watched), watched.inputs_TxBxI, adjoints))
+    before = states_before(trajectory.start, trajectory.states)
+    held = jax.lax.stop_gradient((before, trajectory.inputs_TxBxI, adjoints))
 
     def term(state: State, x_I: Array, adjoint: State) -> Array:
         flat, unravel = ravel_pytree(adjoint)
@@ -93,64 +99,57 @@ def omega(
         return jnp.where(there, jnp.square(length - 1.0), jnp.zeros_like(length))
 
     terms_TxB = jax.vmap(jax.vmap(term))(*held)
-    return jnp.mean(jnp.sum(jnp.where(_valid(terms_TxB, lengths_B), terms_TxB, 0.0), 0))
+    valid_TxB = valid_steps(terms_TxB.shape[0], lengths_B)
+    return jnp.mean(jnp.sum(jnp.where(valid_TxB, terms_TxB, 0.0), 0))
 
 
 def flossing(
-    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, *, exponents: int
+    cell: Cell, params: Params, trajectory: Trajectory, lengths_B: Array | None, *, exponents: int
 ) -> Array:
     """The mean square of the leading Lyapunov exponents, (nats per step)^2, over the batch.
 
     The derivative goes through the Jacobians, the orthonormalisations and the states that
     they are taken at, hence through all parameters that those depend on.
     """
-    return jnp.mean(jnp.square(driven_exponents(cell, params, watched, lengths_B, exponents)))
+    return jnp.mean(jnp.square(driven_exponents(cell, params, trajectory, lengths_B, exponents)))
 
 
 def driven_exponents(
-    cell: Cell, params: Params, watched: Watched, lengths_B: Array | None, count: int
+    cell: Cell, params: Params, trajectory: Trajectory, lengths_B: Array | None, count: int
 ) -> Array:
     """The `count` leading Lyapunov exponents of every example's trajectory, (B, count).
 
     Tangent vectors go through the Jacobian of every valid step and are made orthonormal
-    after each: an exponent is the mean logarithm of its column's length before that. They
+    after each: an exponent is the mean logarithm of its vector's norm before that. They
     start in random directions (the same ones always); the first tenth of a sequence turns
-    them and is not counted. 0 where nothing is left. Counters, leaves that are a single
-    number, are not perturbed. A Jacobian of lower rank than `count` gives -inf.
+    them and is not counted. 0 where nothing is left. Counters are not perturbed. A Jacobian
+    of lower rank than `count` gives -inf.
     """
     prepared = cell.prepare(params)
-    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     if lengths_B is None:
         lengths_B = jnp.full(batch_size, steps, jnp.int32)
     warm_B = (lengths_B + WARMUP - 1) // WARMUP
+    push = jax.vmap(tangent_push(cell, prepared))
 
-    def spread(state: State, x_I: Array, basis_SxK: Array) -> tuple[Array, Array]:
-        flat, unravel = ravel_pytree(state)
+    def advance(pushed: Pushed, row: Row) -> Pushed:
+        state, x_BxI, _, valid_B = row
+        _, new_BxKxS = push(jax.vmap(flat_state)(state), pushed[1], x_BxI)
+        return None, jnp.where(valid_B[:, None, None], new_BxKxS, pushed[1])
 
-        def transition(flat_S: Array) -> Array:
-            return ravel_pytree(cell.transition(prepared, unravel(flat_S), x_I))[0]
+    def add(total_BxK: Array, basis: Basis, row: Row) -> Array:
+        _, _, t, valid_B = row
+        counts_Bx1 = ((t.astype(warm_B.dtype) >= warm_B) & valid_B)[:, None]
+        return total_BxK + jnp.where(counts_Bx1, basis.growth_K, jnp.zeros_like(basis.growth_K))
 
-        push = jax.linearize(transition, flat)[1]
-        basis = orthonormalise(jax.vmap(push, 1)(basis_SxK))
-        return basis.rows_KxS.T, basis.growth_K
-
-    def body(
-        carry: tuple[Array, Array], row: tuple[State, Array, Array]
-    ) -> tuple[tuple[Array, Array], None]:
-        basis_BxSxK, total_BxK = carry
-        state, x_BxI, t = row
-        t = t.astype(warm_B.dtype)
-        new, logs_BxK = jax.vmap(spread)(state, x_BxI, basis_BxSxK)
-        counts_Bx1 = ((t >= warm_B) & (t < lengths_B))[:, None]
-        total_BxK = total_BxK + jnp.where(counts_Bx1, logs_BxK, jnp.zeros_like(logs_BxK))
-        basis_BxSxK = jnp.where((t < lengths_B)[:, None, None], new, basis_BxSxK)
-        return (basis_BxSxK, total_BxK), None
-
-    basis_SxK = directions(watched.start, count)
-    basis = jnp.broadcast_to(basis_SxK, (batch_size, *basis_SxK.shape))
-    zeros = jnp.zeros((batch_size, count), basis.dtype)
-    rows = (states_before(watched), watched.inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32))
-    total_BxK = jax.lax.scan(body, (basis, zeros), rows)[0][1]
+    free_S = free_directions(cell, params, cell.counters_of(params))
+    basis_KxS = directions(free_S, count, trajectory.start[cell.hidden].dtype).T
+    tangents_BxKxS = jnp.broadcast_to(basis_KxS, (batch_size, *basis_KxS.shape))
+    before = states_before(trajectory.start, trajectory.states)
+    steps_T = jnp.arange(steps, dtype=jnp.int32)
+    rows = (before, trajectory.inputs_TxBxI, steps_T, valid_steps(steps, lengths_B))
+    zeros = jnp.zeros((batch_size, count), basis_KxS.dtype)
+    total_BxK = scan_growth(advance, (None, tangents_BxKxS), rows, zeros, add)
     counted_B = jnp.maximum(lengths_B - warm_B, 1).astype(total_BxK.dtype)
     return total_BxK / counted_B[:, None]
 
@@ -163,37 +162,15 @@ def orthogonality(cell: Cell, params: Params) -> Array:
     )
 
 
-def tangent_size(state: Mapping[str, Any]) -> int:
+def tangent_size(cell: Cell, params: Params) -> int:
     """How many scalars of one example's state can be perturbed: all but counters."""
-    return sum(leaf.size for leaf in state.values() if leaf.ndim > 0)
+    return int(free_directions(cell, params, cell.counters_of(params)).sum())
 
 
-def states_before(watched: Watched) -> State:
-    """The state that every step began in, (T, B, ...) by leaf."""
-    return {
-        name: jnp.concatenate([watched.start[name][None], after[:-1]])
-        for name, after in watched.states.items()
-    }
-
-
-def directions(start: State, count: int) -> Array:
-    """Random orthonormal tangent vectors (S, count) of one example's state, always the same.
-
-    `start`: leaves (B, ...). Counters are not perturbed.
-    """
-    one = {name: leaf[0] for name, leaf in start.items()}
-    moves = {name: jnp.full_like(leaf, leaf.ndim > 0) for name, leaf in one.items()}
-    moves_S = ravel_pytree(moves)[0]
-    normal = jax.random.normal(jax.random.key(0), (moves_S.shape[0], count), moves_S.dtype)
-    return qr(normal * moves_S[:, None])[0]
-
-
-def _valid(terms_TxB: Array, lengths_B: Array | None) -> Array:
-    """Which steps lie within their sequence, (T, B)."""
-    steps = terms_TxB.shape[0]
-    if lengths_B is None:
-        return jnp.ones(terms_TxB.shape, bool)
-    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+def directions(free_S: np.ndarray, count: int, dtype: DTypeLike) -> Array:
+    """Random orthonormal tangent vectors (S, count) along free coordinates, always the same."""
+    normal = jax.random.normal(jax.random.key(0), (free_S.size, count), dtype)
+    return qr(normal * jnp.asarray(free_S, dtype)[:, None])[0]
 
 
 def _departure(blocks_NxHxH: Array) -> Array:

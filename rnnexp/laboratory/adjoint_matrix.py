@@ -1,8 +1,8 @@
-"""dL_s/dh_t as a matrix: how strongly each output's loss pulls on the state at each step.
+"""dL_s/dh_t as a matrix: the gradient of each output's loss by the state at each step.
 
 Training records one adjoint a step, of the whole loss. Here every output position s has a
 loss L_s of its own and a backward pass of its own: the row s over the state times t. A row
-that falls to zero towards the left says how far back *that* output is heard.
+that falls to zero towards the left shows how far back *that* output depends on states.
 
 Rows are output positions: steps in synchronous mode, target symbols of a transducer, one
 single row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the
@@ -10,7 +10,7 @@ steps of the unit's sequence, in the sequence's own order whatever way the unit 
 transducer has encoder steps in some units and decoder steps in others. Noise is off. What
 truncated BPTT cuts off is zero here too, since this is the gradient that training sees.
 
-The rows share one forward pass and are pulled back `block` at a time, so memory grows with
+The rows share one forward pass; `block` backward passes run at a time, so memory grows with
 the block and not with the number of rows; `matrix_bytes` counts it beforehand.
 """
 
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.core.masking import reverse_valid
+from rnnexp.core.masking import reverse_valid, valid_steps
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch, State
 from rnnexp.gradflow.adjoints import zero_slot
@@ -31,8 +31,8 @@ from rnnexp.gradflow.position_losses import (
     Model,
     Span,
     Teacher,
+    losses_vjp,
     output_lengths,
-    pull_back,
     residual_bytes,
     spans,
 )
@@ -56,7 +56,7 @@ def adjoint_matrix(
       batch: one example, B = 1.
       leaf: which of the state's probed leaves stands for h.
       rows: the output positions wanted; None: all.
-      block: rows pulled back at a time.
+      block: rows whose backward passes run at a time.
 
     Returns:
       By unit; NaN at rows and columns after the example's end. Zero where s does not depend
@@ -188,18 +188,20 @@ def _rows(
     teacher: Teacher | None,
     lengths_B: Array | None,
 ) -> Callable[[Reduce], dict[str, Array]]:
-    """What pulls every row back and reduces it; `lengths_B` says how many rows are valid."""
+    """What computes every row and reduces it; `lengths_B` says how many rows are valid."""
     slots, places = _slots(model, batch, leaf), spans(model, batch)
-    losses_Sx1, pull, _ = pull_back(model, batch, losses, slots, teacher=teacher)
+    losses_Sx1, vjp, _ = losses_vjp(model, batch, losses, slots, teacher=teacher)
     positions_S = jnp.arange(losses_Sx1.shape[0], dtype=jnp.int32)
     wanted = positions_S if rows is None else _wanted(rows, len(positions_S))
     ends = losses_Sx1.shape[0] if lengths_B is None else lengths_B[0].astype(jnp.int32)
 
     def row(reduce: Reduce, s: Array) -> dict[str, Array]:
         here_S = (positions_S == s) & (s < ends)
-        (adjoints,) = pull(here_S.astype(losses_Sx1.dtype)[:, None])
+        (adjoints,) = vjp(here_S.astype(losses_Sx1.dtype)[:, None])
         return {
-            unit.name: reduce(_ordered(unit, adjoint[leaf], span), _valid(span) & (s < ends))
+            unit.name: reduce(
+                _ordered(unit, adjoint[leaf], span), valid_steps(*span)[:, 0] & (s < ends)
+            )
             for unit, adjoint, span in zip(model.units(), adjoints, places, strict=True)
         }
 
@@ -222,12 +224,6 @@ def _ordered(unit: Unit, adjoint_Tx1xH: Array, span: Span) -> Array:
     if unit.backward:
         adjoint_Tx1xH = reverse_valid(adjoint_Tx1xH, span.lengths_B)
     return adjoint_Tx1xH[:, 0]
-
-
-def _valid(span: Span) -> Array:
-    """Which steps of the one example are valid, (T,)."""
-    ends = span.steps if span.lengths_B is None else span.lengths_B[0].astype(jnp.int32)
-    return jnp.arange(span.steps, dtype=jnp.int32) < ends
 
 
 def _norms(adjoint_TxH: Array, valid_T: Array) -> Array:

@@ -12,32 +12,11 @@ import numpy as np
 from rnnexp.laboratory.measure import LagFigures, ModelFigures, UnitFigures, Wanted
 from rnnexp.laboratory.recurrent_matrices import spectral_radius
 from rnnexp.laboratory.settings import Fitted
+from rnnexp.laboratory.units import UNITS
 
 if TYPE_CHECKING:
     import xarray
 
-UNITS = {
-    "lyapunov": "nats per step",
-    "lyapunov_error": "nats per step",
-    "lyapunov_drift": "nats per step",
-    "lyapunov_lost": "share of intervals",
-    "kaplan_yorke": "dimensions",
-    "singular": "nats",
-    "singular_error": "nats",
-    "singular_smallest": "nats",
-    "condition": "nats",
-    "gate_low": "share of units",
-    "gate_high": "share of units",
-    "time_constant": "steps",
-    "dead": "share of units",
-    "saturated": "share of units",
-    "span": "steps",
-    "time": "steps",
-    "lag": "steps",
-    "output_time": "steps",
-    "step": "updates made",
-}
-"""Units of the variables and dimensions; the others have none."""
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 """By name, dimensions and values."""
 

@@ -7,19 +7,19 @@ shares no code with the probes of `adjoints`, which it is there to check.
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
+from rnnexp.scan.step import flat_state, flat_transition
 
 
 def trajectory(cell: Cell, params: Params, x_TxI: Array) -> Array:
     """Flattened states s_0 ... s_T of one example, (T + 1, S); s_0 is the initial one."""
-    start, unravel = ravel_pytree(cell.init_state(params))
+    start, transition = flat_state(cell.init_state(params)), flat_transition(cell, params)
 
     def step(state_S: Array, x_I: Array) -> tuple[Array, Array]:
-        new = ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
-        return new, new
+        new_S = transition(state_S, x_I)
+        return new_S, new_S
 
     states_TxS = jax.lax.scan(step, start, x_TxI)[1]
     return jnp.concatenate([start[None], states_TxS])
@@ -27,13 +27,8 @@ def trajectory(cell: Cell, params: Params, x_TxI: Array) -> Array:
 
 def step_jacobians(cell: Cell, params: Params, x_TxI: Array) -> Array:
     """J_t = ds_t/ds_{t-1} along one example's trajectory, (T, S, S), t = 1 ... T."""
-    _, unravel = ravel_pytree(cell.init_state(params))
-
-    def transition(state_S: Array, x_I: Array) -> Array:
-        return ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
-
     states = trajectory(cell, params, x_TxI)[:-1]
-    jacobians: Array = jax.vmap(jax.jacfwd(transition))(states, x_TxI)
+    jacobians: Array = jax.vmap(jax.jacfwd(flat_transition(cell, params)))(states, x_TxI)
     return jacobians
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, State
-from rnnexp.gradflow.position_losses import Model, Pull, spans
+from rnnexp.gradflow.position_losses import LossesVjp, Model, spans
 from rnnexp.models.transduction import Transducer
 
 Lags: TypeAlias = Callable[[Array], Array]
@@ -93,7 +93,7 @@ def bin_of(lag: Array, edges: Sequence[int]) -> Array:
 def windows(
     model: Model,
     batch: Batch,
-    pull: Pull,
+    vjp: LossesVjp,
     weights_SxB: Array,
     slots: Sequence[State],
     edges: Sequence[int],
@@ -106,23 +106,15 @@ def windows(
     """
     lags, count = unit_lags(model, batch), weights_SxB.shape[0]
     if count == 1 and batch.lengths_B is None and not isinstance(model, Transducer):
-        (adjoints,) = pull(weights_SxB)
-        first = jnp.zeros(1, jnp.int32)
-        return [
-            Windows(
-                {leaf: _with_start(value)[None] for leaf, value in adjoint.items()},
-                bin_of(lag(first), edges)[:, :, 0],
-            )
-            for adjoint, lag in zip(adjoints, lags, strict=True)
-        ]
+        return _single_windows(vjp(weights_SxB)[0], lags, edges)
     size = min(block, count)
     rows_NxR = jnp.arange(-(-count // size) * size, dtype=jnp.int32).reshape(-1, size)
     every_D = jnp.arange(len(edges), dtype=jnp.int32)
 
     def body(sums: list[State], s_R: Array) -> tuple[list[State], None]:
-        # rows beyond the last one match no position and pull nothing
+        # rows beyond the last one match no position and add zeros
         at_RxS = jax.nn.one_hot(s_R, count, dtype=weights_SxB.dtype)
-        (adjoints_R,) = jax.vmap(pull)(at_RxS[:, :, None] * weights_SxB[None])
+        (adjoints_R,) = jax.vmap(vjp)(at_RxS[:, :, None] * weights_SxB[None])
         return [
             _add(sum_, adjoint_R, bin_of(lag(s_R), edges), len(edges))
             for sum_, adjoint_R, lag in zip(sums, adjoints_R, lags, strict=True)
@@ -136,6 +128,20 @@ def windows(
     return [
         Windows(of_unit, jnp.broadcast_to(every_D[:, None], (len(edges), slot_steps(of_unit))))
         for of_unit in sums
+    ]
+
+
+def _single_windows(
+    adjoints: Sequence[State], lags: Sequence[Lags], edges: Sequence[int]
+) -> list[Windows]:
+    """One window a unit: the adjoints of the only output, each step in the bin of its lag."""
+    first = jnp.zeros(1, jnp.int32)
+    return [
+        Windows(
+            {leaf: _with_start(value)[None] for leaf, value in adjoint.items()},
+            bin_of(lag(first), edges)[:, :, 0],
+        )
+        for adjoint, lag in zip(adjoints, lags, strict=True)
     ]
 
 

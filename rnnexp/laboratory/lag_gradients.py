@@ -36,14 +36,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.position_losses import (
     Losses,
     Model,
     Teacher,
+    losses_vjp,
     output_lengths,
-    pull_back,
     residual_bytes,
     stacks,
 )
@@ -54,7 +55,7 @@ from rnnexp.laboratory.local_step import (
     finish,
     instrumented,
     local_step,
-    pull_steps,
+    step_vjps,
     whole_slots,
 )
 from rnnexp.models.transduction import Transducer
@@ -229,21 +230,23 @@ def _sums(
 ) -> list[Sums]:
     """The parts of every unit from some examples, each loss weighted by its example's share."""
     slots = whole_slots(model, batch)
-    losses_SxB, pull, watched = pull_back(model, batch, losses, slots, teacher=teacher, watch=True)
+    losses_SxB, vjp, trajectories = losses_vjp(
+        model, batch, losses, slots, teacher=teacher, keep_states=True
+    )
     weights_SxB = jnp.broadcast_to(share_B.astype(losses_SxB.dtype)[None], losses_SxB.shape)
     lengths_B = output_lengths(model, batch)
     if lengths_B is not None:
-        s_Sx1 = jnp.arange(losses_SxB.shape[0], dtype=lengths_B.dtype)[:, None]
-        weights_SxB = jnp.where(s_Sx1 < lengths_B[None], weights_SxB, jnp.zeros_like(weights_SxB))
-    binned = windows(model, batch, pull, weights_SxB, slots, edges, block)
+        valid_SxB = valid_steps(losses_SxB.shape[0], lengths_B)
+        weights_SxB = jnp.where(valid_SxB, weights_SxB, jnp.zeros_like(weights_SxB))
+    binned = windows(model, batch, vjp, weights_SxB, slots, edges, block)
     taught = None if teacher is None else teacher(batch)
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     sums = []
     for unit, structure, seen, window in zip(
-        model.units(), structures, watched, binned, strict=True
+        model.units(), structures, trajectories, binned, strict=True
     ):
         cell = unit.layer.cell
         step = local_step(cell, structure, taught)
         params = cell.prepare(unit.layer.params())
-        sums.append(pull_steps(step, params, seen, *window, len(edges)))
+        sums.append(step_vjps(step, params, seen, *window, len(edges)))
     return sums

@@ -1,4 +1,4 @@
-"""One step of a unit as a function of its parameters alone, along a watched trajectory.
+"""One step of a unit as a function of its parameters alone, along a recorded trajectory.
 
 What `lag_gradients` differentiates: the state before the step and its input are held at
 what they were, so the derivative is that of the step's own copy of the parameters.
@@ -13,13 +13,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell, hidden_output
+from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Batch, Params, State
 from rnnexp.gradflow.position_losses import Model, spans, stacks
-from rnnexp.models.noise import teacher, zoneout
+from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.recurrent import START
-from rnnexp.models.stack import Unit
+from rnnexp.models.stack import Unit, unit_hooks
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import Hook, Watched
+from rnnexp.scan.step import hooked
+from rnnexp.scan.unroll import Trajectory
 
 OUTPUT = "_output"
 """A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""
@@ -108,30 +110,21 @@ output of the given state after under `OUTPUT`."""
 
 def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> Local:
     """A step of an instrumented cell as the stack makes it in evaluation."""
-    hooks: list[Hook] = []
-    if structure.zoneout:
-        hooks.append(zoneout(cell, structure.zoneout, None))
-    if taught_TxBxO is not None and cell.feedback is not None:
-        hooks.append(teacher(cell.feedback, taught_TxBxO, taught_TxBxO.shape[0]))
-    transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
+    hooks = unit_hooks(structure, cell, ForwardOptions(taught_TxBxO=taught_TxBxO))
+    transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
     def step(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
-        seen = old
-        for hook in hooks:
-            seen = hook.before(seen, t) if hook.before else seen
-        new = transition(params, seen, x_BxI)
-        for hook in hooks:
-            new = hook.after(old, new, t) if hook.after else new
+        new = transition(params, old, x_BxI, t)
         return {**new, OUTPUT: output(params, after, x_BxI)} if OUTPUT in new else new
 
     return step
 
 
-def pull_steps(
+def step_vjps(
     step: Local,
     params: Params,
-    watched: Watched,
+    trajectory: Trajectory,
     adjoints: State,
     bins_WxT: Array,
     count: int,
@@ -145,35 +138,19 @@ def pull_steps(
         that is carried on to the start.
       bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
     """
-    steps = watched.inputs_TxBxI.shape[0]
-    before = {k: jnp.concatenate([watched.start[k][None], v[:-1]])
-              for k, v in watched.states.items()}  # fmt: skip
 
-    def probed(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
-        new = step(params, old, after, x_BxI, t)
+    def probed(params: Params, row: StepRow) -> State:
+        new = step(params, row.old, row.after, row.x_BxI, row.t)
         return {leaf: new[leaf] for leaf in adjoints}
 
-    def body(sums: Params, row: tuple[Array, State, State, Array, State, Array]) -> tuple:
-        t, old, after, x_BxI, wanted, bins_W = row
-        _, pull = jax.vjp(lambda p: probed(p, old, after, x_BxI, t), params)
-        (parts,) = jax.vmap(pull)(wanted)
-        if len(bins_W) == count:  # the windows are the bins themselves, in order
-            return jax.tree.map(jnp.add, sums, parts), None
-        return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
-
-    rows = (
-        jnp.arange(steps, dtype=jnp.int32),
-        before,
-        watched.states,
-        watched.inputs_TxBxI,
-        {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()},
-        bins_WxT[:, 1:].T,
-    )
-    empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
-    prepared = jax.lax.scan(body, empty, rows)[0]
-    old, after, x_BxI = jax.tree.map(lambda x: x[0], (before, watched.states, rows[3]))
-    _, pull = jax.vjp(lambda old: probed(params, old, after, x_BxI, rows[0][0]), old)
-    (carried,) = jax.vmap(pull)({leaf: value[:, 0] for leaf, value in adjoints.items()})
+    steps_T = jnp.arange(trajectory.inputs_TxBxI.shape[0], dtype=jnp.int32)
+    before = states_before(trajectory.start, trajectory.states)
+    rows = StepRow(before, trajectory.states, trajectory.inputs_TxBxI, steps_T)
+    by_steps = {leaf: jnp.moveaxis(value[:, 1:], 1, 0) for leaf, value in adjoints.items()}
+    prepared = _by_params(probed, params, rows, by_steps, bins_WxT[:, 1:].T, count)
+    first: StepRow = jax.tree.map(lambda x: x[0], rows)
+    _, vjp = jax.vjp(lambda old: probed(params, first._replace(old=old)), first.old)
+    (carried,) = jax.vmap(vjp)({leaf: value[:, 0] for leaf, value in adjoints.items()})
     start = {
         leaf: jnp.zeros((count, *value.shape[2:]), value.dtype)
         .at[bins_WxT[:, 0]]
@@ -182,6 +159,38 @@ def pull_steps(
         if leaf in adjoints
     }
     return Sums(prepared, start)
+
+
+class StepRow(NamedTuple):
+    """What a step of a trajectory begins in, leads to, and is given; or all steps, (T, ...)."""
+
+    old: State
+    after: State
+    x_BxI: Array
+    t: Array
+
+
+def _by_params(
+    probed: Callable[[Params, StepRow], State],
+    params: Params,
+    rows: StepRow,
+    adjoints: State,
+    bins_TxW: Array,
+    count: int,
+) -> Params:
+    """The vector-Jacobian products by the parameters, one step after the other, by bin."""
+
+    def body(sums: Params, row: tuple[StepRow, State, Array]) -> tuple[Params, None]:
+        of_step, wanted, bins_W = row
+        _, vjp = jax.vjp(lambda p: probed(p, of_step), params)
+        (parts,) = jax.vmap(vjp)(wanted)
+        if len(bins_W) == count:  # the windows are the bins themselves, in order
+            return jax.tree.map(jnp.add, sums, parts), None
+        return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
+
+    empty = jax.tree.map(lambda p: jnp.zeros((count, *p.shape), p.dtype), params)
+    sums: Params = jax.lax.scan(body, empty, (rows, adjoints, bins_TxW))[0]
+    return sums
 
 
 def finish(unit: Unit, sums: Sums, given: Sequence[str]) -> dict[str, Array]:

@@ -26,8 +26,10 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
+from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
-from rnnexp.laboratory.tangent_vectors import Growth, Schedule
+from rnnexp.laboratory.tangent_vectors import TangentGrowth, TangentSchedule
+from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.unroll import initial_state
 
 if TYPE_CHECKING:
@@ -176,12 +178,16 @@ def to_dataset(spectrum: Spectrum) -> "xarray.Dataset":
     import xarray
 
     values = jax.device_get(spectrum)
-    names = {"lyapunov": "exponents_K", "lyapunov_error": "error_K", "lyapunov_drift": "drift_K"}
+    names = {
+        "lyapunov": "exponents_K",
+        "lyapunov_error": "error_K",
+        "lyapunov_drift": "drift_K",
+        "lyapunov_lost": "lost_K",
+    }
     variables: dict[str, Any] = {
-        name: ("exponent", getattr(values, field), {"units": "nats per step"})
+        name: ("exponent", getattr(values, field), {"units": UNITS[name]})
         for name, field in names.items()
     }
-    variables["lyapunov_lost"] = ("exponent", values.lost_K, {"units": "share of intervals"})
     variables["kaplan_yorke"] = ((), values.kaplan_yorke)
     return xarray.Dataset(variables, {"exponent": range(len(values.exponents_K))})
 
@@ -201,12 +207,12 @@ def _spectrum(
     start: State,
     inputs: Array,
     key: Key,
-    plan: Schedule,
+    plan: TangentSchedule,
     count: int | None,
     leave_out: Sequence[str],
 ) -> Spectrum:
     """The spectrum; what does not depend on the cell is compiled by itself, only once."""
-    free_S = tangent_vectors.free_directions(cell, params, leave_out)
+    free_S = free_directions(cell, params, leave_out)
     count = tangent_vectors.resolve_count(free_S, count)
     batch_size, dtype = start[cell.hidden].shape[0], start[cell.hidden].dtype
     vectors = tangent_vectors.first_tangents(key, free_S, batch_size, count, dtype)
@@ -215,7 +221,7 @@ def _spectrum(
 
 
 @jax.jit
-def _summarise(growth: Growth) -> Spectrum:
+def _summarise(growth: TangentGrowth) -> Spectrum:
     """Means, errors and drifts of the growth, ordered by the means."""
     rates_GxBxK, weights_G, lost_K = growth
     blocks, batch_size, count = rates_GxBxK.shape

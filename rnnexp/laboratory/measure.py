@@ -1,8 +1,8 @@
 """The laboratory's numbers: one program for all units of a model. No input or output.
 
-The model runs once, watched; every unit is then looked at along its own trajectory. Noise
-is off, time is run through step by step, and what a step does besides the cell (zoneout's
-mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
+The model runs once and keeps the trajectory of every unit, along which the unit is then
+measured. Noise is off, time is run through step by step, and what a step does besides the cell
+(zoneout's mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
 """
 
 import dataclasses
@@ -28,15 +28,16 @@ from rnnexp.laboratory.saturation import (
     HiddenSaturation,
     gate_saturation,
     hidden_saturation,
-    kept_share,
+    kept_fraction,
     time_constant,
 )
-from rnnexp.laboratory.settings import Fitted, counters
-from rnnexp.models.forward import ForwardOptions
+from rnnexp.laboratory.settings import Fitted
+from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.noise import teacher as teacher_hook
-from rnnexp.models.noise import zoneout
+from rnnexp.models.stack import unit_hooks
 from rnnexp.models.structure import Structure
-from rnnexp.scan.unroll import TimeLoop, Watched, unroll
+from rnnexp.scan.step import hooked
+from rnnexp.scan.unroll import TimeLoop, Trajectory, unroll
 
 
 class UnitFigures(NamedTuple):
@@ -95,7 +96,7 @@ def cell_figures(
     """The figures of a cell that is driven by inputs."""
     run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, keep_states=True)
     assert run.states is not None
-    seen = Watched(x_TxBxI, start, run.states)
+    seen = Trajectory(x_TxBxI, start, run.states)
     return unit_figures(cell, cell, params, seen, lengths_B, key, fitted, backward=False)
 
 
@@ -116,10 +117,12 @@ def model_figures(
     """
     model = step_by_step(model)
     taught = None if teacher is None else teacher(batch)
-    watched = apply(model, batch, ForwardOptions(watch=True), teacher=teacher).watched
+    trajectories = apply(
+        model, batch, ForwardOptions(keep_states=True), teacher=teacher
+    ).trajectories
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     rows = zip(
-        model.units(), structures, watched, spans(model, batch), wanted.units, strict=True
+        model.units(), structures, trajectories, spans(model, batch), wanted.units, strict=True
     )  # fmt: skip
     units = []
     for number, (unit, structure, seen, span, fitted) in enumerate(rows):
@@ -131,12 +134,8 @@ def model_figures(
                 fitted, backward=unit.backward,
             )
         )  # fmt: skip
-    lags = adjoints = None
-    if wanted.lag_edges:
-        part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
-        found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
-        total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
-        lags = LagFigures(lag_norms(found), total)
+    lags = _lag_figures(model, batch, losses, wanted, teacher) if wanted.lag_edges else None
+    adjoints = None
     if wanted.adjoint_matrix:
         one = take_examples(model, batch, jnp.zeros(1, jnp.int32))
         leaf = model.units()[0].layer.cell.hidden
@@ -144,11 +143,20 @@ def model_figures(
     return ModelFigures(units, lags, adjoints)
 
 
+def _lag_figures(
+    model: Model, batch: Batch, losses: Losses, wanted: Wanted, teacher: Teacher | None
+) -> LagFigures:
+    part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
+    found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+    total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
+    return LagFigures(lag_norms(found), total)
+
+
 def unit_figures(
     cell: Cell,
     whole: Cell,
     params: Params,
-    seen: Watched,
+    seen: Trajectory,
     lengths_B: Array | None,
     key: Key,
     fitted: Fitted,
@@ -167,7 +175,7 @@ def unit_figures(
         spectrum = lyapunov_spectrum(
             whole, params, x_TxBxI, count=fitted.exponents, warmup_steps=fitted.warmup_steps,
             interval_steps=fitted.interval_steps, key=key_tangent, start=seen.start,
-            leave_out=counters(cell),
+            leave_out=cell.counters_of(params),
         )  # fmt: skip
     if fitted.spans:
         few = fitted.product_examples
@@ -178,7 +186,7 @@ def unit_figures(
         )  # fmt: skip
     own = seen._replace(inputs_TxBxI=seen.inputs_TxBxI[..., : cell.input_size])
     gates = gate_saturation(cell, params, own, lengths_B, backward=backward)
-    kept_T = kept_share(cell, gates)
+    kept_T = kept_fraction(cell, gates)
     return UnitFigures(
         spectrum,
         products,
@@ -199,15 +207,19 @@ def step_by_step(model: Model) -> Model:
 
 
 def whole_step(
-    cell: Cell, structure: Structure, seen: Watched, taught_TxBxO: Array | None
-) -> tuple[Cell, Watched]:
+    cell: Cell, structure: Structure, seen: Trajectory, taught_TxBxO: Array | None
+) -> tuple[Cell, Trajectory]:
     """A cell that does alone what a step does in evaluation, and the inputs for it.
 
     Zoneout's mean is part of its transition. What a teacher shows comes with its inputs.
     """
-    whole = cell
-    if structure.zoneout:
-        whole = _zoned_out(whole, structure.zoneout)
+    step = hooked(cell.transition, unit_hooks(structure, cell, EVALUATION))
+    zero = jnp.zeros((), jnp.int32)
+
+    def alone(params: Params, state: State, x_I: Array) -> State:
+        return step(params, state, x_I, zero)  # zoneout's mean is the same at all steps
+
+    whole = dataclasses.replace(cell, transition=alone, states=None, kernel=None)
     if taught_TxBxO is None or cell.feedback is None:
         return whole, seen
     leaf, size = cell.feedback, cell.input_size
@@ -215,22 +227,9 @@ def whole_step(
     assert before is not None
     steps = jnp.arange(seen.inputs_TxBxI.shape[0], dtype=jnp.int32)
     shown = jax.vmap(lambda t: before({}, t)[leaf])(steps)
-    untaught = whole.transition
 
-    def transition(params: Params, state: State, x: Array) -> State:
-        return untaught(params, {**state, leaf: x[size:]}, x[:size])
+    def taught(params: Params, state: State, x: Array) -> State:
+        return alone(params, {**state, leaf: x[size:]}, x[:size])
 
-    whole = dataclasses.replace(
-        whole, input_size=size + shown.shape[-1], transition=transition, states=None, kernel=None
-    )
+    whole = dataclasses.replace(whole, input_size=size + shown.shape[-1], transition=taught)
     return whole, seen._replace(inputs_TxBxI=jnp.concatenate([seen.inputs_TxBxI, shown], -1))
-
-
-def _zoned_out(cell: Cell, share: float) -> Cell:
-    after = zoneout(cell, share, None).after
-    assert after is not None
-
-    def transition(params: Params, state: State, x_I: Array) -> State:
-        return after(state, cell.transition(params, state, x_I), jnp.zeros((), jnp.int32))
-
-    return dataclasses.replace(cell, transition=transition, states=None, kernel=None)

@@ -20,7 +20,7 @@ from rnnexp.laboratory.tangent_vectors import tangent_bytes
 
 log = logging.getLogger("rnnexp")
 COPIES = 3
-"""Of every trajectory: the watched one, that one step earlier, and the one of the products."""
+"""Of every trajectory: the recorded one, that one step earlier, and the one of the products."""
 
 
 class Need(NamedTuple):

@@ -1,8 +1,8 @@
 """The product of many step Jacobians as a linear map that is never formed.
 
-J v by forward-mode and J^T u by reverse-mode differentiation, step after step. Tangents
-and cotangents keep a power of two of their own on their way, so the product may be larger
-or smaller than the float type can hold.
+J v by forward-mode and J^T u by reverse-mode differentiation, step after step. Every tangent
+and cotangent has a power of two of its own, so the product may be larger or smaller than the
+float type can hold.
 """
 
 import math
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array, Key
-from rnnexp.laboratory.krylov import golub_kahan
+from rnnexp.laboratory.krylov import KrylovValues, golub_kahan
 
 StepAt = Callable[[Array], tuple[Callable[[Array], Array], Array]]
 """j -> the step of the flattened state, (S,) -> (S,), and the state it is linearised at."""
@@ -44,62 +44,78 @@ def by_products(
       value is below its error, and for the smallest unless `iterations` is the block's size.
     """
     key_scale, key_start = jax.random.split(key)
-    at = step_at(jnp.int32(0))[1]
-    dtype = at.dtype
+    at_S = step_at(jnp.int32(0))[1]
 
-    def forward(v_N: Array) -> tuple[Array, Array]:
-        def push(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            step, state = step_at(j)
-            return _normalised(jax.jvp(step, (state,), (carry[0],))[1], carry[1])
+    def jvp(j: Array, tangent_S: Array) -> Array:
+        step, state_S = step_at(j)
+        later_S: Array = jax.jvp(step, (state_S,), (tangent_S,))[1]
+        return later_S
 
-        tangent = jnp.zeros_like(at).at[block].set(v_N)
-        tangent, power = jax.lax.fori_loop(0, span, push, _normalised(tangent, jnp.int32(0)))
-        return tangent[block], power
+    def vjp(j: Array, cotangent_S: Array) -> Array:
+        step, state_S = step_at(span - 1 - j)
+        earlier_S: Array = jax.vjp(step, state_S)[1](cotangent_S)[0]
+        return earlier_S
 
-    def backward(u_N: Array) -> tuple[Array, Array]:
-        def pull(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            step, state = step_at(span - 1 - j)
-            return _normalised(jax.vjp(step, state)[1](carry[0])[0], carry[1])
-
-        cotangent = jnp.zeros_like(at).at[block].set(u_N)
-        cotangent, power = jax.lax.fori_loop(0, span, pull, _normalised(cotangent, jnp.int32(0)))
-        return cotangent[block], power
-
+    forward = _chained(jvp, span, block, at_S)
+    backward = _chained(vjp, span, block, at_S)
     # one common power for the whole map: what it does to a random vector
-    _, reference = _normalised(*forward(jax.random.normal(key_scale, block.shape, dtype)))
-
-    def scaled(product: Callable[[Array], tuple[Array, Array]]) -> Callable[[Array], Array]:
-        def call(vector: Array) -> Array:
-            image, power = product(vector)
-            # a result this small against the largest is none
-            return jnp.ldexp(image, jnp.maximum(power - reference, -120))
-
-        return call
-
+    _, reference = _normalised(*forward(jax.random.normal(key_scale, block.shape, at_S.dtype)))
     found = golub_kahan(
-        scaled(forward),
-        scaled(backward),
+        _scaled(forward, reference),
+        _scaled(backward, reference),
         block.size,
         count=count,
         iterations=iterations,
         key=key_start,
-        dtype=dtype,
+        dtype=at_S.dtype,
     )
+    return _logarithms(found, reference.astype(at_S.dtype) * math.log(2))
+
+
+Product = Callable[[Array], tuple[Array, Array]]
+"""A vector of the block -> its image, and the power of two that this is to be multiplied by."""
+
+
+def _chained(
+    one_step: Callable[[Array, Array], Array], span: Array, block: np.ndarray, like_S: Array
+) -> Product:
+    """The linear maps `(j, vector_S) -> vector_S` for j = 0 ... span - 1, one after the other."""
+
+    def product(v_N: Array) -> tuple[Array, Array]:
+        def apply(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            return _normalised(one_step(j, carry[0]), carry[1])
+
+        vector_S = jnp.zeros_like(like_S).at[block].set(v_N)
+        start = _normalised(vector_S, jnp.int32(0))
+        vector_S, power = jax.lax.fori_loop(0, span, apply, start)
+        return vector_S[block], power
+
+    return product
+
+
+def _scaled(product: Product, reference: Array) -> Callable[[Array], Array]:
+    """The map divided by a power of two."""
+
+    def call(vector_N: Array) -> Array:
+        image_N, power = product(vector_N)
+        # a result this small against the largest is none
+        return jnp.ldexp(image_N, jnp.maximum(power - reference, -120))
+
+    return call
+
+
+def _logarithms(found: KrylovValues, offset: Array) -> tuple[Array, Array, Array]:
+    """Logarithms of the values, of the smallest, and bounds of the errors of the former."""
     is_zero = found.values[0] == 0
-    offset = reference.astype(dtype) * math.log(2)
 
     def logs(values: Array, errors: Array) -> Array:
         usable = values > errors
         log = jnp.where(usable, jnp.log(jnp.where(usable, values, 1.0)) + offset, jnp.nan)
         return jnp.where(is_zero, -jnp.inf, log)
 
-    share = found.errors / jnp.where(is_zero, 1.0, found.values)
-    error = -jnp.log1p(-jnp.where(share < 1, share, jnp.nan))
-    return (
-        logs(found.values, found.errors),
-        logs(found.smallest, found.smallest_error),
-        error,
-    )
+    relative = found.errors / jnp.where(is_zero, 1.0, found.values)
+    error = -jnp.log1p(-jnp.where(relative < 1, relative, jnp.nan))
+    return logs(found.values, found.errors), logs(found.smallest, found.smallest_error), error
 
 
 def _normalised(vector: Array, power: Array) -> tuple[Array, Array]:

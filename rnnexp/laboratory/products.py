@@ -11,7 +11,7 @@ Two ways, which agree. "exact" multiplies explicit step Jacobians in graded form
 as good as the step Jacobians allow: a relative error of about k * eps * (the worst
 condition number of one step). "krylov" never forms a matrix: J v by forward-mode and
 J^T u by reverse-mode differentiation of the steps, in Golub-Kahan bidiagonalisation.
-Its rounding is a share of the *largest* value; smaller values than that are missing.
+Its rounding is relative to the *largest* value; values below that are missing.
 """
 
 import logging
@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.laboratory.product_maps import by_products
 from rnnexp.laboratory.product_matrices import by_matrices
+from rnnexp.laboratory.units import UNITS
+from rnnexp.scan.step import flat_state, flat_transition
 from rnnexp.scan.unroll import initial_state, unroll
 
 if TYPE_CHECKING:
@@ -104,18 +105,13 @@ def jacobian_products(
     steps, batch_size, _ = x_TxBxI.shape
     _check(tuple(spans), tuple(starts), steps, count, size)
     if method == "auto":
-        need = product_bytes(cell, params, batch_size, which=which)
-        method = "exact" if need <= exact_bytes else "krylov"
-        logger.info(
-            "Jacobian products of %s: %s (exact needs %d bytes, limit %d)",
-            *(cell.name, method, need, exact_bytes),
-        )
+        method = _chosen(cell, params, batch_size, which, exact_bytes)
     state = initial_state(cell, params, batch_size) if state is None else state
     key = jax.random.key(0) if key is None else key
-    if method == "krylov":
-        iterations = min(size, 4 * count + 16) if iterations is None else iterations
-    else:
+    if method == "exact":
         iterations = None
+    elif iterations is None:
+        iterations = min(size, 4 * count + 16)
     # accelerators would shorten float32 in products, and rounding bounds what is resolved
     with jax.default_matmul_precision("float32"):
         spectrum: ProductSpectrum = _spectrum(
@@ -126,6 +122,17 @@ def jacobian_products(
             iterations=iterations,
         )
     return spectrum
+
+
+def _chosen(cell: Cell, params: Params, batch_size: int, which: str, exact_bytes: int) -> str:
+    """The exact method while it needs at most so many bytes; logs which it is."""
+    need = product_bytes(cell, params, batch_size, which=which)
+    method = "exact" if need <= exact_bytes else "krylov"
+    logger.info(
+        "Jacobian products of %s: %s (exact needs %d bytes, limit %d)",
+        *(cell.name, method, need, exact_bytes),
+    )
+    return method
 
 
 def product_bytes(cell: Cell, params: Params, batch_size: int, *, which: str = "hidden") -> int:
@@ -152,9 +159,8 @@ def to_dataset(spectrum: ProductSpectrum, spans: Sequence[int] = SPANS) -> "xarr
         "condition": (("span",), np.asarray(spectrum.condition)),
     }
     dataset = xarray.Dataset(variables, coordinates)
-    for name in variables:
-        dataset[name].attrs["units"] = "nats"
-    dataset["span"].attrs["units"] = "steps"
+    for name in (*variables, "span"):
+        dataset[name].attrs["units"] = UNITS[name]
     return dataset
 
 
@@ -202,12 +208,9 @@ def _spectrum(
     params = cell.prepare(params)
     states = unroll(cell, params, x_TxBxI, state=state, keep_states=True).states
     whole = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), dict(state), states)
-    states_TxBxS = jax.vmap(jax.vmap(lambda s: ravel_pytree(s)[0]))(whole)
-    unravel = ravel_pytree(jax.tree.map(lambda x: x[0], dict(state)))[1]
+    states_TxBxS = jax.vmap(jax.vmap(flat_state))(whole)
+    step = flat_transition(cell, params)
     block = _block(cell, params, which)
-
-    def step(state_S: Array, x_I: Array) -> Array:
-        return ravel_pytree(cell.transition(params, unravel(state_S), x_I))[0]
 
     def of_one(states_TxS: Array, x_TxI: Array, t: Array) -> Logs:
         def step_at(j: Array) -> tuple[Callable[[Array], Array], Array]:

@@ -6,7 +6,7 @@ constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can
 neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
 and a unit that never changes carries no information.
 
-All of it is read off a watched trajectory (`watch=True` of a model), over valid steps only.
+All of it is computed from a trajectory (`keep_states=True` of a model), over valid steps only.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.masking import reverse_valid
+from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 LOW = 0.1
 """A gate below this is shut."""
@@ -33,18 +33,6 @@ SATURATED_VALUE = 0.9
 0.19."""
 SATURATED_SHARE = 0.95
 """A unit is saturated if it is so at more than this share of the steps."""
-
-KEPT: Mapping[str, tuple[str, bool]] = {
-    "lstm": ("forget", True),  # c_t = f * c_{t-1} + ...
-    "min_lstm": ("forget", True),  # h_t = f * h_{t-1} + ...
-    "gru": ("update", True),  # h_t = z * h_{t-1} + ...
-    "minimal_gated": ("forget", False),  # h_t = (1 - f) * h_{t-1} + ...
-    "min_gru": ("update", False),  # h_t = (1 - z) * h_{t-1} + ...
-}
-"""By cell, the gate that says how much of the old state is kept, and whether it is the kept
-share itself or 1 minus it. Left out: LEM, which keeps 1 - dt * gate with a dt that the gate
-does not show; the gated antisymmetric cell, whose gate scales what is added; and all cells
-without gates."""
 
 
 class GateSaturation(NamedTuple):
@@ -71,7 +59,7 @@ class HiddenSaturation(NamedTuple):
 def gate_saturation(
     cell: Cell,
     params: Params,
-    watched: Watched,
+    trajectory: Trajectory,
     lengths_B: Array | None = None,
     *,
     backward: bool = False,
@@ -86,32 +74,29 @@ def gate_saturation(
     Returns:
       Empty dicts for a cell without gates.
     """
-    steps, batch_size, _ = watched.inputs_TxBxI.shape
+    steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     params = cell.prepare(params)
-    before = {
-        leaf: jnp.concatenate([watched.start[leaf][None], value[:-1]])
-        for leaf, value in watched.states.items()
-    }
+    before = states_before(trajectory.start, trajectory.states)
 
     def at(row: tuple[State, Array]) -> dict[str, Array]:
         state, x_BxI = row
         gates = jax.vmap(cell.gates, in_axes=(None, 0, 0))(params, state, x_BxI)
         return {name: _shares(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
 
-    shares = jax.lax.map(at, (before, watched.inputs_TxBxI))
+    shares = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
     if backward:
         shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
-    valid_TxB = _valid(steps, batch_size, lengths_B)
+    valid_TxB = valid_steps(steps, lengths_B)
     means = {name: _mean_over_examples(value, valid_TxB) for name, value in shares.items()}
     return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
 
 
-def kept_share(cell: Cell, gates: GateSaturation) -> Array | None:
-    """The mean share of its state that a cell keeps at each step, (T,); None: see `KEPT`."""
-    if cell.name not in KEPT:
-        return None
-    gate, is_share = KEPT[cell.name]
-    return gates.mean[gate] if is_share else 1.0 - gates.mean[gate]
+def kept_fraction(cell: Cell, gates: GateSaturation) -> Array | None:
+    """The mean fraction of its state that a cell keeps at each step, (T,).
+
+    None for a cell whose gates do not say it: see `Cell.kept_fraction`.
+    """
+    return None if cell.kept_fraction is None else cell.kept_fraction(gates.mean)
 
 
 def time_constant(kept_T: Array) -> Array:
@@ -131,7 +116,7 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     """
     steps, batch_size = states_TxBxH.shape[:2]
     x_TxBxH = states_TxBxH.reshape(steps, batch_size, -1)
-    valid = jnp.broadcast_to(_valid(steps, batch_size, lengths_B)[:, :, None], x_TxBxH.shape)
+    valid = jnp.broadcast_to(valid_steps(steps, lengths_B)[:, :, None], x_TxBxH.shape)
     largest_H = jnp.max(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf)), (0, 1))
     smallest_H = jnp.min(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, jnp.inf)), (0, 1))
     dtype = x_TxBxH.dtype
@@ -202,10 +187,3 @@ def _mean_over_examples(x_TxBx3: Array, valid_TxB: Array) -> Array:
     count = jnp.sum(valid, 1).astype(x_TxBx3.dtype)
     mean: Array = total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))
     return mean
-
-
-def _valid(steps: int, batch_size: int, lengths_B: Array | None) -> Array:
-    """Which steps are valid, (T, B)."""
-    if lengths_B is None:
-        return jnp.ones((steps, batch_size), bool)
-    return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]

@@ -1,6 +1,5 @@
 """What the laboratory measures, and how that is cut to sequences and cells of a given size."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,11 +9,9 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Params
-from rnnexp.laboratory import tangent_vectors
+from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory.products import METHODS
 
-COUNTERS = {"clockwork": ("t",)}
-"""By cell, leaves of the state that only count steps; tangent vectors leave them out."""
 AT_LEAST_ONE = ("interval_steps", "iterations")
 NOT_NEGATIVE = (
     "examples", "exponents", "warmup_steps", "product_examples", "rank", "longest_span",
@@ -116,8 +113,9 @@ def fit_unit(
       examples: how many there are.
     """
     notes: list[str] = []
-    free = int(tangent_vectors.free_directions(cell, params, counters(cell)).sum())
-    size = int(jax.eval_shape(cell.init_state, params)[cell.hidden].size)
+    state = jax.eval_shape(cell.init_state, params)
+    free = int(free_directions(cell, params, cell.counters_of(params)).sum())
+    size = int(state[cell.hidden].size)
     exponents = _at_most("exponents", settings.exponents, free, "the state's coordinates", notes)
     rank = _at_most("rank", settings.rank, size, "the hidden units", notes)
     wanted = settings.product_examples or examples
@@ -143,11 +141,6 @@ def fit_unit(
         settings.products, iterations,
     )  # fmt: skip
     return fitted, notes
-
-
-def counters(cell: Cell) -> Sequence[str]:
-    """The leaves of a cell's state that only count steps."""
-    return COUNTERS.get(cell.name, ())
 
 
 def _at_most(name: str, wanted: int, most: int, of: str, notes: list[str]) -> int:

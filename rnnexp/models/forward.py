@@ -21,7 +21,7 @@ class ForwardOptions(NamedTuple):
       rates: rates of dropout in place of the structure's, where that has any.
       taught_TxBxO: for a cell that reads the network's output, the true outputs.
       forced_steps: at how many steps they are shown; None: at all.
-      watch: also give what every unit did.
+      keep_states: also give the trajectory of every unit.
     """
 
     lengths_B: Array | None = None
@@ -31,7 +31,7 @@ class ForwardOptions(NamedTuple):
     rates: Rates | None = None
     taught_TxBxO: Array | None = None
     forced_steps: int | None = None
-    watch: bool = False
+    keep_states: bool = False
 
     def split_key(self, parts: int) -> Sequence[Key | None]:
         """A key for each part of a model; None for all in an evaluation."""

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, State
 from rnnexp.runtime.mesh import BATCH_AXIS
-from rnnexp.scan.unroll import Hook
+from rnnexp.scan.step import Hook
 
 Rates = Mapping[str, Array]
 """Traced shares of `dropout` and `recurrent_dropout`, in place of the structure's own."""

@@ -5,7 +5,8 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.scan.unroll import Hook, Probe, TimeLoop, Unrolled, initial_state, unroll
+from rnnexp.scan.step import Hook
+from rnnexp.scan.unroll import Probe, TimeLoop, Unrolled, initial_state, unroll
 
 START = "start_"
 

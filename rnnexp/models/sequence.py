@@ -13,23 +13,24 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 MODES = ("sequence_to_one", "synchronous")
 
 
 class Modelled(NamedTuple):
-    """What a model gives for a batch: its outputs, the final states, one a unit, and what
-    every unit did, if it was to be watched, or took, with Newton's iteration."""
+    """What a model gives for a batch: its outputs, the final states, one a unit, and of every
+    unit its trajectory, if that was to be kept, and the statistics of Newton's iteration."""
 
     outputs: Array
     states: list[State]
-    watched: Sequence[Watched] = ()
+    trajectories: Sequence[Trajectory] = ()
     newton_stats: Sequence[NewtonStats | None] = ()
 
 
@@ -81,7 +82,7 @@ class SequenceModel(nnx.Module):
         if self.mode == "sequence_to_one":
             read = pool(self.pooling, read, top.final_BxH, options.lengths_B)
         outputs = self.readout(read) if self.reads else read
-        return Modelled(outputs, top.states, top.watched, top.newton_stats)
+        return Modelled(outputs, top.states, top.trajectories, top.newton_stats)
 
 
 def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:
@@ -91,8 +92,7 @@ def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -
     steps, batch_size, _ = x_TxBxH.shape
     if lengths_B is None:
         lengths_B = jnp.full(batch_size, steps, jnp.int32)
-    valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
-    valid_TxBx1 = valid_TxB[:, :, None]
+    valid_TxBx1 = valid_steps(steps, lengths_B)[:, :, None]
     if name == "max":
         # The gradient of jnp.max compares values again, and compiled code may have computed
         # them in another order by then; an index is the same in both passes.

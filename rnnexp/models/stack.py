@@ -15,11 +15,12 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.masking import last_valid, reverse_valid
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
-from rnnexp.models.noise import Rates, dropout, recurrent_dropout, teacher, zoneout
+from rnnexp.models.noise import dropout, recurrent_dropout, teacher, zoneout
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
-from rnnexp.scan.unroll import Hook, Probe, Unrolled, Watched
+from rnnexp.scan.step import Hook
+from rnnexp.scan.unroll import Probe, Trajectory, Unrolled
 
 MakeCell = Callable[[int, int], Cell]
 """`(input_size, layer) -> Cell`."""
@@ -35,14 +36,14 @@ class Unit(NamedTuple):
 
 class Stacked(NamedTuple):
     """What a stack gives: top outputs, the top's output after each sequence's last valid
-    step (for a backward direction its first), the final states, one a unit, and what each
-    unit did, if it was to be watched; and what Newton's iteration took it, if
-    that is how it ran."""
+    step (for a backward direction its first), the final states, one a unit, the trajectories,
+    one a unit if they were to be kept, and the statistics of Newton's iteration, if that is
+    how it ran."""
 
     outputs_TxBxH: Array
     final_BxH: Array
     states: list[State]
-    watched: list[Watched]
+    trajectories: list[Trajectory]
     newton_stats: list[NewtonStats | None]
 
 
@@ -82,40 +83,21 @@ class Stack(nnx.Module):
         probes: Sequence[Probe | None] = options.probes or [None] * len(units)
         directions = 2 if self.structure.bidirectional else 1
         final_states: list[State] = []
-        watched: list[Watched] = []
+        trajectories: list[Trajectory] = []
         newton_stats: list[NewtonStats | None] = []
         for first in range(0, len(units), directions):
             results = []
             for index in range(first, first + directions):
-                hooks = self._hooks(units[index].layer.cell, index, options)
+                hooks = unit_hooks(self.structure, units[index].layer.cell, options, index)
                 got, seen = self._direction(
                     units[index], x_TxBxI, starts[index], probes[index], hooks, options
                 )
                 results.append(got)
                 final_states.append(got.final_state)
-                watched.extend(seen)
+                trajectories.extend(seen)
                 newton_stats.append(got.newton_stats)
             x_TxBxI, final_BxH = self._join(results, x_TxBxI, first, options)
-        return Stacked(x_TxBxI, final_BxH, final_states, watched, newton_stats)
-
-    def _rate(self, name: str, rates: Rates | None) -> float | Array:
-        """The rate of that kind of dropout."""
-        own: float = getattr(self.structure, name)
-        return own if rates is None else rates[name]
-
-    def _hooks(self, cell: Cell, index: int, options: ForwardOptions) -> tuple[Hook, ...]:
-        """What changes one unit's states: noise, and a teacher."""
-        structure, key, hooks = self.structure, options.key, []
-        unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
-        if structure.recurrent_dropout:
-            rate = self._rate("recurrent_dropout", options.rates)
-            hooks.append(recurrent_dropout(cell, rate, unit_key))
-        if structure.zoneout:
-            hooks.append(zoneout(cell, structure.zoneout, unit_key))
-        if cell.feedback is not None and (taught := options.taught_TxBxO) is not None:
-            steps = len(taught) if options.forced_steps is None else options.forced_steps
-            hooks.append(teacher(cell.feedback, taught, steps))
-        return tuple(hooks)
+        return Stacked(x_TxBxI, final_BxH, final_states, trajectories, newton_stats)
 
     def _direction(
         self,
@@ -125,18 +107,18 @@ class Stack(nnx.Module):
         probe: Probe | None,
         hooks: tuple[Hook, ...],
         options: ForwardOptions,
-    ) -> tuple[Unrolled, list[Watched]]:
-        """One unit over the sequence, outputs in the sequence's own order of time, and what
-        the unit did, if it is to be watched."""
+    ) -> tuple[Unrolled, list[Trajectory]]:
+        """One unit over the sequence, outputs in the sequence's own order of time, and its
+        trajectory, if that is to be kept."""
         lengths_B = options.lengths_B
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
         if state is None:
             state = unit.layer.start(x.shape[1])
         got = unit.layer(
             x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks,
-            time_loop=self.structure.time_loop, keep_states=options.watch,
+            time_loop=self.structure.time_loop, keep_states=options.keep_states,
         )  # fmt: skip
-        seen = [] if got.states is None else [Watched(x, state, got.states)]
+        seen = [] if got.states is None else [Trajectory(x, state, got.states)]
         if unit.backward:
             got = got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
         return got, seen
@@ -157,7 +139,7 @@ class Stack(nnx.Module):
             with jax.numpy_dtype_promotion("standard"):  # Flax mixes float types in float64
                 outputs, final = norm(outputs), norm(final)
         if structure.dropout and key is not None:
-            rate, one_mask = self._rate("dropout", options.rates), structure.variational_dropout
+            rate, one_mask = _rate(structure, "dropout", options), structure.variational_dropout
             drop_key = jax.random.fold_in(key, 2 * first + 1)
             outputs = dropout(outputs, rate, drop_key, one_mask=one_mask)
             final_key = jax.random.fold_in(drop_key, 0)
@@ -166,6 +148,29 @@ class Stack(nnx.Module):
             final = final + _ends(x_TxBxI, options.lengths_B, len(results))
             outputs = outputs + x_TxBxI
         return outputs, final
+
+
+def unit_hooks(
+    structure: Structure, cell: Cell, options: ForwardOptions, index: int = 0
+) -> tuple[Hook, ...]:
+    """What changes the states of a stack's unit of that index: noise, and a teacher."""
+    key, hooks = options.key, []
+    unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
+    if structure.recurrent_dropout:
+        rate = _rate(structure, "recurrent_dropout", options)
+        hooks.append(recurrent_dropout(cell, rate, unit_key))
+    if structure.zoneout:
+        hooks.append(zoneout(cell, structure.zoneout, unit_key))
+    if cell.feedback is not None and (taught := options.taught_TxBxO) is not None:
+        steps = len(taught) if options.forced_steps is None else options.forced_steps
+        hooks.append(teacher(cell.feedback, taught, steps))
+    return tuple(hooks)
+
+
+def _rate(structure: Structure, name: str, options: ForwardOptions) -> float | Array:
+    """The rate of that kind of dropout."""
+    own: float = getattr(structure, name)
+    return own if options.rates is None else options.rates[name]
 
 
 def _ends(x_TxBxH: Array, lengths_B: Array | None, directions: int) -> Array:

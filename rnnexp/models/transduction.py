@@ -21,13 +21,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 
 
 class Encoded(NamedTuple):
@@ -36,7 +37,7 @@ class Encoded(NamedTuple):
     outputs_TxBxH: Array
     lengths_B: Array | None
     states: Sequence[State]
-    watched: Sequence[Watched] = ()
+    trajectories: Sequence[Trajectory] = ()
     newton_stats: Sequence[NewtonStats | None] = ()
 
 
@@ -111,12 +112,14 @@ class Transducer(nnx.Module):
             probes=probes[count:],
             key=key_dec,
             rates=options.rates,
-            watch=options.watch,
+            keep_states=options.keep_states,
         )
         got = self.decoder(shown_UxBxO, decoding)
-        watched = [*encoded.watched, *got.watched]
+        trajectories = [*encoded.trajectories, *got.trajectories]
         newton_stats = [*encoded.newton_stats, *got.newton_stats]
-        return Modelled(self.read(got.outputs_TxBxH, encoded), got.states, watched, newton_stats)
+        return Modelled(
+            self.read(got.outputs_TxBxH, encoded), got.states, trajectories, newton_stats
+        )
 
     def encode(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Encoded:
         """Run the encoder; the states in which the decoder begins."""
@@ -129,7 +132,9 @@ class Transducer(nnx.Module):
             for leaf in layer.cell.probed:
                 state[leaf] = jnp.mean(jnp.stack([end[leaf] for end in ends]), 0)
             starts.append(state)
-        return Encoded(got.outputs_TxBxH, options.lengths_B, starts, got.watched, got.newton_stats)
+        return Encoded(
+            got.outputs_TxBxH, options.lengths_B, starts, got.trajectories, got.newton_stats
+        )
 
     def step(
         self, states: Sequence[State], shown_BxO: Array, encoded: Encoded
@@ -157,9 +162,8 @@ class Transducer(nnx.Module):
             both_UxTxBxH = jnp.tanh(query[:, None] + memory_TxBxH[None])
             scores_UxBxT = jnp.swapaxes(self.score(both_UxTxBxH)[..., 0], 1, 2)
         if encoded.lengths_B is not None:
-            steps = encoded.outputs_TxBxH.shape[0]
-            t_1xT = jnp.arange(steps, dtype=encoded.lengths_B.dtype)[None, :]
-            valid_1xBxT = (t_1xT < encoded.lengths_B[:, None])[None]
+            valid_TxB = valid_steps(encoded.outputs_TxBxH.shape[0], encoded.lengths_B)
+            valid_1xBxT = valid_TxB.T[None]
             scores_UxBxT = jnp.where(
                 valid_1xBxT, scores_UxBxT, jnp.full_like(scores_UxBxT, -jnp.inf)
             )

@@ -24,7 +24,8 @@ from rnnexp.results.groups import (
 )
 from rnnexp.results.metrics import metric_value, require_metric
 from rnnexp.results.statistics import summarise
-from rnnexp.results.summary import Record, baseline
+from rnnexp.results.summary import Record
+from rnnexp.run.files import read_closed_forms
 
 log = logging.getLogger("rnnexp")
 MARKERS = ("o", "s", "^")
@@ -134,7 +135,9 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str
         _line(axes, text, members, style, metric, x)
     if _spans_decades(values):
         axes.set_yscale("log")
-    levels = (baseline(record.path).get(metric.partition("_")[2]) for record in everything)
+    score = metric.partition("_")[2]
+    baselines = (read_closed_forms(record.path).get("baseline", {}) for record in everything)
+    levels = (baseline.get(score) for baseline in baselines)
     if (level := next((level for level in levels if level is not None), None)) is not None:
         axes.axhline(level, color="0.45", linestyle=(0, (6, 3)), linewidth=1, label="baseline")
     axes.set(xlabel=short_key(x), ylabel=metric)

@@ -1,4 +1,4 @@
-"""What clipping did to the gradients of a run, as lines and as data."""
+"""The effect of clipping on the gradients of a run, as lines and as data."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def audit(run: Run) -> ClipAudit | None:
 
 
 def clip_lines(run: Run) -> list[str]:
-    """The norms before and after clipping, and what that means; empty without recorded steps."""
+    """The norms before and after clipping, and the verdict; empty without recorded steps."""
     found = audit(run)
     if found is None:
         return []
@@ -51,8 +51,8 @@ def clip_data(run: Run) -> dict[str, Any] | None:
     if found is None:
         return None
     clip = run.config["clip"]
-    told = found._asdict() | {"verdict": list(found.verdict)}
-    return {"name": clip["name"], "threshold": clip["threshold"]} | told | _norms(run)
+    facts = found._asdict() | {"verdict": list(found.verdict)}
+    return {"name": clip["name"], "threshold": clip["threshold"]} | facts | _norms(run)
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:

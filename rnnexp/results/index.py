@@ -1,12 +1,13 @@
-"""Every run of a runs directory in one pass, and a cache that makes the next pass quick.
+"""The summaries of all runs of a runs directory, with a cache that makes the next pass quick.
 
-A pass looks at the time and size of each run's `status.json` and `config.json` and
-reads only the runs that are new or changed since `.index.json` was written there. That
-file is a cache and nothing else: it may be deleted at any time, a damaged one is built
-again, and where it cannot be written every pass reads every run.
+A pass reads the time and size of each run's `status.json` and `config.json`, and reads only
+the runs that are new or changed since `.index.json` was written. That file is only a cache.
+It may be deleted at any time; a damaged one is made again; and if it cannot be written, every
+pass reads every run.
 
-Its first line holds the format and the CRC-32 of the rest; the rest is one JSON object
-with the configurations that others are told from (`bases`) and a row a run (`runs`).
+Its first line has the format and the CRC-32 of the rest. The rest is one JSON object with
+the configurations from which the others are given by their difference (`bases`) and a row for
+each run (`runs`).
 """
 
 import fcntl
@@ -31,9 +32,9 @@ log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
 FORMAT = 1
 WORTHWHILE = 100
-"""A cache is written once so many runs had to be read; fewer are read again in no time."""
+"""The cache is written if at least this many runs had to be read; fewer are read quickly."""
 SETTLED_NS = 2_000_000_000
-"""A file so young may change again within the resolution of its time: it is not cached."""
+"""A younger file may change again within the resolution of its time, so it is not cached."""
 
 Stamp = tuple[int, int, int, int]
 """Time (ns) and size (bytes) of a run's `status.json`, then of its `config.json`."""
@@ -51,7 +52,7 @@ def scan(runs_dir: Path) -> list[tuple[str, Stamp]]:
     """`TASK/CELL/RUN_ID` of all runs below `runs_dir` with their stamps, oldest first.
 
     A run is a directory three levels down with a `status.json`. Runs of equal age are
-    in the order of their names.
+    ordered by name.
     """
     root = os.fspath(runs_dir)
     found = []
@@ -69,7 +70,7 @@ def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record
 
     Args:
       only: `TASK/CELL/RUN_ID` of the wanted runs, whose order is kept; those without a
-        `status.json` are left out. The others are not looked at, whatever their number.
+        `status.json` are left out. The time that this takes does not depend on the others.
     """
     root = os.fspath(runs_dir)
     if only is None:
@@ -182,7 +183,7 @@ def _load(runs_dir: Path) -> _Cache:
 
 
 def _save(runs_dir: Path, cache: _Cache) -> None:
-    """Replace the file, unless another process does so just now: its file is as good."""
+    """Replace the file, unless another process is just doing so; its file is as good."""
     file = runs_dir / INDEX
     try:
         with _alone(runs_dir) as alone:
@@ -196,7 +197,7 @@ def _save(runs_dir: Path, cache: _Cache) -> None:
 
 @contextmanager
 def _alone(runs_dir: Path) -> Iterator[bool]:
-    """Hold the lock of the directory itself; whether this process got it."""
+    """Try to lock the directory itself; gives whether this process got the lock."""
     handle = os.open(runs_dir, os.O_RDONLY)
     try:
         try:
@@ -218,7 +219,7 @@ def _decode(cache: _Cache, root: str, run: str, row: list[Any]) -> Record:
 
 
 def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
-    """Add rows. Configurations of the same keys are told by their difference from the first."""
+    """Add rows. Configurations with the same keys are stored as differences from the first."""
     bases = {tuple(base): number for number, base in enumerate(cache.bases)}
     for record, stamp in fresh:
         config, keys = record.keys, tuple(record.keys)
@@ -234,11 +235,11 @@ def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
 
 
 def _same(one: Any, two: Any) -> bool:
-    """Whether two values are written alike; 1, 1.0 and True are not."""
+    """Whether two values are the same in JSON; 1, 1.0 and True are not."""
     return one is two or (type(one) is type(two) and not isinstance(one, list) and one == two)
 
 
 @functools.cache
 def say_once(text: str) -> None:
-    """Warn, but not again with each pass of a program that looks often."""
+    """Warn once, however many passes a program makes."""
     log.warning("%s", text)

@@ -1,4 +1,4 @@
-"""Find runs and read what they have logged."""
+"""Finds runs and reads what they have logged."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,17 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.index import scan
-from rnnexp.run.files import read_json, read_metrics
+from rnnexp.run import zarr_append
+from rnnexp.run.files import closed_forms, read_json, read_metrics
+from rnnexp.run.gradient_store import by_unit
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's directory holds.
+    """The content of a run's directory.
 
     Attributes:
+      path: the directory.
       config, status: the content of the JSON files.
       metrics: the lines of `metrics.jsonl`.
       steps: training steps of the profiles, (steps,).
@@ -36,10 +39,10 @@ class Run:
         """TASK/CELL."""
         return f"{self.config['task']['name']}/{self.config['cell']['name']}"
 
-    def by_lag(self, leaf: str, layer: int) -> np.ndarray:
+    def by_lag(self, leaf: str, unit: int) -> np.ndarray:
         """A unit's profiles (steps, T) over the lag: steps before the unit's own last one."""
-        norms = self.norms[leaf][:, layer]
-        return norms if self.units[layer].endswith("_backward") else norms[:, ::-1]
+        norms = self.norms[leaf][:, unit]
+        return norms if self.units[unit].endswith("_backward") else norms[:, ::-1]
 
     def curve(self, kind: str, field: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of a field over the lines of a kind."""
@@ -49,13 +52,11 @@ class Run:
 
     def baseline(self, kind: str = "baseline") -> dict[str, float]:
         """The closed-form figures that the run logged, of kind `baseline` or `reference`."""
-        rows = [row for row in self.metrics if row["kind"] == kind]
-        skip = ("kind", "step", "time")
-        return {k: float(v) for k, v in rows[0].items() if k not in skip} if rows else {}
+        return closed_forms(self.metrics).get(kind, {})
 
 
 def load_run(path: Path | str) -> Run:
-    """Read a run's directory; `UsageError` if it is none or a file in it is damaged."""
+    """Read a run's directory; `UsageError` if it is none, or if a file in it is damaged."""
     path = Path(path)
     config, status = read_json(path / "config.json"), read_json(path / "status.json")
     if config is None or status is None:
@@ -67,19 +68,14 @@ def load_run(path: Path | str) -> Run:
 def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
     if not path.exists():
         return np.zeros(0, np.int32), {}, []
-    import xarray  # slow to import, and `list runs` needs no arrays
-
-    try:
-        with xarray.open_zarr(path) as data:
-            names = sorted(map(str, data.data_vars), key=lambda name: (name != "dL_dh", name))
-            leaves = {name.removeprefix("dL_d"): data[name].values for name in names}
-            return data["step"].values, leaves, list(data[names[0]].attrs["unit_names"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    data = by_unit(zarr_append.load(path))
+    names = sorted(map(str, data.data_vars), key=lambda name: (name != "dL_dh", name))
+    leaves = {name.removeprefix("dL_d"): data[name].values for name in names}
+    return data["step"].values, leaves, [str(name) for name in data["unit"].values]
 
 
 def find_run(name: str, runs_dir: Path) -> Path:
-    """The run that `name` means: its directory, its id, or the latest of a TASK/CELL."""
+    """The run of a name: of its directory, of its id, or of TASK/CELL, whose latest it is."""
     if (Path(name) / "status.json").exists():
         return Path(name)
     runs = [run for run, _ in scan(runs_dir)]

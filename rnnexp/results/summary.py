@@ -1,16 +1,15 @@
-"""What tables need to know of a run, read from its two JSON files."""
+"""The summary of a run that tables need, read from its two JSON files."""
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnexp.run.files import shown_status
+from rnnexp.run.files import read_object, shown_status
 
 
 class Best(NamedTuple):
-    """The best validation headline of a run so far, and after how many updates."""
+    """The best value so far of the score that decides, in validation, and its step."""
 
     metric: str
     value: float
@@ -20,19 +19,21 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run.
+    """The summary of one run.
 
     Attributes:
       run: `TASK/CELL/RUN_ID`.
       path: its directory.
-      status: as `rnnexp.run.files.shown_status` says it; `damaged` if its files cannot be
-        read, `waiting` if a sweep has yet to begin it.
+      status: see `rnnexp.run.files.shown_status`; `damaged` if its files cannot be read,
+        `waiting` if a sweep has not begun it yet.
+      step: updates made.
+      reason: why it ended.
       test: the test scores of a completed run.
       best: None before the first evaluation.
-      keys: the value of every configuration key, by its dotted name; of a damaged run those
-        of the task and the cell only.
-      mtime_ns: when `status.json` was written; 0 without one.
-      swept: the keys that its sweep changes, if it is read as part of one.
+      keys: the value of every configuration key, by dotted name; of a damaged run only those
+        of the task and the cell.
+      mtime_ns: when `status.json` was written, in ns; 0 without one.
+      swept: the keys that its sweep changes, if it is read as part of a sweep.
     """
 
     run: str
@@ -54,14 +55,14 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
     """
     path = f"{root}/{run}"
     try:
-        status = _read_object(f"{path}/status.json")
+        status = _read(f"{path}/status.json")
         if not isinstance(status["status"], str):
             raise ValueError(f"status.json: 'status' must be a text, not {status['status']!r}")
         return Record(
             run, path, status["status"], int(status["step"]), str(status["reason"]),
             {name: float(value) for name, value in status.get("test", {}).items()},
             _best(status.get("best")),
-            flatten(_read_object(f"{path}/config.json")),
+            flatten(_read(f"{path}/config.json")),
             mtime_ns,
         )  # fmt: skip
     except FileNotFoundError as error:
@@ -78,14 +79,14 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
 
 
 def as_shown(record: Record) -> Record:
-    """The record with the status that a reader is told: asks the lock of a `running` run."""
+    """The record with the status to show: of a `running` run the lock is tried."""
     if record.status != "running":
         return record
     return replace(record, status=shown_status(Path(record.path), record.status))
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested dictionaries by dotted key, in the order of their places."""
+    """The leaves of nested dictionaries by dotted key, in their order."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -95,16 +96,12 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _read_object(path: str) -> dict[str, Any]:
-    with open(path, encoding="utf-8") as stream:
-        text = stream.read()
+def _read(path: str) -> dict[str, Any]:
+    """`read_object`, whose errors name the file."""
     try:
-        content = json.loads(text)
+        return read_object(path)
     except ValueError as error:
         raise ValueError(f"{os.path.basename(path)} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{os.path.basename(path)} holds no JSON object")
-    return content
 
 
 def _best(content: dict[str, Any] | None) -> Best | None:
@@ -112,15 +109,3 @@ def _best(content: dict[str, Any] | None) -> Best | None:
         return None
     value, higher = float(content["value"]), bool(content["higher_is_better"])
     return Best(str(content["metric"]), value, int(content["step"]), higher)
-
-
-def baseline(path: str) -> dict[str, float]:
-    """The closed-form figures that a run logged when it began; none if there is no such line."""
-    try:
-        with open(f"{path}/metrics.jsonl", encoding="utf-8") as stream:
-            row = json.loads(stream.readline())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(row, dict) or row.get("kind") != "baseline":
-        return {}
-    return {k: float(v) for k, v in row.items() if k not in ("kind", "step", "time")}

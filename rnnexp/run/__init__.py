@@ -1,7 +1,7 @@
-"""One run: its directory, what is due when, checkpoints, and what is done with it afterwards.
+"""One run: its training, its directory, its checkpoints, and its use afterwards.
 
 `rnnexp.run(config, ...)` trains. Python binds a package's name in its parent as soon as
-anything of it is imported, so it is the package itself that can be called.
+any of its modules is imported, so the package itself is made callable. README.md is the guide.
 """
 
 import sys

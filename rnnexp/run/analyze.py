@@ -1,4 +1,4 @@
-"""The laboratory at the checkpoints of a run, whatever became of the run."""
+"""Measures the checkpoints of a run with the laboratory, whether or not the run has ended."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from rnnexp.config.schema import finish, from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.run.checkpoint import read_checkpoints
-from rnnexp.run.files import read_json
+from rnnexp.run.files import saved_config
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import RECORDED, Examiner, settings_of
 from rnnexp.train.compiled import initial_state
@@ -27,7 +27,7 @@ log = logging.getLogger("rnnexp")
 
 
 class Analysed(NamedTuple):
-    """Steps that were measured now, steps that had been before, and all rows there are."""
+    """The steps measured now, those measured before, and all rows of the store."""
 
     measured: list[int]
     skipped: list[int]
@@ -43,11 +43,12 @@ def analyze_run(
 ) -> Analysed:
     """Measure the initial weights and every checkpoint of a run, into its `laboratory.zarr`.
 
-    Each row is written as soon as it is there. The initial weights are drawn again from the
-    run's seed. A step that has a row with these settings already is left alone.
+    Each row is written as soon as it is measured. The initial weights are drawn again from the
+    run's seed. A step that has a row with these settings is skipped.
 
     Args:
-      path: the run's directory; the run may be going on.
+      path: the run's directory; the run may still be training.
+      data_dir: where to look for data files first.
       overrides: texts of keys `laboratory.KEY`, in place of the run's own settings.
       again: measure all steps anew.
 
@@ -81,10 +82,8 @@ def analyze_run(
 
 
 def _plan(path: Path, data_dir: Path | None, overrides: Mapping[str, str]) -> Plan:
-    """The plan of a run, with other settings of the laboratory."""
-    saved = read_json(path / "config.json")
-    if saved is None:
-        raise UsageError(f"{path} is not a run's directory: it has no config.json")
+    """The plan of a run, with other settings of the laboratory, on one device."""
+    saved = saved_config(path)
     saved["devices"] = 1  # one is enough to measure, however many trained
     config = ConfigDict(from_saved(saved).to_dict())
     for key in overrides:
@@ -112,14 +111,14 @@ def _rows(data: "xarray.Dataset | None", wanted: list[float]) -> tuple[list[int]
 
 
 def summary(data: "xarray.Dataset") -> dict[str, list[dict[str, Any]]]:
-    """By unit, a row a measured step: the figures that say most.
+    """By unit, a row of the main figures for each measured step.
 
-    Keys: `step`; `exponent` and `error`, the largest Lyapunov exponent (nats per step);
-    `kaplan_yorke`; `singular`, ln of the largest singular value of dh_{t+k}/dh_t at the
-    longest k, and `span`, that k; `radius`, the largest of the recurrent matrices; `gates`,
-    the share of gates below 0.1 or above 0.9; `long_lags`, the share of dL/dW that comes from
-    the longer half of all lags (of the norms of the bins' parts). What was not measured is
-    left out, or NaN.
+    Keys: `step`; `exponent` and `error`, the largest Lyapunov exponent and its standard error
+    (nats per step); `kaplan_yorke`, the dimension of the attractor; `singular`, ln of the
+    largest singular value of dh_{t+k}/dh_t at the longest k (nats), and `span`, that k (steps);
+    `radius`, the largest spectral radius of the recurrent matrices; `gates`, the fraction of
+    gates below 0.1 or above 0.9; `long_lags`, the fraction of dL/dW from the longer half of all
+    lags, by the norms of the bins' parts. What was not measured is left out, or NaN.
     """
     return {
         str(unit): [_figures(data.sel(unit=unit, step=step)) for step in data["step"].values]
@@ -151,6 +150,6 @@ def _figures(row: "xarray.Dataset") -> dict[str, Any]:
 
 
 def _over(reduce: Any, values: np.ndarray) -> float:
-    """A reduction over what is not NaN; NaN without any."""
+    """A reduction of the values that are not NaN; NaN if all are."""
     known = values[~np.isnan(values)]
     return float(reduce(known)) if known.size else float("nan")

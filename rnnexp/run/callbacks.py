@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and how it ended."""
+"""What a run reports while it trains, and how it ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from rnnexp.run.files import read_json
 
 
 class Observer:
-    """What a run tells whoever watches; the methods do nothing until overridden."""
+    """Receives the events of a run. The methods do nothing until overridden."""
 
     def started(self, path: Path, first_step: int, total_steps: int) -> None:
-        """The run begins, or goes on, in `path`."""
+        """The run begins, or is resumed, in `path`."""
 
     def noted(self, text: str) -> None:
-        """Something about the run that is worth a line."""
+        """A remark about the run, of one line."""
 
     def compared(self, baselines: Mapping[str, float]) -> None:
-        """Closed-form figures that the run's scores are to be held against, by their names."""
+        """The closed-form figures to compare the run's scores with, by name."""
 
     def advanced(self, step: int, scalars: Mapping[str, float] | None) -> None:
         """`step` updates are made; `scalars` of the latest recorded step, if any is new."""
@@ -31,8 +31,8 @@ class Observer:
 
 
 @dataclass(frozen=True)
-class Result:
-    """How a run ended: the content of its `status.json`, and where it is."""
+class RunResult:
+    """How a run ended: its directory and the content of its `status.json`."""
 
     path: Path
     status: str
@@ -46,10 +46,12 @@ def run_path(config: FrozenConfigDict, runs_dir: Path) -> Path:
     return runs_dir / str(config.task.name) / str(config.cell.name) / run_id(config)
 
 
-def read_result(path: Path) -> Result | None:
+def read_result(path: Path) -> RunResult | None:
     """The result in a run's `status.json`, or None if there is none."""
     content = read_json(path / "status.json")
     if content is None:
         return None
     content.pop("time", None)
-    return Result(path, content.pop("status"), content.pop("step"), content.pop("reason"), content)
+    return RunResult(
+        path, content.pop("status"), content.pop("step"), content.pop("reason"), content
+    )

@@ -1,8 +1,8 @@
 """Checkpoints through Orbax: the last two, the best by validation, and those kept for good.
 
-Orbax makes a checkpoint appear whole or not at all, but a bit that flips afterwards
-can be read back unnoticed; so each carries the SHA-256 of its arrays, and a damaged one
-is set aside for the one before it.
+Orbax makes a checkpoint appear whole or not at all, but it does not notice a bit that flips
+afterwards. So each checkpoint has the SHA-256 of its arrays, and a damaged one is set aside
+for the one before it.
 """
 
 import hashlib
@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.errors import RunError, UsageError, first_line
+from rnnexp.core.files import made_beside
 from rnnexp.core.tree import named_leaves
 from rnnexp.core.types import Tree
 
@@ -28,12 +29,12 @@ KEPT: dict[str, int | None] = {"last": 2, "best": 1, "kept": None}
 
 @dataclass(frozen=True)
 class Progress:
-    """What the host remembers between chunks.
+    """What the host remembers between chunks. Its text enters a checkpoint's digest.
 
     Attributes:
       step: updates made.
       best_value, best_step: the best validation headline and when; None before the first.
-      stale_evaluations: evaluations since then, for early stopping.
+      stale_evaluations: evaluations since the best one, for early stopping.
     """
 
     step: int = 0
@@ -43,7 +44,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one run, by the number of updates made, under the names of `KEPT`."""
+    """The checkpoints of one run: of each kind in `KEPT` by the number of updates made."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -51,18 +52,18 @@ class Checkpoints:
         self._saved: tuple[Progress, str] | None = None
 
     def _manager(self, which: str) -> Any:
-        """What reads and writes checkpoints of a kind, made when it is first asked for."""
+        """Orbax's manager of a kind, made when it is first asked for."""
         if which not in self._managers:
             self._managers[which] = _manager(self.path / which, KEPT[which])
         return self._managers[which]
 
     def save(self, which: str, state: Tree, progress: Progress) -> None:
         """Save under `last`, `best` or `kept`. Raises `RunError` if it cannot be stored."""
-        import orbax.checkpoint as ocp  # slow to import; a run takes its first steps without
+        import orbax.checkpoint as ocp  # slow to import, and the first steps do not need it
 
         manager = self._manager(which)
         if progress.step in manager.all_steps():
-            return  # runs are deterministic: it is the same
+            return  # runs are deterministic, so it is the same
         same = self._saved is not None and self._saved[0] == progress
         if same and self._copied(which):
             return
@@ -81,18 +82,17 @@ class Checkpoints:
         self._saved = progress, which
 
     def _copied(self, target: str) -> bool:
-        """Copy the files of the checkpoint just saved, of whatever kind, to `target`.
+        """Copy the files of the checkpoint just saved, of whatever kind, to the kind `target`.
 
-        That takes a fraction of the time that Orbax does. False where it cannot be done.
+        This is much faster than to save it again. False if the files cannot be copied.
         """
         assert self._saved is not None
         progress, source = self._saved
         step = str(progress.step)
-        part = self.path / target / f".{step}.part"
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(self.path / source / step, part)
-            part.rename(self.path / target / step)
+            with made_beside(self.path / target / step) as part:
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(self.path / source / step, part)
         except OSError as error:
             log.debug("checkpoint %s/%s is saved anew: %s", target, step, error)
             return False
@@ -106,7 +106,10 @@ class Checkpoints:
     def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
         """The newest intact checkpoint in the form of `like`, or None if there is none.
 
-        A damaged one is moved to `damaged/`, with a warning, and the one before is taken.
+        A damaged one is moved to `damaged/`, with a warning, and the one before it is read.
+
+        Raises:
+          UsageError: the checkpoint has floats of another precision than `like`.
         """
         if not (self.path / which).exists():
             return None
@@ -114,6 +117,8 @@ class Checkpoints:
         for step in sorted(manager.all_steps(), reverse=True):
             try:
                 return restore_step(manager, step, like)
+            except UsageError:
+                raise
             except Exception as error:  # damage shows as any kind of error
                 reason = first_line(error)[:200]
                 log.warning("checkpoint %s/%d is damaged (%s)", which, step, reason)
@@ -140,14 +145,18 @@ class Checkpoints:
 def read_checkpoints(
     path: Path, like: T, leave_out: Collection[int] = ()
 ) -> Iterator[tuple[T, Progress]]:
-    """Every intact checkpoint of a run, of all kinds, by step; the files are left alone.
+    """Every intact checkpoint of a run, of all kinds, by step; the files are not changed.
 
-    A run may be at work on them: one that vanishes or is damaged is passed over with a
+    A run may be writing them, so one that vanishes or is damaged is passed over with a
     warning. No step comes twice.
 
     Args:
       path: the run's `checkpoints` folder.
+      like: the form of a state.
       leave_out: steps that are not wanted.
+
+    Raises:
+      UsageError: a checkpoint has floats of another precision than `like`.
     """
     import orbax.checkpoint as ocp
 
@@ -159,6 +168,8 @@ def read_checkpoints(
                 continue
             try:
                 restored = restore_step(reader, folder, like)
+            except UsageError:
+                raise
             except Exception as error:  # damage shows as any kind of error
                 why = f"is damaged ({first_line(error)[:200]})" if folder.exists() else "is gone"
                 log.warning("checkpoint %s/%d %s: passed over", which, step, why)
@@ -168,7 +179,7 @@ def read_checkpoints(
 
 
 def stored_steps(path: Path) -> list[tuple[int, str]]:
-    """Step and kind of all checkpoints in a run's `checkpoints` folder, by step."""
+    """The step and the kind of every checkpoint in a run's `checkpoints` folder, by step."""
     return sorted(
         (int(folder.name), which)
         for which in KEPT
@@ -178,9 +189,15 @@ def stored_steps(path: Path) -> list[tuple[int, str]]:
 
 
 def restore_step(reader: Any, where: int | Path, like: T) -> tuple[T, Progress]:
-    """A checkpoint, of a step by a manager or in a folder by a plain checkpointer.
+    """A checkpoint in the form of `like`.
 
-    Raises any kind of error if it is damaged.
+    Args:
+      reader: Orbax's manager of a kind, or its plain checkpointer.
+      where: for a manager the step, for a checkpointer the checkpoint's folder.
+
+    Raises:
+      UsageError: it has floats of another precision than `like`.
+      Exception: of any kind, if it is damaged.
     """
     import orbax.checkpoint as ocp
 
@@ -193,12 +210,32 @@ def restore_step(reader: Any, where: int | Path, like: T) -> tuple[T, Progress]:
     )
     progress = Progress(**content.meta["progress"])
     if digest(content.state, progress) != content.meta["digest"]:
+        _require_precision(reader, where, like)
         raise ValueError("its content does not match its checksum")
     return content.state, progress
 
 
+def _require_precision(reader: Any, where: int | Path, like: Tree) -> None:
+    """Raise `UsageError` for floats of another precision than `like`, which Orbax converts."""
+    import orbax.checkpoint as ocp
+
+    stored = reader.restore(where, args=ocp.args.Composite(state=ocp.args.StandardRestore())).state
+    if (double := _is_double(stored)) != _is_double(like):
+        raise UsageError(
+            f"the run computed in {'float64' if double else 'float32'}; set "
+            f"JAX_ENABLE_X64={int(double)} to read its checkpoints"
+        )
+
+
+def _is_double(tree: Tree) -> bool:
+    """Whether a tree has float64 or complex128 leaves."""
+    return any(
+        np.dtype(leaf.dtype) in (np.float64, np.complex128) for leaf in jax.tree.leaves(tree)
+    )
+
+
 def digest(tree: Tree, progress: Progress) -> str:
-    """SHA-256 over names, types, shapes and bytes of a tree's arrays, and the progress."""
+    """SHA-256 of the progress and of names, types, shapes and bytes of a tree's arrays."""
     result = hashlib.sha256(repr(progress).encode())
     for name, leaf in named_leaves(tree).items():
         array = np.asarray(leaf)
@@ -211,7 +248,7 @@ def _manager(path: Path, keep: int | None) -> Any:
     import orbax.checkpoint as ocp
 
     path.mkdir(parents=True, exist_ok=True)
-    # Of several processes that compute a run, the one that is here must not wait for others.
+    # Only the first of a run's processes has checkpoints: Orbax must not wait for the others.
     only = {jax.process_index()} if jax.process_count() > 1 else None
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,

@@ -3,32 +3,42 @@
 | file | holds |
 | --- | --- |
 | `config.json` | every configuration key |
-| `environment.json` | versions, device and source revision of the run's start |
+| `environment.json` | versions, device and source revision at the run's start |
 | `status.json` | one of `STATUSES`, and why |
 | `metrics.jsonl` | one line per logged step or evaluation; see `RunLog.log` |
 | `gradients.zarr` | see `rnnexp.run.gradient_store` |
+| `laboratory.zarr` | see `rnnexp.run.laboratory_store` |
+| `divergence.zarr` | see `rnnexp.run.divergence.store` |
 | `checkpoints/` | see `rnnexp.run.checkpoint` |
 """
 
 import fcntl
 import json
+import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import replace_text, to_json
+from rnnexp.core.files import append_text, replace_text, to_json
 
+log = logging.getLogger("rnnexp")
 STATUSES = ("running", "completed", "diverged", "pruned", "interrupted", "failed")
 ENDED = ("completed", "diverged", "pruned")
+CLOSED_FORMS = ("baseline", "reference")
+"""Kinds of lines of `metrics.jsonl` that hold closed-form figures; they precede all others."""
+NO_FIGURES = ("kind", "step", "time")
+"""Fields of a line of `metrics.jsonl` that are no figures."""
+BLOCK = 1 << 14
+"""Bytes that `last_line` reads at a time."""
 
 
 class RunLog:
-    """Owns a run's directory while it runs: takes the lock, writes status and metrics.
+    """A run's directory while the run trains: holds the lock, writes status and metrics.
 
-    Raises `UsageError` if the directory cannot be written or another process holds it.
+    Raises `UsageError` if the directory cannot be written or another process holds the lock.
     """
 
     def __init__(self, path: Path):
@@ -59,7 +69,7 @@ class RunLog:
         return False
 
     def close(self) -> None:
-        """Let other processes in."""
+        """Release the lock."""
         self._lock.close()
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -67,16 +77,27 @@ class RunLog:
         replace_text(self.path / name, to_json(content, indent=2) + "\n")
 
     def set_status(self, status: str, step: int, reason: str, **more: Any) -> None:
-        """Replace `status.json`. `step` counts the updates made."""
+        """Replace `status.json`. `step` counts updates made."""
         content = {"status": status, "step": step, "reason": reason, **more, "time": time.time()}
         self.write_json("status.json", content)
 
     def set_failed(self, step: int, reason: str) -> None:
-        """`set_status`, by a process that may be the last one left."""
+        """`set_status`, by a process that may be the last one left of a run."""
         self.set_status("failed", step, reason)
 
+    def warn_of_changes(self, here: dict[str, Any]) -> None:
+        """Warn if a resumed run's environment, `here`, differs from that of its start."""
+        before = read_json(self.path / "environment.json") or {}
+        for name in ("python", "packages", "device", "imported", "recurrence"):
+            if before.get(name) != here[name]:
+                log.warning(
+                    "%s changed since the run began (%s, now %s): its results may differ in "
+                    "the last digits from an uninterrupted run's",
+                    name, before.get(name), here[name],
+                )  # fmt: skip
+
     def log(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Append lines to `metrics.jsonl` and hand them to the disk.
+        """Append lines to `metrics.jsonl`; they are on the disk when this returns.
 
         Kinds: `baseline` and `reference` (closed forms, once), `train` (a recorded
         step), `valid` (an evaluation after `step` updates), `test` (of the best
@@ -84,20 +105,17 @@ class RunLog:
         runs of a configuration.
         """
         lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
-        with (self.path / "metrics.jsonl").open("a") as stream:
-            stream.writelines(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_text(self.path / "metrics.jsonl", "".join(lines))
 
     def truncate(self, step: int | None) -> None:
-        """Drop what a run resumed after `step` updates writes again; None: everything."""
+        """Drop the lines that a run resumed after `step` updates writes again; None: all."""
         rows = read_metrics(self.path) if step is not None else []
         kept = [row for row in rows if _before(row, step or 0)]
         replace_text(self.path / "metrics.jsonl", "".join(to_json(row) + "\n" for row in kept))
 
 
 def shown_status(path: Path, status: str) -> str:
-    """The status that a reader is told: a `running` run that nobody holds was killed."""
+    """The status to show of a run: one that is `running`, but not locked, was killed."""
     if status != "running":
         return status
     try:
@@ -117,12 +135,12 @@ def _before(row: dict[str, Any], step: int) -> bool:
             return bool(row["step"] < step)
         case "valid":
             return bool(row["step"] <= step)
-    return row["kind"] in ("baseline", "reference")
+    return row["kind"] in CLOSED_FORMS
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`; an incomplete last line is left out."""
-    file = path / "metrics.jsonl"
+    file = run / "metrics.jsonl"
     if not file.exists():
         return []
     rows = []
@@ -137,12 +155,89 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON file's content, or None if there is no such file."""
+def figures(row: dict[str, Any]) -> dict[str, float]:
+    """The figures of a line of `metrics.jsonl`, by name."""
+    return {name: float(value) for name, value in row.items() if name not in NO_FIGURES}
+
+
+def closed_forms(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """By kind (see `CLOSED_FORMS`) the closed-form figures among lines of `metrics.jsonl`."""
+    return {row["kind"]: figures(row) for row in rows if row["kind"] in CLOSED_FORMS}
+
+
+def read_closed_forms(run: Path | str) -> dict[str, dict[str, float]]:
+    """`closed_forms` of a run; of its `metrics.jsonl` only the first lines are read.
+
+    Nothing for a run that has not begun, or was killed while it wrote its first line.
+    """
+    rows = []
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        with open(f"{run}/metrics.jsonl", encoding="utf-8") as stream:
+            for line in stream:
+                row = json.loads(line)
+                if row["kind"] not in CLOSED_FORMS:
+                    break
+                rows.append(row)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return closed_forms(rows)
+
+
+def last_line(run: Path | str, kind: str) -> dict[str, Any] | None:
+    """The last whole line of a kind of a run's `metrics.jsonl`, read from the file's end."""
+    for line in _lines_backwards(f"{run}/metrics.jsonl"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # a process was killed while it wrote this line
+        if isinstance(row, dict) and row.get("kind") == kind:
+            return row
+    return None
+
+
+def _lines_backwards(path: str) -> Iterator[bytes]:
+    """The lines of a file, last first; none if it cannot be opened."""
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 - its failure alone is no error
+    except OSError:
+        return
+    with stream:
+        end, rest = stream.seek(0, os.SEEK_END), b""
+        while end > 0:
+            begin = max(0, end - BLOCK)
+            stream.seek(begin)
+            first, *lines = (stream.read(end - begin) + rest).split(b"\n")
+            yield from reversed(lines)
+            end, rest = begin, first
+        yield rest
+
+
+def read_object(path: Path | str) -> dict[str, Any]:
+    """The content of a JSON file.
+
+    Raises `OSError` if it cannot be opened, `ValueError` if it is damaged and `TypeError` if
+    it holds no JSON object.
+    """
+    with open(path, encoding="utf-8") as stream:
+        content = json.loads(stream.read())
+    if not isinstance(content, dict):
+        raise TypeError(f"{os.path.basename(path)} holds no JSON object")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file, or None if there is no such file."""
+    try:
+        return read_object(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
-    return content
+
+
+def saved_config(run: Path) -> dict[str, Any]:
+    """The content of a run's `config.json`; `UsageError` if there is none."""
+    saved = read_json(run / "config.json")
+    if saved is None:
+        raise UsageError(f"{run} is not a run's directory: it has no config.json")
+    return saved

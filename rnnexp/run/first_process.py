@@ -1,6 +1,6 @@
-"""What the first process of a run does for all of them: it keeps the run's files.
+"""Objects over files that only the first process of a run has, and all processes use.
 
-Where one process computes a run, every function here hands over the thing itself.
+If one process computes the run, `in_first_process` returns the object itself.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from rnnexp.core.types import Tree
-from rnnexp.run.callbacks import Result, read_result
+from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.runtime.collectives import broadcast, from_first, require_same
 from rnnexp.runtime.mesh import on_host, process_count
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def in_first_process(make: Callable[..., T], path: Path, *arguments: Any) -> T:
     """`make(path, *arguments)`, an object over files, whose methods run in the first process.
 
-    The other processes wait for each call, and get what it returns or raises: see `from_first`.
+    All processes make each call together; all get what it returns or raises: see `from_first`.
     """
     if process_count() == 1:
         return make(path, *arguments)
@@ -32,19 +32,19 @@ def in_first_process(make: Callable[..., T], path: Path, *arguments: Any) -> T:
     return proxied
 
 
-def shared_result(path: Path) -> Result | None:
-    """`read_result` for all processes."""
+def shared_result(path: Path) -> RunResult | None:
+    """`read_result` by the first process, for all of them."""
 
     def read() -> dict[str, Any] | None:
         result = read_result(path)
         return None if result is None else vars(result) | {"path": str(path)}
 
     content = from_first(read)
-    return None if content is None else Result(**{**content, "path": path})
+    return None if content is None else RunResult(**{**content, "path": path})
 
 
 class FirstProcess:
-    """An object that only the first process has; all processes call its methods together."""
+    """Stands for an object that only the first process has."""
 
     def __init__(self, make: Callable[..., Any], path: Path, *arguments: Any):
         self.path = path
@@ -62,27 +62,27 @@ class FirstProcess:
         return call
 
     def close(self) -> None:
-        """Close it here, if it is here; nobody waits."""
+        """Close the object if this process has it; no process waits for another."""
         if self._own is not None:
             self._own.close()
 
     def set_failed(self, *arguments: Any) -> None:
-        """Note a failure here, if it is here: the other processes may be gone."""
+        """Record a failure if this process has the object; the others may have ended."""
         if self._own is not None:
             self._own.set_failed(*arguments)
 
 
 class SharedCheckpoints(FirstProcess):
-    """Checkpoints of several processes: the first's files, all processes' states."""
+    """Stands for the first process's checkpoints; each process has a state of its own."""
 
     def save(self, which: str, state: Tree, progress: Progress) -> None:
-        """As `Checkpoints.save`; also `RunError` if the processes' states differ."""
+        """As `Checkpoints.save`; raises `RunError` also if the processes' states differ."""
         whole = on_host(state)
         require_same(whole)
         from_first(lambda: self._own.save(which, whole, progress))
 
     def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
-        """As `Checkpoints.restore`; the others get the arrays from the first process."""
+        """As `Checkpoints.restore`; the first process sends the arrays to the others."""
         whole: Any = on_host(like)
         found: list[Tree] = []
 
@@ -103,7 +103,7 @@ class SharedCheckpoints(FirstProcess):
 
 
 def _split(data: bytes, like: list[np.ndarray]) -> list[np.ndarray]:
-    """Arrays of the given shapes and types, one after the other in the bytes."""
+    """The arrays, of the shapes and types of `like`, that follow each other in the bytes."""
     arrays, start = [], 0
     for leaf in like:
         end = start + leaf.nbytes

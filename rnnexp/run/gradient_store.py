@@ -1,20 +1,29 @@
-"""Gradient profiles over (step, layer, time) in a Zarr store that grows by steps.
+"""Gradient profiles over (step, unit, time) in a Zarr store that grows by steps.
 
-`xarray.open_zarr("RUN/gradients.zarr")` opens it. Variables: `dL_dh` and, for cells
-with more than one state leaf, `dL_dc` and so on; the coordinates are training step,
-layer (one row a unit, the bottom one first; the attribute `unit_names` has their names) and
-time step within the sequence. A shorter unit or sequence has zeros in front.
+`xarray.open_zarr("RUN/gradients.zarr")` opens it. Its variables are `dL_dh` and, for cells
+with more than one state leaf, `dL_dc` and so on. Its coordinates are the training step, the
+unit (by name, the bottom one first) and the time step within the sequence. A unit or a batch
+of shorter sequences has zeros in front.
+
+An older store calls a unit `layer`, numbers its rows and has their names in the attribute
+`unit_names` of its variables. `by_unit` reads both; rows are appended as the store has them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnexp.core.files import made_beside
 from rnnexp.run import zarr_append
 from rnnexp.run.zarr_append import Labelled
 
-DIMENSIONS = ("step", "layer", "time")
+if TYPE_CHECKING:
+    import xarray
+
+DIMENSIONS = ("step", "unit", "time")
+OLDER_DIMENSIONS = ("step", "layer", "time")
 FLUSH_ROWS = 64
 DESCRIPTION = (
     "mean over the batch of the Euclidean norm of the gradient of each example's loss by the "
@@ -48,12 +57,15 @@ class GradientLog:
         """Write what is buffered; a kill leaves all of it there or nothing."""
         if not self._steps:
             return
+        exists = zarr_append.exists(self.path)
+        older = exists and "layer" in zarr_append.dimensions(self.path)
+        dims = OLDER_DIMENSIONS if older else DIMENSIONS
         data = {
-            f"dL_d{leaf}": Labelled(DIMENSIONS, np.stack(rows), self._about(leaf))
+            f"dL_d{leaf}": Labelled(dims, np.stack(rows), _attributes(leaf))
             for leaf, rows in self._rows.items()
         }
-        data["step"] = Labelled(DIMENSIONS[:1], np.array(self._steps))
-        if zarr_append.exists(self.path):
+        data["step"] = Labelled(dims[:1], np.array(self._steps))
+        if exists:
             zarr_append.append(self.path, data)
         else:
             self._create(data)
@@ -66,19 +78,26 @@ class GradientLog:
             zarr_append.cut(self.path, int(np.sum(zarr_append.steps(self.path) < step)))
 
     def _create(self, data: zarr_append.Data) -> None:
-        """A store beside the target, renamed into place when it is complete."""
-        part = self.path.with_name(f".{self.path.name}.part")
-        sizes = next(variable.values.shape for variable in data.values())[1:]
+        """Make the store; it appears when it is complete."""
+        times = next(variable.values.shape for variable in data.values())[2]
         labels = {
-            dim: Labelled([dim], np.arange(size, dtype=np.int32))
-            for dim, size in zip(DIMENSIONS[1:], sizes, strict=True)
+            "unit": Labelled(["unit"], np.array(self.units)),
+            "time": Labelled(["time"], np.arange(times, dtype=np.int32)),
         }
-        zarr_append.create(part, {**labels, **data})
-        part.rename(self.path)
+        with made_beside(self.path) as part:
+            zarr_append.create(part, {**labels, **data})
 
-    def _about(self, leaf: str) -> dict[str, object]:
-        return {
-            "long_name": f"||dL/d{leaf}_t||",
-            "description": DESCRIPTION,
-            "unit_names": self.units,
-        }
+
+def by_unit(data: "xarray.Dataset") -> "xarray.Dataset":
+    """A store's Dataset over (step, unit, time) with the units' names, if it is older too."""
+    if "layer" not in data.dims:
+        return data
+    names = next(iter(data.data_vars.values())).attrs["unit_names"]
+    data = data.rename(layer="unit").assign_coords(unit=[str(name) for name in names])
+    for variable in data.data_vars.values():
+        variable.attrs.pop("unit_names", None)
+    return data
+
+
+def _attributes(leaf: str) -> dict[str, object]:
+    return {"long_name": f"||dL/d{leaf}_t||", "description": DESCRIPTION}

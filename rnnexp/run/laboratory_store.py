@@ -1,13 +1,14 @@
-"""What the laboratory measured of a run, in a Zarr store that grows by training steps.
+"""Measurements of the laboratory, in a Zarr store that grows by training steps.
 
-`xarray.open_zarr("RUN/laboratory.zarr")` opens it: variables and dimensions as of
-`rnnexp.laboratory.examine`, with `step` (updates made) in front, ascending, no step twice.
+`xarray.open_zarr("RUN/laboratory.zarr")` opens it. Variables and dimensions are those of
+`rnnexp.laboratory.examine`, with the dimension `step` (updates made) in front. Steps ascend,
+and none comes twice.
 
-Rows are appended with plain file operations: for some twenty small variables zarr's own
-take as long as many training steps. All rows of a flush appear at once, when the gathered
-metadata in the store's `zarr.json` is replaced; what a kill leaves behind, `truncate` or
-the next flush mends. A row that belongs between others, or has labels that the store lacks,
-makes the store anew beside the old one. A lock keeps training and `rnnexp analyze` apart.
+Rows are appended by `rnnexp.run.zarr_append`, because zarr itself needs as long as many
+training steps for some twenty small variables. All rows of a flush appear at once. What a
+kill leaves behind is repaired by `truncate` or the next flush. If a row belongs between
+others, or has labels that the store lacks, a new store is made beside the old one. A lock
+keeps training and `rnnexp analyze` apart.
 """
 
 import fcntl
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnexp.core.files import made_beside
 from rnnexp.run import zarr_append
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ FLUSH_ROWS = 64
 
 
 class LaboratoryLog:
-    """Appends measured rows to a run's store; buffers them until `flush`."""
+    """Appends measured rows to a run's store; buffers rows until `flush`."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -44,11 +46,11 @@ class LaboratoryLog:
             self.flush()
 
     def append_made(self, make: "Callable[[], xarray.Dataset]") -> None:
-        """`append` of what `make` returns; it is called where the store is kept, and only there."""
+        """`append` what `make` returns; only the process that has the store calls it."""
         self.append(make())
 
     def flush(self) -> None:
-        """Write what is buffered; of a step that is there already the new row stands."""
+        """Write what is buffered; a new row replaces an older one of the same step."""
         if not self._rows:
             return
         data = self._rows[0]
@@ -97,12 +99,12 @@ class LaboratoryLog:
             return zarr_append.load(self.path)
 
     def _there(self) -> bool:
-        """Whether there is a store, be it one that was being replaced."""
+        """Whether there is a store, even if a kill interrupted its replacement."""
         return zarr_append.exists(self.path) or zarr_append.exists(self._old)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone with the store, and what was interrupted mended."""
+        """Hold the store's lock, and first repair what a kill has interrupted."""
         with self.path.with_name("laboratory.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(self._gone, ignore_errors=True)
@@ -114,7 +116,7 @@ class LaboratoryLog:
             yield
 
     def _labels(self) -> dict[str, np.ndarray]:
-        """The labels of the store's dimensions but `step`; read again if others wrote to it."""
+        """The labels of all dimensions but `step`; read again if another process wrote to it."""
         stamp = zarr_append.stamp(self.path)
         if self._known is None or self._known[0] != stamp:
             data = zarr_append.load(self.path)
@@ -122,7 +124,7 @@ class LaboratoryLog:
         return self._known[1]
 
     def _fitting(self, data: "xarray.Dataset") -> "xarray.Dataset | None":
-        """The rows with the store's own labels and variables; None if they do not fit behind it."""
+        """The rows with the store's own labels; None if they cannot be appended to it."""
         if not zarr_append.exists(self.path):
             return None
         steps = zarr_append.steps(self.path)
@@ -138,14 +140,13 @@ class LaboratoryLog:
         return data.reindex(changed) if changed else data
 
     def _rewrite(self, data: "xarray.Dataset") -> None:
-        """The store made anew with these rows in it, in order."""
-        part = self.path.with_name(f".{self.path.name}.part")
+        """Make the store anew, with these rows in their order."""
         if zarr_append.exists(self.path):
             data = merged(zarr_append.load(self.path), data)
-        zarr_append.create(part, labelled(data))
-        if self.path.exists():
-            self.path.rename(self._old)
-        part.rename(self.path)
+        with made_beside(self.path) as part:
+            zarr_append.create(part, labelled(data))
+            if self.path.exists():
+                self.path.rename(self._old)
         shutil.rmtree(self._old, ignore_errors=True)
 
     def _discard(self) -> None:
@@ -162,7 +163,7 @@ def labelled(data: "xarray.Dataset") -> zarr_append.Data:
 
 
 def merged(old: "xarray.Dataset", new: "xarray.Dataset") -> "xarray.Dataset":
-    """Rows of both in order, with the labels and variables of both; a step's new row stands."""
+    """The rows of both in order, with the labels and variables of both; of a step, the new row."""
     import xarray
 
     kept = old.sel(step=~np.isin(old["step"].values, new["step"].values))
@@ -182,7 +183,7 @@ def merged(old: "xarray.Dataset", new: "xarray.Dataset") -> "xarray.Dataset":
 
 
 def _nothing(like: "xarray.DataArray", steps: np.ndarray) -> "xarray.DataArray":
-    """NaN at other steps, with the labels of `like`."""
+    """A variable of NaN at the given steps, with the labels of `like`."""
     import xarray
 
     sizes = {**like.sizes, "step": len(steps)}

@@ -1,8 +1,8 @@
-"""The laboratory at a run: always the same validation examples, one program for all its steps.
+"""Measures runs with the laboratory, at any of their steps, on fixed validation examples.
 
-Runs on the lanes of a group have one program too: each is measured by itself, so that the
-numbers are those of a run that trains alone. What is measured stands in
-`rnnexp.laboratory.examine`; `measured_with` has the settings of every row.
+One compiled program serves all steps of a run, and all runs on the lanes of one program. Each
+run is measured by itself, so the numbers are those of a run that trains alone. What is
+measured is described in `rnnexp.laboratory.examine`.
 """
 
 from collections.abc import Callable
@@ -39,22 +39,22 @@ RECORDED = (
     "examples", "exponents", "warmup_steps", "interval_steps", "longest_span", "rank",
     "product_examples", "iterations", "lag_examples", "adjoint_matrix",
 )  # fmt: skip
-"""Settings that every row has, in the variable `measured_with`."""
+"""The settings that the variable `measured_with` has of every row."""
 
 
 def settings_of(config: FrozenConfigDict) -> Laboratory:
-    """The settings in `config.laboratory`; `UsageError` for a number that cannot be."""
+    """The settings in `config.laboratory`; `UsageError` for a number out of range."""
     values = config.laboratory.to_dict()
     return Laboratory(**{k: v for k, v in values.items() if not k.startswith("every_")})
 
 
 def examiner_of(plan: Plan) -> "Callable[[], Examiner]":
-    """Makes the examiner of a plan's program when it is first called, then hands over that one."""
+    """A function that makes the examiner of a plan's program once, when it is first called."""
     return cache(lambda: Examiner(plan, settings_of(plan.config)))
 
 
 class Examiner:
-    """Measures the runs of one program, at any step of each."""
+    """Measures the runs of one program, at any of their steps."""
 
     def __init__(self, plan: Plan, settings: Laboratory):
         self.recipe, self.settings = plan.recipe, settings
@@ -66,7 +66,11 @@ class Examiner:
         self._programs: dict[Wanted, Any] = {}
 
     def measure(self, plan: Plan, params: Tree, step: int) -> "xarray.Dataset":
-        """One row: the run of `plan` with these parameters, on the host, after `step` updates.
+        """The row of a run after `step` updates.
+
+        Args:
+          plan: the run's; it may differ from the examiner's in the values of its lane.
+          params: its parameters, on the host.
 
         Raises:
           UsageError: measuring takes more memory than `laboratory.memory_gib`.
@@ -86,7 +90,7 @@ class Examiner:
         return model_dataset(figures, wanted, names, step, settings)
 
     def _of_run(self, plan: Plan) -> tuple[Batch, Wanted]:
-        """The run's fixed batch, and what is measured of it."""
+        """The run's fixed batch, and what is measured on it."""
         seed = int(plan.config.seed)
         if seed not in self._given:
             keys, config = stream_keys(seed), plan.config
@@ -99,9 +103,9 @@ class Examiner:
         return self._given[seed]
 
     def _first_examples(self, model: Model, key: Key) -> Batch:
-        """Of the first validation batch the longest examples, as many as are wanted.
+        """The longest examples of the first validation batch, as many as the settings ask for.
 
-        Of a task with buckets, that of the largest one; of a stream, its first window.
+        Of a task with buckets, the batch is of the largest bucket; of a stream, the first window.
         """
         source, arrays = self.recipe.task.valid, self._arrays
         if isinstance(source, Bucketed):

@@ -1,4 +1,4 @@
-"""One run from its start, or from its last checkpoint, to its end."""
+"""Trains one run from its start, or from its last checkpoint, to its end."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.run.callbacks import Observer, Result, run_path
+from rnnexp.run.callbacks import Observer, RunResult, run_path
 from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
-from rnnexp.run.session import Journal
-from rnnexp.run.trainer import FAILURES, Crew
+from rnnexp.run.session import RunSession
+from rnnexp.run.trainer import FAILURES, Trainer
 from rnnexp.runtime.collectives import is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
@@ -28,41 +28,46 @@ def run(
     data_dir: Path | None = None,
     imported: Sequence[Path] = (),
     observer: Observer | None = None,
-) -> Result:
-    """Train until the configured end, a divergence, or a signal; resume if there is a
-    checkpoint; return at once if the run has ended already.
+) -> RunResult:
+    """Train until the configured end, a divergence or a signal.
+
+    A run that has a checkpoint is resumed from it. A run that has ended already is not
+    trained; its result is returned.
 
     Args:
       config: from `finish` or `from_command_line`.
+      runs_dir: the run's directory is TASK/CELL/RUN_ID below it.
+      data_dir: where to look for data files first.
       imported: the user's own files that define cells or tasks, for the record.
+      observer: receives the run's events; with several processes, in the first one.
 
     Raises:
       UsageError: the configuration, the data or the directory cannot be used.
-      RunError: storage or the device failed in mid-run; the same call resumes.
+      RunError: storage or the device failed during the run; the same call resumes.
     """
     prepare(config.devices)
     path = run_path(config, runs_dir)
     if (ended := shared_result(path)) is not None and ended.status in ENDED:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
-    told = observer if observer is not None and is_first() else Observer()
-    journal = Journal(plan, in_first_process(RunLog, path), told)
-    results: list[tuple[Result, BaseException | None]] = []
+    observer = observer if observer is not None and is_first() else Observer()
+    session = RunSession(plan, in_first_process(RunLog, path), observer)
+    results: list[tuple[RunResult, BaseException | None]] = []
     with StopRequest() as stop:
         try:
-            waiting: list[tuple[Journal, TrainState]] = [(journal, journal.begin(imported))]
-            crew = Crew(
+            waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(imported))]
+            trainer = Trainer(
                 Programs(plan),
                 lambda: waiting.pop() if waiting else None,
                 lambda *result: results.append(result),
             )
-            for number, _ in enumerate(crew.rounds(stop)):
-                if number == 1:  # the first step is logged, and the devices are at work
+            for number, _ in enumerate(trainer.rounds(stop)):
+                if number == 1:  # the first step is logged, and the devices are busy
                     import_storage()
         except FAILURES as error:
-            results.append((journal.fail(first_line(error)), error))
+            results.append((session.fail(first_line(error)), error))
         finally:
-            journal.close()
+            session.close()
     result, failure = results[0]
     if failure is not None:
         raise RunError(
@@ -73,6 +78,6 @@ def run(
 
 
 def import_storage() -> None:
-    """Import what checkpoints and stores of arrays need, which takes a good part of a second."""
+    """Import what writes checkpoints and arrays, which takes a good part of a second."""
     import orbax.checkpoint  # noqa: F401
     import zarr  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a trained run writes: text, music, or the answer to a question."""
+"""Samples from a trained run: text, music, or the answer to a question."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.checkpoint import Checkpoints
-from rnnexp.run.files import read_json
+from rnnexp.run.files import saved_config
 from rnnexp.tasks.transduction import decode, encode
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
@@ -26,7 +26,7 @@ NOTES = 88
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's plan and the state of its best checkpoint (its last if there is no best)."""
+    """A run's plan, and the state of its best checkpoint (of its last if there is no best)."""
 
     plan: Plan
     state: TrainState
@@ -38,11 +38,9 @@ class Trained:
 
 
 def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
-    """The model of a run's directory; `UsageError` if it holds no checkpoint."""
-    saved = read_json(path / "config.json")
-    if saved is None:
-        raise UsageError(f"{path} is not a run's directory: it has no config.json")
-    saved["devices"] = 1  # one is enough to write, however many trained
+    """The trained model in a run's directory; `UsageError` if there is no checkpoint."""
+    saved = saved_config(path)
+    saved["devices"] = 1  # one is enough for sampling, however many trained
     plan = make_plan(from_saved(saved), data_dir=data_dir, chunk_steps=1)
     like = Programs(plan).initial()
     checkpoints = Checkpoints(path / "checkpoints")
@@ -62,9 +60,15 @@ def write_text(
     top_k: int = 0,
     seed: int = 0,
 ) -> str:
-    """Characters that follow a prompt (a line end if it is empty).
+    """Characters that follow a prompt (if it is empty, a line end).
 
-    Raises `UsageError` for a symbol that the model does not know, or another kind of task.
+    Args:
+      length: how many characters.
+      temperature: divides the logits; 0 takes the most likely symbol.
+      top_k: draw among so many most likely symbols; 0: all.
+
+    Raises:
+      UsageError: the model does not know a symbol of the prompt, or the task is no text.
     """
     task, model = trained.plan.recipe.task, trained.model
     if task.alphabet is None or not isinstance(model, SequenceModel):
@@ -82,7 +86,10 @@ def write_text(
 def write_notes(
     trained: Trained, *, length: int = 100, temperature: float = 1.0, seed: int = 0
 ) -> np.ndarray:
-    """A piano roll (length, 88) of 0 and 1, from silence. `UsageError` for other tasks."""
+    """A piano roll (length, 88) of 0 and 1 that begins in silence.
+
+    Raises `UsageError` if the task is no music.
+    """
     task, model = trained.plan.recipe.task, trained.model
     if task.output_size != NOTES or not isinstance(model, SequenceModel):
         raise UsageError(f"{task.name} makes no music")
@@ -95,9 +102,13 @@ def write_notes(
 
 
 def answer(trained: Trained, question: str, *, width: int = 1) -> list[tuple[str, float]]:
-    """What an encoder-decoder writes for a question: `width` answers and their ln p, best first.
+    """The answers of an encoder-decoder and their ln p, the best first.
 
-    Raises `UsageError` for a symbol that the task does not know, or another kind of task.
+    Args:
+      width: the width of the beam, and the number of answers.
+
+    Raises:
+      UsageError: the task does not know a symbol of the question, or has no questions.
     """
     task, model = trained.plan.recipe.task, trained.model
     if not isinstance(model, Transducer) or task.alphabet is None or task.input_alphabet is None:

@@ -1,7 +1,7 @@
-"""The host's side of one run: its directory, and what is due when.
+"""One run in progress: its directory, its checkpoints and its status. It computes nothing.
 
-It begins or resumes the run's files, writes what a program reports, keeps the best and the
-last checkpoints, and turns what ends a run into a status. It computes nothing.
+A session begins or resumes the run's files, writes what the program reports, keeps the best
+and the last checkpoints, and turns what ends a run into a status.
 """
 
 import logging
@@ -16,17 +16,18 @@ import numpy as np
 
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Tree
-from rnnexp.run.callbacks import Observer, Result
+from rnnexp.run.callbacks import Observer, RunResult
 from rnnexp.run.checkpoint import Checkpoints, Progress
-from rnnexp.run.divergence import store
+from rnnexp.run.divergence.store import DivergenceStore
 from rnnexp.run.divergence.verdict import divergence_verdict
-from rnnexp.run.divergence.window import Flight
-from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.divergence.window import Recording
+from rnnexp.run.files import RunLog
 from rnnexp.run.first_process import in_first_process
 from rnnexp.run.gradient_store import GradientLog
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
-from rnnexp.runtime import collectives, environment
+from rnnexp.run.schedule import Action, due_actions, is_recorded, schedule_of
+from rnnexp.runtime import environment
 from rnnexp.train.choose_time_loop import FallBacks
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan
@@ -36,16 +37,18 @@ from rnnexp.train.step_metrics import Records
 log = logging.getLogger("rnnexp")
 
 
-class Journal:
-    """A run in progress: where it stands, and the files that follow it."""
+class RunSession:
+    """A run in progress: how far it is, and the files that record it."""
 
     def __init__(self, plan: Plan, files: RunLog, observer: Observer):
         self.plan, self.files, self.observer = plan, files, observer
+        self.schedule = schedule_of(plan)
         self.task = plan.recipe.task
         self.units = plan.units
-        names = [unit.name for unit in self.units]
-        self.gradients = in_first_process(GradientLog, files.path / "gradients.zarr", names)
-        self.laboratory = in_first_process(LaboratoryLog, files.path / "laboratory.zarr")
+        path, names = files.path, [unit.name for unit in self.units]
+        self.gradients = in_first_process(GradientLog, path / "gradients.zarr", names)
+        self.laboratory = in_first_process(LaboratoryLog, path / "laboratory.zarr")
+        self.divergence = in_first_process(DivergenceStore, path, names)
         self.progress = Progress()
         self.fall_backs = FallBacks()
 
@@ -55,19 +58,23 @@ class Journal:
         return self.progress.step
 
     def begin(self, imported: Sequence[Path]) -> TrainState:
-        """Restore the last checkpoint, or begin, and make the files agree with it."""
+        """Restore the last checkpoint, or begin; drop from the files what comes after it.
+
+        Args:
+          imported: the user's own files that define cells or tasks, for the record.
+        """
         self.files.write_json("config.json", self.plan.config.to_dict())
         self.checkpoints = in_first_process(Checkpoints, self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
-        self.like = jax.device_get(fresh)  # the fresh one is given up to the device
+        self.like = jax.device_get(fresh)  # the first chunk takes the buffers of `fresh`
         restored = self.checkpoints.restore("last", self.like)
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
         kept = None if restored is None else self.step
         self.laboratory.truncate(kept)
         self.files.truncate(kept)
-        if not bool(state.diverged) and collectives.is_first():
-            store.discard(self.files.path)
+        if not bool(state.diverged):
+            self.divergence.discard()
         here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
         if exponents := self.plan.newton.exponents:
             here["largest_lyapunov_exponents"] = dict(exponents)
@@ -76,16 +83,16 @@ class Journal:
             self.files.log("baseline", [{"step": 0, **self.task.baseline}])
             if self.task.references:
                 self.files.log("reference", [{"step": 0, **self.task.references}])
-        elif collectives.is_first():
-            self._warn_of_changes(here)
+        else:
+            self.files.warn_of_changes(here)
         self.files.set_status("running", self.step, "")
         self._introduce()
         return state
 
     def _introduce(self) -> None:
-        """Tell whoever watches what this run is."""
+        """Describe this run to the observer."""
         parameters = f"{tree_size(self.plan.params):,} parameters"
-        self.observer.started(self.files.path, self.step, self.plan.total_steps)
+        self.observer.started(self.files.path, self.step, self.schedule.total)
         self.observer.noted(parameters)
         if (left_out := self.plan.left_out_examples) > 0:
             self.observer.noted(f"{left_out} examples fill no batch and are left out of each epoch")
@@ -93,71 +100,34 @@ class Journal:
             self.observer.noted(text)
         self.observer.compared({**self.task.baseline, **self.task.references})
 
-    def _warn_of_changes(self, here: dict[str, Any]) -> None:
-        """Say so if the run goes on elsewhere than it began."""
-        before = read_json(self.files.path / "environment.json") or {}
-        for name in ("python", "packages", "device", "imported", "recurrence"):
-            if before.get(name) != here[name]:
-                log.warning(
-                    "%s changed since the run began (%s, now %s): its results may differ in "
-                    "the last digits from an uninterrupted run's",
-                    name, before.get(name), here[name],
-                )  # fmt: skip
-
     @property
     def ended(self) -> bool:
-        """Whether all steps are made, or validation has stopped gaining."""
+        """Whether all steps are made, or validation has stopped improving."""
         patience = self.plan.config.early_stopping.patience
         stale = 0 < patience <= self.progress.stale_evaluations
-        return self.step >= self.plan.total_steps or stale
+        return self.step >= self.schedule.total or stale
 
-    def next_boundary(self) -> int:
-        """The next step at which the host has something to do, or an epoch ends."""
-        plan, step = self.plan, self.step
-        periods = [plan.eval_steps, plan.checkpoint_steps, plan.epoch_steps or plan.total_steps]
-        periods += filter(None, (plan.keep_steps, plan.laboratory_steps))
-        return min(plan.total_steps, *((step // period + 1) * period for period in periods))
-
-    @property
-    def evaluation_due(self) -> bool:
-        """Whether validation comes after the step just made."""
-        return self.step % self.plan.eval_steps == 0 or self.step == self.plan.total_steps
-
-    @property
-    def checkpoint_due(self) -> bool:
-        """Whether a checkpoint comes after the step just made."""
-        return self.step % self.plan.checkpoint_steps == 0
-
-    @property
-    def keeping_due(self) -> bool:
-        """Whether a checkpoint that is kept for good comes after the step just made."""
-        return self.plan.keep_steps > 0 and self.step % self.plan.keep_steps == 0
-
-    @property
-    def laboratory_due(self) -> bool:
-        """Whether the laboratory measures the present state, and has not done so yet."""
-        every = self.plan.laboratory_steps
-        if every == 0 or self.step % every:
-            return False
-        return not self.laboratory.has(self.step)
+    def due(self) -> frozenset[Action]:
+        """What is due after the step just made; a step that has been measured is not due again."""
+        due = due_actions(self.schedule, self.step)
+        return due - {"measure"} if "measure" in due and self.laboratory.has(self.step) else due
 
     @property
     def pauses(self) -> bool:
-        """Whether anything comes before the next chunk."""
-        due = self.evaluation_due or self.checkpoint_due or self.keeping_due
-        return self.ended or due or self.laboratory_due
+        """Whether the host acts before the next chunk."""
+        return self.ended or bool(self.due())
 
-    def moved(self, step: int) -> None:
-        """A chunk brought the run to `step`; what it reported comes with `report`."""
+    def advance_to(self, step: int) -> None:
+        """A chunk brought the run to `step`; `write_records` gets what it reported."""
         self.progress = replace(self.progress, step=step)
 
-    def report(self, records: Records) -> None:
-        """Write down what the chunk that brought the run here reported."""
+    def write_records(self, records: Records) -> None:
+        """Write what the chunk that led here reported."""
         rows = self._log_records(records)
         self.observer.advanced(self.step, rows[-1] if rows else None)
 
     def _log_records(self, records: Records) -> list[dict[str, Any]]:
-        """Write the recorded steps of a chunk; returns the rows of `metrics.jsonl`."""
+        """Write the recorded steps of a chunk; returns their rows of `metrics.jsonl`."""
         rows, profiles = [], []
         for index in np.flatnonzero(records.recorded):
             scalars = {name: values[index].item() for name, values in records.scalars.items()}
@@ -171,7 +141,7 @@ class Journal:
         return rows
 
     def evaluated(self, scores: dict[str, float], state: TrainState) -> None:
-        """Validation gave these scores; the best checkpoint so far is kept."""
+        """Log the scores of a validation; if they are the best so far, keep a checkpoint."""
         value = scores[self.task.headline]
         self.files.log("valid", [{"step": self.step, **scores}])
         self.observer.evaluated("valid", self.step, scores)
@@ -185,46 +155,47 @@ class Journal:
             self.progress = replace(self.progress, stale_evaluations=stale)
 
     def measure(self, examiner: Examiner, params: Tree) -> None:
-        """The laboratory measures the present state; its parameters lie on the host."""
+        """Measure the present parameters, which are on the host, with the laboratory."""
         self.laboratory.append_made(lambda: examiner.measure(self.plan, params, self.step))
 
     def keep(self, state: TrainState) -> None:
-        """A checkpoint that stays."""
+        """Save a checkpoint that is kept for good."""
         self.checkpoints.save("kept", state, self.progress)
 
     def save_last(self, state: TrainState) -> None:
-        """A checkpoint to resume from, with everything before it on the disk."""
+        """Save a checkpoint to resume from, after everything that precedes it is written."""
         self.gradients.flush()
         self.laboratory.flush()
         self.checkpoints.save("last", state, self.progress)
 
     def tested_state(self, state: TrainState) -> tuple[TrainState, int]:
-        """What is tested of a run that ended with `state`: the best by validation, and its step."""
+        """The state to test of a run that ended with `state`, and its step: the best by
+        validation, or `state` itself where there is no best."""
         best = self.checkpoints.restore("best", self.like)
         return (state, self.step) if best is None else (best[0], best[1].step)
 
-    def complete(self, scores: dict[str, float], at: int) -> Result:
-        """The run is through, with these test scores of its state after `at` updates."""
+    def complete(self, scores: dict[str, float], at: int) -> RunResult:
+        """End a run with the test scores of its state after `at` updates."""
         self.files.log("test", [{"step": at, **scores}])
         self.observer.evaluated("test", at, scores)
-        whole = self.step >= self.plan.total_steps
+        whole = self.step >= self.schedule.total
         early = "" if whole else f"early stopping after step {self.step}"
         return self.finish("completed", early, test=scores, test_step=at)
 
-    def diverge(self, state: TrainState, flight: Flight) -> Result:
-        """A step was not finite: say where, and keep the steps that led to it."""
-        records = flight.window.failed
-        if self.step % self.plan.record_steps != 0:
+    def diverge(self, state: TrainState, recording: Recording) -> RunResult:
+        """End a run whose step was not finite: say where, and keep the steps before it."""
+        records = recording.window.failed
+        if not is_recorded(self.schedule, self.step):
             self._log_records(records)
-        names = [unit.name for unit in self.units]
-        # before the checkpoint, from which a run that is killed here would know no steps before
-        growth = collectives.from_first(lambda: store.keep(self.files.path, flight, names))
+        # The store comes before the checkpoint: resumed from that, a run no longer knows the
+        # steps before.
+        growth = self.divergence.keep(recording)
         self.save_last(state)
         reason, details = divergence_verdict(records, self.units, growth)
         return self.finish("diverged", reason, divergence=details)
 
-    def finish(self, status: str, reason: str, **details: Any) -> Result:
-        """Write the final status. Of a run that was validated, also the best value and its step."""
+    def finish(self, status: str, reason: str, **details: Any) -> RunResult:
+        """Write the final status, with the best validation score and its step if there is one."""
         if (best := self.progress.best_value) is not None:
             details["best"] = {
                 "metric": self.task.headline,
@@ -234,16 +205,16 @@ class Journal:
             }
         self.files.set_status(status, self.step, reason, **details)
         self.close()
-        return Result(self.files.path, status, self.step, reason, details)
+        return RunResult(self.files.path, status, self.step, reason, details)
 
-    def fail(self, reason: str) -> Result:
-        """The run cannot go on; what it has is kept."""
+    def fail(self, reason: str) -> RunResult:
+        """End a run that cannot continue; the files that it has are kept."""
         try:
             self.files.set_failed(self.step, reason)
-        except OSError as error:  # what fills a disk also keeps this from being written
+        except OSError as error:  # a full disk can be the failure, and prevent this file too
             log.warning("cannot write status.json: %s", error)
         self.close()
-        return Result(self.files.path, "failed", self.step, reason)
+        return RunResult(self.files.path, "failed", self.step, reason)
 
     def close(self) -> None:
         """Release the directory."""

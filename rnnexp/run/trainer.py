@@ -1,8 +1,9 @@
-"""Runs on the lanes of one program, from the first step of each to its end.
+"""Trains runs on the lanes of one program, from the first step of each to its end.
 
-The host's loop: it gives every free slot a run that waits, launches a chunk for all of
-them, writes down what each lane reports, evaluates and checkpoints those that are due, and
-concludes those that ended. A run that diverged or failed leaves its slot to the next.
+This is the host's loop. It gives every free lane a waiting run, launches a chunk of steps
+for all lanes, writes what each lane reports, evaluates and checkpoints the runs that are
+due, and finishes those that have ended. A run that diverged or failed leaves its lane to
+the next run.
 """
 
 import time
@@ -13,238 +14,247 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.run.callbacks import Result
+from rnnexp.run.callbacks import RunResult
 from rnnexp.run.divergence.recorder import Recorder
 from rnnexp.run.measure import Examiner, examiner_of
-from rnnexp.run.session import Journal
+from rnnexp.run.schedule import next_boundary
+from rnnexp.run.session import RunSession
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.train.compiled import Programs, Slots
+from rnnexp.train.compiled import LaneStates, Programs
 from rnnexp.train.program import TrainState
 
-VISIT_S = 2.0  # how long a chunk may take: each makes its large buffers anew, page by page
+VISIT_S = 2.0
+"""How long a chunk may take, in seconds. The host acts between two chunks only; but each chunk
+allocates its large buffers anew, page by page, so short chunks are slow."""
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
 """What ends a run, or all runs of a program, without being a fault of this code."""
 
-Recruit = Callable[[], tuple[Journal, TrainState] | None]
-"""The next run that waits, begun, and the state to go on from; None: nobody waits."""
-Judge = Callable[[Journal], str | None]
-"""Asked after a validation: why the run is to be stopped now; None: it goes on."""
+NextRun = Callable[[], tuple[RunSession, TrainState] | None]
+"""The next waiting run, begun, and the state that it continues from; None: none waits."""
+ShouldPrune = Callable[[RunSession], str | None]
+"""Asked after a validation: why the run is to be stopped now; None: it continues."""
 
 
 class Launched(NamedTuple):
-    """A chunk that the devices are at work on: when it began, and the steps of its longest lane."""
+    """A chunk that the devices compute: when it began, and the steps of its longest lane."""
 
     began: float
     steps: int
 
 
-def nobody_stops(journal: Journal) -> str | None:
-    """The judge of runs that are no part of a search."""
-    del journal
+def never_prune(session: RunSession) -> str | None:
+    """The rule for runs that are no part of a search."""
+    del session
     return None
 
 
-class Crew:
-    """The runs that stand in one set of slots.
+class Trainer:
+    """The runs on the lanes of one program.
 
     Args:
-      report: told the result of each run that ends, and the error if it failed.
-      examiner: gives the laboratory of the program, if it is to be shared with others.
+      next_run: gives the run for a free lane.
+      on_run_end: receives the result of each run that ends, and the error if it failed.
+      should_prune: see `ShouldPrune`.
+      examiner: gives the program's laboratory, if several trainers use the same one.
     """
 
     def __init__(
         self,
         programs: Programs,
-        recruit: Recruit,
-        report: Callable[[Result, BaseException | None], None],
+        next_run: NextRun,
+        on_run_end: Callable[[RunResult, BaseException | None], None],
         *,
-        judge: Judge = nobody_stops,
+        should_prune: ShouldPrune = never_prune,
         examiner: Callable[[], Examiner] | None = None,
     ):
-        self.slots = Slots(programs)
-        self.recorder = Recorder(self.slots)
+        self.lane_states = LaneStates(programs)
+        self.recorder = Recorder(self.lane_states)
         self.chunk_steps = programs.plan.recipe.chunk_steps
-        self.lanes: list[Journal | None] = [None] * programs.layout.lanes
-        self.recruit, self.report, self.judge = recruit, report, judge
+        self.sessions: list[RunSession | None] = [None] * programs.layout.lanes
+        self.next_run, self.on_run_end, self.should_prune = next_run, on_run_end, should_prune
         self.examiner = examiner or examiner_of(programs.plan)
         self.pace, self.visits = 1, 0
 
     def rounds(self, stop: StopRequest) -> Iterator[None]:
-        """Work until nobody waits, or a stop is asked for; yields while the devices compute.
+        """Train until no run waits or a stop is asked for; yields while the devices compute.
 
-        Stopped runs are checkpointed and end as `interrupted`.
+        Runs that are stopped are checkpointed and end as `interrupted`.
         """
         under_way: Launched | None = None
         try:
-            while under_way or (self._goes_on(stop) and self._fill()):
+            while under_way or (self._continues(stop) and self._fill()):
                 if under_way is None:
                     self._conclude()
-                    under_way = self._launch() if self._standing() else None
+                    under_way = self._launch() if self._active() else None
                 if under_way is not None:
                     yield
                     under_way = self._collect(under_way, stop)
             self._conclude()
             self._interrupt(stop)
         except FAILURES as error:
-            self._lose_all(error)
+            self._fail_all(error)
         except BaseException as error:
-            for journal in filter(None, self.lanes):
-                journal.fail(f"{type(error).__name__}: {error}")
+            for session in filter(None, self.sessions):
+                session.fail(f"{type(error).__name__}: {error}")
             raise
 
-    def _goes_on(self, stop: StopRequest) -> bool:
+    def _continues(self, stop: StopRequest) -> bool:
         """Whether no process of the run was asked to stop; all take the first one's pace."""
         stop.name, self.pace = collectives.agree(stop.name, self.pace)
         return stop.name is None
 
-    def _standing(self) -> list[tuple[int, Journal]]:
-        return [(slot, lane) for slot, lane in enumerate(self.lanes) if lane is not None]
+    def _active(self) -> list[tuple[int, RunSession]]:
+        """The lanes that have a run, and their sessions."""
+        return [
+            (lane, session) for lane, session in enumerate(self.sessions) if session is not None
+        ]
 
     def _fill(self) -> bool:
-        """Put waiting runs into free slots; whether anybody stands in one."""
-        for slot, lane in enumerate(self.lanes):
-            if lane is None and (recruit := self.recruit()) is not None:
-                journal, state = recruit
-                self.lanes[slot] = journal
-                self.slots.put(slot, journal.plan, state)
-                self.recorder.enter(slot)
-                if journal.laboratory_due and not bool(state.diverged):  # before the first step
-                    with self._losing(slot):
-                        journal.measure(self.examiner(), on_host(state.params))
-        return bool(self._standing())
+        """Give the free lanes waiting runs; whether any lane has a run now."""
+        for lane, occupant in enumerate(self.sessions):
+            if occupant is None and (begun := self.next_run()) is not None:
+                session, state = begun
+                self.sessions[lane] = session
+                self.lane_states.put(lane, session.plan, state)
+                self.recorder.enter(lane)
+                if "measure" in session.due() and not bool(state.diverged):  # before its first step
+                    with self._isolated(lane):
+                        session.measure(self.examiner(), on_host(state.params))
+        return bool(self._active())
 
     def _launch(self) -> Launched:
         """Start a chunk."""
-        stops, everys = [0] * len(self.lanes), [1] * len(self.lanes)
+        stops, everys = [0] * len(self.sessions), [1] * len(self.sessions)
         began, longest = time.monotonic(), 1
-        for slot, lane in self._standing():
-            stops[slot] = min(lane.next_boundary(), lane.step + self.pace)
-            everys[slot] = lane.plan.record_steps
-            longest = max(longest, stops[slot] - lane.step)
-        self.recorder.keep({slot: lane.step for slot, lane in self._standing()})
-        self.slots.launch(stops, everys)
+        for lane, session in self._active():
+            boundary = next_boundary(session.schedule, session.step)
+            stops[lane] = min(boundary, session.step + self.pace)
+            everys[lane] = session.schedule.record
+            longest = max(longest, stops[lane] - session.step)
+        self.recorder.keep({lane: session.step for lane, session in self._active()})
+        self.lane_states.launch(stops, everys)
         return Launched(began, longest)
 
     def _collect(self, chunk: Launched, stop: StopRequest) -> Launched | None:
-        """Write down what the chunk brought, and see to what is due.
+        """Write what the chunk reported, and do what is due.
 
-        Where nothing is due, the next chunk is launched first: the devices need not wait for
-        files. That one is returned.
+        Where nothing is due, the next chunk is launched first, so that the devices do not wait
+        for files. That chunk is returned.
         """
-        records, now = self.slots.records(), self.slots.steps()
-        diverged = self.slots.diverged()
+        records, now = self.lane_states.records(), self.lane_states.steps()
+        diverged = self.lane_states.diverged()
         self._set_pace(*chunk)
-        for slot, lane in self._standing():
-            lane.moved(now[slot])
-        nothing_due = all(lane is not None and not lane.pauses for lane in self.lanes)
-        at_once = nothing_due and not any(diverged) and self._goes_on(stop)
+        for lane, session in self._active():
+            session.advance_to(now[lane])
+        nothing_due = all(session is not None and not session.pauses for session in self.sessions)
+        at_once = nothing_due and not any(diverged) and self._continues(stop)
         following = self._launch() if at_once else None
-        for slot, lane in self._standing():
-            with self._losing(slot):
-                lane.report(records[slot])
+        for lane, session in self._active():
+            with self._isolated(lane):
+                session.write_records(records[lane])
         if following is None:
-            self._see_to(diverged)
+            self._do_due(diverged)
         return following
 
-    def _see_to(self, diverged: Sequence[bool]) -> None:
-        """Evaluate, measure and checkpoint those that are due."""
-        sound = [(slot, lane) for slot, lane in self._standing() if not diverged[slot]]
-        due = {slot: lane.evaluation_due for slot, lane in sound}
-        saves = {slot for slot, lane in sound if lane.checkpoint_due}
-        keeps = {slot for slot, lane in sound if lane.keeping_due}
-        measures = {slot for slot, lane in sound if lane.laboratory_due}
-        if not any(due.values()) and not saves | keeps | measures:
+    def _do_due(self, diverged: Sequence[bool]) -> None:
+        """Evaluate, measure and checkpoint the runs that are due and have not diverged."""
+        sound = [(lane, session) for lane, session in self._active() if not diverged[lane]]
+        due = {lane: session.due() for lane, session in sound}
+        if not any(due.values()):
             return
-        flags = [due.get(slot, False) for slot in range(len(self.lanes))]
-        scores = self.slots.scores("valid", flags) if any(flags) else []
-        states = self.slots.states()
-        for slot, lane in sound:
-            with self._losing(slot):
-                if slot in measures:
-                    lane.measure(self.examiner(), states[slot].params)
-                if flags[slot]:
-                    lane.evaluated(scores[slot], states[slot])
-                if slot in keeps:
-                    lane.keep(states[slot])
-                if slot in saves:
-                    lane.save_last(states[slot])
-                if flags[slot] and (reason := self.judge(lane)) and not lane.ended:
-                    lane.save_last(states[slot])
-                    self._free(slot, lane.finish("pruned", reason))
+        flags = ["evaluate" in due.get(lane, ()) for lane in range(len(self.sessions))]
+        scores = self.lane_states.scores("valid", flags) if any(flags) else []
+        states = self.lane_states.states()
+        for lane, session in sound:
+            with self._isolated(lane):
+                if "measure" in due[lane]:
+                    session.measure(self.examiner(), states[lane].params)
+                if flags[lane]:
+                    session.evaluated(scores[lane], states[lane])
+                if "keep" in due[lane]:
+                    session.keep(states[lane])
+                if "checkpoint" in due[lane]:
+                    session.save_last(states[lane])
+                if flags[lane] and (reason := self.should_prune(session)) and not session.ended:
+                    session.save_last(states[lane])
+                    self._free(lane, session.finish("pruned", reason))
 
     def _set_pace(self, began: float, steps: int) -> None:
-        """So many steps that a chunk takes `VISIT_S`, from the last chunk's steps and start.
+        """Choose how many steps take `VISIT_S`, from the last chunk's start and steps.
 
-        At least half as many as before: while the host writes, a chunk looks longer than it is.
+        The pace falls by half at most: while the host writes, a chunk seems longer than it is.
         """
-        programs, now = self.slots.programs, time.monotonic()
-        # a chunk that waited for another crew's on the same devices began when they were free
+        programs, now = self.lane_states.programs, time.monotonic()
+        # a chunk that waited for another trainer's on the same devices began when they were free
         seconds_a_step = (now - max(began, programs.free_since)) / steps
         programs.free_since = now
-        if self.visits > 0:  # the first visit compiled
+        if self.visits > 0:  # the first chunk's time includes compilation
             self.pace = min(self.chunk_steps, max(1, self.pace // 2, int(VISIT_S / seconds_a_step)))
         self.visits += 1
 
     def _conclude(self) -> None:
-        """Free the slots of runs that diverged or are through."""
-        standing = self._standing()
-        ends = [(slot, lane) for slot, lane in standing if lane.ended]
-        self.slots.settle()
-        diverged = self.slots.diverged() if standing else []
-        bad = [(slot, lane) for slot, lane in standing if diverged[slot]]
-        if not ends and not bad:
+        """Free the lanes of runs that diverged or ended."""
+        active = self._active()
+        self.lane_states.settle()
+        diverged = self.lane_states.diverged() if active else []
+        bad = [(lane, session) for lane, session in active if diverged[lane]]
+        ended = [(lane, session) for lane, session in active if session.ended]
+        if not ended and not bad:
             return
-        states = self.slots.states()
-        for slot, lane in bad:
-            with self._losing(slot):
-                self._free(
-                    slot, lane.diverge(states[slot], self.recorder.flight(slot, states[slot]))
-                )
-        ends = [(slot, lane) for slot, lane in ends if not diverged[slot]]
+        states = self.lane_states.states()
+        for lane, session in bad:
+            with self._isolated(lane):
+                recording = self.recorder.recording(lane, states[lane])
+                self._free(lane, session.diverge(states[lane], recording))
+        self._test([(lane, session) for lane, session in ended if not diverged[lane]], states)
+
+    def _test(self, ended: list[tuple[int, RunSession]], states: list[TrainState]) -> None:
+        """Test the best checkpoint of the runs that ended."""
         tested = {}
-        for slot, lane in ends:
-            with self._losing(slot):
-                lane.save_last(states[slot])
-                tested[slot] = lane.tested_state(states[slot])
-                self.slots.put(slot, lane.plan, tested[slot][0])
+        for lane, session in ended:
+            with self._isolated(lane):
+                session.save_last(states[lane])
+                tested[lane] = session.tested_state(states[lane])
+                self.lane_states.put(lane, session.plan, tested[lane][0])
         if not tested:
             return
-        scores = self.slots.scores("test", [slot in tested for slot in range(len(self.lanes))])
-        for slot, lane in ends:
-            if slot in tested:
-                with self._losing(slot):
-                    self._free(slot, lane.complete(scores[slot], tested[slot][1]))
+        flags = [lane in tested for lane in range(len(self.sessions))]
+        scores = self.lane_states.scores("test", flags)
+        for lane, session in ended:
+            if lane in tested:
+                with self._isolated(lane):
+                    self._free(lane, session.complete(scores[lane], tested[lane][1]))
 
     def _interrupt(self, stop: StopRequest) -> None:
-        """Checkpoint whoever still stands, to go on another time."""
-        if not (standing := self._standing()):
+        """Checkpoint the runs that are still training, to be resumed another time."""
+        if not (active := self._active()):
             return
-        states = self.slots.states()
-        for slot, lane in standing:
-            with self._losing(slot):
-                lane.save_last(states[slot])
+        states = self.lane_states.states()
+        for lane, session in active:
+            with self._isolated(lane):
+                session.save_last(states[lane])
                 reason = f"{stop.name}; the same command resumes"
-                self._free(slot, lane.finish("interrupted", reason))
+                self._free(lane, session.finish("interrupted", reason))
 
-    def _free(self, slot: int, result: Result, error: BaseException | None = None) -> None:
-        self.lanes[slot] = None
-        self.report(result, error)
+    def _free(self, lane: int, result: RunResult, error: BaseException | None = None) -> None:
+        self.sessions[lane] = None
+        self.on_run_end(result, error)
 
     @contextmanager
-    def _losing(self, slot: int) -> Iterator[None]:
-        """Here a failure ends the run of one slot and leaves the others alone."""
+    def _isolated(self, lane: int) -> Iterator[None]:
+        """A failure in the body ends the run of this lane and leaves the others alone."""
         try:
             yield
         except FAILURES as error:
-            self._lose(slot, error)
+            self._fail(lane, error)
 
-    def _lose(self, slot: int, error: BaseException) -> None:
-        """The run in a slot cannot go on, for a reason of its own, such as its files."""
-        if (lane := self.lanes[slot]) is not None:
-            self._free(slot, lane.fail(first_line(error)), error)
+    def _fail(self, lane: int, error: BaseException) -> None:
+        """The run of a lane cannot continue, for a reason of its own such as its files."""
+        if (session := self.sessions[lane]) is not None:
+            self._free(lane, session.fail(first_line(error)), error)
 
-    def _lose_all(self, error: BaseException) -> None:
-        for slot, _ in self._standing():
-            self._lose(slot, error)
+    def _fail_all(self, error: BaseException) -> None:
+        for lane, _ in self._active():
+            self._fail(lane, error)

@@ -1,32 +1,35 @@
-"""A Zarr store whose variables all grow along `step`, appended to by plain file operations.
+"""Zarr stores of runs: reading any, and appending to those that grow along `step`.
 
-Format 3 of Zarr, every variable in uncompressed chunks of whole rows, the metadata of all
-gathered in the store's own `zarr.json`. That file is replaced last, by rename: with it all
-variables get their new rows at once. `cut` brings the arrays' own metadata back to what the
-gathered one says.
+A store that grows is in format 3 of Zarr. Every variable is in uncompressed chunks of whole
+rows, and the metadata of all variables is gathered in the store's own `zarr.json`. Rows are
+appended with plain file operations. That file is replaced last, by rename, so all variables
+get their new rows at once. After a kill, `cut` makes the arrays' own metadata agree with it.
 """
 
 import json
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_bytes
 
 if TYPE_CHECKING:
     import xarray
 
 CHUNK_ROWS = 64
-CHUNK_BYTES = 1 << 18  # a row that is longer has a chunk of its own
+CHUNK_BYTES = 1 << 18  # a longer row has a chunk of its own
 PIECE = 512
+"""The arrays' metadata files are padded to a multiple of this many bytes."""
 
 
 class Labelled(NamedTuple):
-    """The values of one variable, the names of their dimensions, and what is said of them."""
+    """One variable: the names of its dimensions, its values and its attributes."""
 
     dims: Sequence[str]
     values: np.ndarray
@@ -34,16 +37,16 @@ class Labelled(NamedTuple):
 
 
 Data = Mapping[str, Labelled]
-"""Variables by name; those that grow have the dimension `step`, and `step` is one of them."""
+"""Variables by name, `step` among them; those that grow have the dimension `step`."""
 
 
 def exists(path: Path) -> bool:
-    """Whether there is a whole store."""
+    """Whether there is a complete store."""
     return (path / "zarr.json").exists()
 
 
 def stamp(path: Path) -> bytes:
-    """What changes whenever the store does."""
+    """Bytes that change whenever the store does."""
     return (path / "zarr.json").read_bytes()
 
 
@@ -60,11 +63,32 @@ def variables(path: Path) -> set[str]:
     return {name for name, meta in _arrays(path).items() if "step" in meta["dimension_names"]}
 
 
-def load(path: Path) -> "xarray.Dataset":
-    """The whole store in memory; names as fixed-length strings."""
+def dimensions(path: Path) -> set[str]:
+    """The names of all dimensions."""
+    return {str(dim) for meta in _arrays(path).values() for dim in meta["dimension_names"]}
+
+
+@contextmanager
+def opened(path: Path) -> "Iterator[xarray.Dataset]":
+    """Any run's store as a Dataset whose arrays are read when they are asked for.
+
+    Raises `UsageError` if it cannot be read.
+    """
     import xarray
 
-    with xarray.open_zarr(path, consolidated=True) as data:
+    try:
+        # The arrays' own metadata may be of another moment than the gathered one, in a store
+        # that a run is appending to. Only stores of other programs lack the gathered one.
+        gathered = bool(json.loads(stamp(path)).get("consolidated_metadata"))
+        with xarray.open_zarr(path, consolidated=gathered) as data:
+            yield data
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def load(path: Path) -> "xarray.Dataset":
+    """A whole store in memory, names as fixed-length strings; `UsageError` as of `opened`."""
+    with opened(path) as data:
         texts = {
             name: np.array(label.values.tolist())
             for name, label in data.coords.items()
@@ -76,7 +100,7 @@ def load(path: Path) -> "xarray.Dataset":
 
 def create(path: Path, data: Data) -> None:
     """Make a store of variables; what was there is removed."""
-    import zarr  # slow to import, and a run logs its first steps before it is needed
+    import zarr  # slow to import, and a run logs its first steps without it
 
     shutil.rmtree(path, ignore_errors=True)
     group = zarr.create_group(path)
@@ -107,9 +131,9 @@ def create(path: Path, data: Data) -> None:
 
 
 def append(path: Path, data: Data) -> None:
-    """Add rows behind those that are there; variables that they lack are NaN.
+    """Append rows. Variables that `data` lacks get NaN.
 
-    Raises `UsageError` for a store that was not made by `create`.
+    Raises `UsageError` for a store that `create` has not made.
     """
     arrays = _arrays(path)
     first, count = arrays["step"]["shape"][0], len(data["step"].values)
@@ -145,13 +169,13 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 
 def _resize(path: Path, rows: int) -> None:
-    """Give all variables so many rows."""
+    """Set the number of rows of all variables."""
     root = json.loads(stamp(path))
     for name, meta in root["consolidated_metadata"]["metadata"].items():
         if "step" in meta["dimension_names"]:
             meta["shape"][0] = rows
             _overwrite(path / name / "zarr.json", json.dumps(meta).encode())
-    _replace(path / "zarr.json", json.dumps(root).encode())
+    replace_bytes(path / "zarr.json", json.dumps(root).encode())
 
 
 def _dtype(meta: dict[str, Any]) -> Any:
@@ -163,7 +187,7 @@ def _chunk(folder: Path, meta: dict[str, Any], number: int) -> Path:
 
 
 def _block(folder: Path, meta: dict[str, Any], number: int) -> np.ndarray:
-    """The rows of a chunk, a copy of one's own; fill values where there is none."""
+    """A copy of the rows of a chunk; fill values if there is no such file."""
     shape = meta["chunk_grid"]["configuration"]["chunk_shape"]
     file = _chunk(folder, meta, number)
     if file.exists():
@@ -172,7 +196,7 @@ def _block(folder: Path, meta: dict[str, Any], number: int) -> np.ndarray:
 
 
 def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> None:
-    """Write rows from `first` on into their chunks; nobody looks at them yet."""
+    """Write rows from `first` on into their chunks, before the metadata counts them."""
     size = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
     values = np.ascontiguousarray(values, _dtype(meta))
     for number in range(first // size, -(-(first + len(values)) // size)):
@@ -182,7 +206,7 @@ def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> 
             file.parent.mkdir(parents=True, exist_ok=True)
             empty = _block(folder / "nowhere", meta, number)
             empty[: len(rows)] = rows
-            _replace(file, empty.tobytes())
+            replace_bytes(file, empty.tobytes())
             continue
         with file.open("r+b") as stream:
             stream.seek((begin - number * size) * rows[0].nbytes)
@@ -190,17 +214,10 @@ def _put(folder: Path, meta: dict[str, Any], first: int, values: np.ndarray) -> 
 
 
 def _overwrite(file: Path, content: bytes) -> None:
-    """Write a small file in place, in one piece: padded with spaces, it keeps its size."""
+    """Write a small file in place, with one call; it is padded with spaces to keep its size."""
     padded = content.ljust(-(-len(content) // PIECE) * PIECE)
     if file.stat().st_size != len(padded):
-        _replace(file, padded)
+        replace_bytes(file, padded)
         return
     with file.open("r+b", buffering=0) as stream:
         stream.write(padded)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file by rename, as zarr does: without waiting for the disk."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content)
-    part.rename(file)

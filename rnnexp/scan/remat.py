@@ -11,12 +11,12 @@ import jax.numpy as jnp
 
 from rnnexp.core.types import Array, State, Tree
 
-Run = Callable[[State, Tree], tuple[State, Tree]]
+SegmentRun = Callable[[State, Tree], tuple[State, Tree]]
 """`(state, rows) -> (state, outputs)` for any number of steps; rows and outputs have a leading
 axis of time."""
 
 
-def in_segments(run: Run, state: State, rows: Tree, remat_steps: int) -> tuple[State, Tree]:
+def in_segments(run: SegmentRun, state: State, rows: Tree, remat_steps: int) -> tuple[State, Tree]:
     """`run` over all rows, about `remat_steps` of them at a time; 0 or at least all: at once."""
     steps = len(jax.tree.leaves(rows)[0])
     if not 0 < remat_steps < steps:

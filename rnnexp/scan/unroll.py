@@ -18,11 +18,12 @@ from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.scan.kernels.cpu import recurrence
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.parallel import run_parallel
-from rnnexp.scan.remat import Run, in_segments
+from rnnexp.scan.remat import SegmentRun, in_segments
+from rnnexp.scan.step import Hook, hooked
 
 
 class Probe(NamedTuple):
-    """Something that fits on the probed leaves after every step, before the output.
+    """Something applied to the probed leaves after every step, before the output.
 
     Attributes:
       apply: `(state_Bx..., slot_t) -> state`, of the same structure.
@@ -38,18 +39,6 @@ class Probe(NamedTuple):
     additive: bool = False
     silent: bool = False
     norms: bool = False
-
-
-class Hook(NamedTuple):
-    """Something that changes a state between two steps, such as dropout or a teacher.
-
-    Attributes:
-      before: `(state, t) -> state`, what the transition of step t gets to see.
-      after: `(old, new, t) -> new`, what becomes of its result; the probe comes next.
-    """
-
-    before: Callable[[State, Array], State] | None = None
-    after: Callable[[State, State, Array], State] | None = None
 
 
 class TimeLoop(NamedTuple):
@@ -92,7 +81,7 @@ class Unrolled(NamedTuple):
     newton_stats: NewtonStats | None = None
 
 
-class Watched(NamedTuple):
+class Trajectory(NamedTuple):
     """What a cell did: its inputs, its initial state, and the states after every step.
 
     Leaves of `states` are (T, B, ...). Time is the cell's own: one that reads backwards
@@ -189,7 +178,9 @@ def fits_kernel(
 Row = tuple[Array, Array, Tree]
 
 
-def _kernel_run(name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop) -> Run:
+def _kernel_run(
+    name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop
+) -> SegmentRun:
     """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
     if time_loop.fused:
         from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused  # Pallas takes a while
@@ -220,18 +211,13 @@ def _make_body(
     keep_states: bool,
 ) -> Body:
     """One step of the whole batch: `(state, (x, t, slot)) -> (state, (output, kept state))`."""
-    transition = jax.vmap(cell.transition, in_axes=(None, 0, 0))
+    transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
 
     def body(carry: State, row: Row) -> tuple[State, tuple[Array, State | None]]:
         x_BxI, t, slot = row
         old = _cut(carry, t, cut_steps) if cut_steps else carry
-        seen = old
-        for hook in hooks:
-            seen = hook.before(seen, t) if hook.before else seen
-        new = transition(params, seen, x_BxI)
-        for hook in hooks:
-            new = hook.after(old, new, t) if hook.after else new
+        new = transition(params, old, x_BxI, t)
         if probe is not None:
             new = {**new, **probe.apply({k: new[k] for k in slot}, slot)}
         if lengths_B is not None:

@@ -27,7 +27,7 @@ from rnnexp.tasks.batches import (
     stream_keys,
 )
 from rnnexp.train.compiled import initial_state
-from rnnexp.train.lanes import Layout, run_on_lanes
+from rnnexp.train.lanes import LaneLayout, run_on_lanes
 from rnnexp.train.optim import BRANCHES, TRACED, Hyper
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, TrainState
@@ -102,7 +102,7 @@ class Times:
     def lane_step(self, width: int) -> float:
         """Seconds for a step of one lane at a width, measured now if need be."""
         if not self.known(width):
-            self.seconds[str(width)] = time_lane_step(self.plan, Layout(self.devices, width))
+            self.seconds[str(width)] = time_lane_step(self.plan, LaneLayout(self.devices, width))
             try:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 replace_text(self.file, json.dumps(self.seconds) + "\n")
@@ -125,7 +125,7 @@ def workload(plan: Plan, devices: int) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def time_lane_step(plan: Plan, layout: Layout) -> float:
+def time_lane_step(plan: Plan, layout: LaneLayout) -> float:
     """Seconds that one step of one lane takes, without records, while all lanes train."""
     state = initial_state(plan)
     keys = stream_keys(plan.config.seed)

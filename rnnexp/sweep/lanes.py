@@ -16,17 +16,17 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.run.callbacks import Observer, Result
+from rnnexp.run.callbacks import Observer, RunResult
 from rnnexp.run.files import RunLog
 from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.run import CHUNK_STEPS
-from rnnexp.run.session import Journal
-from rnnexp.run.trainer import FAILURES, Crew
+from rnnexp.run.session import RunSession
+from rnnexp.run.trainer import FAILURES, Trainer
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lane_timing import choose_width
 from rnnexp.sweep.plan import PlannedRun, record_failure
 from rnnexp.train.compiled import Programs
-from rnnexp.train.lanes import Layout
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan, make_lane, make_plan
 from rnnexp.train.program import TrainState
 
@@ -71,7 +71,7 @@ class RunSource:
 
     waiting: list[PlannedRun]
     next_run: Callable[[], PlannedRun | None]
-    on_run_end: Callable[[PlannedRun, Result], None]
+    on_run_end: Callable[[PlannedRun, RunResult], None]
     on_run_locked: Callable[[PlannedRun, str], None]
     should_prune: Callable[[PlannedRun, Validation], str | None]
 
@@ -132,14 +132,14 @@ class RunQueue:
             return plan
         return None
 
-    def next_run(self) -> tuple[Journal, TrainState] | None:
+    def next_run(self) -> tuple[RunSession, TrainState] | None:
         """The next run, started or resumed, and the state from which it goes on."""
         while (run := self.source.next_run()) is not None:
             session, latest = None, _LatestScores()
             try:
                 config = run.frozen()
                 files = RunLog(self.paths.runs_dir / run.run)
-                session = Journal(self._plan(config), files, latest)
+                session = RunSession(self._plan(config), files, latest)
                 self.training[session.files.path] = run, latest
                 return session, session.begin(self.paths.imported)
             except (UsageError, *FAILURES) as error:
@@ -157,13 +157,13 @@ class RunQueue:
         self.plans.setdefault(cell_options, plan)
         return plan
 
-    def should_prune(self, session: Journal) -> str | None:
+    def should_prune(self, session: RunSession) -> str | None:
         """Why a run that was just validated must stop; None lets it go on."""
         run, latest = self.training[session.files.path]
         value = latest.scores[session.task.headline]
         return self.source.should_prune(run, Validation(session.step, value, session.ended))
 
-    def on_run_end(self, result: Result, error: BaseException | None) -> None:
+    def on_run_end(self, result: RunResult, error: BaseException | None) -> None:
         """Log how a run ended if it did not complete, and pass its result to the source."""
         if result.status == "failed":
             log.warning("%s failed after step %d: %s", result.path, result.step, result.reason)
@@ -182,7 +182,7 @@ class RunQueue:
             self.source.on_run_locked(run, first_line(locked))
             return
         log.warning("%s failed: %s", path, reason)
-        self.source.on_run_end(run, Result(path, "failed", step, reason))
+        self.source.on_run_end(run, RunResult(path, "failed", step, reason))
 
 
 def train_lanes(
@@ -231,11 +231,11 @@ def train_queue(
     Returns when all runs have ended, when a device error has ended every set, or on a stop.
     """
     trainers = [
-        Crew(
+        Trainer(
             programs,
             queue.next_run,
             queue.on_run_end,
-            judge=queue.should_prune,
+            should_prune=queue.should_prune,
             examiner=queue.examiner,
         ).rounds(stop)
         for _ in range(lane_sets)
@@ -248,16 +248,16 @@ def train_queue(
                 stop.name = "cancelled"
 
 
-def choose_layout(plan: Plan, runs: int, width: int | None) -> Layout:
+def choose_layout(plan: Plan, runs: int, width: int | None) -> LaneLayout:
     """The lanes for so many runs of a plan.
 
     Runs that divide their batches over several devices train one after another.
     """
     if plan.config.devices > 1:
-        return Layout()
+        return LaneLayout()
     devices = min(len(jax.devices()), runs)
     best = width or choose_width(plan, devices=devices, runs=runs)
-    return Layout(devices, min(best, -(-runs // devices)))
+    return LaneLayout(devices, min(best, -(-runs // devices)))
 
 
 def start_devices(runs: int, cpus: int | None = None) -> None:

@@ -97,11 +97,11 @@ class ProgramNames:
 def program_digest(config: FrozenConfigDict, data_dir: Path | None) -> str:
     """SHA-256 of the text of a configuration's training program, constants included."""
     from rnnexp.run.run import CHUNK_STEPS
-    from rnnexp.train.lanes import Layout, spread_chunk
+    from rnnexp.train.lanes import LaneLayout, spread_chunk
     from rnnexp.train.plan import make_plan  # slow to import, and few sweeps need it
 
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
-    program: Any = spread_chunk(plan.recipe, Layout())
+    program: Any = spread_chunk(plan.recipe, LaneLayout())
     text = program.lower(*chunk_arguments(plan)).as_text()
     return hashlib.sha256(text.encode()).hexdigest()
 

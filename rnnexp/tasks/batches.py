@@ -105,23 +105,25 @@ def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
     )
 
 
-class Order(NamedTuple):
+class EpochOrder(NamedTuple):
     """The shuffled order of an epoch, and that epoch's number; -1 where none was drawn yet."""
 
     epoch: Array | np.ndarray
     indices: Tree
 
 
-def no_order(source: Source, batch_size: int) -> Order:
+def no_order(source: Source, batch_size: int) -> EpochOrder:
     """What a chunk of steps is given as the last one's order if there was none; on the host."""
     first = np.zeros((), np.int32)
     shapes = jax.eval_shape(
         lambda key: epoch_order(source, key, jnp.asarray(first), batch_size), jax.random.key(0)
     )
-    return Order(first - 1, jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))
+    return EpochOrder(first - 1, jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))
 
 
-def current_order(source: Source, key: Key, step: Array, batch_size: int, held: Order) -> Order:
+def current_order(
+    source: Source, key: Key, step: Array, batch_size: int, held: EpochOrder
+) -> EpochOrder:
     """`epoch_order`, drawn anew only if `held` is another epoch's: to sort takes its time."""
     epoch = step // (epoch_length(source, batch_size) or 1)
     indices = jax.lax.cond(
@@ -129,12 +131,12 @@ def current_order(source: Source, key: Key, step: Array, batch_size: int, held: 
         lambda: held.indices,
         lambda: epoch_order(source, key, step, batch_size),
     )
-    return Order(epoch, indices)
+    return EpochOrder(epoch, indices)
 
 
 def current_orders(
-    source: Source, key_L: Key, step_L: Array, batch_size: int, held: Order
-) -> Order:
+    source: Source, key_L: Key, step_L: Array, batch_size: int, held: EpochOrder
+) -> EpochOrder:
     """`current_order` of lanes side by side: drawn for all if one of them needs it."""
     epoch_L = step_L // (epoch_length(source, batch_size) or 1)
 
@@ -142,7 +144,7 @@ def current_orders(
         return jax.vmap(lambda k, s: epoch_order(source, k, s, batch_size))(key_L, step_L)
 
     same = jnp.all(epoch_L == held.epoch)
-    return Order(epoch_L, jax.lax.cond(same, lambda: held.indices, draw))
+    return EpochOrder(epoch_L, jax.lax.cond(same, lambda: held.indices, draw))
 
 
 def training_batch(

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import optax
 
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array
 from rnnexp.tasks.base import Score
 
@@ -17,7 +18,7 @@ def over_steps(value_TxB: Array, lengths_B: Array | None = None) -> Score:
     steps = value_TxB.shape[0]
     if lengths_B is None:
         return Score(jnp.sum(value_TxB, 0), jnp.full_like(value_TxB[0], steps))
-    valid_TxB = jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+    valid_TxB = valid_steps(steps, lengths_B)
     total_B = jnp.sum(jnp.where(valid_TxB, value_TxB, jnp.zeros_like(value_TxB)), 0)
     return Score(total_B, lengths_B.astype(value_TxB.dtype))
 

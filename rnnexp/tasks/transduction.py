@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Source, Task
 from rnnexp.tasks.scores import correct, cross_entropy, once, over_steps
@@ -81,10 +82,9 @@ def exact_match(tokens_UxB: Array, batch: Batch) -> Score:
     """
     if batch.target_lengths_B is None:
         raise UsageError("exact_match needs a batch with target_lengths_B")
-    position_Ux1 = jnp.arange(len(batch.targets), dtype=jnp.int32)[:, None]
-    after_UxB = position_Ux1 >= batch.target_lengths_B[None, :]
+    valid_UxB = valid_steps(len(batch.targets), batch.target_lengths_B)
     right_UxB = tokens_UxB.astype(batch.targets.dtype) == batch.targets
-    return once(jnp.all(right_UxB | after_UxB, 0).astype(float))
+    return once(jnp.all(right_UxB | ~valid_UxB, 0).astype(float))
 
 
 def encode(text: str, alphabet: str) -> np.ndarray:
@@ -173,7 +173,7 @@ def draw_words(
         key_length, (batch_size,), shortest, longest + 1, dtype=jnp.int32
     )
     symbol_TxB = jax.random.randint(key_symbol, shape, 0, symbols, dtype=jnp.int32)
-    valid_TxB = jnp.arange(longest, dtype=jnp.int32)[:, None] < lengths_B[None, :]
+    valid_TxB = valid_steps(longest, lengths_B)
     return jnp.where(valid_TxB, symbol_TxB, PADDING), lengths_B
 
 

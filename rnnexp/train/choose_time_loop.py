@@ -27,7 +27,6 @@ from rnnexp.laboratory.measure import step_by_step
 from rnnexp.laboratory.settings import (
     Laboratory,
     choose_examples,
-    counters,
     fit_unit,
     shared_steps,
 )
@@ -240,10 +239,10 @@ def largest_exponents(model: Model, batch: Batch) -> Exponents:
     model = step_by_step(model)
     index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], EXAMPLES)
     batch = take_examples(model, batch, jnp.asarray(index_E))
-    watched = apply(model, batch, ForwardOptions(watch=True)).watched
+    trajectories = apply(model, batch, ForwardOptions(keep_states=True)).trajectories
     settings = Laboratory(exponents=1, longest_span=0)
     exponents = {}
-    for unit, seen, span in zip(model.units(), watched, spans(model, batch), strict=True):
+    for unit, seen, span in zip(model.units(), trajectories, spans(model, batch), strict=True):
         cell, params = unit.layer.cell, unit.layer.params()
         steps = shared_steps(span.steps, span.lengths_B)
         fitted, _ = fit_unit(settings, cell, params, steps, len(index_E))
@@ -252,7 +251,7 @@ def largest_exponents(model: Model, batch: Batch) -> Exponents:
             spectrum = lyapunov_spectrum(
                 cell, params, seen.inputs_TxBxI[:steps], count=1, start=seen.start,
                 warmup_steps=fitted.warmup_steps, interval_steps=fitted.interval_steps,
-                key=jax.random.key(0), leave_out=counters(cell),
+                key=jax.random.key(0), leave_out=cell.counters_of(params),
             )  # fmt: skip
             exponents[unit.name] = float(spectrum.exponents_K[0])
     return exponents

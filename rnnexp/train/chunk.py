@@ -16,15 +16,16 @@ import jax.numpy as jnp
 
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Tree
-from rnnexp.tasks.batches import Keys, Order, current_order
+from rnnexp.tasks.batches import EpochOrder, Keys, current_order
 from rnnexp.train.data_parallel import divide_chunk
 from rnnexp.train.optim import Hyper
 from rnnexp.train.program import Recipe, TrainState
 from rnnexp.train.step import Gradient, Lane, Update, measure_next, update, update_scalars
-from rnnexp.train.step_metrics import Contents, Rows, as_row, contents_of
+from rnnexp.train.step_metrics import Contents, RecordRows, as_row, contents_of
 
 Chunk = Callable[
-    [TrainState, Order, Array, Array, Keys, Hyper, Tree], tuple[TrainState, Order, Rows]
+    [TrainState, EpochOrder, Array, Array, Keys, Hyper, Tree],
+    tuple[TrainState, EpochOrder, RecordRows],
 ]
 """`(state, order, stop, every, keys, hyper, arrays) -> (state, order, rows)`."""
 
@@ -77,13 +78,13 @@ def chunk_function(recipe: Recipe) -> Chunk:
 
     def chunk(
         state: TrainState,
-        order: Order,
+        order: EpochOrder,
         stop: Array,
         every: Array,
         keys: Keys,
         hyper: Hyper,
         arrays: Tree,
-    ) -> tuple[TrainState, Order, Rows]:
+    ) -> tuple[TrainState, EpochOrder, RecordRows]:
         order = current_order(recipe.task.train, keys.data, state.step, recipe.batch_size, order)
         first = Lane(state, order.indices, keys, hyper)
         parts = parts_of(recipe, arrays, first)
@@ -113,25 +114,25 @@ def take_until(
     state: TrainState,
     most: int,
     contents: Contents,
-) -> tuple[TrainState, Rows]:
+) -> tuple[TrainState, RecordRows]:
     """Steps while any lane is `active`, `most` of them; `take` gives the new state, whether the
     step was recorded, and its row. Lanes side by side are an axis behind that of the steps."""
     lanes = state.step.shape
-    rows = Rows(
+    rows = RecordRows(
         jnp.zeros((most, *lanes), jnp.int32),
         jnp.zeros((most, *lanes), bool),
         jnp.zeros((most, *lanes, contents.size)),
         contents,
     )
 
-    def goes_on(loop: tuple[Array, TrainState, Rows]) -> Array:
+    def goes_on(loop: tuple[Array, TrainState, RecordRows]) -> Array:
         count, state, _ = loop
         return (count < most) & jnp.any(active(state, stop))
 
-    def body(loop: tuple[Array, TrainState, Rows]) -> tuple[Array, TrainState, Rows]:
+    def body(loop: tuple[Array, TrainState, RecordRows]) -> tuple[Array, TrainState, RecordRows]:
         count, state, rows = loop
         new, recorded, values = take(state)
-        row = Rows(state.step, recorded, values, contents)
+        row = RecordRows(state.step, recorded, values, contents)
         put = partial(jax.lax.dynamic_update_index_in_dim, index=count, axis=0)
         return count + 1, new, jax.tree.map(put, rows, row)
 

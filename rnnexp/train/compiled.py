@@ -11,7 +11,7 @@ from rnnexp.runtime.mesh import on_host, place
 from rnnexp.tasks.base import Source
 from rnnexp.tasks.batches import Keys, no_order, source_arrays, source_size, stream_keys
 from rnnexp.train.evaluate import evaluate_function
-from rnnexp.train.lanes import Layout, everywhere, over_lanes, spread_chunk, spread_evaluate
+from rnnexp.train.lanes import LaneLayout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.train.placement import place_state
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState
@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 class Programs:
     """Training and evaluation of a plan; the data sets live on the devices in here."""
 
-    def __init__(self, plan: Plan, layout: Layout = Layout()):  # noqa: B008  an immutable value
+    def __init__(self, plan: Plan, layout: LaneLayout = LaneLayout()):  # noqa: B008  an immutable value
         self.plan, self.layout = plan, layout
         self.free_since = 0.0  # monotonic time at which a chunk last came to its end
         task, size = plan.recipe.task, plan.config.eval.batch_size
@@ -58,20 +58,20 @@ class Programs:
 
         Records come to the host. The state that goes in is given up to the device (donated).
         """
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         slots.launch([stop], [every])
         return slots.state, slots.records()[0]
 
     def scores(self, split: str, state: TrainState) -> dict[str, float]:
         """Mean scores of the plan's own run over the validation or test set."""
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.scores(split, [True])[0]
 
     def replay(self, state: TrainState) -> Records:
         """The step that diverged once more, recorded; the state is left alone."""
-        slots = Slots(self)
+        slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.replay(0)
 
@@ -81,7 +81,7 @@ def initial_state(plan: Plan) -> TrainState:
     return plan.recipe.start(plan.params, plan.hyper)
 
 
-class Slots:
+class LaneStates:
     """The states of as many runs as a layout has lanes, and the values that they differ in.
 
     With one lane nothing has an axis of lanes; `state` is the run's own.

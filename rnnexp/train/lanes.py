@@ -17,18 +17,18 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnnexp.core.types import Array, Tree
-from rnnexp.tasks.batches import Keys, Order, current_orders
+from rnnexp.tasks.batches import EpochOrder, Keys, current_orders
 from rnnexp.train.chunk import Chunk, active, chunk_function, parts_of, take_until
 from rnnexp.train.evaluate import Evaluate
 from rnnexp.train.optim import Hyper
 from rnnexp.train.program import Recipe, TrainState
 from rnnexp.train.step import Lane
-from rnnexp.train.step_metrics import Rows
+from rnnexp.train.step_metrics import RecordRows
 
 AXIS = "lanes"
 
 
-class Layout(NamedTuple):
+class LaneLayout(NamedTuple):
     """Where lanes stand: on so many devices, so many side by side on each."""
 
     devices: int = 1
@@ -44,17 +44,19 @@ class Layout(NamedTuple):
         return f"{self.devices} device{plural}, {self.width} side by side on each"
 
 
-def over_lanes(layout: Layout) -> NamedSharding | None:
+def over_lanes(layout: LaneLayout) -> NamedSharding | None:
     """How an array with a leading axis of lanes lies on the devices; None: there is one lane."""
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec(AXIS))
 
 
-def everywhere(layout: Layout) -> NamedSharding | None:
+def everywhere(layout: LaneLayout) -> NamedSharding | None:
     """How an array that all lanes read lies on the devices; None: there is one lane."""
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec())
 
 
-def spread_chunk(recipe: Recipe, layout: Layout) -> Callable[..., tuple[TrainState, Order, Rows]]:
+def spread_chunk(
+    recipe: Recipe, layout: LaneLayout
+) -> Callable[..., tuple[TrainState, EpochOrder, RecordRows]]:
     """The compiled chunk of all lanes; every argument but `arrays` has a leading axis of them.
 
     State and order are donated. With one lane there is no such axis.
@@ -66,7 +68,7 @@ def spread_chunk(recipe: Recipe, layout: Layout) -> Callable[..., tuple[TrainSta
     return jax.jit(_mapped(body, layout, 6), donate_argnums=(0, 1))
 
 
-def spread_evaluate(evaluate: Evaluate, layout: Layout) -> Callable[..., dict[str, Array]]:
+def spread_evaluate(evaluate: Evaluate, layout: LaneLayout) -> Callable[..., dict[str, Array]]:
     """The compiled evaluation `(params, key, due, arrays) -> {name: mean}` of all lanes.
 
     A device none of whose lanes is `due` gives zeros at once.
@@ -87,7 +89,7 @@ def spread_evaluate(evaluate: Evaluate, layout: Layout) -> Callable[..., dict[st
     return jax.jit(solo if layout.lanes == 1 else _mapped(wide, layout, 3))
 
 
-def run_on_lanes(function: Callable[..., Any], layout: Layout, lane_arguments: int) -> Any:
+def run_on_lanes(function: Callable[..., Any], layout: LaneLayout, lane_arguments: int) -> Any:
     """A compiled function of one lane for all lanes; its last argument is the same for all.
 
     Every other argument, and what comes back, has a leading axis of lanes.
@@ -107,13 +109,13 @@ def wide_chunk(recipe: Recipe) -> Chunk:
 
     def chunk(
         state: TrainState,
-        order: Order,
+        order: EpochOrder,
         stop: Array,
         every: Array,
         keys: Keys,
         hyper: Hyper,
         arrays: Tree,
-    ) -> tuple[TrainState, Order, Rows]:
+    ) -> tuple[TrainState, EpochOrder, RecordRows]:
         source, size = recipe.task.train, recipe.batch_size
         order = current_orders(source, keys.data, state.step, size, order)
         first = Lane(state, order.indices, keys, hyper)
@@ -148,7 +150,7 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
     return jax.tree.map(lambda x: x[None], function(*lane, arguments[-1]))
 
 
-def _mapped(function: Callable[..., Any], layout: Layout, lane_arguments: int) -> Any:
+def _mapped(function: Callable[..., Any], layout: LaneLayout, lane_arguments: int) -> Any:
     """The function on every device, each with its own lanes and all of the last argument."""
     lanes, whole = PartitionSpec(AXIS), PartitionSpec()
     specs = (*(lanes,) * lane_arguments, whole)
@@ -157,7 +159,7 @@ def _mapped(function: Callable[..., Any], layout: Layout, lane_arguments: int) -
     )
 
 
-def _mesh(layout: Layout) -> Mesh:
+def _mesh(layout: LaneLayout) -> Mesh:
     return Mesh(np.array(jax.devices()[: layout.devices]), (AXIS,))
 
 

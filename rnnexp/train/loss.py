@@ -20,13 +20,13 @@ from rnnexp.gradflow.adjoints import (
 )
 from rnnexp.gradflow.position_losses import Model, Span, spans, stacks
 from rnnexp.scan.newton.solve import NewtonStats
-from rnnexp.scan.unroll import Probe, Watched
+from rnnexp.scan.unroll import Probe, Trajectory
 from rnnexp.train.data_parallel import add_up, mean_shares
 from rnnexp.train.program import Recipe, StepInputs, apply_model
 from rnnexp.train.regularizers import Flow, add_penalties, find_penalties
 
-Extras = tuple[dict[str, Array], list[State], Sequence[Watched]]
-"""Mean scores, the states to go on with, and what the units did if they were watched."""
+Extras = tuple[dict[str, Array], list[State], Sequence[Trajectory]]
+"""Mean scores, the states to go on with, and the units' trajectories if they were kept."""
 
 
 class Backward(NamedTuple):
@@ -46,13 +46,15 @@ def batch_loss(
     inputs: StepInputs,
     probes: Sequence[Probe] | None = None,
     *,
-    watch: bool = False,
+    keep_states: bool = False,
 ) -> tuple[Array, Extras]:
     """This device's part of a batch's mean loss, and what comes with it."""
-    got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, probes, watch=watch))
+    got = apply_model(
+        recipe, params, inputs.batch, inputs.options(recipe, probes, keep_states=keep_states)
+    )
     means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, inputs.batch))
     means |= _newton_means(recipe, params, got.newton_stats)
-    return means["loss"], (means, got.states if inputs.carry else [], got.watched)
+    return means["loss"], (means, got.states if inputs.carry else [], got.trajectories)
 
 
 def _newton_means(
@@ -80,16 +82,16 @@ def backward(recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool) 
 
     def loss(params: Tree, slots: Sequence[State]) -> tuple[Array, Extras]:
         on_states = None if recorder is None else probes(recorder.apply, slots)
-        return batch_loss(recipe, params, inputs, on_states, watch=recipe.regularizers.omega)
+        return batch_loss(recipe, params, inputs, on_states, keep_states=recipe.regularizers.omega)
 
     slots: Sequence[State] = [] if recorder is None else recorder.slots
-    _, (means, carry, watched), grads, adjoints = value_grads_adjoints(loss, params, slots)
+    _, (means, carry, trajectories), grads, adjoints = value_grads_adjoints(loss, params, slots)
     profiles: list[Profile] = []
     if record and recorder is not None:
         profiles = recorder.norms(adjoints, [span.lengths_B for span in reach])
     values: dict[str, Array] = {}
     if recipe.regularizers.any:
-        flow = Flow(reach, watched, adjoints)
+        flow = Flow(reach, trajectories, adjoints)
         penalties = find_penalties(recipe, params, inputs, flow, record=record)
         values = {name: penalty.value for name, penalty in penalties.items()}
         grads = add_penalties(recipe, inputs, grads, penalties)

@@ -12,7 +12,7 @@ from rnnexp.config.schema import duration_steps, flat, options
 from rnnexp.config.validate_interventions import regularizers_of
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
-from rnnexp.gradflow.nonfinite import Order
+from rnnexp.gradflow.nonfinite import UnitOrder
 from rnnexp.gradflow.position_losses import stacks
 from rnnexp.runtime.mesh import require_devices
 from rnnexp.tasks.base import Bucketed, Task
@@ -73,10 +73,10 @@ class Plan:
     epoch_steps: int | None
 
     @property
-    def units(self) -> list[Order]:
+    def units(self) -> list[UnitOrder]:
         """The model's units in the order of the profiles' rows."""
         return [
-            Order(unit.name, unit.backward, int(unit.name.startswith("decoder")))
+            UnitOrder(unit.name, unit.backward, int(unit.name.startswith("decoder")))
             for unit in self.recipe.model(self.params).units()
         ]
 

@@ -81,7 +81,7 @@ class StepInputs(NamedTuple):
     step: Array
 
     def options(
-        self, recipe: Recipe, probes: Sequence[Probe] | None = None, *, watch: bool = False
+        self, recipe: Recipe, probes: Sequence[Probe] | None = None, *, keep_states: bool = False
     ) -> ForwardOptions:
         """The options of a forward pass in training."""
         return ForwardOptions(
@@ -90,7 +90,7 @@ class StepInputs(NamedTuple):
             key=self.key,
             rates=self.hyper,
             forced_steps=recipe.forced_steps,
-            watch=watch,
+            keep_states=keep_states,
         )
 
 

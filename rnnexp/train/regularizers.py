@@ -14,7 +14,7 @@ from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.position_losses import Span
 from rnnexp.models.stack import Unit
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 from rnnexp.train.program import Recipe, StepInputs, apply_model
 
 
@@ -23,7 +23,7 @@ class Flow(NamedTuple):
     dL/ds_t of its whole state."""
 
     reach: Sequence[Span]
-    watched: Sequence[Watched]
+    trajectories: Sequence[Trajectory]
     adjoints: Sequence[State]
 
 
@@ -86,10 +86,10 @@ def _orthogonality(recipe: Recipe, params: Tree) -> Array:
 
 
 def _flossing(recipe: Recipe, params: Tree, inputs: StepInputs, reach: Sequence[Span]) -> Array:
-    got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, watch=True))
-    rows = zip(recipe.model(params).units(), got.watched, reach, strict=True)
+    got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, keep_states=True))
+    rows = zip(recipe.model(params).units(), got.trajectories, reach, strict=True)
 
-    def of_unit(unit: Unit, did: Watched, span: Span) -> Array:
+    def of_unit(unit: Unit, did: Trajectory, span: Span) -> Array:
         return regularizers.flossing(
             unit.layer.cell, unit.layer.params(), did, span.lengths_B,
             exponents=recipe.regularizers.flossing_exponents,

@@ -49,7 +49,7 @@ class Contents(NamedTuple):
     meta_fields=["contents"],
 )
 @dataclass(frozen=True)
-class Rows:
+class RecordRows:
     """What a chunk reports, on the device: `values` are (steps, numbers), zeros where nothing
     was `recorded`; lanes side by side add an axis in front. `contents` is no array: it goes
     through compiled functions as it is."""
@@ -84,7 +84,7 @@ def from_rows(values: np.ndarray, contents: Contents) -> Any:
     )
 
 
-def read_rows(rows: Rows) -> Records:
+def read_rows(rows: RecordRows) -> Records:
     """Rows of one lane that lie on the host, by name.
 
     Their contents are what the backward pass measured (scalars and norms), and the scalars

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from rnnexp.cells.initializers import orthogonal, per_gate
 from tests.helpers.variants import build
 
 
@@ -27,3 +28,12 @@ def test_input_kernels_are_glorot_uniform_gate_by_gate(name: str, gates: int) ->
         # 37,500 draws: the deviation of the sample variance is 0.5 %, five of it 2.3 %
         np.testing.assert_allclose(block.var(), limit**2 / 3, rtol=0.023)
         np.testing.assert_allclose(block.mean(), 0, atol=5 * limit / np.sqrt(3 * block.size))
+
+
+def test_gates_are_drawn_as_one_by_one(x64: None) -> None:
+    key = jax.random.key(3)
+    w = per_gate(orthogonal, key, 6, 6, 4)
+    for gate, part in enumerate(jax.random.split(key, 4)):
+        block = w[:, 6 * gate : 6 * gate + 6]
+        np.testing.assert_array_equal(block, orthogonal(part, (6, 6)))
+        np.testing.assert_allclose(block.T @ block, np.eye(6), atol=1e-14)

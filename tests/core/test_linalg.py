@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 
-from rnnexp.cells.initializers import orthogonal, per_gate
 from rnnexp.core.linalg import expm, qr, svd
 from rnnexp.core.types import Array, Key
 from rnnexp.laboratory.recurrent_matrices import spectral_norm
@@ -82,15 +81,6 @@ def test_the_gradient_of_the_spectral_norm_is_jax_s(x64: None) -> None:
     x = jax.random.normal(jax.random.key(0), (4, 4))
     exact = jax.grad(lambda x: jnp.linalg.norm(x, ord=2))(x)
     np.testing.assert_allclose(jax.grad(spectral_norm)(x), exact, rtol=1e-10)
-
-
-def test_gates_are_drawn_as_one_by_one(x64: None) -> None:
-    key = jax.random.key(3)
-    w = per_gate(orthogonal, key, 6, 6, 4)
-    for gate, part in enumerate(jax.random.split(key, 4)):
-        block = w[:, 6 * gate : 6 * gate + 6]
-        np.testing.assert_array_equal(block, orthogonal(part, (6, 6)))
-        np.testing.assert_allclose(block.T @ block, np.eye(6), atol=1e-14)
 
 
 def test_nothing_else_calls_lapack(root: Path) -> None:

@@ -15,9 +15,9 @@ from rnnexp.gradflow.growth import (
     find_growth,
     growth_text,
 )
-from rnnexp.gradflow.nonfinite import Order
+from rnnexp.gradflow.nonfinite import UnitOrder
 
-LAYERS = [Order("layer_0"), Order("layer_1")]
+LAYERS = [UnitOrder("layer_0"), UnitOrder("layer_1")]
 WINDOW, TIMES = 33, 20
 
 
@@ -41,7 +41,7 @@ def grown(
     return logs
 
 
-def found(logs: np.ndarray, units: list[Order] = LAYERS, **leaves: np.ndarray) -> Any:
+def found(logs: np.ndarray, units: list[UnitOrder] = LAYERS, **leaves: np.ndarray) -> Any:
     norms = {"h": np.exp(logs), **{k: np.exp(v) for k, v in leaves.items()}}
     growth = find_growth(range(800, 800 + len(logs)), norms, units)
     assert growth is not None
@@ -132,7 +132,7 @@ def test_the_leaf_that_grew_is_named() -> None:
 
 
 def test_a_unit_that_reads_backwards_counts_from_the_first_step() -> None:
-    units = [Order("layer_0_forward"), Order("layer_0_backward", backward=True)]
+    units = [UnitOrder("layer_0_forward"), UnitOrder("layer_0_backward", backward=True)]
     logs = np.concatenate([flat(1), flat(1)[:, :, ::-1]], 1)
     grew = grown(logs, since=20, unit=1, lag=6, backward=True)
     grew[:, 0] = logs[:, 0]
@@ -141,7 +141,7 @@ def test_a_unit_that_reads_backwards_counts_from_the_first_step() -> None:
 
 
 def test_a_decoder_comes_before_its_encoder() -> None:
-    units = [Order("encoder_layer_0"), Order("decoder_layer_0", part=1)]
+    units = [UnitOrder("encoder_layer_0"), UnitOrder("decoder_layer_0", part=1)]
     logs = grown(flat(), since=20, unit=1, lag=4)
     assert found(logs, units).unit == "decoder_layer_0"
     assert found(logs[:, ::-1], [units[1], units[0]]).unit == "decoder_layer_0"

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.cells.lstm import lstm
 from rnnexp.cells.rnn import rnn
+from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence
 from rnnexp.gradflow.regularizers import (
@@ -19,10 +20,10 @@ from rnnexp.gradflow.regularizers import (
     flossing,
     omega,
     orthogonality,
-    states_before,
 )
-from rnnexp.scan.unroll import Watched, initial_state
-from tests.helpers.regularized_cells import LENGTHS, B, H, I, T, drawn, watch
+from rnnexp.gradflow.tangent_scan import free_directions
+from rnnexp.scan.unroll import Trajectory, initial_state
+from tests.helpers.regularized_cells import LENGTHS, B, H, I, T, drawn, trajectory_of
 from tests.helpers.variants import build, variant_id
 
 SOME: list[tuple[str, dict[str, Any]]] = [
@@ -38,16 +39,16 @@ each = pytest.mark.parametrize("variant", [*QUICK, *SLOW], ids=variant_id)
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-def some_adjoints(watched: Watched) -> State:
+def some_adjoints(trajectory: Trajectory) -> State:
     """Any vectors in the place of dL/ds_t; those of example 1 at step 2 are zero."""
-    keys = jax.random.split(jax.random.key(2), len(watched.states))
-    drawn = [jax.random.normal(k, v.shape) for k, v in zip(keys, watched.states.values())]  # noqa: B905
+    keys = jax.random.split(jax.random.key(2), len(trajectory.states))
+    drawn = [jax.random.normal(k, v.shape) for k, v in zip(keys, trajectory.states.values())]  # noqa: B905
     return {
-        name: value.at[2, 1].set(0.0) for name, value in zip(watched.states, drawn, strict=True)
+        name: value.at[2, 1].set(0.0) for name, value in zip(trajectory.states, drawn, strict=True)
     }
 
 
-def jacobians(cell: Cell, params: Params, watched: Watched) -> np.ndarray:
+def jacobians(cell: Cell, params: Params, trajectory: Trajectory) -> np.ndarray:
     """J of every transition by central differences, (T, B, S, S)."""
 
     def one(state: State, x_I: Array) -> Array:
@@ -60,7 +61,9 @@ def jacobians(cell: Cell, params: Params, watched: Watched) -> np.ndarray:
         return (jax.vmap(moved, 0, 1)(moves) - jax.vmap(moved, 0, 1)(-moves)) / 2e-6
 
     every = jax.jit(jax.vmap(jax.vmap(one)))
-    return np.asarray(every(states_before(watched), watched.inputs_TxBxI))
+    return np.asarray(
+        every(states_before(trajectory.start, trajectory.states), trajectory.inputs_TxBxI)
+    )
 
 
 def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
@@ -85,14 +88,14 @@ def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
 def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) -> None:
     cell = build(variant, I, H)
     params = drawn(cell)
-    watched = watch(cell, params, lengths)
-    adjoints = some_adjoints(watched)
+    trajectory = trajectory_of(cell, params, lengths)
+    adjoints = some_adjoints(trajectory)
     expected = omega_by_hand(
-        jacobians(cell, params, watched),
+        jacobians(cell, params, trajectory),
         adjoints,
         np.full(B, T) if lengths is None else np.asarray(lengths),
     )
-    value = jax.jit(lambda adjoints: omega(cell, params, watched, adjoints, lengths))
+    value = jax.jit(lambda adjoints: omega(cell, params, trajectory, adjoints, lengths))
     got = value(adjoints)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     tiny = {k: 1e-200 * v for k, v in adjoints.items()}  # only the directions count
@@ -102,20 +105,22 @@ def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) ->
 def test_omega_of_a_scaled_rotation_is_known() -> None:
     cell = rnn(I, H, activation="linear", recurrent_scale=0.8)
     params = cell.init(jax.random.key(0))
-    watched = watch(cell, params)
-    adjoints = jax.tree.map(jnp.ones_like, some_adjoints(watched))
-    np.testing.assert_allclose(omega(cell, params, watched, adjoints, None), T * 0.2**2, rtol=1e-9)
+    trajectory = trajectory_of(cell, params)
+    adjoints = jax.tree.map(jnp.ones_like, some_adjoints(trajectory))
+    np.testing.assert_allclose(
+        omega(cell, params, trajectory, adjoints, None), T * 0.2**2, rtol=1e-9
+    )
 
 
 @each
 def test_the_gradient_of_omega_is_the_immediate_one(variant: Any) -> None:
     cell = build(variant, I, H)
     params = drawn(cell)
-    watched = watch(cell, params, LENGTHS)
-    adjoints = some_adjoints(watched)
+    trajectory = trajectory_of(cell, params, LENGTHS)
+    adjoints = some_adjoints(trajectory)
 
     def value(params: Params) -> Array:
-        return omega(cell, params, watched, adjoints, LENGTHS)  # states and adjoints stay
+        return omega(cell, params, trajectory, adjoints, LENGTHS)  # states and adjoints stay
 
     flat, unravel = ravel_pytree(params)
     grads, numeric = map(unravel, gradients(lambda p: value(unravel(p)), flat))
@@ -144,11 +149,16 @@ def gradients(value: Any, flat: Array) -> tuple[Array, Array]:
 def test_omega_sends_nothing_into_states_or_adjoints() -> None:
     cell = rnn(I, H)
     params = drawn(cell)
-    watched = watch(cell, params)
+    trajectory = trajectory_of(cell, params)
     by_rest = jax.grad(lambda w, a: omega(cell, params, w, a, None), argnums=(0, 1))(
-        watched, some_adjoints(watched)
+        trajectory, some_adjoints(trajectory)
     )
     assert all(bool(jnp.all(leaf == 0)) for leaf in jax.tree.leaves(by_rest))
+
+
+def free(cell: Cell, params: Params) -> np.ndarray:
+    """The coordinates of the state that are no counters."""
+    return free_directions(cell, params, cell.counters_of(params))
 
 
 def exponents_by_hand(J: np.ndarray, basis: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -171,30 +181,31 @@ def exponents_by_hand(J: np.ndarray, basis: np.ndarray, lengths: np.ndarray) -> 
 def test_flossing_equals_qr_in_numpy(variant: Any, lengths: Array | None) -> None:
     cell = build(variant, I, H)
     params = drawn(cell)
-    watched = watch(cell, params, lengths)
+    trajectory = trajectory_of(cell, params, lengths)
     ends = np.full(B, T) if lengths is None else np.asarray(lengths)
-    basis = np.asarray(directions(watched.start, 3))
+    basis = np.asarray(directions(free(cell, params), 3, float))
     np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
-    expected = exponents_by_hand(jacobians(cell, params, watched), basis, ends)
-    got = jax.jit(lambda w: driven_exponents(cell, params, w, lengths, 3))(watched)
+    expected = exponents_by_hand(jacobians(cell, params, trajectory), basis, ends)
+    got = jax.jit(lambda w: driven_exponents(cell, params, w, lengths, 3))(trajectory)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
-    penalty = flossing(cell, params, watched, lengths, exponents=3)
+    penalty = flossing(cell, params, trajectory, lengths, exponents=3)
     np.testing.assert_allclose(penalty, np.mean(expected**2), rtol=1e-5)
 
 
 def test_exponents_of_a_scaled_rotation_are_its_logarithm() -> None:
     cell = rnn(I, H, activation="linear", recurrent_scale=0.8)
     params = cell.init(jax.random.key(0))
-    got = driven_exponents(cell, params, watch(cell, params), None, H)
+    got = driven_exponents(cell, params, trajectory_of(cell, params), None, H)
     np.testing.assert_allclose(got, np.log(0.8), rtol=1e-12)
 
 
 def test_a_counter_is_not_a_direction() -> None:
     """Its tangent never shrinks, so it would hide as an exponent of exactly 0."""
     cell = build(("clockwork", {}), I, H)
-    start = initial_state(cell, drawn(cell), B)
+    params = drawn(cell)
+    start = initial_state(cell, params, B)
     flat = ravel_pytree({k: jnp.full_like(v[0], k == "t") for k, v in start.items()})[0]
-    np.testing.assert_array_equal(directions(start, 2)[flat == 1], 0)
+    np.testing.assert_array_equal(directions(free(cell, params), 2, float)[flat == 1], 0)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +213,8 @@ def test_a_counter_is_not_a_direction() -> None:
 )
 def test_the_gradient_of_flossing_equals_differences(cell: Cell) -> None:
     def value(params: Params) -> Array:
-        watched = watch(cell, params, LENGTHS)  # the states move with the parameters
-        return flossing(cell, params, watched, LENGTHS, exponents=2)
+        trajectory = trajectory_of(cell, params, LENGTHS)  # the states move with the parameters
+        return flossing(cell, params, trajectory, LENGTHS, exponents=2)
 
     flat, unravel = ravel_pytree(drawn(cell))
     exact, numeric = gradients(lambda p: value(unravel(p)), flat)
@@ -213,8 +224,8 @@ def test_the_gradient_of_flossing_equals_differences(cell: Cell) -> None:
 def test_omega_is_zero_where_steps_keep_every_length() -> None:
     cell = build(("orthogonal", {}), I, H)
     params = {**drawn(cell), "b": jnp.zeros(H)}  # modReLU without a bias is the identity
-    watched = watch(cell, params)
-    value = jax.jit(lambda w: omega(cell, params, w, some_adjoints(w), None))(watched)
+    trajectory = trajectory_of(cell, params)
+    value = jax.jit(lambda w: omega(cell, params, w, some_adjoints(w), None))(trajectory)
     np.testing.assert_allclose(value, 0, atol=1e-20)
 
 

@@ -1,11 +1,11 @@
 """A row of a benchmark as it would have been measured."""
 
-from rnnexp.bench.measure import Row
+from rnnexp.bench.measure import TimedRow
 from rnnexp.bench.workloads import WORKLOADS
 
 TINY = WORKLOADS["tiny"]
 
 
-def row() -> Row:
+def row() -> TimedRow:
     times = {"rnnexp": [1.0, 2.0, 4.0], "flax.linen.RNN": [3.0, 4.0, 10.0], "torch.nn": [9.0] * 3}
-    return Row(TINY, "lstm", times, {"flax.nnx.RNN": "it broke"}, rate=1e9)
+    return TimedRow(TINY, "lstm", times, {"flax.nnx.RNN": "it broke"}, rate=1e9)

@@ -14,7 +14,7 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.run.divergence import store
 from rnnexp.run.run import CHUNK_STEPS, run
-from rnnexp.train.compiled import Programs, Slots, initial_state
+from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.plan import make_plan
 
 KEYS: dict[str, Any] = {
@@ -66,7 +66,7 @@ def flight_of(path: Path) -> xarray.Dataset:
 def assert_states_of_the_run(data: xarray.Dataset, of_run: FrozenConfigDict) -> None:
     """Every recorded state is that of the program stepped one step at a time, to the bit."""
     plan = make_plan(of_run, data_dir=None, chunk_steps=CHUNK_STEPS)
-    slots = Slots(Programs(plan))
+    slots = LaneStates(Programs(plan))
     slots.put(0, plan, initial_state(plan))
     steps = data["state_step"].values.tolist()
     for step in range(steps[-1] + 1):

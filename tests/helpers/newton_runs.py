@@ -35,9 +35,9 @@ def differentiated(
     its gradients by weights, inputs, first state and slots."""
 
     def loss(params: Params, x: Array, start: State, slots: State) -> tuple[Array, Any]:
-        (sits,) = probes(probe, [slots])
+        (probed,) = probes(probe, [slots])
         run = unroll(
-            cell, params, x, lengths_B=lengths_B, state=start, probe=sits, time_loop=time_loop,
+            cell, params, x, lengths_B=lengths_B, state=start, probe=probed, time_loop=time_loop,
             keep_states=True,
         )  # fmt: skip
         weights = jnp.cos(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
@@ -72,7 +72,7 @@ def states(cell: Cell, time_loop: TimeLoop) -> Any:
     """The compiled function of `arguments`: what unrolling gives, without derivatives."""
 
     def run(params: Params, x: Array, start: State, slots: State) -> Unrolled:
-        (sits,) = probes(perturb, [slots])
-        return unroll(cell, params, x, state=start, probe=sits, time_loop=time_loop)
+        (probed,) = probes(perturb, [slots])
+        return unroll(cell, params, x, state=start, probe=probed, time_loop=time_loop)
 
     return jax.jit(run)

@@ -1,4 +1,4 @@
-"""Small cells off their special starting values, watched on a batch."""
+"""Small cells off their special starting values, and their trajectories on a batch."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
-from rnnexp.scan.unroll import Watched, initial_state, unroll
+from rnnexp.scan.unroll import Trajectory, initial_state, unroll
 
 T, B, I, H = 9, 3, 2, 4  # noqa: E741
 
@@ -21,10 +21,10 @@ def drawn(cell: Cell) -> Params:
     return params
 
 
-def watch(cell: Cell, params: Params, lengths: Array | None = None) -> Watched:
+def trajectory_of(cell: Cell, params: Params, lengths: Array | None = None) -> Trajectory:
     """What the cell does on a fixed batch."""
     x = jax.random.normal(jax.random.key(1), (T, B, I))
     start = initial_state(cell, params, B)
     run = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
     assert run.states is not None
-    return Watched(x, start, run.states)
+    return Trajectory(x, start, run.states)

@@ -7,7 +7,7 @@ import jax
 
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.train.compiled import Programs, initial_state
-from rnnexp.train.lanes import Layout
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan, make_plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, StepResult, take_step
@@ -28,7 +28,7 @@ FLOSSING = {"regularizer__flossing": 0.4, "regularizer__flossing_exponents": 2}
 ALL = WEIGHTS | FLOSSING
 
 
-def build(name: str = "adding/rnn", layout: Layout = Layout(), **changes: Any) -> Programs:  # noqa: B008
+def build(name: str = "adding/rnn", layout: LaneLayout = LaneLayout(), **changes: Any) -> Programs:  # noqa: B008
     """The compiled functions of a tiny run."""
     config = configured(name, **changes)
     return Programs(make_plan(config, data_dir=None, chunk_steps=4), layout)

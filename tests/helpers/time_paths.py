@@ -19,8 +19,8 @@ def same_everywhere(cell: Cell, time_loop: TimeLoop, lengths: Array | None, prob
     weights = jax.random.normal(jax.random.key(2), (T, B, cell.output_size))
 
     def run(params: Tree, slot: State, time_loop: TimeLoop, probe: Any) -> tuple[Array, Any]:
-        sits = Probe(probe, slot, additive=probe is perturb)
-        got = unroll(cell, params, inputs(), lengths_B=lengths, probe=sits, time_loop=time_loop)
+        probed = Probe(probe, slot, additive=probe is perturb)
+        got = unroll(cell, params, inputs(), lengths_B=lengths, probe=probed, time_loop=time_loop)
         return jnp.sum(weights * jnp.sin(got.outputs_TxBxH)) + jnp.sum(got.final_BxH), got
 
     slot = zero_slot(cell, params, T, B)

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 
 from rnnexp.core.errors import RunError
 from rnnexp.results.load import load_run
-from rnnexp.run.callbacks import Result, read_result, run_path
+from rnnexp.run.callbacks import RunResult, read_result, run_path
 from rnnexp.run.files import RunLog, read_json
 from rnnexp.run.run import run
 from rnnexp.run.sample import load_trained, write_text
@@ -146,7 +146,7 @@ def test_devices_that_cannot_be_are_refused(tmp_path: Path) -> None:
 def test_two_processes_equal_one_device(undisturbed: Path, tmp_path: Path) -> None:
     one = run(small_config(train__duration_steps=STEPS), runs_dir=tmp_path)
     many = read_result(undisturbed)
-    assert isinstance(many, Result)
+    assert isinstance(many, RunResult)
     assert (many.status, many.step) == (one.status, one.step)
     left, right = load_run(one.path), load_run(undisturbed)
     assert [(row["kind"], row["step"]) for row in left.metrics] == [

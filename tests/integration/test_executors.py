@@ -14,7 +14,7 @@ import pytest
 from rnnexp.core.errors import UsageError
 from rnnexp.sweep.executors import Job, Outcome
 from rnnexp.sweep.executors.base import make_spec
-from rnnexp.sweep.executors.process import Process, outcome_of_exit, run_here
+from rnnexp.sweep.executors.process import Process, run_here
 from tests.helpers.counted_jobs import (
     MODULE,
     alive,
@@ -167,17 +167,6 @@ def test_a_group_that_stays_locked_is_tried_later(tmp_path: Path) -> None:
     assert outcome is not None
     assert outcome.status == "evicted"
     assert "another process holds" in outcome.reason
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        *[(0, "done"), (1, "failed"), (2, "failed"), (75, "evicted"), (130, "evicted")],
-        *[(143, "evicted"), (-15, "evicted"), (-9, "crashed"), (-11, "crashed")],
-    ],
-)
-def test_exit_codes_have_their_meaning(code: int, status: str) -> None:
-    assert outcome_of_exit(code, "the last line").status == status
 
 
 def test_settings_that_cannot_be_used_are_named(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.errors import UsageError
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.executors import slurm as executor
 from tests.helpers import fake_slurm
@@ -153,12 +152,3 @@ def test_a_slurm_job_that_is_ended_is_begun_again_unless_cancelled(
     else:
         assert (outcomes[0].status, outcomes[0].tries) == ("done", 2)
         assert numbers(tmp_path, 0) == list(range(10))
-
-
-def test_slurm_settings_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown --slurm key 'partitoin'.*Did you mean 'parti"):
-        run(tmp_path, 1, "slurm", slurm={"partitoin": "short"})
-    with pytest.raises(UsageError, match="time=1:00:00: expected a whole number of minutes"):
-        run(tmp_path, 1, "slurm", slurm={"time": "1:00:00"})
-    with pytest.raises(UsageError, match=r"cannot use Slurm: .*srun"):
-        run(tmp_path, 1, "slurm", slurm={"cluster": "slurm"})

@@ -54,7 +54,7 @@ def test_the_data_set_of_a_model_is_what_the_single_analyses_say() -> None:
         assert float(one.spectral_norm.sel(matrix=name)) == pytest.approx(norm, rel=1e-6)
 
     def alone() -> Any:
-        [seen] = apply(model, batch, ForwardOptions(watch=True)).watched
+        [seen] = apply(model, batch, ForwardOptions(keep_states=True)).trajectories
         hidden = hidden_saturation(seen.states["h"], batch.lengths_B)
         return gate_saturation(cell, params, seen, batch.lengths_B), hidden
 

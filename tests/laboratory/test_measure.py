@@ -22,8 +22,8 @@ def test_a_whole_step_makes_the_watched_trajectory(cell: str, keys: dict[str, An
 
     def trajectories() -> list[Array]:
         [seen] = apply(
-            model, batch, ForwardOptions(watch=True), teacher=lambda batch: taught
-        ).watched
+            model, batch, ForwardOptions(keep_states=True), teacher=lambda batch: taught
+        ).trajectories
         [unit] = model.units()
         whole, driven = whole_step(unit.layer.cell, model.stack.structure, seen, taught)
         found = [seen.states["h"]]

@@ -7,44 +7,49 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Params
 from rnnexp.laboratory import saturation
 from rnnexp.laboratory.saturation import (
-    KEPT,
     GateSaturation,
-    kept_share,
+    kept_fraction,
     saturation_dataset,
     time_constant,
 )
-from rnnexp.scan.unroll import Watched, initial_state, unroll
+from rnnexp.scan.unroll import Trajectory, initial_state, unroll
 from tests.helpers.variants import build
 
 T, B, I, H = 6, 3, 2, 4  # noqa: E741
 LENGTHS = (6, 2, 4)
+KEPT = [name for name in CELLS.builtin if build((name, {}), I, H).kept_fraction is not None]
 
 
-def watch(cell: Cell, params: Params, x: Array, lengths: Array | None = None) -> Watched:
+def trajectory_of(cell: Cell, params: Params, x: Array, lengths: Array | None = None) -> Trajectory:
     """What a cell does on a batch."""
 
     @jax.jit
-    def run(params: Params, x: Array, lengths: Array | None) -> Watched:
+    def run(params: Params, x: Array, lengths: Array | None) -> Trajectory:
         start = initial_state(cell, params, x.shape[1])
         got = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
         assert got.states is not None
-        return Watched(x, start, got.states)
+        return Trajectory(x, start, got.states)
 
-    watched: Watched = run(params, x, lengths)
-    return watched
+    trajectory: Trajectory = run(params, x, lengths)
+    return trajectory
 
 
-def gate_saturation(cell: Cell, params: Params, watched: Watched, *rest: Any, **keys: Any) -> Any:
+def gate_saturation(
+    cell: Cell, params: Params, trajectory: Trajectory, *rest: Any, **keys: Any
+) -> Any:
     """The function of that name, compiled."""
     run = jax.jit(
-        lambda params, watched: saturation.gate_saturation(cell, params, watched, *rest, **keys)
+        lambda params, trajectory: saturation.gate_saturation(
+            cell, params, trajectory, *rest, **keys
+        )
     )
-    return run(params, watched)
+    return run(params, trajectory)
 
 
 hidden_saturation = jax.jit(saturation.hidden_saturation)
@@ -69,7 +74,7 @@ def test_gates_of_an_lstm_that_biases_alone_decide(x64: None) -> None:
     i, f, o = [0.05, 0.05, 0.5, 0.95], [0.95, 0.99, 0.92, 0.5], [0.5, 0.5, 0.5, 0.5]
     b = np.concatenate([*(list(map(logit, gate)) for gate in (i, f)), np.ones(H), [0.0] * H])
     forced = {k: jnp.zeros_like(v) for k, v in params.items()} | {"b": jnp.asarray(b)}
-    got = gate_saturation(cell, forced, watch(cell, forced, x))
+    got = gate_saturation(cell, forced, trajectory_of(cell, forced, x))
     for gate, low, high, mean in [
         ("input", 0.5, 0.25, np.mean(i)), ("forget", 0.0, 0.75, np.mean(f)),
         ("output", 0.0, 0.0, np.mean(o)),
@@ -77,7 +82,7 @@ def test_gates_of_an_lstm_that_biases_alone_decide(x64: None) -> None:
         np.testing.assert_array_equal(got.low[gate], np.full(T, low))
         np.testing.assert_array_equal(got.high[gate], np.full(T, high))
         np.testing.assert_allclose(got.mean[gate], np.full(T, mean), rtol=1e-12)
-    kept = kept_share(cell, got)
+    kept = kept_fraction(cell, got)
     assert kept is not None
     np.testing.assert_allclose(time_constant(kept), np.full(T, -1 / np.log(np.mean(f))))
 
@@ -88,7 +93,7 @@ def test_shares_count_valid_examples_alone(backward: bool, x64: None) -> None:
     lengths = jnp.array(LENGTHS)
     read = reverse_valid(x, lengths) if backward else x
     got = gate_saturation(
-        cell, params, watch(cell, params, read, lengths), lengths, backward=backward
+        cell, params, trajectory_of(cell, params, read, lengths), lengths, backward=backward
     )
     gates: list[list[np.ndarray]] = [[] for _ in range(T)]
     gates_of, transition = jax.jit(cell.gates), jax.jit(cell.transition)
@@ -107,19 +112,19 @@ def test_shares_count_valid_examples_alone(backward: bool, x64: None) -> None:
 def test_steps_that_no_example_has_are_missing() -> None:
     cell, params, x = drawn("gru")
     lengths = jnp.array([2, 1, 3], jnp.int32)
-    got = gate_saturation(cell, params, watch(cell, params, x, lengths), lengths)
+    got = gate_saturation(cell, params, trajectory_of(cell, params, x, lengths), lengths)
     for by_gate in got:
         np.testing.assert_array_equal(np.isnan(by_gate["reset"]), np.arange(T) >= 3)
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_the_kept_share_is_how_a_state_depends_on_itself(name: str, x64: None) -> None:
+def test_the_kept_fraction_is_how_a_state_depends_on_itself(name: str, x64: None) -> None:
     """With the recurrent weights at 0, ds_t/ds_{t-1} is diagonal and its mean is that share."""
     cell, params, x = drawn(name)
     if "w_h" in params:
         params["w_h"] = jnp.zeros_like(params["w_h"])
-    seen = watch(cell, params, x)
-    kept = kept_share(cell, gate_saturation(cell, params, seen))
+    seen = trajectory_of(cell, params, x)
+    kept = kept_fraction(cell, gate_saturation(cell, params, seen))
     assert kept is not None
     leaf = "c" if name == "lstm" else "h"
 
@@ -139,8 +144,8 @@ def test_cells_without_a_gate_that_says_what_is_kept_have_no_share(
     name: str, options: dict[str, Any]
 ) -> None:
     cell, params, x = drawn(name, **options)
-    got = gate_saturation(cell, params, watch(cell, params, x))
-    assert kept_share(cell, got) is None
+    got = gate_saturation(cell, params, trajectory_of(cell, params, x))
+    assert kept_fraction(cell, got) is None
     assert bool(got.mean) == (name != "rnn")
 
 
@@ -165,7 +170,7 @@ def test_dead_and_saturated_units_are_told_apart(x64: None) -> None:
 def test_relu_units_that_are_always_zero_are_dead(x64: None) -> None:
     cell, params, x = drawn("rnn", activation="relu")
     off = {**params, "b": params["b"].at[:3].set(-100.0).at[3].set(5.0)}
-    got = hidden_saturation(watch(cell, off, x).states["h"])
+    got = hidden_saturation(trajectory_of(cell, off, x).states["h"])
     np.testing.assert_allclose(got.dead, 3 / 4)
 
 
@@ -188,13 +193,13 @@ def test_the_dataset_names_units_gates_and_times() -> None:
     shorter = gru[2][:4]
     rnn = drawn("rnn")
     seen = {
-        "layer_0": (lstm[0], lstm[1], watch(*lstm)),
-        "layer_1": (gru[0], gru[1], watch(gru[0], gru[1], shorter)),
-        "layer_2": (rnn[0], rnn[1], watch(*rnn)),
+        "layer_0": (lstm[0], lstm[1], trajectory_of(*lstm)),
+        "layer_1": (gru[0], gru[1], trajectory_of(gru[0], gru[1], shorter)),
+        "layer_2": (rnn[0], rnn[1], trajectory_of(*rnn)),
     }
     gates: dict[str, GateSaturation] = {k: gate_saturation(*v) for k, v in seen.items()}
     hidden = {k: hidden_saturation(v[2].states["h"]) for k, v in seen.items()}
-    kept = {k: kept_share(v[0], gates[k]) for k, v in seen.items()}
+    kept = {k: kept_fraction(v[0], gates[k]) for k, v in seen.items()}
     data = saturation_dataset(gates, hidden, kept)
     assert data["gate_low"].dims == ("unit", "gate", "time")
     assert list(data["gate"].values) == ["forget", "input", "output", "reset", "update"]

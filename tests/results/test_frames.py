@@ -13,7 +13,6 @@ import xarray
 
 import rnnexp
 from rnnexp.core.errors import UsageError
-from rnnexp.results import frames
 from rnnexp.results.load import load_run
 from rnnexp.results.summary import flatten
 from tests.helpers.logged_runs import STEPS, TIMES, exponential, write_logged_run
@@ -77,22 +76,6 @@ def test_a_sweep_s_rows_are_in_the_order_of_its_plan(tmp_path: Path) -> None:
     assert list(table["status"]) == ["waiting", "completed", "waiting"]
     with pytest.raises(UsageError, match="holds no runs"):
         rnnexp.load_runs(tmp_path / "none")
-
-
-@pytest.mark.parametrize("block", [7, 64, frames.BLOCK])
-@pytest.mark.parametrize("tail", ["", '{"kind": "train", "step": 9', "\n\n", "[]\n"])
-def test_the_last_whole_line_of_a_kind_is_found_from_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, tail: str
-) -> None:
-    monkeypatch.setattr(frames, "BLOCK", block)
-    file = tmp_path / "metrics.jsonl"
-    rows = [{"kind": "train", "step": step, "note": "x" * step} for step in range(40)]
-    rows += [{"kind": "valid", "step": 40}] * 3
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
-    assert frames.last_line(str(file), "train") == rows[39]
-    assert frames.last_line(str(file), "valid") == rows[-1]
-    assert frames.last_line(str(file), "test") is None
-    assert frames.last_line(str(tmp_path / "none"), "train") is None
 
 
 def test_scores_that_are_not_finite_come_as_numbers(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnexp.core.errors import RunError
-from rnnexp.run.checkpoint import Checkpoints, Progress
+from rnnexp.core.errors import RunError, UsageError
+from rnnexp.run.checkpoint import Checkpoints, Progress, read_checkpoints
 
 STATE = {"w": jax.random.normal(jax.random.key(0), (64, 64)), "step": jnp.asarray(3, jnp.int32)}
 STATE["odd"] = jnp.array([jnp.nan, -0.0, jnp.inf, 1e-45, 1 / 3])
@@ -68,6 +68,24 @@ def test_a_damaged_checkpoint_is_set_aside(
     damage(tmp_path / "last" / "3")
     assert restored_step(saved) is None
     assert {p.name for p in (tmp_path / "damaged").iterdir()} == {"last-3", "last-3-1", "last-2"}
+
+
+@pytest.mark.parametrize(("kind", "switch"), [("float32", 0), ("float64", 1)])
+def test_floats_of_another_precision_are_refused_not_damage(
+    kind: str, switch: int, tmp_path: Path
+) -> None:
+    with jax.enable_x64(kind == "float64"), contextlib.closing(Checkpoints(tmp_path)) as made:
+        made.save("last", {"w": np.asarray(jnp.arange(3.0))}, Progress(1))
+    message = f"the run computed in {kind}; set JAX_ENABLE_X64={switch} to read its checkpoints"
+    with jax.enable_x64(kind == "float32"), contextlib.closing(Checkpoints(tmp_path)) as read:
+        like = {"w": np.asarray(jnp.zeros(3))}
+        with pytest.raises(UsageError, match=message):
+            read.restore("last", like)
+        with pytest.raises(UsageError, match=message):
+            list(read_checkpoints(tmp_path, like))
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+    with jax.enable_x64(kind == "float64"), contextlib.closing(Checkpoints(tmp_path)) as read:
+        assert read.restore("last", {"w": np.asarray(jnp.zeros(3))}) is not None
 
 
 def test_a_wrong_checksum_is_damage(saved: Checkpoints, tmp_path: Path) -> None:

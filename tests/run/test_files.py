@@ -1,6 +1,7 @@
 """The run directory: its lock, JSON files and metrics, whole and damaged."""
 
 import contextlib
+import json
 import math
 import os
 import subprocess
@@ -11,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from rnnexp.core.errors import UsageError
-from rnnexp.run.files import RunLog, read_json, read_metrics
+from rnnexp.run import files
+from rnnexp.run.files import (
+    RunLog,
+    closed_forms,
+    last_line,
+    read_closed_forms,
+    read_json,
+    read_metrics,
+)
 
 
 @pytest.fixture
@@ -81,3 +90,32 @@ def test_a_damaged_line_in_the_middle_is_named(run_log: RunLog, damage: bytes) -
     file.write_bytes(lines[0] + damage + lines[2])
     with pytest.raises(UsageError, match=r"metrics\.jsonl line 2 is damaged"):
         read_metrics(run_log.path)
+
+
+@pytest.mark.parametrize("block", [7, 64, files.BLOCK])
+@pytest.mark.parametrize("tail", ["", '{"kind": "train", "step": 9', "\n\n", "[]\n"])
+def test_the_last_whole_line_of_a_kind_is_found_from_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, tail: str
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", block)
+    file = tmp_path / "metrics.jsonl"
+    rows = [{"kind": "train", "step": step, "note": "x" * step} for step in range(40)]
+    rows += [{"kind": "valid", "step": 40}] * 3
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
+    assert last_line(tmp_path, "train") == rows[39]
+    assert last_line(tmp_path, "valid") == rows[-1]
+    assert last_line(tmp_path, "test") is None
+    assert last_line(tmp_path / "none", "train") is None
+
+
+@pytest.mark.parametrize("tail", ["", '{"kind": "train"', "[]\n", '{"kind": "train", "step": 0}\n'])
+def test_closed_forms_are_read_from_the_first_lines(tmp_path: Path, tail: str) -> None:
+    assert read_closed_forms(tmp_path) == {}
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"kind": "baseline", "step": 0, "loss": 0.5, "other": "Infinity", "time": 1.0}\n'
+        '{"kind": "reference", "step": 0, "theirs/loss": 1, "time": 1.0}\n' + tail
+    )
+    expected = {"baseline": {"loss": 0.5, "other": math.inf}, "reference": {"theirs/loss": 1.0}}
+    assert read_closed_forms(tmp_path) == expected
+    if tail != "[]\n":
+        assert closed_forms(read_metrics(tmp_path)) == expected

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import xarray
 
-from tests.helpers.gradient_stores import write
+from rnnexp.report.table import gradient_tables
+from rnnexp.results.frames import load_gradients
+from rnnexp.results.load import load_run
+from rnnexp.run.gradient_store import by_unit
+from rnnexp.run.run import run
+from tests.helpers.gradient_stores import make_older, write
 from tests.helpers.killed_write import killed_at
+from tests.helpers.logged_runs import write_logged_run
+from tests.helpers.small_run import assert_same_runs, small_config
+from tests.helpers.stopped_run import StopAt
 
 
 def read(path: Path) -> Any:
@@ -29,13 +37,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_profiles_are_labelled(whole: Any) -> None:
     for index, name in enumerate(("dL_dh", "dL_dc")):
-        assert (whole[name].dims, whole[name].dtype) == (("step", "layer", "time"), np.float32)
+        assert (whole[name].dims, whole[name].dtype) == (("step", "unit", "time"), np.float32)
         for step in range(0, 1000, 10):
             draw = np.random.default_rng(step).random((2, 2, 5), np.float32)
             np.testing.assert_array_equal(whole[name].sel(step=step), draw[index])
-    assert whole["dL_dh"].attrs["unit_names"] == ["a", "b"]
     labels = {name: values.values.tolist() for name, values in whole.coords.items()}
-    assert labels == {"step": [*range(0, 1000, 10)], "layer": [0, 1], "time": [0, 1, 2, 3, 4]}
+    assert labels == {"step": [*range(0, 1000, 10)], "unit": ["a", "b"], "time": [0, 1, 2, 3, 4]}
 
 
 @pytest.mark.parametrize("resume_at", [0, 5, 10, 300, 640, 641, 990])
@@ -72,3 +79,38 @@ def test_a_kill_in_mid_write_is_mended(
         if not hit[0]:
             break
     assert operation > 5
+
+
+def test_an_older_store_is_read_and_appended_to(tmp_path: Path, whole: Any) -> None:
+    path = tmp_path / "g.zarr"
+    write(path, range(0, 500, 10))
+    make_older(path)
+    write(path, range(300, 1000, 10), resume_at=300)
+    data = read(path)
+    assert data["dL_dh"].dims == ("step", "layer", "time")
+    assert data["layer"].values.tolist() == [0, 1]
+    xarray.testing.assert_identical(by_unit(data), whole)
+    xarray.testing.assert_identical(by_unit(whole), whole)
+
+
+def test_readers_see_no_difference_in_an_older_run(tmp_path: Path) -> None:
+    slopes = {"layer_0_forward": [-0.1] * 4, "layer_0_backward": [-0.5] * 4}
+    path = write_logged_run(tmp_path, slopes=slopes)
+    newer, frame = load_run(path), load_gradients(path)
+    make_older(path / "gradients.zarr")
+    older = load_run(path)
+    assert older.units == newer.units == list(slopes)
+    np.testing.assert_array_equal(older.norms["h"], newer.norms["h"])
+    assert gradient_tables(older) == gradient_tables(newer)
+    xarray.testing.assert_identical(load_gradients(path), frame)
+
+
+def test_an_interrupted_run_of_an_older_version_is_resumed(tmp_path: Path) -> None:
+    config = small_config(train__duration_steps=60)
+    undisturbed = run(config, runs_dir=tmp_path / "one").path
+    stopped = run(config, runs_dir=tmp_path / "two", observer=StopAt(30))
+    assert stopped.status == "interrupted"
+    make_older(stopped.path / "gradients.zarr")
+    assert run(config, runs_dir=tmp_path / "two").status == "completed"
+    assert_same_runs(undisturbed, stopped.path, config)
+    assert read(stopped.path / "gradients.zarr")["dL_dh"].dims == ("step", "layer", "time")

@@ -28,7 +28,7 @@ def test_the_files_of_a_run(tmp_path: Path) -> None:
     kinds = [row["kind"] for row in logged.metrics]
     assert {k: kinds.count(k) for k in kinds} == {"baseline": 1, "train": 75, "valid": 5, "test": 1}
     with xarray.open_zarr(result.path / "gradients.zarr") as data:
-        assert dict(data.sizes) == {"step": 75, "layer": 2, "time": 12}
+        assert dict(data.sizes) == {"step": 75, "unit": 2, "time": 12}
         assert set(data.data_vars) == {"dL_dh", "dL_dc"}
         assert data["step"].values.tolist() == list(range(0, 150, 2))
     assert find_run("adding/lstm", tmp_path) == find_run(result.path.name[:6], tmp_path)

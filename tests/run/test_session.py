@@ -9,7 +9,7 @@ from rnnexp.run.callbacks import Observer
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import RunLog
 from rnnexp.run.run import run
-from rnnexp.run.session import Journal
+from rnnexp.run.session import RunSession
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 from tests.helpers.small_run import small_config
@@ -17,14 +17,14 @@ from tests.helpers.small_run import small_config
 
 def test_a_first_validation_that_is_not_a_number_is_not_the_best_for_ever(tmp_path: Path) -> None:
     plan = make_plan(small_config(), data_dir=None, chunk_steps=2)
-    journal = Journal(plan, RunLog(tmp_path / "run"), Observer())
-    state = journal.begin([])
+    session = RunSession(plan, RunLog(tmp_path / "run"), Observer())
+    state = session.begin([])
     for step, value in ((30, math.nan), (60, 0.5), (90, 0.7)):
-        journal.progress = replace(journal.progress, step=step)
-        journal.evaluated({"loss": value}, state)
-    assert (journal.progress.best_value, journal.progress.best_step) == (0.5, 60)
-    assert journal.progress.stale_evaluations == 1
-    journal.close()
+        session.progress = replace(session.progress, step=step)
+        session.evaluated({"loss": value}, state)
+    assert (session.progress.best_value, session.progress.best_step) == (0.5, 60)
+    assert session.progress.stale_evaluations == 1
+    session.close()
 
 
 def test_the_test_set_sees_the_best_checkpoint(tmp_path: Path) -> None:

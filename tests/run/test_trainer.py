@@ -1,13 +1,14 @@
-"""How many steps a crew asks for at once, and in what order it does what."""
+"""How many steps a trainer asks for at once, and in what order it does what."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rnnexp.run import trainer as crews
+from rnnexp.run import trainer as trainers
 from rnnexp.run.divergence.recorder import Recorder
-from rnnexp.run.trainer import VISIT_S, Crew
+from rnnexp.run.schedule import Schedule
+from rnnexp.run.trainer import VISIT_S, Trainer
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 from tests.helpers.diverging_runs import config
@@ -25,23 +26,23 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time that crews see."""
+    """The time that trainers see."""
     clock = Clock()
-    monkeypatch.setattr(crews, "time", clock)
+    monkeypatch.setattr(trainers, "time", clock)
     return clock
 
 
-def crew_of(programs: Any, pace: int) -> Any:
-    """A crew that has been at work, on the same devices as all others of `programs`."""
-    crew: Any = Crew.__new__(Crew)
-    crew.slots = SimpleNamespace(programs=programs)
-    crew.chunk_steps, crew.pace, crew.visits = 1000, pace, 1
-    return crew
+def trainer_of(programs: Any, pace: int) -> Any:
+    """A trainer that has been at work, on the same devices as all others of `programs`."""
+    trainer: Any = Trainer.__new__(Trainer)
+    trainer.lane_states = SimpleNamespace(programs=programs)
+    trainer.chunk_steps, trainer.pace, trainer.visits = 1000, pace, 1
+    return trainer
 
 
-def test_waiting_for_another_crew_does_not_slow_the_pace(clock: Clock) -> None:
+def test_waiting_for_another_trainer_does_not_slow_the_pace(clock: Clock) -> None:
     programs = SimpleNamespace(free_since=0.0)
-    first, second = crew_of(programs, 100), crew_of(programs, 100)
+    first, second = trainer_of(programs, 100), trainer_of(programs, 100)
     for round_s in (0.0, 2.0, 4.0):  # both chunks take a second of the devices
         clock.now = round_s + 1
         first._set_pace(round_s, 100)
@@ -51,33 +52,35 @@ def test_waiting_for_another_crew_does_not_slow_the_pace(clock: Clock) -> None:
 
 
 def test_the_pace_falls_by_half_at_most(clock: Clock) -> None:
-    crew = crew_of(SimpleNamespace(free_since=0.0), 100)
+    trainer = trainer_of(SimpleNamespace(free_since=0.0), 100)
     clock.now = 1000.0
-    crew._set_pace(0.0, 100)
-    assert crew.pace == 50
+    trainer._set_pace(0.0, 100)
+    assert trainer.pace == 50
     clock.now = 1000.0 + VISIT_S
-    crew._set_pace(1000.0, 50)
-    assert crew.pace == 50
+    trainer._set_pace(1000.0, 50)
+    assert trainer.pace == 50
 
 
 def test_the_first_visit_compiles_and_says_nothing_of_the_pace(clock: Clock) -> None:
-    crew = crew_of(SimpleNamespace(free_since=0.0), 1)
-    crew.visits = 0
+    trainer = trainer_of(SimpleNamespace(free_since=0.0), 1)
+    trainer.visits = 0
     clock.now = 10.0
-    crew._set_pace(0.0, 1)
+    trainer._set_pace(0.0, 1)
     clock.now = 10.0 + VISIT_S / 4
-    crew._set_pace(10.0, 1)
-    assert crew.pace == 4
+    trainer._set_pace(10.0, 1)
+    assert trainer.pace == 4
 
 
-class Lane:
-    """A run of 6 steps that writes down what is asked of it."""
+class Session:
+    """A run of 6 steps that notes what is asked of it."""
+
+    schedule = Schedule(total=6, evaluate=0, checkpoint=0, record=1)
 
     def __init__(self, events: list[str], pause_at: int):
         self.events, self.pause_at, self.step = events, pause_at, 0
-        self.plan = SimpleNamespace(record_steps=1)
-        self.evaluation_due = self.checkpoint_due = False
-        self.keeping_due = self.laboratory_due = False
+
+    def due(self) -> frozenset[str]:
+        return frozenset()
 
     @property
     def ended(self) -> bool:
@@ -87,21 +90,18 @@ class Lane:
     def pauses(self) -> bool:
         return self.ended or self.step == self.pause_at
 
-    def next_boundary(self) -> int:
-        return 6
-
-    def moved(self, step: int) -> None:
+    def advance_to(self, step: int) -> None:
         self.step = step
 
-    def report(self, records: int) -> None:
+    def write_records(self, records: int) -> None:
         assert records == self.step
         self.events.append(f"report {records}")
 
 
 def events_of(pause_at: int, stop_at: int, diverge_at: int = -1) -> list[str]:
-    """What a crew of one lane does, two steps a chunk, until it ends, or is asked to stop."""
+    """What a trainer of one lane does, two steps a chunk, until it ends, or is asked to stop."""
     events: list[str] = []
-    lane, stop = Lane(events, pause_at), SimpleNamespace(name=None)
+    session, stop = Session(events, pause_at), SimpleNamespace(name=None)
     at = 0
 
     def launch(stops: list[int], _: list[int]) -> None:
@@ -110,20 +110,20 @@ def events_of(pause_at: int, stop_at: int, diverge_at: int = -1) -> list[str]:
         at = stops[0]
         events.append(f"launch {at}")
 
-    crew: Any = Crew.__new__(Crew)
-    crew.slots = SimpleNamespace(
+    trainer: Any = Trainer.__new__(Trainer)
+    trainer.lane_states = SimpleNamespace(
         launch=launch,
         records=lambda: [at],
         steps=lambda: [at],
         diverged=lambda: [at == diverge_at],
     )
-    crew.recorder = SimpleNamespace(keep=lambda steps: None)
-    crew.lanes, crew.pace = [lane], 2
-    crew._set_pace = lambda *_: None
-    crew._fill = lambda: not lane.ended
-    crew._conclude = lambda: events.append("conclude")
-    crew._interrupt = lambda stop: events.append("end")
-    for _ in crew.rounds(stop):
+    trainer.recorder = SimpleNamespace(keep=lambda steps: None)
+    trainer.sessions, trainer.pace = [session], 2
+    trainer._set_pace = lambda *_: None
+    trainer._fill = lambda: not session.ended
+    trainer._conclude = lambda: events.append("conclude")
+    trainer._interrupt = lambda stop: events.append("end")
+    for _ in trainer.rounds(stop):
         if at == stop_at:
             stop.name = "SIGTERM"
     return events
@@ -157,7 +157,7 @@ def test_whoever_is_asked_to_stop_launches_no_more() -> None:
     ]  # fmt: skip
 
 
-def test_every_crew_keeps_states() -> None:
+def test_every_trainer_keeps_states() -> None:
     plan = make_plan(config(), data_dir=None, chunk_steps=2)
-    crew = Crew(Programs(plan), lambda: None, lambda result, error: None)
-    assert isinstance(crew.recorder, Recorder)
+    trainer = Trainer(Programs(plan), lambda: None, lambda result, error: None)
+    assert isinstance(trainer.recorder, Recorder)

@@ -15,7 +15,7 @@ from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import TimeLoop, Unrolled, Watched, initial_state, unroll
+from rnnexp.scan.unroll import TimeLoop, Trajectory, Unrolled, initial_state, unroll
 from tests.helpers.variants import build
 
 T, B, I, H = 9, 3, 4, 5  # noqa: E741
@@ -27,17 +27,17 @@ def sequences() -> Array:
     return jax.random.normal(jax.random.key(1), (STEPS, BATCH, INPUTS))
 
 
-def follow(layer: object, watched: Watched, lengths: Array | None) -> None:
-    """A Python loop over the watched inputs, example by example, gives the watched states."""
+def follow(layer: object, trajectory: Trajectory, lengths: Array | None) -> None:
+    """A Python loop over the recorded inputs, example by example, gives the recorded states."""
     cell, params = layer.cell, layer.cell.prepare(layer.params())  # type: ignore[attr-defined]
     transition = jax.jit(cell.transition)
-    for b in range(watched.inputs_TxBxI.shape[1]):
-        state = {k: v[b] for k, v in watched.start.items()}
-        for t in range(watched.inputs_TxBxI.shape[0]):
+    for b in range(trajectory.inputs_TxBxI.shape[1]):
+        state = {k: v[b] for k, v in trajectory.start.items()}
+        for t in range(trajectory.inputs_TxBxI.shape[0]):
             if lengths is None or t < int(lengths[b]):
-                state = transition(params, state, watched.inputs_TxBxI[t, b])
+                state = transition(params, state, trajectory.inputs_TxBxI[t, b])
             for leaf, value in state.items():
-                np.testing.assert_allclose(watched.states[leaf][t, b], value, atol=1e-10)
+                np.testing.assert_allclose(trajectory.states[leaf][t, b], value, atol=1e-10)
 
 
 @pytest.mark.usefixtures("x64")
@@ -51,12 +51,12 @@ def test_every_unit_of_a_bidirectional_stack_is_watched_in_its_own_order(
         output_size=2, mode="synchronous", key=jax.random.key(0),
     )  # fmt: skip
     x = sequences()
-    got = nnx.jit(lambda model, x: model(x, ForwardOptions(lengths, watch=True)))(model, x)
-    assert len(got.watched) == 4
-    for unit, watched, final in zip(model.units(), got.watched, got.states, strict=True):
-        follow(unit.layer, watched, lengths)
-        np.testing.assert_array_equal(watched.states["c"][-1], final["c"])
-    backward = got.watched[1].inputs_TxBxI
+    got = nnx.jit(lambda model, x: model(x, ForwardOptions(lengths, keep_states=True)))(model, x)
+    assert len(got.trajectories) == 4
+    for unit, trajectory, final in zip(model.units(), got.trajectories, got.states, strict=True):
+        follow(unit.layer, trajectory, lengths)
+        np.testing.assert_array_equal(trajectory.states["c"][-1], final["c"])
+    backward = got.trajectories[1].inputs_TxBxI
     ends = np.full(BATCH, STEPS) if lengths is None else np.asarray(lengths)
     for b, end in enumerate(ends):
         np.testing.assert_array_equal(backward[:end, b], x[:end, b][::-1])
@@ -69,9 +69,9 @@ def test_watching_changes_nothing_and_is_off_by_default() -> None:
         output_size=2, mode="sequence_to_one", key=jax.random.key(0),
     )  # fmt: skip
     plain = model(sequences(), ForwardOptions(LENGTHS))
-    assert list(plain.watched) == []
-    watched = model(sequences(), ForwardOptions(LENGTHS, watch=True))
-    np.testing.assert_array_equal(plain.outputs, watched.outputs)
+    assert list(plain.trajectories) == []
+    trajectory = model(sequences(), ForwardOptions(LENGTHS, keep_states=True))
+    np.testing.assert_array_equal(plain.outputs, trajectory.outputs)
 
 
 @pytest.mark.usefixtures("x64")
@@ -82,13 +82,15 @@ def test_encoder_and_decoder_are_watched(attention: str) -> None:
         input_size=INPUTS, output_size=3, key=jax.random.key(0),
     )  # fmt: skip
     targets = jnp.array([[1, 2, 0], [2, 1, 1], [0, 0, 2]], jnp.int32)
-    got = nnx.jit(lambda model, x: model(x, targets, ForwardOptions(LENGTHS, watch=True)))(
+    got = nnx.jit(lambda model, x: model(x, targets, ForwardOptions(LENGTHS, keep_states=True)))(
         model, sequences()
     )
     encoder, decoder = model.units()
-    follow(encoder.layer, got.watched[0], LENGTHS)
-    follow(decoder.layer, got.watched[1], None)
-    np.testing.assert_array_equal(got.watched[0].states["h"][-1], got.watched[1].start["h"])
+    follow(encoder.layer, got.trajectories[0], LENGTHS)
+    follow(decoder.layer, got.trajectories[1], None)
+    np.testing.assert_array_equal(
+        got.trajectories[0].states["h"][-1], got.trajectories[1].start["h"]
+    )
 
 
 @pytest.mark.usefixtures("x64")

@@ -8,7 +8,7 @@ import pytest
 from rnnexp.sweep.lane_memory import data_bytes, lane_bytes
 from rnnexp.sweep.program_groups import chunk_arguments
 from rnnexp.tasks.batches import source_arrays
-from rnnexp.train.lanes import Layout, spread_chunk
+from rnnexp.train.lanes import LaneLayout, spread_chunk
 from tests.helpers.lane_plans import plan_of
 
 REMAT_SCAN = {"model__remat_steps": 20, "model__kernel": "scan"}
@@ -29,7 +29,7 @@ def test_memory_counted_from_shapes_is_what_the_compiled_program_takes(
     name: str, changes: dict[str, Any]
 ) -> None:
     plan = plan_of(name, **changes)
-    program: Any = spread_chunk(plan.recipe, Layout())
+    program: Any = spread_chunk(plan.recipe, LaneLayout())
     takes = program.lower(*chunk_arguments(plan)).compile().memory_analysis()
     state = takes.output_size_in_bytes
     assert 0.7 < lane_bytes(plan) / (takes.temp_size_in_bytes + state) < 1.3

@@ -7,7 +7,7 @@ import pytest
 
 from rnnexp.sweep import lane_timing
 from rnnexp.sweep.lane_timing import Times, choose_width, time_lane_step
-from rnnexp.train.lanes import Layout
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan
 from tests.helpers.lane_plans import plan_of
 
@@ -30,8 +30,8 @@ def test_times_are_measured_once_and_remembered(
 
 
 def test_a_step_takes_longer_where_there_is_more_to_do() -> None:
-    short = time_lane_step(plan_of("adding/rnn", task__length_steps=5), Layout(2, 1))
-    long = time_lane_step(plan_of("adding/rnn", task__length_steps=500), Layout(2, 1))
+    short = time_lane_step(plan_of("adding/rnn", task__length_steps=5), LaneLayout(2, 1))
+    long = time_lane_step(plan_of("adding/rnn", task__length_steps=500), LaneLayout(2, 1))
     assert long > 3 * short
 
 
@@ -54,7 +54,7 @@ def test_the_width_is_the_fastest_that_was_measured(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def timed(plan: Plan, layout: Layout) -> float:
+    def timed(plan: Plan, layout: LaneLayout) -> float:
         if (value := milliseconds[layout.width]) is None:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return value

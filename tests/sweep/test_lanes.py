@@ -16,8 +16,8 @@ from rnnexp.core.tree import named_leaves
 from rnnexp.results.load import load_run
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
-from rnnexp.train.compiled import Programs, Slots, initial_state
-from rnnexp.train.lanes import Layout
+from rnnexp.train.compiled import LaneStates, Programs, initial_state
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan, make_lane, make_plan
 from rnnexp.train.step_metrics import Records
 from tests.helpers.planned_runs import small_runs
@@ -152,7 +152,7 @@ def configured(name: str, **changes: Any) -> FrozenConfigDict:
 
 def advance(programs: Programs, plans: list[Plan], stop: int) -> tuple[list[Any], list[Records]]:
     """All plans on a program's lanes from their starts to `stop`, every other step recorded."""
-    slots = Slots(programs)
+    slots = LaneStates(programs)
     for slot, plan in enumerate(plans):
         slots.put(slot, plan, initial_state(plan))
     slots.launch([stop] * len(plans), [2] * len(plans))
@@ -162,8 +162,8 @@ def advance(programs: Programs, plans: list[Plan], stop: int) -> tuple[list[Any]
 @pytest.mark.parametrize(
     ("name", "changes", "layouts"),
     [
-        ("digits/gru", {}, [Layout(1, 2)]),
-        ("date_format/gru", {"task__examples": 60}, [Layout(2, 1), Layout(1, 2)]),
+        ("digits/gru", {}, [LaneLayout(1, 2)]),
+        ("date_format/gru", {"task__examples": 60}, [LaneLayout(2, 1), LaneLayout(1, 2)]),
         (
             "adding/lstm",
             {
@@ -172,12 +172,12 @@ def advance(programs: Programs, plans: list[Plan], stop: int) -> tuple[list[Any]
                 "model__recurrent_dropout": 0.3,
                 "task__length_steps": 9,
             },
-            [Layout(2, 2)],
+            [LaneLayout(2, 2)],
         ),
     ],
 )
 def test_every_kind_of_source_and_noise_trains_on_lanes(
-    name: str, changes: dict[str, Any], layouts: list[Layout], x64: None
+    name: str, changes: dict[str, Any], layouts: list[LaneLayout], x64: None
 ) -> None:
     most = max(layout.lanes for layout in layouts)
     configs = [configured(name, **changes, seed=seed) for seed in range(most)]
@@ -197,7 +197,7 @@ def test_a_lane_that_waits_beside_others_stays_as_it_is(x64: None) -> None:
     first = make_plan(configs[0], data_dir=None, chunk_steps=8)
     plans = [make_lane(first, config) for config in configs]
     solo = Programs(first)
-    slots = Slots(Programs(first, Layout(1, 2)))
+    slots = LaneStates(Programs(first, LaneLayout(1, 2)))
     for slot, plan in enumerate(plans):
         slots.put(slot, plan, initial_state(plan))
     slots.launch([2, 5], [2, 2])
@@ -227,7 +227,7 @@ def test_a_share_of_dropout_is_a_value_and_does_what_it_says(x64: None) -> None:
     )
     other = make_lane(plan, configured("adding/lstm", **base, model__dropout=0.2))
     program = Programs(plan)
-    slots = Slots(program)
+    slots = LaneStates(program)
     slots.put(0, other, initial_state(other))
     slots.launch([4], [1])
     own = Programs(make_plan(other.config, data_dir=None, chunk_steps=4))

@@ -20,7 +20,7 @@ from rnnexp.tasks.scores import over_steps
 from rnnexp.train.build import weights, weights_key
 from rnnexp.train.compiled import Programs
 from rnnexp.train.evaluate import evaluate_function
-from rnnexp.train.lanes import Layout, spread_chunk
+from rnnexp.train.lanes import LaneLayout, spread_chunk
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState, apply_model, init_state
 from rnnexp.train.step_metrics import read_rows
@@ -171,7 +171,7 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
         score = scores(outputs, batch)["loss"]
         total, count = total + jnp.sum(score.total_B), count + jnp.sum(score.count_B)
     np.testing.assert_allclose(before, total / count, rtol=1e-5)
-    chunk = spread_chunk(recipe, Layout())
+    chunk = spread_chunk(recipe, LaneLayout())
     stop, every = jnp.asarray(7, jnp.int32), jnp.asarray(1, jnp.int32)
     order = no_order(source, 2)
     state, _, rows = chunk(state, order, stop, every, run_keys, plan.hyper, arrays)

@@ -8,7 +8,7 @@ import pytest
 from rnnexp.config.schema import pairs
 from rnnexp.gradflow.nonfinite import find_origin
 from rnnexp.run.divergence.verdict import divergence_verdict
-from rnnexp.train.compiled import Programs, Slots, initial_state
+from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.plan import make_plan
 from tests.helpers.data_files import DATA, MUSIC
 from tests.helpers.small_programs import configured, programs
@@ -18,7 +18,7 @@ def test_a_slot_s_next_run_gets_an_order_of_its_own() -> None:
     """Of the same epoch, but from another seed."""
     first, second = (configured("digits/rnn", seed=seed) for seed in (0, 1))
     program = programs("digits/rnn", seed=0)
-    slots = Slots(program)
+    slots = LaneStates(program)
     plans = [make_plan(c, data_dir=None, chunk_steps=10) for c in (first, second)]
     losses = []
     for plan in plans:

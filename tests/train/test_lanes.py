@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rnnexp.sweep.program_groups import group_runs
-from rnnexp.train.compiled import Programs, Slots
-from rnnexp.train.lanes import Layout
+from rnnexp.train.compiled import LaneStates, Programs
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import make_lane
 from tests.helpers.regularized_steps import ALL, PLAIN, build
 from tests.helpers.small_programs import configured
@@ -31,9 +31,9 @@ def same(a: Any, b: Any) -> None:
 def test_devices_and_lanes_share_a_program_and_give_the_numbers_of_a_run_alone() -> None:
     configs = [configured("adding/rnn", **changes) for changes in (FIRST, SECOND)]
     assert group_runs(configs) == [0, 0]
-    wide = build(layout=Layout(1, 2), **FIRST)
+    wide = build(layout=LaneLayout(1, 2), **FIRST)
     plans = [wide.plan, make_lane(wide.plan, configs[1])]
-    slots = Slots(wide)
+    slots = LaneStates(wide)
     for number, plan in enumerate(plans):
         slots.put(number, plan, Programs(plan).initial())
     slots.launch([3, 3], [2, 2])
@@ -41,7 +41,7 @@ def test_devices_and_lanes_share_a_program_and_give_the_numbers_of_a_run_alone()
 
     solo, alone = Programs(wide.plan), []
     for plan in plans:
-        one = Slots(solo)
+        one = LaneStates(solo)
         one.put(0, plan, Programs(plan).initial())
         one.launch([3], [2])
         alone.append((one.states()[0].params, one.records()[0]))

@@ -51,13 +51,13 @@ def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
         return nnx.merge(recipe.graphdef, params).units()[0].layer.params()
 
     def flossing(params: Tree) -> Array:
-        did = apply_model(recipe, params, batch, ForwardOptions(watch=True)).watched[0]
+        did = apply_model(recipe, params, batch, ForwardOptions(keep_states=True)).trajectories[0]
         return regularizers.flossing(cell, layer(params), did, None, exponents=2)
 
     @partial(jax.jit, compiler_options=QUICK)
     def all_of_them() -> dict[str, tuple[Array, Tree]]:
         adjoints = jax.grad(loss)([slot])[0]
-        seen = apply_model(recipe, params, batch, ForwardOptions(watch=True)).watched[0]
+        seen = apply_model(recipe, params, batch, ForwardOptions(keep_states=True)).trajectories[0]
         found = {
             "omega": lambda p: regularizers.omega(cell, layer(p), seen, adjoints, None),
             "orthogonality": lambda p: regularizers.orthogonality(cell, layer(p)),

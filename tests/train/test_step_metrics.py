@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array
-from rnnexp.train.step_metrics import Rows, as_row, contents_of, from_rows
+from rnnexp.train.step_metrics import RecordRows, as_row, contents_of, from_rows
 
 
 def test_what_a_step_records_survives_the_row() -> None:
@@ -29,10 +29,10 @@ def test_rows_say_what_they_hold_through_compiled_functions_and_lanes() -> None:
         return {"b": x * jnp.ones((2, 2)), "a": x > 1}
 
     @jax.jit
-    def rows(x_L: Array) -> Rows:
+    def rows(x_L: Array) -> RecordRows:
         values = jax.vmap(lambda x: as_row(found(x))[None])(x_L)
         contents = contents_of(jax.eval_shape(found, x_L[0]))
-        return Rows(jnp.zeros((2, 1)), jnp.ones((2, 1), bool), values, contents)
+        return RecordRows(jnp.zeros((2, 1)), jnp.ones((2, 1), bool), values, contents)
 
     lane = jax.tree.map(lambda leaf: leaf[1], jax.device_get(rows(jnp.array([1.0, 2.0]))))
     assert lane.contents.size == 5

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.files import to_json
+from rnnexp.core.files import replace_bytes, to_json
 from rnnexp.report.page.collect import collect
 
 log = logging.getLogger("rnnexp")
@@ -48,12 +48,9 @@ def write_report(directories: Sequence[Path], file: Path) -> Written:
             "%s has %.1f MB: %d runs are many for one page; report on fewer",
             file, len(content) / 1e6, len(data["runs"]),
         )  # fmt: skip
-    part = file.with_name(f".{file.name}.part")
     try:
-        part.write_bytes(content)
-        part.replace(file)
+        replace_bytes(file, content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(f"cannot write {file}: {error.strerror}") from error
     return Written(file, len(content), len(data["runs"]), data["notes"])
 

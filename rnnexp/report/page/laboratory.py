@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.core.errors import UsageError
 from rnnexp.report.page.pack import pack
 from rnnexp.report.page.thin import evenly, kept_sizes
+from rnnexp.run.zarr_append import opened
 
 LINEAR = (
     "lyapunov", "lyapunov_error", "kaplan_yorke", "singular", "spectral_radius", "spectral_norm",
@@ -19,7 +19,7 @@ THINNED = {"step": "analysed training steps", "time": "time steps", "exponent": 
 """Dimensions that are thinned; the others are short, or their entries have names."""
 
 
-class Kept(NamedTuple):
+class KeptVariable(NamedTuple):
     """A run's laboratory for the page, and what thinning took away.
 
     `data`: by variable its `dims`, the `coords` of each and the packed `values`. `sizes`: of
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
     sizes: list[tuple[str, int, int]]
 
 
-def read_laboratory(run: Path, most: int) -> Kept | None:
+def read_laboratory(run: Path, most: int) -> KeptVariable | None:
     """The variables that the page draws, at most about `most` values in all; None without any.
 
     Raises `UsageError` if the store cannot be read.
@@ -38,15 +38,9 @@ def read_laboratory(run: Path, most: int) -> Kept | None:
     path = run / "laboratory.zarr"
     if not path.exists():
         return None
-    import xarray
-
-    try:
-        # The arrays' own metadata: the gathered one may be missing, or of the moment before.
-        with xarray.open_zarr(path, consolidated=False) as store:
-            names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
-            arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    with opened(path) as store:
+        names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
+        arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
     arrays = {name: array for name, array in arrays.items() if array.size}
     if not arrays:
         return None
@@ -60,7 +54,7 @@ def read_laboratory(run: Path, most: int) -> Kept | None:
         coords = {dim: _coordinate(part, dim) for dim in dims}
         data[name] = {"dims": dims, "coords": coords, "values": pack(part.values, scale)}
         sizes += changed
-    return Kept(data, sorted(set(sizes)))
+    return KeptVariable(data, sorted(set(sizes)))
 
 
 def _thinned(array: Any, most: int) -> tuple[Any, list[tuple[str, int, int]]]:

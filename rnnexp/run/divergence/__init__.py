@@ -1,1 +1,1 @@
-"""The flight recorder: the last steps before a divergence, kept, explained and replayed."""
+"""The flight recorder: the last steps before a divergence, recorded, explained and replayed."""

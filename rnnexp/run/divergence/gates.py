@@ -1,4 +1,4 @@
-"""What the gates of every unit did at a training step, on that step's own batch."""
+"""Fractions of closed and open gates at a training step, on that step's own batch."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -11,40 +11,42 @@ import numpy as np
 
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
-from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Tree
-from rnnexp.gradflow.growth import Growth, changed_gate
+from rnnexp.gradflow.growth import GradientGrowth, changed_gate
 from rnnexp.gradflow.position_losses import spans
+from rnnexp.laboratory.saturation import gate_saturation
 from rnnexp.models.stack import Unit
 from rnnexp.runtime.mesh import process_count
-from rnnexp.scan.unroll import Watched
+from rnnexp.scan.unroll import Trajectory
 from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
 from rnnexp.train.step import Lane, next_inputs
 
 log = logging.getLogger("rnnexp")
-CLOSED, OPEN = 0.1, 0.9
-"""Below and above which a gate's value counts as closed or open."""
-
-UnitShares = Mapping[str, np.ndarray]
-"""By gate the shares (2, T) of values that are closed and open; NaN where there is no step."""
+Fractions = Mapping[str, np.ndarray]
+"""By gate the fractions (2, T) of closed and of open values; NaN where there is no step."""
 
 
-class GateShares:
-    """The shares of closed and open gates at any step of a recipe's runs; compiled once."""
+class GateFractions:
+    """The fractions of closed and open gates at any step of a recipe's runs; compiled once."""
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._program = jax.jit(partial(_shares, recipe), static_argnums=0)
+        self._program = jax.jit(partial(_fractions_of_step, recipe), static_argnums=0)
 
     def of_steps(
         self, plan: Plan, states: Mapping[int, TrainState], arrays: Tree
-    ) -> dict[int, dict[str, UnitShares]]:
-        """By step, unit and gate, from the states before those steps.
+    ) -> dict[int, dict[str, Fractions]]:
+        """By step and unit, computed from the states before those steps.
 
-        Empty for cells without gates. Also empty, with a line that says so, where several
-        processes compute the run or the device has no memory for the trajectory.
+        Args:
+          states: by step, the state before it.
+          arrays: the training set's arrays.
+
+        Returns:
+          Nothing for cells without gates. Also nothing, and a line says so, if several
+          processes compute the run or the device has no memory for the trajectory.
         """
         units = self.recipe.model(plan.params).units()
         if all(unit.layer.cell.gates is no_gates for unit in units):
@@ -57,8 +59,8 @@ class GateShares:
         try:
             return {
                 step: {
-                    unit.name: shares
-                    for unit, shares in zip(units, self._at(plan, state, own, arrays), strict=True)
+                    unit.name: gates
+                    for unit, gates in zip(units, self._at(plan, state, own, arrays), strict=True)
                 }
                 for step, state in states.items()
             }
@@ -66,22 +68,26 @@ class GateShares:
             log.warning("what the gates did is not recorded: %s", first_line(error))
             return {}
 
-    def _at(self, plan: Plan, state: TrainState, keys: Keys, arrays: Tree) -> list[UnitShares]:
+    def _at(self, plan: Plan, state: TrainState, keys: Keys, arrays: Tree) -> list[Fractions]:
         lane = Lane(state, (), keys, dict(plan.hyper))
         bucket = int(_next_inputs(self.recipe, lane, arrays)[0])
-        shares: list[UnitShares] = jax.device_get(self._program(bucket, lane, arrays))
-        return shares
+        fractions: list[Fractions] = jax.device_get(self._program(bucket, lane, arrays))
+        return fractions
 
 
-def _shares(recipe: Recipe, bucket: int, lane: Lane, arrays: Tree) -> list[dict[str, Array]]:
+def _fractions_of_step(
+    recipe: Recipe, bucket: int, lane: Lane, arrays: Tree
+) -> list[dict[str, Array]]:
     """The fractions of every unit at the step that follows `lane.state`."""
     model = recipe.model(lane.state.params)
     inputs = _next_inputs(recipe, lane, arrays)[1][bucket]()
-    options = inputs.options(recipe, watch=True)
-    watched = apply_model(recipe, lane.state.params, inputs.batch, options).watched
+    options = inputs.options(recipe, keep_states=True)
+    trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
     return [
-        unit_shares(unit, seen, span.lengths_B, recipe.profile_steps)
-        for unit, seen, span in zip(model.units(), watched, spans(model, inputs.batch), strict=True)
+        gate_fractions(unit, seen, span.lengths_B, recipe.profile_steps)
+        for unit, seen, span in zip(
+            model.units(), trajectories, spans(model, inputs.batch), strict=True
+        )
     ]
 
 
@@ -95,47 +101,34 @@ def _next_inputs(
     return next_inputs(recipe, arrays, lane._replace(indices=order), devices=1)
 
 
-def unit_shares(unit: Unit, seen: Watched, lengths_B: Array | None, steps: int) -> dict[str, Array]:
-    """By gate the shares (2, T) of closed and open values over units and valid examples.
+def gate_fractions(
+    unit: Unit, seen: Trajectory, lengths_B: Array | None, steps: int
+) -> dict[str, Array]:
+    """By gate the fractions (2, T) of closed and open values, over units and valid examples.
 
-    In the sequence's own order of time; NaN in front where the unit has fewer steps than
-    `steps`, where no example is valid, and where a value is NaN.
+    Time is in the sequence's own order. The result is NaN in front if the unit has fewer than
+    `steps` steps, and wherever no example is valid or a value is NaN.
     """
-    cell, params = unit.layer.cell, unit.layer.cell.prepare(unit.layer.params())
-    before = {k: jnp.concatenate([seen.start[k][None], v[:-1]]) for k, v in seen.states.items()}
-    gates = jax.vmap(jax.vmap(cell.gates, (None, 0, 0)), (None, 0, 0))(
-        params, before, seen.inputs_TxBxI
-    )
-    count, batch_size = seen.inputs_TxBxI.shape[:2]
-    valid_TxB = jnp.ones((count, batch_size), bool)
-    if lengths_B is not None:
-        t_Tx1 = jnp.arange(count, dtype=lengths_B.dtype)[:, None]
-        valid_TxB = t_Tx1 < lengths_B[None, :]
+    cell, params = unit.layer.cell, unit.layer.params()
+    found = gate_saturation(cell, params, seen, lengths_B, backward=unit.backward)
 
-    def shares(gate_TxB: Array) -> Array:
-        axes = tuple(range(2, gate_TxB.ndim))
-        known_TxB = jnp.where(jnp.isnan(gate_TxB).any(axes), jnp.nan, 1.0).astype(gate_TxB.dtype)
-        sides = []
-        for side in (gate_TxB < CLOSED, gate_TxB > OPEN):
-            share_TxB = jnp.mean(side.astype(gate_TxB.dtype), axes) * known_TxB
-            share_TxB = jnp.where(valid_TxB, share_TxB, jnp.zeros_like(share_TxB))
-            if unit.backward:
-                share_TxB = reverse_valid(share_TxB, lengths_B)
-            share_T = jnp.sum(share_TxB, 1) / jnp.sum(valid_TxB, 1).astype(share_TxB.dtype)
-            sides.append(jnp.pad(share_T, (steps - count, 0), constant_values=jnp.nan))
-        return jnp.stack(sides)
+    def fractions(gate: str) -> Array:
+        sides_2xT = jnp.stack([found.low[gate], found.high[gate]])
+        known_2xT = jnp.where(jnp.isnan(found.mean[gate])[None], jnp.nan, sides_2xT)
+        shorter = steps - sides_2xT.shape[1]
+        return jnp.pad(known_2xT, ((0, 0), (shorter, 0)), constant_values=jnp.nan)
 
-    return {name: shares(values) for name, values in gates.items()}
+    return {gate: fractions(gate) for gate in found.mean}
 
 
 def gate_of(
-    growth: Growth, gates: Mapping[int, Mapping[str, UnitShares]], plan: Plan
+    growth: GradientGrowth, gates: Mapping[int, Mapping[str, Fractions]], plan: Plan
 ) -> dict[str, Any] | None:
     """The data of the gate that changed most where growth began; None: no gates, or no change.
 
-    From the window's first step to the onset; if nothing changed by then, or the onset is the
-    first step, to the step that failed. It is read at the step that carries the state on:
-    the next one in time, or the one before in a unit that reads backwards.
+    The change is that from the window's first step to the onset; if nothing changed by then,
+    or if the onset is the first step, to the failed step. Gates are read at the time step that
+    follows the onset's in the unit's own order of time, because that step carries the state on.
     """
     backward = {unit.name: unit.backward for unit in plan.units}[growth.unit]
     if not gates:
@@ -144,11 +137,11 @@ def gate_of(
 
     def at(step: int) -> dict[str, tuple[float, float]]:
         found = {}
-        for name, shares_2xT in gates[step][growth.unit].items():
-            there = np.clip(growth.time + (-1 if backward else 1), 0, shares_2xT.shape[1] - 1)
-            if np.isnan(shares_2xT[:, there]).any():
+        for name, fractions_2xT in gates[step][growth.unit].items():
+            there = np.clip(growth.time + (-1 if backward else 1), 0, fractions_2xT.shape[1] - 1)
+            if np.isnan(fractions_2xT[:, there]).any():
                 there = growth.time
-            found[name] = (float(shares_2xT[0, there]), float(shares_2xT[1, there]))
+            found[name] = (float(fractions_2xT[0, there]), float(fractions_2xT[1, there]))
         return found
 
     change = None

@@ -1,14 +1,14 @@
-"""Keeps states from which the last steps of a run can be computed again, and does so.
+"""Keeps states from which the last steps of a run can be computed again, and computes them.
 
-A step is a function of the state alone, so nothing is copied step by step. Before a chunk,
-the state of all lanes is copied on the devices if the newest copy is `WINDOW_STEPS` old for
-any of them. Of the copies, those stay that are needed to reach back so far from wherever a
-lane may fail: two, or a few more while lanes are out of step. A state is three times the
-parameters with Adam, so they take six times the parameters.
+A training step is a function of the state alone, so the steps need not be copied one by one.
+Before a chunk, the recorder copies the state of all lanes on the devices if, for any lane, the
+newest copy is `WINDOW_STEPS` steps old. It keeps the copies that reach back far enough from
+any step at which a lane may fail: two, or a few more while the lanes are out of step. With
+Adam a state is three times the parameters, so the copies take six times the parameters.
 
-When a lane has failed, the run's own compiled program goes from the copy to the window's
-beginning and then step by step, while the other lanes stand still. Each step is taken twice:
-as the run took it, for the next state, and recorded, for what it measured.
+When a lane has failed, the run's own compiled program computes from the copy to the beginning
+of the window, and then step by step, while the other lanes pause. Each step is taken twice: as
+the run took it, for the next state, and with recording on, for its figures.
 """
 
 import logging
@@ -20,20 +20,27 @@ import jax
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.core.tree import tree_bytes
 from rnnexp.gradflow.growth import find_growth
-from rnnexp.run.divergence.gates import GateShares, gate_of
-from rnnexp.run.divergence.window import WINDOW_STEPS, Flight, Window, gather, same_bits
-from rnnexp.train.compiled import Slots
+from rnnexp.run.divergence.gates import GateFractions, gate_of
+from rnnexp.run.divergence.window import WINDOW_STEPS, Recording, Window, gather, same_bits
+from rnnexp.run.schedule import epoch_end, is_recorded, schedule_of
+from rnnexp.train.compiled import LaneStates
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records
 
 log = logging.getLogger("rnnexp")
 LARGE = 1 << 28
-"""From so many bytes (256 MiB) on a line says what the copies take."""
+"""If a copy takes this many bytes (256 MiB) or more, a line says so."""
 FAILURES = (OSError, RunError, jax.errors.JaxRuntimeError)
 
 
-class Kept(NamedTuple):
-    """A copy of all lanes' states: the step of each that stood, and which run that was."""
+class KeptState(NamedTuple):
+    """A copy of all lanes' states.
+
+    Attributes:
+      steps: by lane that had a run, the updates that run had made.
+      runs: by lane, the number of its run; see `Recorder.enter`.
+      state: the copy, on the devices.
+    """
 
     steps: dict[int, int]
     runs: list[int]
@@ -41,36 +48,36 @@ class Kept(NamedTuple):
 
 
 class Recorder:
-    """The flight recorder of the lanes in one set of slots."""
+    """The flight recorder of the runs on one set of lanes."""
 
-    def __init__(self, slots: Slots):
-        self.slots = slots
-        self._runs = [0] * slots.programs.layout.lanes  # counts those that stood in each slot
-        self._kept: list[Kept] = []
+    def __init__(self, lane_states: LaneStates):
+        self.lane_states = lane_states
+        self._runs = [0] * lane_states.programs.layout.lanes
+        self._kept: list[KeptState] = []
         self._works = True
-        self._gates = GateShares(slots.programs.plan.recipe)
+        self._gates = GateFractions(lane_states.programs.plan.recipe)
 
-    def enter(self, slot: int) -> None:
-        """Another run stands in a slot: what was kept of the one before is not its own."""
-        self._runs[slot] += 1
+    def enter(self, lane: int) -> None:
+        """Another run takes a lane: the copies so far are not of this run."""
+        self._runs[lane] += 1
 
-    def keep(self, standing: Mapping[int, int]) -> None:
-        """Copy the state if it is time to. Call it before a chunk.
+    def keep(self, steps: Mapping[int, int]) -> None:
+        """Copy the state if the newest copy is too old. Call it before a chunk.
 
         Args:
-          standing: updates made by the run in every slot that has one.
+          steps: by lane that has a run, the updates that run has made.
         """
         if not self._works:
             return
-        if any(self._age(slot, step) >= WINDOW_STEPS for slot, step in standing.items()):
+        if any(self._age(lane, step) >= WINDOW_STEPS for lane, step in steps.items()):
             try:
-                copy = self.slots.copied()
+                copy = self.lane_states.copied()
             except jax.errors.JaxRuntimeError as error:
                 self._give_up(error)
                 return
-            self._kept.append(Kept(dict(standing), list(self._runs), copy))
-            self._say_size()
-        needed = [self._number(slot, step) for slot, step in standing.items()]
+            self._kept.append(KeptState(dict(steps), list(self._runs), copy))
+            self._log_size()
+        needed = [self._number(lane, step) for lane, step in steps.items()]
         del self._kept[: min((n for n in needed if n is not None), default=0)]
 
     def _give_up(self, error: BaseException) -> None:
@@ -81,7 +88,7 @@ class Recorder:
             first_line(error),
         )
 
-    def _say_size(self) -> None:
+    def _log_size(self) -> None:
         size = tree_bytes(self._kept[-1].state)
         if len(self._kept) == 1 and size >= LARGE:
             log.info(
@@ -90,55 +97,56 @@ class Recorder:
                 2 * size / 2**30,
             )
 
-    def _own(self, slot: int) -> list[int]:
-        """The numbers of the copies of a slot's present run, oldest first."""
+    def _own(self, lane: int) -> list[int]:
+        """The numbers of the copies of a lane's present run, oldest first."""
         return [
             number
             for number, kept in enumerate(self._kept)
-            if slot in kept.steps and kept.runs[slot] == self._runs[slot]
+            if lane in kept.steps and kept.runs[lane] == self._runs[lane]
         ]
 
-    def _age(self, slot: int, step: int) -> int:
-        """Steps since the newest copy of a slot's run; without one, many."""
-        own = self._own(slot)
-        return step - self._kept[own[-1]].steps[slot] if own else WINDOW_STEPS
+    def _age(self, lane: int, step: int) -> int:
+        """Steps since the newest copy of a lane's run; `WINDOW_STEPS` if there is none."""
+        own = self._own(lane)
+        return step - self._kept[own[-1]].steps[lane] if own else WINDOW_STEPS
 
-    def _number(self, slot: int, step: int) -> int | None:
+    def _number(self, lane: int, step: int) -> int | None:
         """The newest copy that reaches back far enough from `step`, or the run's oldest."""
-        own = self._own(slot)
-        far = [n for n in own if self._kept[n].steps[slot] <= step - WINDOW_STEPS]
+        own = self._own(lane)
+        far = [n for n in own if self._kept[n].steps[lane] <= step - WINDOW_STEPS]
         return far[-1] if far else (own[0] if own else None)
 
-    def flight(self, slot: int, failed: TrainState) -> Flight:
-        """The last steps of the run in a slot, whose state at the divergence is `failed`.
+    def recording(self, lane: int, failed: TrainState) -> Recording:
+        """The last steps of the run in a lane, whose state at the divergence is `failed`.
 
-        They are the slot's state no longer. If they cannot be computed again, a warning says
-        so, and the window is the step that failed.
+        The lane's state is overwritten. If the steps cannot be computed again, a warning says
+        so, and the window has the failed step alone.
         """
         try:
-            window = self._window(slot, failed)
+            window = self._window(lane, failed)
         except FAILURES as error:
             log.warning("the steps before the divergence are lost: %s", first_line(error))
-            window = self._last_step(slot, failed)
-        return self._explained(slot, window)
+            window = self._last_step(lane, failed)
+        return self._explained(lane, window)
 
-    def _last_step(self, slot: int, failed: TrainState) -> Window:
+    def _last_step(self, lane: int, failed: TrainState) -> Window:
         """The window of the failed step alone, from the run's own state."""
-        self.slots.put(slot, self.slots.plan_of(slot), failed)
+        self.lane_states.put(lane, self.lane_states.plan_of(lane), failed)
         step = int(failed.step)
-        return gather([(step, failed, self.slots.replay(slot))], origin=step, exact=True)
+        return gather([(step, failed, self.lane_states.replay(lane))], origin=step, exact=True)
 
-    def _window(self, slot: int, failed: TrainState) -> Window:
-        number = self._number(slot, int(failed.step))
-        if number is None:  # it had failed before it was resumed, or nothing could be kept
-            return self._last_step(slot, failed)
+    def _window(self, lane: int, failed: TrainState) -> Window:
+        number = self._number(lane, int(failed.step))
+        if number is None:  # the run had failed before it was resumed, or nothing could be kept
+            return self._last_step(lane, failed)
         kept = self._kept[number]
-        plan, last, origin = self.slots.plan_of(slot), int(failed.step), kept.steps[slot]
-        self.slots.put(slot, plan, self.slots.lane(kept.state, slot))
+        last, origin = int(failed.step), kept.steps[lane]
+        plan = self.lane_states.plan_of(lane)
+        self.lane_states.put(lane, plan, self.lane_states.lane(kept.state, lane))
         rows = []
-        if self._advance(slot, origin, first := max(origin, last - WINDOW_STEPS)):
-            rows = [row for step in range(first, last + 1) if (row := self._step(slot, step))]
-        again = self.slots.lane(self.slots.state, slot)
+        if self._advance(lane, origin, first := max(origin, last - WINDOW_STEPS)):
+            rows = [row for step in range(first, last + 1) if (row := self._step(lane, step))]
+        again = self.lane_states.lane(self.lane_states.state, lane)
         if len(rows) == last - first + 1 and same_bits(again, failed):
             return gather(rows, origin=origin, exact=True)
         log.warning(
@@ -146,43 +154,42 @@ class Recorder:
             "at the divergence: what is written of them may differ from what happened",
             first, last, origin,
         )  # fmt: skip
-        own = self._last_step(slot, failed)
+        own = self._last_step(lane, failed)
         rows = [row for row in rows if row[0] < last]
         return gather([*rows, (last, failed, own.failed)], origin=origin, exact=False)
 
-    def _advance(self, slot: int, here: int, to: int) -> bool:
-        """Take the steps up to `to` as the run did; whether they could be taken."""
-        plan = self.slots.plan_of(slot)
+    def _advance(self, lane: int, here: int, to: int) -> bool:
+        """Take the steps from `here` to `to` as the run did; whether they could be taken."""
+        plan = self.lane_states.plan_of(lane)
+        schedule = schedule_of(plan)
         while here < to:
-            stop = min(to, here + plan.recipe.chunk_steps)
-            if epoch := plan.epoch_steps:  # a chunk lies within one
-                stop = min(stop, (here // epoch + 1) * epoch)
-            self.slots.alone(slot, stop, plan.record_steps)
-            if self.slots.steps()[slot] != stop:
+            stop = min(to, here + plan.recipe.chunk_steps, epoch_end(schedule, here))
+            self.lane_states.alone(lane, stop, schedule.record)
+            if self.lane_states.steps()[lane] != stop:
                 return False
             here = stop
         return True
 
-    def _step(self, slot: int, step: int) -> tuple[int, TrainState, Records] | None:
-        """Take a step as the run did and record it; None if the lane does not stand there."""
-        every = self.slots.plan_of(slot).record_steps
-        before = self.slots.copied()
-        lane = self.slots.lane(before, slot)
-        if int(lane.step) != step or bool(lane.diverged):
+    def _step(self, lane: int, step: int) -> tuple[int, TrainState, Records] | None:
+        """Take a step as the run did, and record it; None if the lane is not at that step."""
+        schedule = schedule_of(self.lane_states.plan_of(lane))
+        before = self.lane_states.copied()
+        state = self.lane_states.lane(before, lane)
+        if int(state.step) != step or bool(state.diverged):
             return None
-        records = self.slots.alone(slot, step + 1, 1)
-        if step % every:
-            self.slots.state = before
-            self.slots.alone(slot, step + 1, every)
-        return step, lane, jax.tree.map(lambda x: x[:1], records)
+        records = self.lane_states.alone(lane, step + 1, 1)
+        if not is_recorded(schedule, step):
+            self.lane_states.state = before
+            self.lane_states.alone(lane, step + 1, schedule.record)
+        return step, state, jax.tree.map(lambda x: x[:1], records)
 
-    def _explained(self, slot: int, window: Window) -> Flight:
-        """Where growth began, and what the gates did there."""
-        programs, plan = self.slots.programs, self.slots.plan_of(slot)
+    def _explained(self, lane: int, window: Window) -> Recording:
+        """The window with where growth began, and the fractions of closed and open gates there."""
+        programs, plan = self.lane_states.programs, self.lane_states.plan_of(lane)
         growth, gates, entry = find_growth(window.steps, window.norms, plan.units), {}, None
         if growth is not None:
             begun = {int(window.steps[0]), growth.step, int(window.steps[-1])}
             states = {s: window.states[s] for s in sorted(begun) if s in window.states}
             gates = self._gates.of_steps(plan, states, programs.arrays["train"])
             entry = growth._asdict() | {"gate": gate_of(growth, gates, plan)}
-        return Flight(window, entry, gates, plan.recipe.chunk_steps, programs.layout.width, slot)
+        return Recording(window, entry, gates, plan.recipe.chunk_steps, programs.layout.width, lane)

@@ -1,4 +1,4 @@
-"""Takes the step at which a run diverged once more, from its directory alone."""
+"""Computes the failed step of a diverged run again, from the run's directory alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.run.divergence.store import STATE, restored
-from rnnexp.run.files import read_json
+from rnnexp.run.files import saved_config
 from rnnexp.runtime.mesh import prepare
-from rnnexp.train.compiled import Programs, Slots, initial_state
-from rnnexp.train.lanes import Layout
+from rnnexp.train.compiled import LaneStates, Programs, initial_state
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import make_plan
+from rnnexp.train.step_metrics import Records
 
 if TYPE_CHECKING:
     import xarray
 
 
 class Difference(NamedTuple):
-    """A number that the replay did not give again, and where it stands in its array."""
+    """A number that the replay did not reproduce, and its index in its array."""
 
     name: str
     place: list[int]
@@ -30,8 +32,14 @@ class Difference(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """The replayed step, how many numbers were compared, how many differ in their bits or in
-    being NaN, and of each name that has any the one that differs most."""
+    """How a replay compares with the recording.
+
+    Attributes:
+      step: the replayed step.
+      compared, differing: how many numbers were compared, and how many of them differ: in
+        their value, or in being NaN.
+      worst: of each name with differing numbers, the one that differs most.
+    """
 
     step: int
     compared: int
@@ -42,7 +50,7 @@ class Replay(NamedTuple):
 def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> Replay:
     """Build the run's own program, take the failed step from its recorded state, and compare.
 
-    The program is that of the run's lanes: as many side by side as trained then. On the same
+    The program has as many lanes side by side as the run had when it trained. On the same
     machine with the same versions the numbers are identical.
 
     Args:
@@ -54,25 +62,14 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
       UsageError: the configuration or the recorded state does not fit this version, or the
         run computed in float64 and this process does not.
     """
-    saved = read_json(run / "config.json")
-    if saved is None:
-        raise UsageError(f"{run} is not a run's directory: it has no config.json")
-    config = from_saved(saved)
+    config = from_saved(saved_config(run))
     prepare(config.devices)
     floats = {v.dtype for name, v in data.data_vars.items() if str(name).startswith(STATE)}
-    if (
-        np.dtype(np.float64) in floats
-        and not jax.dtypes.canonicalize_dtype(np.float64) != np.float64
-    ):
+    here = jax.dtypes.canonicalize_dtype(np.float64)
+    if np.dtype(np.float64) in floats and here != np.float64:
         raise UsageError(f"{run} computed in float64; set JAX_ENABLE_X64=1 to replay it")
-    lanes, slot = int(data.attrs["lanes"]), int(data.attrs["slot"]) % int(data.attrs["lanes"])
-    plan = make_plan(config, data_dir=data_dir, chunk_steps=int(data.attrs["chunk_steps"]))
-    step = int(data["step"][-1])
-    state = restored(data, step, jax.device_get(initial_state(plan)))
-    slots = Slots(Programs(plan, Layout(1, lanes)))
-    slots.put(slot, plan, state._replace(diverged=jnp.zeros((), bool)))
-    records = slots.alone(slot, step + 1, 1)
-    last = data.isel(step=-1)
+    step, last = int(data["step"][-1]), data.isel(step=-1)
+    records = _replayed(config, data, step, data_dir)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {
         f"dL_d{leaf}": (last[f"dL_d{leaf}"].values, np.asarray(norms[0]))
         for leaf, norms in records.norms.items()
@@ -83,7 +80,20 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
     return _compared(step, pairs)
 
 
+def _replayed(
+    config: FrozenConfigDict, data: "xarray.Dataset", step: int, data_dir: Path | None
+) -> Records:
+    """The record of a step, taken from its recorded state by the run's own program."""
+    lanes, lane = int(data.attrs["lanes"]), int(data.attrs["slot"]) % int(data.attrs["lanes"])
+    plan = make_plan(config, data_dir=data_dir, chunk_steps=int(data.attrs["chunk_steps"]))
+    state = restored(data, step, jax.device_get(initial_state(plan)))
+    lane_states = LaneStates(Programs(plan, LaneLayout(1, lanes)))
+    lane_states.put(lane, plan, state._replace(diverged=jnp.zeros((), bool)))
+    return lane_states.alone(lane, step + 1, 1)
+
+
 def _compared(step: int, pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> Replay:
+    """Compare the recorded and the replayed array of every name."""
     compared = differing = 0
     worst = []
     for name, (recorded, replayed) in pairs.items():

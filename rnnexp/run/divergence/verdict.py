@@ -1,4 +1,4 @@
-"""What a diverged run says of itself, from the record of the step that failed."""
+"""Explains a divergence, from the record of the failed step."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 
 from rnnexp.gradflow.growth import growth_text
-from rnnexp.gradflow.nonfinite import Order, find_origin
+from rnnexp.gradflow.nonfinite import UnitOrder, find_origin
 from rnnexp.train.step_metrics import Records
 
 
 def divergence_verdict(
-    records: Records, units: Sequence[Order], growth: Mapping[str, Any] | None = None
+    records: Records, units: Sequence[UnitOrder], growth: Mapping[str, Any] | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """A sentence and its facts.
+    """Why a run diverged: a sentence, and its facts for `status.json`.
 
     Args:
-      records: the failed step in its first row.
-      growth: where growth began, if it was found: the data of `Growth` and the gate.
+      records: the failed step, in its first row.
+      units: the model's units, in the order of the profiles' rows.
+      growth: where growth began, if that was found: the data of `GradientGrowth` and the gate.
     """
     step = int(records.step[0])
     scalars = {name: values[0].item() for name, values in records.scalars.items()}

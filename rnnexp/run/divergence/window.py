@@ -1,4 +1,4 @@
-"""The window of training steps that ends with the one that failed. No input or output."""
+"""The window of training steps that ends with the failed one. No input or output."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,24 +10,24 @@ from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records
 
 WINDOW_STEPS = 32
-"""How many steps before the one that failed the recorder reaches back."""
+"""How many steps before the failed one are recorded."""
 STATE_BYTES = 1 << 28
-"""A window whose states take more (256 MiB) keeps those of its first and last step only."""
+"""If its states take more (256 MiB), a window keeps those of its first and last step only."""
 
 
 class Window(NamedTuple):
-    """The last steps of a run: up to `WINDOW_STEPS`, and the one that failed.
+    """The last steps of a run: at most `WINDOW_STEPS`, and the failed one.
 
     Attributes:
       steps: their numbers, (N,); the last one failed.
-      scalars: what every step measured, (N,) by name.
+      scalars: the figures of every step, (N,) by name.
       norms: profiles (N, L, T) by state leaf.
-      states: the state before each step, on the host, by the step's number; of large ones
-        (`STATE_BYTES`) the first and the last.
-      failed: the record of the step that failed.
-      origin: the step from whose kept state the window was computed again.
-      exact: whether that gave the run's own state, bit for bit. If not, only what belongs to
-        the last step is the run's own.
+      states: the state before each step, on the host, by the step's number; if they are large
+        (`STATE_BYTES`), only the first and the last.
+      failed: the record of the failed step.
+      origin: the step whose kept state the window was computed from.
+      exact: whether this gave the run's own state, bit for bit. If not, only the figures of
+        the last step are certainly the run's own.
     """
 
     steps: np.ndarray
@@ -39,13 +39,15 @@ class Window(NamedTuple):
     exact: bool
 
 
-class Flight(NamedTuple):
-    """A window and what is made of it.
+class Recording(NamedTuple):
+    """A window and what explains it.
 
-    `growth`: the data of `Growth` with the gate that changed most; None: nothing grew.
-    `gates`: by step of the window, unit and gate the shares (2, T) of values that are closed
-    and open, NaN where there is no step.
-    `lanes`, `slot`: how many runs stood side by side on the device, and where this one did.
+    Attributes:
+      growth: the data of `GradientGrowth` with the gate that changed most; None: nothing grew.
+      gates: by step of the window, unit and gate the fractions (2, T) of closed and of open
+        gate values; NaN where the sequence has no such step.
+      chunk_steps: the most steps of a chunk, which the compiled program depends on.
+      lanes, lane: how many runs trained side by side on the device, and which one this was.
     """
 
     window: Window
@@ -53,11 +55,11 @@ class Flight(NamedTuple):
     gates: Mapping[int, Mapping[str, Mapping[str, np.ndarray]]]
     chunk_steps: int
     lanes: int
-    slot: int
+    lane: int
 
 
 def gather(rows: Sequence[tuple[int, TrainState, Records]], *, origin: int, exact: bool) -> Window:
-    """A window from the number, the state before, and the record of every step."""
+    """The window of some steps: of each its number, the state before it and its record."""
     records = [record for _, _, record in rows]
     thin = len(rows) * tree_bytes(rows[0][1]) > STATE_BYTES
     kept = [rows[0], rows[-1]] if thin else rows
@@ -73,7 +75,7 @@ def gather(rows: Sequence[tuple[int, TrainState, Records]], *, origin: int, exac
 
 
 def same_bits(one: Any, other: Any) -> bool:
-    """Whether two trees hold the same numbers, to the bit; NaNs of other bits differ."""
+    """Whether two trees have the same names and the same bits; so NaNs may differ."""
     left, right = named_leaves(one), named_leaves(other)
     return left.keys() == right.keys() and all(
         np.asarray(left[name]).tobytes() == np.asarray(right[name]).tobytes() for name in left

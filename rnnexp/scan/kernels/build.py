@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnexp.core.files import cache_dir
+from rnnexp.core.files import cache_dir, made_beside
 from rnnexp.runtime.cpu import processor
 
 CELLS = {
@@ -100,16 +100,14 @@ def _built(cell: str, dtype: str) -> Path:
 
 
 def _compile(command: list[str], file: Path) -> None:
-    part = file.with_suffix(f".{os.getpid()}.part")
     log.info("compiling %s once for this machine", file.name)
     began = time.monotonic()
     command = [*command, "-isystem", jax.ffi.include_dir(), str(SOURCES / "kernel.cc")]
-    done = subprocess.run([*command, "-o", str(part)], capture_output=True, text=True)
-    if done.returncode != 0:
-        part.unlink(missing_ok=True)
-        errors = [line for line in done.stderr.splitlines() if "error" in line]
-        raise BuildError(f"{command[0]} failed: {(errors or [done.stderr.strip()])[0]}")
-    part.replace(file)
+    with made_beside(file, f".{os.getpid()}") as part:
+        done = subprocess.run([*command, "-o", str(part)], capture_output=True, text=True)
+        if done.returncode != 0:
+            errors = [line for line in done.stderr.splitlines() if "error" in line]
+            raise BuildError(f"{command[0]} failed: {(errors or [done.stderr.strip()])[0]}")
     log.info("compiled in %.1f s: %s", time.monotonic() - began, file)
 
 

@@ -21,7 +21,7 @@ from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cotangents import dense, is_zero, marked, plain
 
 
-class Static(NamedTuple):
+class CompiledCall(NamedTuple):
     """What is fixed of a call: the cell, how many threads may work, and the leaves whose
     adjoints are wanted, or of these the norms alone."""
 
@@ -57,7 +57,7 @@ def recurrence(
     given = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
     weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
     norms = any(slot.ndim == 2 for slot in (slots or {}).values())
-    static = Static(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
+    static = CompiledCall(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
     start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
     run = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
     final = {"h": run.h_BxH} | ({"c": run.c_BxH} if cell == "lstm" else {})
@@ -72,7 +72,7 @@ def threads_of_a_device() -> int:
 Start = tuple[Array, Array]
 
 
-class Result(NamedTuple):
+class CompiledOutputs(NamedTuple):
     """h after every step, and h and c after the last.
 
     The last h is given twice: where no other is read, the backward pass is then told so, and
@@ -86,20 +86,20 @@ class Result(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _run(
-    static: Static,
+    static: CompiledCall,
     weights: Mapping[str, Array],
     x_TxBxI: Array,
     start: Start,
     lengths_B: Array | None,
     slots: State,
-) -> Result:
+) -> CompiledOutputs:
     del slots
     return _forward(static, weights, x_TxBxI, start, lengths_B, saved_size=0)[0]
 
 
 def _run_forward(
-    static: Static, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
-) -> tuple[Result, Any]:
+    static: CompiledCall, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
+) -> tuple[CompiledOutputs, Any]:
     """The values, and what the backward pass needs of them."""
     del slots
     with_dx = marked(x_TxBxI)
@@ -109,7 +109,7 @@ def _run_forward(
     return result, (with_dx, weights, x_TxBxI, start, lengths_B, result.h_TxBxH, saved)
 
 
-def _run_backward(static: Static, kept: Any, cotangents: Any) -> Any:
+def _run_backward(static: CompiledCall, kept: Any, cotangents: Any) -> Any:
     """Cotangents of all arguments."""
     with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
     like = jax.ShapeDtypeStruct
@@ -138,14 +138,14 @@ _run.defvjp(_run_forward, _run_backward, symbolic_zeros=True)
 
 
 def _forward(
-    static: Static,
+    static: CompiledCall,
     weights: Mapping[str, Array],
     x_TxBxI: Array,
     start: Start,
     lengths_B: Array | None,
     *,
     saved_size: int,
-) -> tuple[Result, Array]:
+) -> tuple[CompiledOutputs, Array]:
     """The values, and what a backward pass needs (none of it if size is 0)."""
     steps, batch_size, _ = x_TxBxI.shape
     hidden_size = start[0].shape[1]
@@ -157,7 +157,7 @@ def _forward(
     ]
     call = _call("forward", shapes, static, lengths_B)
     h_TxBxH, c_BxH, saved = call(*_arguments(weights, x_TxBxI, start, lengths_B))
-    return Result(h_TxBxH, h_TxBxH[-1], c_BxH), saved
+    return CompiledOutputs(h_TxBxH, h_TxBxH[-1], c_BxH), saved
 
 
 def _arguments(
@@ -169,7 +169,7 @@ def _arguments(
     return (x_TxBxI, *named, *start, lengths)
 
 
-def _call(name: str, shapes: list[Any], static: Static, lengths_B: Array | None) -> Any:
+def _call(name: str, shapes: list[Any], static: CompiledCall, lengths_B: Array | None) -> Any:
     """The compiled function, with its attributes."""
     name = getattr(build.load(static.cell, shapes[0].dtype.name), name)
     call = jax.ffi.ffi_call(name, shapes, vmap_method="sequential")

@@ -41,10 +41,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.newton.steps import (
-    Rows,
-    before,
+    StepRows,
     diagonals,
     everywhere,
     jacobians,
@@ -67,7 +67,7 @@ class NewtonStats(NamedTuple):
     converged: Array
 
 
-class Static(NamedTuple):
+class NewtonProblem(NamedTuple):
     """What is fixed of a call."""
 
     cell: Cell
@@ -96,20 +96,17 @@ def newton_states(
     Where the iteration does not come to rest within `MOST_ITERATIONS`, or leaves the range of
     numbers, the whole batch is scanned and differentiated step by step.
     """
-    valid_TxB = None
-    if lengths_B is not None:
-        steps_T = jnp.arange(inputs_TxBxI.shape[0], dtype=lengths_B.dtype)
-        valid_TxB = steps_T[:, None] < lengths_B[None, :]
-    rows = Rows(inputs_TxBxI, slots or {}, valid_TxB)
+    valid_TxB = None if lengths_B is None else valid_steps(inputs_TxBxI.shape[0], lengths_B)
+    rows = StepRows(inputs_TxBxI, slots or {}, valid_TxB)
     start_BxS = jax.vmap(lambda leaves: ravel_pytree(leaves)[0])(state)
-    states_TxBxS, stats = _solve(Static(cell, method), params, start_BxS, rows)
+    states_TxBxS, stats = _solve(NewtonProblem(cell, method), params, start_BxS, rows)
     unravel = ravel_pytree(cell.init_state(params))[1]
     return everywhere(unravel)(states_TxBxS), stats
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _solve(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     with jax.default_matmul_precision("float32"):
         guess_TxBxS, stats = _iterate(static, params, start_BxS, rows)
@@ -121,35 +118,37 @@ def _solve(
 
 
 def _solve_forward(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[tuple[Array, NewtonStats], Any]:
     states_TxBxS, stats = _solve(static, params, start_BxS, rows)
     return (states_TxBxS, stats), (params, start_BxS, rows, states_TxBxS, stats.converged)
 
 
-def _solve_backward(static: Static, kept: Any, cotangents: Any) -> tuple[Params, Array, Rows]:
+def _solve_backward(
+    static: NewtonProblem, kept: Any, cotangents: Any
+) -> tuple[Params, Array, StepRows]:
     """With dL/ds_t known, the cotangents of parameters, first state and rows are those of the
     single steps, all at once."""
     params, start_BxS, rows, states_TxBxS, converged = kept
-    before_TxBxS = before(start_BxS, states_TxBxS)
+    before_TxBxS = states_before(start_BxS, states_TxBxS)
 
     def steps(params: Params, before_TxBxS: Array, x_TxBxI: Array, slots: State) -> Array:
-        given = Rows(x_TxBxI, slots, rows.valid_TxB)
+        given = StepRows(x_TxBxI, slots, rows.valid_TxB)
         result: Array = everywhere(one_step(static.cell, params))(before_TxBxS, given)
         return result
 
     with jax.default_matmul_precision("float32"):
         adjoint_TxBxS = _adjoints(static, params, before_TxBxS, rows, cotangents[0], converged)
-        _, pull = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
-        d_params, d_before, d_x, d_slots = pull(adjoint_TxBxS)
-    return d_params, d_before[0], Rows(d_x, d_slots, None)
+        _, vjp = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
+        d_params, d_before, d_x, d_slots = vjp(adjoint_TxBxS)
+    return d_params, d_before[0], StepRows(d_x, d_slots, None)
 
 
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
 def _iterate(
-    static: Static, params: Params, start_BxS: Array, rows: Rows
+    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     """Newton's iteration, with the first state as the guess for every step.
 
@@ -169,7 +168,7 @@ def _iterate(
 
     def improve(carry: Carry) -> Carry:
         guess_TxBxS, count, _ = carry
-        new_TxBxS, slopes = linearise(step, before(start_BxS, guess_TxBxS), rows)
+        new_TxBxS, slopes = linearise(step, states_before(start_BxS, guess_TxBxS), rows)
         move_TxBxS = solve_linear(slopes, new_TxBxS - guess_TxBxS)
         guess_TxBxS = guess_TxBxS + move_TxBxS
         largest = jnp.maximum(jnp.max(jnp.abs(guess_TxBxS)), 1.0)
@@ -182,10 +181,10 @@ def _iterate(
 
 
 def _adjoints(
-    static: Static,
+    static: NewtonProblem,
     params: Params,
     before_TxBxS: Array,
-    rows: Rows,
+    rows: StepRows,
     direct_TxBxS: Array,
     converged: Array,
 ) -> Array:

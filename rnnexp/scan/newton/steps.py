@@ -16,7 +16,7 @@ from rnnexp.core.types import Array, Params, State
 TANGENTS = 8  # pushed side by side where diagonals are found
 
 
-class Rows(NamedTuple):
+class StepRows(NamedTuple):
     """What every step gets besides the state: its input, what is added to leaves of its result,
     and whether it is valid (None: all are)."""
 
@@ -25,17 +25,17 @@ class Rows(NamedTuple):
     valid_TxB: Array | None
 
 
-Step = Callable[[Array, Rows], Array]
+FlatStep = Callable[[Array, StepRows], Array]
 """`(state_S, row) -> state_S` of one example."""
 Pair = tuple[Array, Array]
 """Slopes and right sides of some steps that follow each other, as one step of the same form."""
 
 
-def one_step(cell: Cell, params: Params) -> Step:
+def one_step(cell: Cell, params: Params) -> FlatStep:
     """A step of one example on its flattened state; a step that is not valid holds it."""
     unravel = ravel_pytree(cell.init_state(params))[1]
 
-    def step(state_S: Array, row: Rows) -> Array:
+    def step(state_S: Array, row: StepRows) -> Array:
         x_I, slots, valid = row
         new = dict(cell.transition(params, unravel(state_S), x_I))
         new_S: Array = ravel_pytree({**new, **{k: new[k] + v for k, v in slots.items()}})[0]
@@ -49,39 +49,36 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.vmap(jax.vmap(function))
 
 
-def before(start_BxS: Array, states_TxBxS: Array) -> Array:
-    """The state that every step starts from, (T, B, S)."""
-    return jnp.concatenate([start_BxS[None], states_TxBxS[:-1]])
-
-
-def scanned(step: Step, start_BxS: Array, rows: Rows) -> Array:
+def scanned(step: FlatStep, start_BxS: Array, rows: StepRows) -> Array:
     """The states (T, B, S), one after the other."""
 
-    def body(state_BxS: Array, row: Rows) -> Pair:
+    def body(state_BxS: Array, row: StepRows) -> Pair:
         new_BxS = jax.vmap(step)(state_BxS, row)
         return new_BxS, new_BxS
 
     return jax.lax.scan(body, start_BxS, rows)[1]
 
 
-def scanned_adjoints(step: Step, before_TxBxS: Array, rows: Rows, direct_TxBxS: Array) -> Array:
+def scanned_adjoints(
+    step: FlatStep, before_TxBxS: Array, rows: StepRows, direct_TxBxS: Array
+) -> Array:
     """a_t = J_{t+1}^T a_{t+1} + direct_t from the last step to the first, (T, B, S)."""
 
-    def body(later_BxS: Array, given: tuple[Array, Array, Rows]) -> Pair:
+    def body(later_BxS: Array, given: tuple[Array, Array, StepRows]) -> Pair:
         direct_BxS, before_BxS, row = given
         adjoint_BxS = later_BxS + direct_BxS
-        _, pull = jax.vjp(lambda state_BxS: jax.vmap(step)(state_BxS, row), before_BxS)
-        return pull(adjoint_BxS)[0], adjoint_BxS
+        _, vjp = jax.vjp(lambda state_BxS: jax.vmap(step)(state_BxS, row), before_BxS)
+        return vjp(adjoint_BxS)[0], adjoint_BxS
 
     last_BxS = jnp.zeros_like(direct_TxBxS[0])
     given = (direct_TxBxS, before_TxBxS, rows)
     return jax.lax.scan(body, last_BxS, given, reverse=True)[1]
 
 
-def jacobians(step: Step, before_TxBxS: Array, rows: Rows) -> Pair:
+def jacobians(step: FlatStep, before_TxBxS: Array, rows: StepRows) -> Pair:
     """The results of all steps, (T, B, S), and the Jacobians by their states, (T, B, S, S)."""
 
-    def both(state_S: Array, row: Rows) -> Pair:
+    def both(state_S: Array, row: StepRows) -> Pair:
         new_S = step(state_S, row)
         return new_S, new_S
 
@@ -89,7 +86,7 @@ def jacobians(step: Step, before_TxBxS: Array, rows: Rows) -> Pair:
     return new_TxBxS, slopes
 
 
-def diagonals(step: Step, before_TxBxS: Array, rows: Rows) -> Pair:
+def diagonals(step: FlatStep, before_TxBxS: Array, rows: StepRows) -> Pair:
     """The results of all steps and the diagonals of the Jacobians, both (T, B, S).
 
     One tangent is pushed along each coordinate of the state, `TANGENTS` at a time, so that

@@ -80,7 +80,7 @@ def _value(text: str) -> Any:
         return text
 
 
-class Task:
+class SlurmTask:
     """What submitit runs on the cluster: one try of a job, which can be queued again."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Task:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(CHECKPOINT_S)
-        return DelayedSubmission(Task(), spec)
+        return DelayedSubmission(SlurmTask(), spec)
 
 
 class SlurmBackend:
@@ -172,7 +172,7 @@ class SlurmBackend:
                 gpus_per_node=gpus or None,
                 **more,
             )
-            submitted: list[Any] = self.executor.map_array(Task(), specs)
+            submitted: list[Any] = self.executor.map_array(SlurmTask(), specs)
         except Exception as error:  # an error of sbatch comes in a class of submitit's own
             raise UsageError(f"cannot submit to Slurm: {first_line(error)}") from error
         with (self.folder / "submitted.jsonl").open("a") as stream:

@@ -5,7 +5,6 @@ Several processes may append, each while it holds the lock of the sweep's direct
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import append_text
 from rnnexp.run.trainer import FAILURES
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
 from rnnexp.sweep.program_groups import ProgramNames, program_digest, signature
@@ -44,10 +44,7 @@ class GrowingPlan:
         if (found := self.listed.get(run.run)) is not None:
             return found
         run = planned(config, self.groups.get(self.names.of(config), len(self.groups)), changes)
-        with self.file.open("a") as stream:
-            stream.write(json.dumps(asdict(run)) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_text(self.file, json.dumps(asdict(run)) + "\n")
         self._read()
         return run
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from rnnexp.core.errors import RunError, first_line
-from rnnexp.run.callbacks import Result
+from rnnexp.run.callbacks import RunResult
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lanes import (
     LANE_SETS,
@@ -239,7 +239,7 @@ class TrialSource:
             self._lose(error)
             return None
 
-    def on_run_end(self, run: PlannedRun, result: Result) -> None:
+    def on_run_end(self, run: PlannedRun, result: RunResult) -> None:
         """Give a run's result to its trial."""
         self.on_status(result.status)
         if self.lost is not None:
@@ -251,7 +251,7 @@ class TrialSource:
 
     def on_run_locked(self, run: PlannedRun, reason: str) -> None:
         """Fail the trial of a run that a process outside the search trains."""
-        self.on_run_end(run, Result(Path(run.run), "failed", 0, reason))
+        self.on_run_end(run, RunResult(Path(run.run), "failed", 0, reason))
 
     def _lose(self, error: RunError) -> None:
         log.error("%s", first_line(error))

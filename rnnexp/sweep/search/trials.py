@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.run.callbacks import Result, read_result
+from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.files import ENDED, read_metrics
 from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search.growing_plan import GrowingPlan
@@ -80,7 +80,7 @@ class Trials:
                 except UsageError as error:
                     log.warning("trial %d failed: %s", trial.number, error)
                     reason = first_line(error)
-                    self._tell(trial, Result(self.runs_dir, "failed", 0, reason))
+                    self._tell(trial, RunResult(self.runs_dir, "failed", 0, reason))
                 else:
                     if run is not None:
                         return run
@@ -203,7 +203,7 @@ class Trials:
                 trial.set_user_attr("stop", self.stops[run])
         return self.stops.get(run)
 
-    def on_run_end(self, run: str, result: Result) -> None:
+    def on_run_end(self, run: str, result: RunResult) -> None:
         """Give a run's result to its trial and to the trials that repeat it.
 
         An interrupted run's trial stays open.
@@ -219,7 +219,7 @@ class Trials:
             for trial in same[1:]:
                 self._tell_again(self._attach(trial), self._frozen(same[0].number))
 
-    def _tell(self, trial: "Trial", result: Result) -> None:
+    def _tell(self, trial: "Trial", result: RunResult) -> None:
         """Tell the study how a trial's run ended; the table above says with which state."""
         outcome = {"status": result.status, "reason": result.reason, "step": result.step}
         outcome["test"] = result.details.get("test")

@@ -7,8 +7,8 @@ import numpy as np
 from rnnexp.cells.lstm import lstm
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import Unit
-from rnnexp.run.divergence.gates import unit_shares
-from rnnexp.scan.unroll import Watched, unroll
+from rnnexp.run.divergence.gates import gate_fractions
+from rnnexp.scan.unroll import Trajectory, unroll
 
 
 def test_gate_shares_are_those_of_the_cell_stepped_by_hand(x64: None) -> None:
@@ -20,9 +20,9 @@ def test_gate_shares_are_those_of_the_cell_stepped_by_hand(x64: None) -> None:
     run_ = unroll(layer.cell, layer.params(), x_TxBxI, lengths_B=lengths_B, keep_states=True)
     assert run_.states is not None
     start = {k: jnp.zeros((batch, 4)) for k in ("c", "h")}
-    seen = Watched(x_TxBxI, start, run_.states)
+    seen = Trajectory(x_TxBxI, start, run_.states)
     for backward in (False, True):
-        got = unit_shares(Unit("layer_0", layer, backward), seen, lengths_B, padded)
+        got = gate_fractions(Unit("layer_0", layer, backward), seen, lengths_B, padded)
         expected = np.zeros((2, steps))
         for b, length in enumerate(lengths):
             state = {k: jnp.zeros(4) for k in ("c", "h")}

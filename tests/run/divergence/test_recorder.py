@@ -17,7 +17,7 @@ from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import PlannedRun, planned
 from rnnexp.sweep.program_groups import group_runs
-from rnnexp.train.compiled import Slots
+from rnnexp.train.compiled import LaneStates
 from tests.helpers.diverging_runs import (
     FAILS_AT_ONCE,
     assert_states_of_the_run,
@@ -152,7 +152,7 @@ def test_a_window_that_does_not_lead_to_the_run_s_own_state_says_so(
 
 
 class StandingSlots:
-    """Slots that count their copies, without a program."""
+    """Lanes whose copies are counted, without a program."""
 
     def __init__(self, lanes: int):
         self.programs = argparse.Namespace(
@@ -168,7 +168,7 @@ class StandingSlots:
 def test_copies_always_reach_back_far_enough_and_are_few(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "GateShares", lambda recipe: None)
+    monkeypatch.setattr(recorder, "GateFractions", lambda recipe: None)
     draw, lanes = random.Random(seed), 3
     kept = Recorder(StandingSlots(lanes))  # type: ignore[arg-type]
     steps, starts = [0] * lanes, [0] * lanes
@@ -196,10 +196,10 @@ def test_copies_always_reach_back_far_enough_and_are_few(
 def test_without_memory_for_a_copy_the_last_step_is_still_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: Slots) -> Any:
+    def full(self: LaneStates) -> Any:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
-    monkeypatch.setattr(Slots, "copied", full)
+    monkeypatch.setattr(LaneStates, "copied", full)
     result = run(config(**FAILS_AT_ONCE), runs_dir=tmp_path)
     assert result.status == "diverged"
     assert caplog.text.count("no memory for the flight recorder's copy") == 1

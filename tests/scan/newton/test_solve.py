@@ -107,9 +107,9 @@ def test_what_needs_single_steps_is_refused(what: str) -> None:
     params, x, start, _ = arguments(cell, 8, 2)
     path = TimeLoop(newton="full", cut_steps=3 if what == "cut" else 0)
     hooks = (zoneout(cell, 0.5, jax.random.key(0)),) if what == "hooks" else ()
-    sits = probes(norm_tap, [{"h": jnp.zeros((8, 2))}])[0] if what == "probe" else None
+    probed = probes(norm_tap, [{"h": jnp.zeros((8, 2))}])[0] if what == "probe" else None
     with pytest.raises(UsageError, match="Newton path takes no"):
-        unroll(cell, params, x, state=start, time_loop=path, hooks=hooks, probe=sits)
+        unroll(cell, params, x, state=start, time_loop=path, hooks=hooks, probe=probed)
 
 
 def test_one_step_is_taken_as_it_is() -> None:

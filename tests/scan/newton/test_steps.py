@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.types import Array, Params
-from rnnexp.scan.newton.steps import Rows, diagonals, jacobians, one_step, solve_linear
+from rnnexp.scan.newton.steps import StepRows, diagonals, jacobians, one_step, solve_linear
 from tests.helpers.newton_runs import arguments
 from tests.helpers.variants import build
 
@@ -18,10 +18,10 @@ def test_jacobians_diagonals_and_linear_recurrences(x64: None) -> None:
     cell = build(("lstm", {"peepholes": True}), I, H)
     params, x, _, _ = arguments(cell, 8, 2)
     before = jax.random.normal(jax.random.key(5), (8, 2, 2 * H))
-    rows = Rows(x, {}, None)
+    rows = StepRows(x, {}, None)
 
     @jax.jit
-    def both(params: Params, before: Array, rows: Rows) -> Any:
+    def both(params: Params, before: Array, rows: StepRows) -> Any:
         step = one_step(cell, params)
         return jacobians(step, before, rows), diagonals(step, before, rows)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.run.callbacks import Result
+from rnnexp.run.callbacks import RunResult
 from tests.helpers.small_search import EVERY, optuna, trials_in
 
 
@@ -84,6 +84,6 @@ def test_a_trial_that_is_ended_from_outside_stops_its_run_alone(tmp_path: Path) 
     trials.study.tell(0, state=optuna.trial.TrialState.FAIL)
     reasons = [trials.should_prune(run, EVERY, 0.5, last=False) for run in runs]
     assert reasons == ["trial 0 was ended from outside", None]
-    trials.on_run_end(runs[0], Result(tmp_path / runs[0], "pruned", EVERY, str(reasons[0])))
+    trials.on_run_end(runs[0], RunResult(tmp_path / runs[0], "pruned", EVERY, str(reasons[0])))
     assert [trial.state.name for trial in trials.all()] == ["FAIL", "RUNNING"]
     die()

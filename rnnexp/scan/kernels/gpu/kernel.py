@@ -16,7 +16,7 @@ from jax.experimental.pallas import triton as pltriton
 
 from rnnexp.core.types import Array
 from rnnexp.scan.kernels.gpu.cells import CELLS
-from rnnexp.scan.kernels.gpu.layout import Layout
+from rnnexp.scan.kernels.gpu.layout import KernelLayout
 from rnnexp.scan.kernels.gpu.products import product
 
 Refs = dict[str, Any]
@@ -35,7 +35,7 @@ class Spec(NamedTuple):
     """
 
     cell: str
-    layout: Layout
+    layout: KernelLayout
     lengths: bool
     taps: tuple[str, ...] = ()
     interpret: bool = False
@@ -121,7 +121,7 @@ def _call(
     return dict(zip(shapes, call(*inputs.values()), strict=True))
 
 
-def _weights(refs: Refs, layout: Layout) -> Callable[[int], Array]:
+def _weights(refs: Refs, layout: KernelLayout) -> Callable[[int], Array]:
     """`gate -> its weights`, (1, K, N): the first are read once, here, others when asked for.
 
     Those that stay are read as a matrix and given their first axis then, which lets the compiler

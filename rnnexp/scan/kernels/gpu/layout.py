@@ -43,7 +43,7 @@ MOST, WIDEST = 256 * KIB, 128 * KIB
 TENSOR_CORE_ROWS = 16
 
 
-class Layout(NamedTuple):
+class KernelLayout(NamedTuple):
     """One kernel's shape.
 
     Attributes:
@@ -61,17 +61,17 @@ class Layout(NamedTuple):
     precision: str
 
 
-def layout(cell: str, hidden_size: int, precision: str) -> Layout:
+def layout(cell: str, hidden_size: int, precision: str) -> KernelLayout:
     """The layout for a cell of `cells.CELLS`."""
     padded, gates = padded_size(hidden_size), CELLS[cell].gates
     tile = gate_bytes(hidden_size, precision)
     held = gates if gates * tile <= HELD else HELD_OF_MORE // tile
     if precision != "float32":
         warps = 8 if gates * tile >= 32 * KIB else 4
-        return Layout(padded, TENSOR_CORE_ROWS, held, warps, precision)
+        return KernelLayout(padded, TENSOR_CORE_ROWS, held, warps, precision)
     rows = 4 if padded <= 64 else 1
     warps = 8 if gates * tile >= 32 * KIB else 4 if padded > 16 else 2
-    return Layout(padded, rows, held, warps, precision)
+    return KernelLayout(padded, rows, held, warps, precision)
 
 
 def padded_size(hidden_size: int) -> int:

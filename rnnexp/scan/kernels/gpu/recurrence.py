@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels.cotangents import dense, marked, plain
 from rnnexp.scan.kernels.gpu.cells import CELLS, FusedCell
 from rnnexp.scan.kernels.gpu.kernel import Spec, backward, forward
-from rnnexp.scan.kernels.gpu.layout import Layout, layout
+from rnnexp.scan.kernels.gpu.layout import KernelLayout, layout
 from rnnexp.scan.kernels.gpu.products import add_up, matmul, shortened
 
 
-class Result(NamedTuple):
+class FusedOutputs(NamedTuple):
     """h after every step and c after the last."""
 
     h_TxBxH: Array
@@ -39,7 +40,7 @@ def recurrence(
     lengths_B: Array | None = None,
     slots: State | None = None,
     precision: str = "float32",
-    shape: Layout | None = None,
+    shape: KernelLayout | None = None,
     interpret: bool | None = None,
 ) -> tuple[Array, State]:
     """The hidden states after every step, (T, B, H), and the final state.
@@ -78,14 +79,14 @@ def _run(
     start: State,
     lengths_B: Array | None,
     slots: State,
-) -> Result:
+) -> FusedOutputs:
     del slots
     return _forward(spec, weights, x_TxBxI, start, lengths_B, save=False)[0]
 
 
 def _run_forward(
     spec: Spec, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
-) -> tuple[Result, Any]:
+) -> tuple[FusedOutputs, Any]:
     """The values, and what the backward pass needs of them."""
     del slots
     with_dx = marked(x_TxBxI)
@@ -100,7 +101,7 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
     cotangents = dense(cotangents)
     cell, size = CELLS[spec.cell], _Size(spec.layout, *h_TxBxH.shape[1:])
     precision = spec.layout.precision
-    h_old = _earlier(start["h"], h_TxBxH)
+    h_old = states_before(start["h"], h_TxBxH)
     given = {
         "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision).swapaxes(1, 2),
         **saved,
@@ -111,7 +112,7 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
         "lengths": size.lengths(lengths_B),
     }
     if cell.has_c:
-        given["c_old"] = _earlier(size.padded(start["c"]), saved["cells"])
+        given["c_old"] = states_before(size.padded(start["c"]), saved["cells"])
     out = {name: size.cut(array) for name, array in backward(spec, given).items()}
 
     z_x, z_h = (
@@ -140,7 +141,7 @@ def _forward(
     lengths_B: Array | None,
     *,
     save: bool,
-) -> tuple[Result, dict[str, Array]]:
+) -> tuple[FusedOutputs, dict[str, Array]]:
     """The values, and what a backward pass needs: that padded, for nothing else sees it."""
     cell, size = CELLS[spec.cell], _Size(spec.layout, *start["h"].shape)
     precision = spec.layout.precision
@@ -159,19 +160,14 @@ def _forward(
         "lengths": size.lengths(lengths_B, steps),
     }
     out = forward(spec, given, save=save)
-    result = Result(size.cut(out.pop("h")), size.cut(out.pop("c")))
+    result = FusedOutputs(size.cut(out.pop("h")), size.cut(out.pop("c")))
     return result, out
-
-
-def _earlier(start_BxH: Array, states_TxBxH: Array) -> Array:
-    """The states a step earlier."""
-    return jnp.concatenate([start_BxH[None], states_TxBxH[:-1]])
 
 
 class _Size:
     """Sizes of a batch and of its hidden units, as they are and padded."""
 
-    def __init__(self, layout: Layout, batch_size: int, hidden_size: int):
+    def __init__(self, layout: KernelLayout, batch_size: int, hidden_size: int):
         self.batch_size, self.hidden_size = batch_size, hidden_size
         self.batch = -(-batch_size // layout.rows) * layout.rows
         self.hidden = layout.padded

@@ -19,8 +19,8 @@ def test_slopes_are_the_derivatives_of_a_step(name: str, x64: None) -> None:
     )
     h_new, c_new, saved = cell.forward(z, x, h, c, b_hn)
     slopes = cell.backward(saved, c_new, c, h_new, h, dh, dc)
-    pull = jax.vjp(lambda *given: cell.forward(*given)[:2], z, x, h, c, b_hn)[1]
-    of_z, of_x, of_h, of_c, of_b = pull((dh, dc))
+    vjp = jax.vjp(lambda *given: cell.forward(*given)[:2], z, x, h, c, b_hn)[1]
+    of_z, of_x, of_h, of_c, of_b = vjp((dh, dc))
     wanted = [of_x[cell.apart.index(g)] if g in cell.apart else of_z[g] for g in range(cell.gates)]
     assert_same([slopes.z[k] for k in cell.of_x], wanted, 1e-12)
     assert_same([slopes.z[k] for k in cell.of_h], of_z, 1e-12)

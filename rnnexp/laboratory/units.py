@@ -1,0 +1,24 @@
+"""The units of all that the laboratory measures. Imports nothing, so that readers stay quick."""
+
+UNITS = {
+    "lyapunov": "nats per step",
+    "lyapunov_error": "nats per step",
+    "lyapunov_drift": "nats per step",
+    "lyapunov_lost": "share of intervals",
+    "kaplan_yorke": "dimensions",
+    "singular": "nats",
+    "singular_error": "nats",
+    "singular_smallest": "nats",
+    "condition": "nats",
+    "gate_low": "share of units",
+    "gate_high": "share of units",
+    "time_constant": "steps",
+    "dead": "share of units",
+    "saturated": "share of units",
+    "span": "steps",
+    "time": "steps",
+    "lag": "steps",
+    "output_time": "steps",
+    "step": "updates made",
+}
+"""By the names of variables and dimensions; those that are not here have no unit."""
