@@ -132,9 +132,8 @@ def driven_exponents(
     push = jax.vmap(tangent_push(cell, prepared))
 
     def advance(pushed: Pushed, row: Row) -> Pushed:
-        state, x_BxI, _, valid_B = row
-        _, new_BxKxS = push(jax.vmap(flat_state)(state), pushed[1], x_BxI)
-        return None, jnp.where(valid_B[:, None, None], new_BxKxS, pushed[1])
+        state, x_BxI, _, _ = row  # what comes after a sequence's end is not counted
+        return None, push(jax.vmap(flat_state)(state), pushed[1], x_BxI)[1]
 
     def add(total_BxK: Array, basis: Basis, row: Row) -> Array:
         _, _, t, valid_B = row

@@ -46,7 +46,8 @@ def tangent_push(cell: Cell, params: Params) -> Push:
 
     def push(state_S: Array, tangents_KxS: Array, x_I: Array) -> tuple[Array, Array]:
         new_S, times_jacobian = jax.linearize(lambda s: transition(s, x_I), state_S)
-        return new_S, jax.vmap(times_jacobian)(tangents_KxS)
+        # vectors as columns: the products of the flossing gradient round by their layout
+        return new_S, jax.vmap(times_jacobian, 1)(tangents_KxS.T)
 
     return push
 
