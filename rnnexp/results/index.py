@@ -8,6 +8,10 @@ pass reads every run.
 Its first line has the format and the CRC-32 of the rest. The rest is one JSON object with
 the configurations from which the others are given by their difference (`bases`) and a row for
 each run (`runs`).
+
+It is not an SQLite database. With a table of the same rows as text, a pass over 5,000 cached
+runs took 0.28 s instead of 0.09 s, and the file 21 MB instead of 1 MB. SQLite keeps no checksums
+and needs locks, which network file systems do not keep reliably; renaming a file needs none.
 """
 
 import fcntl

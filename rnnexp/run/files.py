@@ -4,7 +4,7 @@
 | --- | --- |
 | `config.json` | every configuration key |
 | `environment.json` | versions, device and source revision at the run's start |
-| `status.json` | one of `STATUSES`, and why |
+| `status.json` | running, completed, diverged, pruned, interrupted or failed, and why |
 | `metrics.jsonl` | one line per logged step or evaluation; see `RunLog.log` |
 | `gradients.zarr` | see `rnnexp.run.gradient_store` |
 | `laboratory.zarr` | see `rnnexp.run.laboratory_store` |
@@ -25,7 +25,6 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import append_text, replace_text, to_json
 
 log = logging.getLogger("rnnexp")
-STATUSES = ("running", "completed", "diverged", "pruned", "interrupted", "failed")
 ENDED = ("completed", "diverged", "pruned")
 CLOSED_FORMS = ("baseline", "reference")
 """Kinds of lines of `metrics.jsonl` that hold closed-form figures; they precede all others."""
