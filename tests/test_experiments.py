@@ -18,6 +18,10 @@ SMALL = {
     "laboratory_cost": (["--rounds", "1"], ["over training without"]),
     "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
     "recording_cost": (["--rounds", "1"], ["compile time at T=10,000"]),
+    "storage_cost": (
+        ["--rounds", "1", "--every", "40", "--moments", "2"],
+        ["gradients, own", "laboratory, xarray"],
+    ),
     "sweep_speed": (
         ["--runs", "1", "--in-turn", "1"],
         ["processes / sweep", "lane in turn / sweep"],

@@ -58,24 +58,6 @@ def svd(matrix: Array) -> tuple[Array, Array, Array]:
 
 
 @jax.custom_vjp
-def largest_singular_value(matrix: Array) -> Array:
-    """The spectral norm, (), with a gradient in reverse: u v^T of its singular vectors."""
-    return svd(matrix)[1][0]
-
-
-def _norm_forward(matrix: Array) -> tuple[Array, tuple[Array, Array]]:
-    left, values, right = svd(matrix)
-    return values[0], (left[:, 0], right[0])
-
-
-def _norm_backward(vectors: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
-    return (cotangent * jnp.outer(*vectors),)
-
-
-largest_singular_value.defvjp(_norm_forward, _norm_backward)
-
-
-@jax.custom_vjp
 def expm(matrix: Array) -> Array:
     """The exponential of a square matrix, with a gradient in reverse.
 

@@ -8,7 +8,6 @@ from a repeated one, so a note that sounds in consecutive steps is held.
 
 import struct
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,13 +23,6 @@ HEADER = struct.Struct(">4sIHHH")
 CHUNK = struct.Struct(">4sI")
 
 
-class Recording(NamedTuple):
-    """What a file holds: the roll, uint8 (T, 88), and how long a step sounds."""
-
-    roll_Tx88: np.ndarray
-    seconds_per_step: float
-
-
 def write_midi(path: Path, roll_Tx88: np.ndarray, *, seconds_per_step: float = 0.5) -> None:
     """Write a piano roll as a MIDI file. Raises as `encode`, `RunError` if it cannot."""
     content = encode(roll_Tx88, seconds_per_step=seconds_per_step)
@@ -38,16 +30,6 @@ def write_midi(path: Path, roll_Tx88: np.ndarray, *, seconds_per_step: float = 0
         path.write_bytes(content)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
-
-
-def read_midi(path: Path) -> Recording:
-    """Read a file of the kind that `write_midi` writes. Raises as `decode`."""
-    try:
-        return decode(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
 
 
 def encode(roll_Tx88: np.ndarray, *, seconds_per_step: float = 0.5) -> bytes:
@@ -79,67 +61,9 @@ def encode(roll_Tx88: np.ndarray, *, seconds_per_step: float = 0.5) -> bytes:
     return HEADER.pack(b"MThd", 6, 0, 1, TICKS) + CHUNK.pack(b"MTrk", len(track)) + track
 
 
-def decode(content: bytes) -> Recording:
-    """The recording in the bytes of a MIDI file of the kind that `encode` makes.
-
-    Raises `UsageError` for other files: several tracks, other events than notes of
-    channel 1 and meta events, notes outside the piano or between two steps.
-    """
-    try:
-        mark, size, kind, tracks, division = HEADER.unpack_from(content)
-        track_mark, track_size = CHUNK.unpack_from(content, HEADER.size)
-        expected = (b"MThd", 6, 0, 1, b"MTrk")
-        if (mark, size, kind, tracks, track_mark) != expected or not 0 < division < 1 << 15:
-            raise UsageError("not a MIDI file of type 0 with one track, timed in ticks")
-        start = HEADER.size + CHUNK.size
-        changes, end, tempo = _events(content[start : start + track_size])
-    except (IndexError, struct.error) as error:
-        raise UsageError("the MIDI file ends before its track does") from error
-    change = np.zeros((end // division + 1, NOTES), int)
-    for tick, note, sign in [*changes, (end, LOWEST_NOTE, 0)]:
-        if tick % division or not 0 <= note - LOWEST_NOTE < NOTES:
-            raise UsageError(
-                f"note {note} at tick {tick} is outside the piano or not on a quarter note"
-            )
-        change[tick // division, note - LOWEST_NOTE] += sign
-    roll_Tx88 = (np.cumsum(change, 0)[:-1] > 0).astype(np.uint8)
-    return Recording(roll_Tx88, tempo / 1e6)
-
-
-def _events(track: bytes) -> tuple[list[tuple[int, int, int]], int, int]:
-    """Changes (tick, note, +1 or -1), the tick of the end, and the tempo of a track."""
-    changes = []
-    at, now, tempo = 0, 0, 500_000  # the tempo of a file that states none
-    while True:
-        delta, at = _read_quantity(track, at)
-        now += delta
-        status, first, second = track[at], track[at + 1], track[at + 2]
-        if status in (NOTE_ON, NOTE_OFF):
-            changes.append((now, first, 1 if status == NOTE_ON and second else -1))
-            at += 3
-        elif status == META and first == END_OF_TRACK:
-            return changes, now, tempo
-        elif status == META:
-            length, at = _read_quantity(track, at + 2)
-            if first == TEMPO:
-                tempo = int.from_bytes(track[at : at + length])
-            at += length
-        else:
-            raise UsageError(f"an event of status {status:#04x} at byte {at} of the track")
-
-
 def _quantity(value: int) -> bytes:
     """A variable-length quantity: 7 bits a byte, the highest first, bit 7 on all but the last."""
     groups = [value & 0x7F]
     while value := value >> 7:
         groups.append(value & 0x7F | 0x80)
     return bytes(reversed(groups))
-
-
-def _read_quantity(data: bytes, at: int) -> tuple[int, int]:
-    """The variable-length quantity at a position, and the position after it."""
-    value = data[at] & 0x7F
-    while data[at] & 0x80:
-        at += 1
-        value = value << 7 | data[at] & 0x7F
-    return value, at + 1

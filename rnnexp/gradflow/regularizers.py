@@ -31,7 +31,6 @@ from rnnexp.scan.step import flat_state
 from rnnexp.scan.unroll import Trajectory
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
-NAMES = ("omega", "orthogonality", "flossing")
 Row = tuple[State, Array, Array, Array]
 """The state before a step, its input, its number, and which examples it is valid in."""
 

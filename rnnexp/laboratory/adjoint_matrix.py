@@ -14,12 +14,10 @@ The rows share one forward pass; `block` backward passes run at a time, so memor
 the block and not with the number of rows; `matrix_bytes` counts it beforehand.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.masking import reverse_valid, valid_steps
@@ -65,26 +63,7 @@ def adjoint_matrix(
     Raises:
       UsageError: more than one example, a leaf that is not probed, a row that is not there.
     """
-    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
-    return got(_norms)
-
-
-def adjoint_tensor(
-    model: Model,
-    batch: Batch,
-    losses: Losses,
-    *,
-    leaf: str = "h",
-    rows: Sequence[int] | None = None,
-    block: int = 16,
-    teacher: Teacher | None = None,
-) -> dict[str, Array]:
-    """dL_s/dh_t itself, (S, T, H), of every unit; arguments as in `adjoint_matrix`.
-
-    Zero at rows and columns after the example's end, so that the sum over s is dL/dh_t.
-    """
-    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
-    return got(lambda adjoint_TxH, valid_T: adjoint_TxH)
+    return _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
 
 
 def class_adjoints(
@@ -114,7 +93,7 @@ def class_adjoints(
         del batch
         return (outputs if position is None else outputs[position]).T
 
-    return _rows(model, batch, outputs_of, leaf, None, block, teacher, None)(_norms)
+    return _rows(model, batch, outputs_of, leaf, None, block, teacher, None)
 
 
 def matrix_bytes(
@@ -125,40 +104,17 @@ def matrix_bytes(
     leaf: str = "h",
     rows: Sequence[int] | None = None,
     block: int = 16,
-    full: bool = False,
     teacher: Teacher | None = None,
 ) -> int:
-    """Bytes that `adjoint_matrix` takes (`full`: `adjoint_tensor`), from shapes alone.
+    """Bytes that `adjoint_matrix` takes, from shapes alone.
 
     What the forward pass keeps, two cotangents a row of a block, and the result.
     """
     slots = _slots(model, batch, leaf)
     kept, count = residual_bytes(model, batch, losses, slots, teacher)
     count = count if rows is None else len(rows)
-    result = tree_bytes(slots) if full else tree_bytes([slot[leaf][..., 0] for slot in slots])
+    result = tree_bytes([slot[leaf][..., 0] for slot in slots])
     return kept + 2 * min(block, count) * tree_bytes(slots) + count * result
-
-
-def matrix_dataset(
-    matrices: Mapping[str, Array], *, rows: Sequence[int] | None = None, output: str = "output_time"
-) -> Any:
-    """The matrices as `adjoint_matrix` (unit, output_time, time) of an xarray Dataset.
-
-    `rows`: the output positions, where not all; `output`: another name for their dimension,
-    such as "class". Units with shorter sequences are filled up with NaN.
-    """
-    import xarray as xr
-
-    steps = max(matrix.shape[1] for matrix in matrices.values())
-    stacked = np.stack(
-        [
-            np.pad(matrix, ((0, 0), (0, steps - matrix.shape[1])), constant_values=np.nan)
-            for matrix in map(np.asarray, matrices.values())
-        ]
-    )
-    positions = np.arange(stacked.shape[1]) if rows is None else np.asarray(rows)
-    coords = {"unit": list(matrices), output: positions, "time": np.arange(steps)}
-    return xr.Dataset({"adjoint_matrix": (("unit", output, "time"), stacked)}, coords)
 
 
 def _slots(model: Model, batch: Batch, leaf: str) -> list[State]:
@@ -174,10 +130,6 @@ def _slots(model: Model, batch: Batch, leaf: str) -> list[State]:
     return slots
 
 
-Reduce: TypeAlias = Callable[[Array, Array], Array]
-"""`(adjoint_TxH, valid_T) -> ` what is kept of a unit's row."""
-
-
 def _rows(
     model: Model,
     batch: Batch,
@@ -187,29 +139,26 @@ def _rows(
     block: int,
     teacher: Teacher | None,
     lengths_B: Array | None,
-) -> Callable[[Reduce], dict[str, Array]]:
-    """What computes every row and reduces it; `lengths_B` says how many rows are valid."""
+) -> dict[str, Array]:
+    """The norms of every row, (S, T) by unit; `lengths_B` says how many rows are valid."""
     slots, places = _slots(model, batch, leaf), spans(model, batch)
     losses_Sx1, vjp, _ = losses_vjp(model, batch, losses, slots, teacher=teacher)
     positions_S = jnp.arange(losses_Sx1.shape[0], dtype=jnp.int32)
     wanted = positions_S if rows is None else _wanted(rows, len(positions_S))
     ends = losses_Sx1.shape[0] if lengths_B is None else lengths_B[0].astype(jnp.int32)
 
-    def row(reduce: Reduce, s: Array) -> dict[str, Array]:
+    def row(s: Array) -> dict[str, Array]:
         here_S = (positions_S == s) & (s < ends)
         (adjoints,) = vjp(here_S.astype(losses_Sx1.dtype)[:, None])
         return {
-            unit.name: reduce(
+            unit.name: _norms(
                 _ordered(unit, adjoint[leaf], span), valid_steps(*span)[:, 0] & (s < ends)
             )
             for unit, adjoint, span in zip(model.units(), adjoints, places, strict=True)
         }
 
-    def all_rows(reduce: Reduce) -> dict[str, Array]:
-        got = jax.lax.map(lambda s: row(reduce, s), wanted, batch_size=block)
-        return {unit.name: got[unit.name] for unit in model.units()}  # mapping sorts names
-
-    return all_rows
+    got = jax.lax.map(row, wanted, batch_size=block)
+    return {unit.name: got[unit.name] for unit in model.units()}  # mapping sorts names
 
 
 def _wanted(rows: Sequence[int], count: int) -> Array:

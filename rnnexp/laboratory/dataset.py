@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnexp.laboratory.measure import LagFigures, ModelFigures, UnitFigures, Wanted
-from rnnexp.laboratory.recurrent_matrices import spectral_radius
+from rnnexp.laboratory.recurrent_matrices import spectral_norm, spectral_radius
 from rnnexp.laboratory.settings import Fitted
 from rnnexp.laboratory.units import UNITS
 
@@ -146,13 +146,7 @@ def _radii(unit: UnitFigures) -> dict[str, float]:
 
 
 def _norms(unit: UnitFigures) -> dict[str, float]:
-    """The largest singular values; by NumPy, which need not be compiled."""
-    matrices = {name: np.asarray(matrix) for name, matrix in unit.matrices.items()}
-    finite = {name: bool(np.isfinite(matrix).all()) for name, matrix in matrices.items()}
-    return {
-        name: float(np.linalg.norm(matrix, 2)) if finite[name] else float("nan")
-        for name, matrix in matrices.items()
-    }
+    return {name: spectral_norm(matrix) for name, matrix in unit.matrices.items()}
 
 
 def _row(values: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:

@@ -29,11 +29,10 @@ The initial state, where it depends on parameters, is step -1. Parameters outsid
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import valid_steps
@@ -189,23 +188,6 @@ def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
             long = stable_norm(jnp.sum(part[bins:], 0))
             fractions[f"{unit}/{name}"] = long / (short + long)
     return fractions
-
-
-def lag_dataset(lags: LagGradients) -> Any:
-    """`lag_norm` (parameter, lag) and `parameter_norm` (parameter) as an xarray Dataset."""
-    import xarray as xr
-
-    norms = lag_norms(lags)
-    totals = [
-        stable_norm(lags.total[unit][name]) for unit, parts in lags.parts.items() for name in parts
-    ]
-    return xr.Dataset(
-        {
-            "lag_norm": (("parameter", "lag"), np.stack([np.asarray(n) for n in norms.values()])),
-            "parameter_norm": (("parameter",), np.stack([np.asarray(n) for n in totals])),
-        },
-        {"parameter": list(norms), "lag": np.asarray(lags.edges)},
-    )
 
 
 def take_examples(model: Model, batch: Batch, index_E: Array) -> Batch:

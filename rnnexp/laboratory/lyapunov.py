@@ -7,7 +7,7 @@ below 0 it is forgetting, and vanishing gradients. A driven cell's depend on its
 
     inputs = jax.random.normal(jax.random.key(1), (2000, 8, cell.input_size))
     spectrum = lyapunov_spectrum(cell, params, inputs, warmup_steps=500, key=jax.random.key(0))
-    to_dataset(spectrum)
+    trusted(spectrum)  # which exponents have converged
 
 The warm-up is for two things: the state has to reach its attractor, and the tangent
 vectors have to turn into the directions that belong to the exponents. An exponent of
@@ -18,7 +18,7 @@ state (`t` of the clockwork cell) has the exponent 0; `leave_out=("t",)` takes i
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,11 +29,7 @@ from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
 from rnnexp.laboratory.tangent_vectors import TangentGrowth, TangentSchedule
-from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.unroll import initial_state
-
-if TYPE_CHECKING:
-    import xarray
 
 TOLERANCE = 0.01  # nats per step
 
@@ -171,25 +167,6 @@ def trusted(spectrum: Spectrum, tolerance: float = TOLERANCE) -> Array:
     drift_K = jnp.abs(spectrum.drift_K)
     settled_K = (drift_K <= tolerance) | (drift_K <= 4.0 * spectrum.error_K)
     return (spectrum.error_K <= tolerance) & settled_K & (spectrum.lost_K == 0)
-
-
-def to_dataset(spectrum: Spectrum) -> "xarray.Dataset":
-    """The spectrum as a labelled data set: dimension `exponent`, 0 the largest."""
-    import xarray
-
-    values = jax.device_get(spectrum)
-    names = {
-        "lyapunov": "exponents_K",
-        "lyapunov_error": "error_K",
-        "lyapunov_drift": "drift_K",
-        "lyapunov_lost": "lost_K",
-    }
-    variables: dict[str, Any] = {
-        name: ("exponent", getattr(values, field), {"units": UNITS[name]})
-        for name, field in names.items()
-    }
-    variables["kaplan_yorke"] = ((), values.kaplan_yorke)
-    return xarray.Dataset(variables, {"exponent": range(len(values.exponents_K))})
 
 
 def random_start(cell: Cell, params: Params, batch_size: int, scale: float, key: Key) -> State:

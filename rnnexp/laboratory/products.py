@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +29,8 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.laboratory.product_maps import by_products
 from rnnexp.laboratory.product_matrices import by_matrices
-from rnnexp.laboratory.units import UNITS
 from rnnexp.scan.step import flat_state, flat_transition
 from rnnexp.scan.unroll import initial_state, unroll
-
-if TYPE_CHECKING:
-    import xarray
 
 METHODS = ("auto", "exact", "krylov")
 BLOCKS = ("hidden", "state")
@@ -145,23 +141,6 @@ def product_bytes(cell: Cell, params: Params, batch_size: int, *, which: str = "
     S, N = sum(leaf.size for leaf in leaves), len(_block(cell, params, which))
     scalars = batch_size * (6 * S * S + 6 * S * N + 12 * N * N)
     return int(leaves[0].dtype.itemsize * scalars)
-
-
-def to_dataset(spectrum: ProductSpectrum, spans: Sequence[int] = SPANS) -> "xarray.Dataset":
-    """The spectrum with named dimensions `span` (steps) and `rank` (0 = largest), in nats."""
-    import xarray
-
-    coordinates = {"span": list(spans), "rank": np.arange(spectrum.singular.shape[1])}
-    variables = {
-        "singular": (("span", "rank"), np.asarray(spectrum.singular)),
-        "singular_error": (("span", "rank"), np.asarray(spectrum.error)),
-        "singular_smallest": (("span",), np.asarray(spectrum.smallest)),
-        "condition": (("span",), np.asarray(spectrum.condition)),
-    }
-    dataset = xarray.Dataset(variables, coordinates)
-    for name in (*variables, "span"):
-        dataset[name].attrs["units"] = UNITS[name]
-    return dataset
 
 
 def _block(cell: Cell, params: Params, which: str) -> np.ndarray:

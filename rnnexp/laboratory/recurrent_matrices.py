@@ -8,13 +8,11 @@ networks", section 2.1).
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.gate_blocks import named_blocks
 from rnnexp.core.errors import UsageError
-from rnnexp.core.linalg import largest_singular_value
 from rnnexp.core.types import Array, Params
 from rnnexp.gradflow.recurrent_params import hidden_rows
 
@@ -54,15 +52,16 @@ def spectral_radius(matrix: Array) -> float:
     return float(np.max(np.abs(np.linalg.eigvals(values))))
 
 
-def spectral_norm(matrix: Array) -> Array:
-    """The largest singular value, (); NaN for a matrix that is not finite.
+def spectral_norm(matrix: Array) -> float:
+    """The largest singular value; NaN for a matrix that is not finite.
+
+    By NumPy on the host, where nothing need be compiled: not to be called inside jit.
 
     Raises UsageError for a matrix that is not square.
     """
     require_square(matrix)
-    finite = jnp.all(jnp.isfinite(matrix))
-    norm: Array = largest_singular_value(jnp.where(finite, matrix, 0.0))
-    return jnp.where(finite, norm, jnp.nan)
+    values = np.asarray(matrix)
+    return float(np.linalg.norm(values, 2)) if np.isfinite(values).all() else float("nan")
 
 
 def require_square(matrix: Array) -> None:

@@ -9,12 +9,10 @@ and a unit that never changes carries no information.
 All of it is computed from a trajectory (`keep_states=True` of a model), over valid steps only.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid, states_before, valid_steps
@@ -126,51 +124,6 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     return HiddenSaturation(
         jnp.mean((largest_H - smallest_H <= DEAD_RANGE).astype(dtype)),
         jnp.mean((beyond_H > most_H).astype(dtype)),
-    )
-
-
-def saturation_dataset(
-    gates: Mapping[str, GateSaturation],
-    hidden: Mapping[str, HiddenSaturation],
-    kept: Mapping[str, Array | None],
-) -> Any:
-    """All units' saturation, each by the unit's name, as an xarray Dataset.
-
-    `gate_low`, `gate_high` (unit, gate, time), `time_constant` (unit, time) in steps from
-    `kept_fraction`, and `dead`, `saturated` (unit). NaN where a unit has no such gate, no such
-    step, or nothing that says what it keeps.
-    """
-    import xarray as xr
-
-    units = list(hidden)
-    names = sorted({gate for unit in gates.values() for gate in unit.mean})
-    lengths = [len(mean) for unit in gates.values() for mean in unit.mean.values()]
-    steps = max(lengths, default=0)
-
-    def table(pick: Callable[[str, str], Array | None]) -> np.ndarray:
-        filled = np.full((len(units), len(names), steps), np.nan)
-        for u, unit in enumerate(units):
-            for g, gate in enumerate(names):
-                values = pick(unit, gate)
-                if values is not None:
-                    filled[u, g, : len(values)] = np.asarray(values)
-        return filled
-
-    constants = np.full((len(units), steps), np.nan)
-    for u, unit in enumerate(units):
-        kept_T = kept.get(unit)
-        if kept_T is not None:
-            constants[u, : len(kept_T)] = np.asarray(time_constant(kept_T))
-    by_gate = ("unit", "gate", "time")
-    return xr.Dataset(
-        {
-            "gate_low": (by_gate, table(lambda unit, gate: gates[unit].low.get(gate))),
-            "gate_high": (by_gate, table(lambda unit, gate: gates[unit].high.get(gate))),
-            "time_constant": (("unit", "time"), constants),
-            "dead": (("unit",), [float(hidden[unit].dead) for unit in units]),
-            "saturated": (("unit",), [float(hidden[unit].saturated) for unit in units]),
-        },
-        {"unit": units, "gate": names, "time": np.arange(steps)},
     )
 
 

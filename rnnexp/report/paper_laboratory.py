@@ -7,7 +7,7 @@ dL/dW by lag.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +69,8 @@ def laboratory_panels(data: "xarray.Dataset") -> list[Panel]:
     for name, dimension, draw, title in kinds:
         if name not in data:
             continue
-        for label in data[dimension].values:
-            part = data.sel({dimension: label})
-            if np.isfinite(part[name].values).any():
-                panels.append((title.format(label), _bound(draw, part)))
+        for label, part in _measured(data, name, dimension):
+            panels.append((title.format(label), _bound(draw, part)))
     return panels
 
 
@@ -117,18 +115,12 @@ def draw_singular(axes: Axes, data: "xarray.Dataset") -> None:
 
 def draw_matrices(axes: Axes, data: "xarray.Dataset") -> None:
     """Spectral radius (solid) and norm (dotted) of a unit's recurrent matrices over training."""
-    number = 0
-    for name in data["matrix"].values:
-        part = data.sel(matrix=name)
-        if not np.isfinite(part["spectral_radius"].values).any():
-            continue
+    for number, (name, part) in enumerate(_measured(data, "spectral_radius", "matrix")):
         style: Any = {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
         style["markersize"] = 2.5
-        steps = part["step"].values
-        axes.plot(steps, part["spectral_radius"], label=verbatim(str(name)), **style)
+        axes.plot(part["step"], part["spectral_radius"], label=verbatim(name), **style)
         if "spectral_norm" in part:
-            axes.plot(steps, part["spectral_norm"], linestyle=":", **style)
-        number += 1
+            axes.plot(part["step"], part["spectral_norm"], linestyle=":", **style)
     axes.axhline(1, color="0.35", linestyle="--", linewidth=0.9)
     axes.set(xlabel="training step", ylabel="radius (solid), norm (dotted)")
     _legend(axes)
@@ -137,15 +129,10 @@ def draw_matrices(axes: Axes, data: "xarray.Dataset") -> None:
 def draw_gates(axes: Axes, data: "xarray.Dataset") -> None:
     """Share of a unit's gates below 0.1 (dotted) and above 0.9 (solid) over t, last step."""
     last = _last(data, "gate_low")
-    number = 0
-    for name in last["gate"].values:
-        part = last.sel(gate=name)
-        if not np.isfinite(part["gate_low"].values).any():
-            continue
+    for number, (name, part) in enumerate(_measured(last, "gate_low", "gate")):
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(part["time"], part["gate_low"], color=colour, linestyle=":")
-        axes.plot(part["time"], part["gate_high"], color=colour, label=verbatim(str(name)))
-        number += 1
+        axes.plot(part["time"], part["gate_high"], color=colour, label=verbatim(name))
     axes.set(
         xlabel=f"time step t (training step {int(last['step'])})", ylim=(-0.03, 1.03), yticks=SHARES
     )
@@ -215,6 +202,16 @@ def _legend(axes: Axes, columns: int = 2) -> None:
     top = high + (high - low) * (0.08 + 0.14 * -(-entries // columns))
     axes.set_ylim(top=float(axes.transData.inverted().transform((0, top))[1]))
     axes.legend(ncols=columns, handlelength=1.5, columnspacing=0.8, loc="upper left")
+
+
+def _measured(
+    data: "xarray.Dataset", name: str, dimension: str
+) -> "Iterator[tuple[str, xarray.Dataset]]":
+    """The parts along a dimension of which a quantity was measured, with their labels."""
+    for label in data[dimension].values:
+        part = data.sel({dimension: label})
+        if np.isfinite(part[name].values).any():
+            yield str(label), part
 
 
 def _last(data: "xarray.Dataset", name: str) -> "xarray.Dataset":

@@ -74,11 +74,6 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
     return data["step"].values, leaves, [str(name) for name in data["unit"].values]
 
 
-def list_runs(runs_dir: Path) -> list[Path]:
-    """All run directories below `runs_dir`, oldest first."""
-    return [runs_dir / run for run, _ in scan(runs_dir)]
-
-
 def find_run(name: str, runs_dir: Path) -> Path:
     """The run of a name: of its directory, of its id, or of TASK/CELL, whose latest it is."""
     if (Path(name) / "status.json").exists():

@@ -8,6 +8,11 @@ An entry is named after all that decides its content, and its folder after the p
 machines may share a home. Any number of processes may use the folder at once: whoever has
 compiled what is there already leaves it. JAX writes entries in place, so one that is cut short
 by a kill, or is being written, is read as damaged: JAX warns, and compiles. `tidy` removes it.
+
+JAX's own limit of the folder's size (`jax_compilation_cache_max_size`) is not used. In version
+0.10.2 it keeps damaged entries for ever. A process killed between writing an entry and its date
+leaves a folder to which no process can add again; so does one filled without the limit. Each
+new entry costs a look at all others: 0.44 s among 3,000, where `tidy` takes 0.3 s once.
 """
 
 import hashlib

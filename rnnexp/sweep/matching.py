@@ -137,21 +137,6 @@ class Counts:
         return larger
 
 
-def match_width(
-    config: FrozenConfigDict, task: Task, parameters: int, tolerance: float = TOLERANCE
-) -> FrozenConfigDict:
-    """The configuration with the `hidden_size` whose model comes nearest to `parameters`.
-
-    Raises:
-      UsageError: if the nearest number is off by more than `tolerance` (relative; the message
-        names the nearest widths with their numbers, and a number that can be matched), or if
-        the number does not grow with the width.
-    """
-    counts = Counts(config, task)
-    require_match([counts], parameters, tolerance)
-    return with_width(config, counts.nearest(parameters).hidden_size)
-
-
 def matched(
     points: Sequence[Point],
     parameters: int,
@@ -165,8 +150,10 @@ def matched(
     A line reads "lstm: hidden_size 69, 19,942 parameters (-0.3 %)".
 
     Raises:
-      UsageError: as `match_width` does, naming all cells that cannot be matched; and if the
-        sweep varies `cell.hidden_size` itself.
+      UsageError: the nearest number of a cell is off by more than `tolerance` (relative; the
+        message names all such cells with their nearest widths, and a number that can be
+        matched); the number of a cell does not grow with its width; or the sweep varies
+        `cell.hidden_size` itself.
     """
     tasks: dict[str, Task] = {}
     models: dict[str, Counts] = {}

@@ -1,5 +1,6 @@
 """Small models and one example for dL_s/dh_t."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Batch, State
-from rnnexp.gradflow.adjoints import probes, tap, zero_slot
-from rnnexp.gradflow.position_losses import Losses, Model, apply, spans
+from rnnexp.gradflow.adjoints import perturb, probes, tap, zero_slot
+from rnnexp.gradflow.position_losses import Losses, Model, apply, output_lengths, spans
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
@@ -81,6 +83,31 @@ def recorded(model: Model, batch: Batch, rows: int) -> list[np.ndarray]:
         return jnp.sum(losses(got.outputs, batch)[:rows])
 
     return [np.asarray(a["h"][:, 0]) for a in jax.jit(jax.grad(total))(slots_of(model, batch))]
+
+
+def adjoint_tensor(model: Model, batch: Batch, of: Losses, leaf: str = "h") -> dict[str, Array]:
+    """dL_s/dh_t itself, (S, T, H), of every unit, as a Jacobian of all losses by perturbations.
+
+    In the sequence's own order of time; zero at rows after the example's end.
+    """
+
+    def all_losses(slots: list[State]) -> Array:
+        got = apply(model, batch, ForwardOptions(probes=probes(perturb, slots)))
+        losses_S, ends = of(got.outputs, batch)[:, 0], output_lengths(model, batch)
+        valid_S = True if ends is None else jnp.arange(len(losses_S)) < ends[0]
+        return jnp.where(valid_S, losses_S, jnp.zeros_like(losses_S))
+
+    slots = [{leaf: slot[leaf]} for slot in slots_of(model, batch)]
+    found: dict[str, Array] = {}
+    for unit, by, span in zip(
+        model.units(), jax.jacrev(all_losses)(slots), spans(model, batch), strict=True
+    ):
+        adjoint_SxTx1xH = by[leaf]
+        if unit.backward:
+            backwards = partial(reverse_valid, lengths_B=span.lengths_B)
+            adjoint_SxTx1xH = jax.vmap(backwards)(adjoint_SxTx1xH)
+        found[unit.name] = adjoint_SxTx1xH[:, :, 0]
+    return found
 
 
 def jitted(function: Any, model: Model, batch: Batch, of: Losses = losses, **keys: Any) -> Any:

@@ -8,6 +8,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import experiment, finish, options
+from rnnexp.sweep.matching import TOLERANCE, Counts, require_match, with_width
 from rnnexp.tasks.base import Task
 from rnnexp.train.build import build_task
 
@@ -20,6 +21,15 @@ def configured(name: str, **changes: Any) -> tuple[FrozenConfigDict, Task]:
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     frozen = finish(config)
     return frozen, build_task(frozen.task.name, **options(frozen, "task"))
+
+
+def match_width(
+    config: FrozenConfigDict, task: Task, parameters: int, tolerance: float = TOLERANCE
+) -> FrozenConfigDict:
+    """One configuration with the width whose model comes nearest to so many parameters."""
+    counts = Counts(config, task)
+    require_match([counts], parameters, tolerance)
+    return with_width(config, counts.nearest(parameters).hidden_size)
 
 
 def formula(cell_name: str, task: Task, hidden_size: int) -> int:

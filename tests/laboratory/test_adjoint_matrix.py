@@ -14,10 +14,8 @@ from rnnexp.gradflow.adjoints import perturb, probes
 from rnnexp.gradflow.position_losses import apply
 from rnnexp.laboratory.adjoint_matrix import (
     adjoint_matrix,
-    adjoint_tensor,
     class_adjoints,
     matrix_bytes,
-    matrix_dataset,
 )
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.scan.unroll import TimeLoop
@@ -26,6 +24,7 @@ from tests.helpers.adjoint_models import (
     O,
     T,
     U,
+    adjoint_tensor,
     jitted,
     linear_losses,
     losses,
@@ -64,6 +63,7 @@ def test_a_delay_line_is_exactly_deaf_beyond_its_taps(x64: None) -> None:
 def test_entries_equal_central_differences(x64: None) -> None:
     model, batch = sequence_model("lstm", num_layers=2), one_example()
     tensors = jitted(adjoint_tensor, model, batch, leaf="c")
+    matrix = jitted(adjoint_matrix, model, batch, leaf="c")
 
     @jax.jit
     def moved(slots: Any) -> Array:
@@ -79,6 +79,8 @@ def test_entries_equal_central_differences(x64: None) -> None:
         numeric = (moved(up) - moved(down)) / (2 * step)
         exact = tensors[f"layer_{layer}"][:, t, unit]
         np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
+        norms = np.linalg.norm(tensors[f"layer_{layer}"], axis=-1)
+        np.testing.assert_allclose(matrix[f"layer_{layer}"], norms, rtol=1e-9)
 
 
 @pytest.mark.parametrize("length", [pytest.param(None, marks=pytest.mark.slow), 4])
@@ -109,6 +111,11 @@ def test_rows_of_a_transducer_are_its_target_symbols(attention: str, x64: None) 
     for unit, whole in zip(model.units(), recorded(model, batch, 3), strict=True):
         ordered = np.concatenate([whole[:5][::-1], whole[5:]]) if unit.backward else whole
         np.testing.assert_allclose(tensors[unit.name].sum(0), ordered, rtol=1e-9, atol=1e-13)
+        norms = np.linalg.norm(tensors[unit.name], axis=-1)
+        columns_S = slice(5) if unit.name.startswith("encoder") else slice(3)
+        np.testing.assert_allclose(
+            matrix[unit.name][:3, columns_S], norms[:3, columns_S], rtol=1e-9
+        )
     decoder = matrix["decoder_layer_0"]
     np.testing.assert_array_equal(decoder[:3, :3] > 0, np.tri(3, dtype=bool))
     assert np.isnan(decoder[3:]).all()
@@ -163,24 +170,17 @@ def test_truncated_bptt_leaves_zeros_behind_every_cut(x64: None) -> None:
     np.testing.assert_array_equal(matrix > 0, (t <= s) & (t // 3 == s // 3))
 
 
-@pytest.mark.parametrize(
-    ("function", "block", "full"),
-    [
-        (adjoint_matrix, 50, False),
-        (adjoint_tensor, 4, True),
-        pytest.param(adjoint_matrix, 1, False, marks=pytest.mark.slow),
-    ],
-)
-def test_memory_is_what_the_compiled_program_takes(function: Any, block: int, full: bool) -> None:
+@pytest.mark.parametrize("block", [50, 4, pytest.param(1, marks=pytest.mark.slow)])
+def test_memory_is_what_the_compiled_program_takes(block: int) -> None:
     model = sequence_model("lstm", num_layers=2)
     batch = Batch(jnp.zeros((200, 1, I)), jnp.zeros((U, 1)))
     graphdef, params = nnx.split(model, nnx.Param)
     program = jax.jit(
-        lambda params: function(nnx.merge(graphdef, params), batch, losses, block=block)
+        lambda params: adjoint_matrix(nnx.merge(graphdef, params), batch, losses, block=block)
     )
     used: Any = program.lower(params).compile().memory_analysis()
     taken = used.temp_size_in_bytes + used.output_size_in_bytes
-    stated = matrix_bytes(model, batch, losses, full=full, block=block)
+    stated = matrix_bytes(model, batch, losses, block=block)
     assert 0.7 < stated / taken < 1.3
 
 
@@ -196,12 +196,3 @@ def test_bad_requests_name_what_is_wrong() -> None:
         adjoint_matrix(model, batch, lambda y, b: y[:, 0, 0])
     with pytest.raises(UsageError, match="position"):
         class_adjoints(model, batch)
-
-
-def test_the_dataset_fills_shorter_units_with_nan() -> None:
-    matrices = {"encoder_layer_0": jnp.ones((2, 5)), "decoder_layer_0": jnp.ones((2, 3))}
-    data = matrix_dataset(matrices, rows=[0, 4])
-    assert data["adjoint_matrix"].dims == ("unit", "output_time", "time")
-    np.testing.assert_array_equal(data["output_time"], [0, 4])
-    decoder = data["adjoint_matrix"].sel(unit="decoder_layer_0")
-    np.testing.assert_array_equal(np.isnan(decoder), np.arange(5)[None] >= np.full((2, 1), 3))

@@ -16,9 +16,23 @@ from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
 from rnnexp.laboratory.dataset import cell_dataset, model_dataset
 from rnnexp.laboratory.examine import measure_function, prepare
 from rnnexp.laboratory.lag_gradients import take_examples
-from rnnexp.laboratory.measure import cell_figures
+from rnnexp.laboratory.lyapunov import Spectrum
+from rnnexp.laboratory.measure import (
+    LagFigures,
+    ModelFigures,
+    UnitFigures,
+    Wanted,
+    cell_figures,
+)
+from rnnexp.laboratory.products import ProductSpectrum
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_radius
-from rnnexp.laboratory.saturation import gate_saturation, hidden_saturation, time_constant
+from rnnexp.laboratory.saturation import (
+    GateSaturation,
+    HiddenSaturation,
+    gate_saturation,
+    hidden_saturation,
+    time_constant,
+)
 from rnnexp.laboratory.settings import Laboratory, fit_unit
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
@@ -101,3 +115,69 @@ def test_sequences_of_one_step_have_no_exponents_but_all_the_rest() -> None:
     data = cell_dataset(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes), fitted)
     assert "lyapunov" not in data
     assert data.singular.shape == (1, 1)
+
+
+FITTED, _ = fit_unit(Laboratory(rank=2), linear_cell(), {"w_h": jnp.eye(4)}, 40, 1)
+FITTED = FITTED._replace(exponents=5, spans=(1, 5, 8), rank=2)
+
+
+def unit_figures(gates: Any, constant: Any) -> UnitFigures:
+    """The figures of a unit with such gates, all else of small numbers."""
+    ones: Any = np.ones
+    spectrum: Any = np.arange(5.0) - 3, np.arange(5.0), ones(()), ones(5), ones(5)
+    products: Any = np.arange(6.0).reshape(3, 2), ones(3), ones(3), ones((3, 2))
+    low = {name: 1 - gate for name, gate in gates.items()}
+    return UnitFigures(
+        Spectrum(*spectrum), ProductSpectrum(*products), {}, GateSaturation(low, gates, gates),
+        constant, HiddenSaturation(ones(()), ones(())),
+    )  # fmt: skip
+
+
+def test_figures_get_named_dimensions_and_units() -> None:
+    data = cell_dataset(unit_figures({}, None), FITTED)
+    assert dict(data.sizes) == {"exponent": 5, "span": 3, "rank": 2}
+    assert data.kaplan_yorke.dims == data.dead.dims == ()
+    np.testing.assert_array_equal(data.lyapunov, np.arange(5) - 3)
+    np.testing.assert_array_equal(data.lyapunov_error, np.arange(5))
+    np.testing.assert_array_equal(data.lyapunov_drift, np.ones(5))
+    assert float(data.singular.sel(span=5, rank=1)) == 3.0
+    rates = {data[name].attrs["units"] for name in ("lyapunov", "lyapunov_error", "lyapunov_drift")}
+    assert rates == {"nats per step"}
+    logarithms = ("singular", "singular_error", "singular_smallest", "condition")
+    assert {data[name].attrs["units"] for name in logarithms} == {"nats"}
+    assert data.span.attrs["units"] == "steps"
+
+
+def test_what_a_unit_lacks_is_nan() -> None:
+    forget, update = np.linspace(0, 1, 6), np.linspace(1, 0, 4)
+    units = (
+        unit_figures({"forget": forget, "input": forget / 2}, forget),
+        unit_figures({"update": update}, update),
+        unit_figures({}, None),
+    )
+    parts: Any = {"encoder/w": np.array([2.0, 2.0]), "decoder/w": np.array([3.0, 4.0])}
+    totals: Any = {"encoder/w": np.float64(4), "decoder/w": np.float64(5)}
+    lags = LagFigures(parts, totals)
+    names = ["layer_0", "layer_1", "layer_2"]
+    adjoints: Any = dict(
+        zip(names, (np.ones((2, 7)), np.ones((2, 3)), np.ones((2, 3))), strict=True)
+    )
+    data = model_dataset(
+        ModelFigures(units, lags, adjoints), Wanted((FITTED,) * 3, 1, (0, 8), True), names
+    )
+    assert data.gate_low.dims == ("unit", "gate", "time")
+    assert list(data.gate.values) == ["forget", "input", "update"]
+    np.testing.assert_array_equal(data.gate_high.sel(unit="layer_0", gate="forget")[:6], forget)
+    shorter = data.gate_high.sel(unit="layer_1", gate="update")
+    np.testing.assert_array_equal(np.isnan(shorter), np.arange(7) >= 4)
+    assert np.isnan(data.gate_high.sel(unit="layer_0", gate="update")).all()
+    np.testing.assert_array_equal(data.time_constant.sel(unit="layer_1")[:4], update)
+    assert np.isnan(data.time_constant.sel(unit="layer_2")).all()
+    assert data.dead.dims == ("unit",)
+    assert data.adjoint_matrix.dims == ("unit", "output_time", "time")
+    unreached = np.isnan(data.adjoint_matrix.sel(unit="layer_1"))
+    np.testing.assert_array_equal(unreached, np.tile(np.arange(7) >= 3, (2, 1)))
+    assert data.lag_norm.dims == ("parameter", "lag")
+    np.testing.assert_array_equal(data.lag, [0, 8])
+    np.testing.assert_array_equal(data.lag_norm.sel(parameter="decoder/w"), [3, 4])
+    np.testing.assert_array_equal(data.parameter_norm, [4, 5])

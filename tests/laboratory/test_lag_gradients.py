@@ -16,7 +16,6 @@ from rnnexp.gradflow.position_losses import Model, apply
 from rnnexp.laboratory.lag_gradients import (
     LagGradients,
     lag_bytes,
-    lag_dataset,
     lag_gradients,
     lag_norms,
     long_range_fraction,
@@ -191,18 +190,3 @@ def test_bad_edges_are_named() -> None:
     assert [int(edge) for edge in got.edges] == [0, 1, 2, 4]
     with pytest.raises(UsageError, match=r"not 3\. Known: 0, 1, 2\."):
         long_range_fraction(got, 3)
-
-
-def test_the_dataset_has_a_row_a_parameter() -> None:
-    parts = {"encoder": {"w": jnp.ones((2, 4)), "b": jnp.zeros((2, 3))}}
-    parts["decoder"] = {"w": jnp.array([[[3.0], [0.0]], [[0.0], [4.0]]])}
-    lags = LagGradients((0, 8), parts, jax.tree.map(lambda part: jnp.sum(part, 0), parts))
-    data = lag_dataset(lags)
-    assert data["lag_norm"].dims == ("parameter", "lag")
-    np.testing.assert_array_equal(data["lag"], [0, 8])
-    for name, by_lag, total in [
-        ("encoder/w", [2, 2], 4), ("encoder/b", [0, 0], 0), ("decoder/w", [3, 4], 5),
-    ]:  # fmt: skip
-        row = data.sel(parameter=name)
-        np.testing.assert_allclose(row["lag_norm"], by_lag, rtol=1e-6)
-        np.testing.assert_allclose(row["parameter_norm"], total, rtol=1e-6)

@@ -19,7 +19,6 @@ from rnnexp.laboratory.lyapunov import (
     kaplan_yorke,
     lyapunov_spectrum,
     random_start,
-    to_dataset,
     trusted,
 )
 from tests.helpers.lyapunov_cells import (
@@ -361,14 +360,3 @@ def test_bad_arguments_of_an_autonomous_run_are_named() -> None:
     ):
         with pytest.raises(UsageError, match=words):
             autonomous_spectrum(cell, weights(cell), **{**usual, **change})
-
-
-def test_a_data_set_has_named_dimensions() -> None:
-    got = closed_form(np.diag([0.9, 0.8, 0.7, 0.6, 0.5]))
-    data = to_dataset(got)
-    assert dict(data.sizes) == {"exponent": 5}
-    assert data.kaplan_yorke.dims == ()
-    assert data.lyapunov.attrs["units"] == "nats per step"
-    np.testing.assert_array_equal(data.lyapunov.sel(exponent=0), got.exponents_K[0])
-    np.testing.assert_array_equal(data.lyapunov_error, got.error_K)
-    np.testing.assert_array_equal(data.lyapunov_drift, got.drift_K)

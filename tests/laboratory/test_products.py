@@ -15,7 +15,6 @@ from rnnexp.laboratory.products import (
     ProductSpectrum,
     jacobian_products,
     product_bytes,
-    to_dataset,
 )
 from tests.helpers.products_by_hand import H, I, cell_of, drawn, inputs, orthonormal
 from tests.helpers.variants import build
@@ -134,18 +133,6 @@ def test_the_way_is_chosen_by_what_it_needs(caplog: pytest.LogCaptureFixture, x6
             found = jacobian_products(cell, params, x, count=H, spans=SPANS, exact_bytes=limit)
         assert f"rnn: {method} (exact needs {need} bytes, limit {limit})" in caplog.text
         assert bool(found.error[0, 0] == 0) == (method == "exact")
-
-
-def test_the_dataset_names_its_dimensions() -> None:
-    found = ProductSpectrum(
-        *map(jnp.asarray, (np.ones((3, 2)), *np.ones((2, 3)), np.zeros((3, 2))))
-    )
-    found = found._replace(singular=jnp.arange(6.0).reshape(3, 2))
-    dataset = to_dataset(found, SPANS)
-    assert dict(dataset.sizes) == {"span": 3, "rank": 2}
-    assert float(dataset["singular"].sel(span=5, rank=1)) == 3.0
-    assert {dataset[name].attrs["units"] for name in dataset} == {"nats"}
-    assert set(dataset) == {"singular", "singular_error", "singular_smallest", "condition"}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, Params
 from rnnexp.laboratory import saturation
 from rnnexp.laboratory.saturation import (
-    GateSaturation,
     kept_fraction,
-    saturation_dataset,
     time_constant,
 )
 from rnnexp.scan.unroll import Trajectory, initial_state, unroll
@@ -186,31 +184,3 @@ def test_padding_neither_kills_nor_revives_a_unit(x64: None) -> None:
 def test_the_parts_of_a_complex_state_are_units_each() -> None:
     h = jnp.zeros((T, B, 2, H)).at[:, :, 0].set(jnp.arange(T * B * H, dtype=float).reshape(T, B, H))
     np.testing.assert_allclose(hidden_saturation(h).dead, 0.5)
-
-
-def test_the_dataset_names_units_gates_and_times() -> None:
-    lstm, gru = drawn("lstm"), drawn("gru")
-    shorter = gru[2][:4]
-    rnn = drawn("rnn")
-    seen = {
-        "layer_0": (lstm[0], lstm[1], trajectory_of(*lstm)),
-        "layer_1": (gru[0], gru[1], trajectory_of(gru[0], gru[1], shorter)),
-        "layer_2": (rnn[0], rnn[1], trajectory_of(*rnn)),
-    }
-    gates: dict[str, GateSaturation] = {k: gate_saturation(*v) for k, v in seen.items()}
-    hidden = {k: hidden_saturation(v[2].states["h"]) for k, v in seen.items()}
-    kept = {k: kept_fraction(v[0], gates[k]) for k, v in seen.items()}
-    data = saturation_dataset(gates, hidden, kept)
-    assert data["gate_low"].dims == ("unit", "gate", "time")
-    assert list(data["gate"].values) == ["forget", "input", "output", "reset", "update"]
-    high = data["gate_high"]
-    np.testing.assert_allclose(
-        high.sel(unit="layer_0", gate="forget"), gates["layer_0"].high["forget"]
-    )
-    update = high.sel(unit="layer_1", gate="update").values
-    np.testing.assert_array_equal(np.isnan(update), np.arange(T) >= 4)
-    assert np.isnan(high.sel(unit="layer_0", gate="update")).all()
-    assert np.isnan(data["time_constant"].sel(unit="layer_2")).all()
-    constant = data["time_constant"].sel(unit="layer_1").values[:4]
-    np.testing.assert_allclose(constant, -1 / np.log(gates["layer_1"].mean["update"]), rtol=1e-5)
-    assert data["dead"].dims == ("unit",)

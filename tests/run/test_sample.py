@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.main import main
-from rnnexp.data.midi import read_midi
 from tests.helpers.data_files import DATA, data_or_skip
+from tests.helpers.midi_files import read_roll
 
 TEXT = "the cat sat on the mat; a dog ran. " * 40
 SMALL = ["--config.cell.hidden_size=8", "--config.train.batch_size=4"]
@@ -68,7 +68,7 @@ def test_music(
     assert main(sample) == 2
     assert "-o FILE.mid" in capsys.readouterr().err
     assert main([*sample, "-o", str(tmp_path / "x.mid")]) == 0
-    assert read_midi(tmp_path / "x.mid").roll_Tx88.shape[1] == 88
+    assert read_roll(tmp_path / "x.mid")[0].shape == (20, 88)
 
 
 def test_a_run_that_writes_nothing_says_so(

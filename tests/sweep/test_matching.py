@@ -16,7 +16,6 @@ from rnnexp.sweep import matching
 from rnnexp.sweep.matching import (
     Counts,
     count_parameters,
-    match_width,
     matched,
     reachable,
     require_match,
@@ -25,7 +24,7 @@ from rnnexp.sweep.matching import (
 from rnnexp.sweep.space import Point, expand, parse_space, read_base
 from rnnexp.tasks.base import Task
 from rnnexp.train.build import build_model
-from tests.helpers.matched_widths import PARAMETERS, configured, formula
+from tests.helpers.matched_widths import PARAMETERS, configured, formula, match_width
 
 
 def points(*texts: str, name: str | None = None) -> list[Point]:

@@ -52,18 +52,3 @@ def pack(values: np.ndarray, scale: str) -> dict[str, Any]:
         "shape": list(values.shape),
         "codes": base64.b64encode(codes.tobytes()).decode(),
     }
-
-
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """The array that `pack` was given, within the precision of its codes.
-
-    Infinities come back as plus infinity.
-    """
-    codes = np.frombuffer(base64.b64decode(packed["codes"]), "<u2").reshape(packed["shape"])
-    numbers = packed["low"] + (packed["high"] - packed["low"]) * codes.astype(np.float64) / TOP
-    values: np.ndarray = np.power(10.0, numbers) if packed["scale"] == "log" else numbers
-    values[codes == MISSING] = np.nan
-    values[codes == INFINITE] = np.inf
-    if packed["scale"] == "log":
-        values[codes == ZERO] = 0.0
-    return values

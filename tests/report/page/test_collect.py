@@ -8,8 +8,8 @@ import pytest
 
 from rnnexp.report.page.collect import collect
 from rnnexp.report.page.html import render
-from rnnexp.report.page.pack import unpack
 from rnnexp.results.load import load_run
+from tests.helpers.packed_arrays import unpack
 from tests.helpers.parsed_page import Parsed
 from tests.helpers.report_runs import write_whole_run
 from tests.helpers.synthetic_runs import write_run

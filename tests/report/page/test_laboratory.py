@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnexp.report.page.collect import collect
-from rnnexp.report.page.pack import unpack
+from tests.helpers.packed_arrays import unpack
 from tests.helpers.report_runs import laboratory, write_laboratory, write_whole_run
 
 

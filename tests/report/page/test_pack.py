@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rnnexp.report.page.pack import pack, rounded, unpack
+from rnnexp.report.page.pack import pack, rounded
+from tests.helpers.packed_arrays import unpack
 
 
 def test_packed_norms_are_within_their_precision_over_all_of_float32() -> None:
