@@ -1,7 +1,6 @@
 """Recurrent kernels cut into the square matrices of their gates.
 
-A kernel (H, N * H) holds the matrices of N gates side by side; this is the only place that
-says so to the laboratory.
+A kernel (H, N * H) holds the matrices of N gates side by side.
 """
 
 from collections.abc import Callable, Sequence

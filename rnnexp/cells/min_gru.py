@@ -4,7 +4,7 @@
     n_t = g(W_n x_t + b_n)
     h_t = (1 - z_t) * h_{t-1} + z_t * n_t
 
-s is the logistic function, * element by element; z_t here is the share of the *new*
+s is the logistic function, * element by element; z_t here is the fraction of the *new*
 value. The recurrence is linear in h, so a whole sequence is one parallel scan. Feng,
 Tung, Hassani, Hamarneh & Ahmed 2024, "Were RNNs all we needed?", section 3.1, the
 plain version: h itself is carried, not its logarithm, so h may have either sign.

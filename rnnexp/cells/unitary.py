@@ -93,10 +93,13 @@ def unitary(input_size: int, hidden_size: int, *, permutation_seed: int = 0) -> 
         return state["h"].reshape(2 * H)
 
     def recurrent_matrices(params: Params) -> dict[str, Array]:
-        units = jnp.eye(2 * H, dtype=params["b"].dtype).reshape(2 * H, 2, H)
-        turned = jax.vmap(lambda re, im: evolve(params, order, jax.lax.complex(re, im)))
-        w = turned(units[:, 0], units[:, 1])
-        return {"w": jnp.concatenate([w.real, w.imag], -1)}
+        linear = {**params, "b": jnp.zeros_like(params["b"])}  # modReLU is the identity
+        x_I = jnp.zeros(input_size, linear["b"].dtype)
+
+        def turned(h_S: Array) -> Array:
+            return transition(linear, {"h": h_S.reshape(2, H)}, x_I)["h"].reshape(2 * H)
+
+        return {"w": jax.jacfwd(turned)(jnp.zeros_like(x_I, shape=2 * H)).T}
 
     return Cell(
         name="unitary",

@@ -14,7 +14,7 @@ Training records norms through `norm_recorder`, which takes the cheapest that fi
 L is the loss averaged over the batch, so example b's adjoint dL/ds_t^b is 1/B of the
 gradient of its own loss. Norms are *summed* over the batch, which makes them the mean
 over examples of the norm of each example's own gradient, whatever the batch size. (Where
-L pools steps of sequences of many lengths, an example counts by its share of the steps.)
+L pools steps of sequences of many lengths, an example counts by its fraction of the steps.)
 """
 
 from collections.abc import Callable, Sequence

@@ -27,7 +27,7 @@ KINDS = {
 """Of every kind of clipping (`rnnexp.train.optim.CLIPS`, whose import is slow): what a threshold
 that never acts lies above, and what it means that it always acts."""
 NEARLY_ALWAYS = 0.9
-"""Share of steps from which on clipping sets the size of nearly every update."""
+"""Fraction of steps from which on clipping sets the size of nearly every update."""
 STRAIGHT = 1e-4
 """How far below 1 a cosine may lie by rounding alone, in float32."""
 
@@ -38,7 +38,7 @@ class ClipAudit(NamedTuple):
     Attributes:
       steps: recorded steps with finite norms.
       left_out: recorded steps with a norm that is not finite; such a step makes no update.
-      fired_share: share of the steps at which clipping changed anything. NaN without steps.
+      fired_share: fraction of the steps at which clipping changed anything. NaN without steps.
       ratio_median, ratio_max: of the norm before to the norm after, over all steps.
       norm_max: the largest norm before clipping.
       cosine_min: the smallest cosine between the gradients before and after; NaN where it

@@ -35,10 +35,10 @@ LOW = 0.1
 SMALLEST, LARGEST = 1.4e-45, 3.4e38
 """The range of float32. A norm of 0 counts as the smallest, a non-finite one as the largest."""
 SMALLEST_CHANGE = 0.01
-"""A gate that closed or opened in a smaller share of its values has not changed."""
+"""A gate that closed or opened in a smaller fraction of its values has not changed."""
 
-Shares = Mapping[str, tuple[float, float]]
-"""Of every gate the shares of its values that are low (closed) and high (open)."""
+Sides = Mapping[str, tuple[float, float]]
+"""Of every gate the fractions of its values that are low (closed) and high (open)."""
 
 
 class GradientGrowth(NamedTuple):
@@ -67,7 +67,7 @@ class GradientGrowth(NamedTuple):
 
 
 class GateChange(NamedTuple):
-    """The gate that changed most: the share of its values that are closed (or open),
+    """The gate that changed most: the fraction of its values that are closed (or open),
     before and after."""
 
     gate: str
@@ -180,10 +180,10 @@ def _place(
     return row, best[row][1], best[row][0]
 
 
-def changed_gate(before: Shares, after: Shares) -> GateChange | None:
-    """The gate whose share of closed or open values differs most; None if none differs.
+def changed_gate(before: Sides, after: Sides) -> GateChange | None:
+    """The gate whose fraction of closed or open values differs most; None if none differs.
 
-    Shares that are not finite are left out: there was no such step, or no such number.
+    Fractions that are not finite are left out: there was no such step, or no such number.
     """
     changes = [
         GateChange(gate, side, before[gate][n], after[gate][n])

@@ -66,7 +66,7 @@ def omega(
 
         sum_k (||dE/ds_{k+1} J_k|| / ||dE/ds_{k+1}|| - 1)^2,    J_k = ds_{k+1}/ds_k
 
-    over all T transitions, from the initial state on: 0 where a step keeps the length of
+    over all T transitions, from the initial state on: 0 where a step keeps the norm of
     the gradient that arrives there. A transition after a sequence's end, or with a zero
     dE/ds_{k+1}, adds nothing. (The authors' code has the ratio of squares, and the mean
     over k instead of the sum.)

@@ -33,7 +33,7 @@ def step_jacobians(cell: Cell, params: Params, x_TxI: Array) -> Array:
 
 
 def adjoints_by_products(jacobians_TxSxS: Array, direct_TxS: Array) -> Array:
-    """dL/ds_t, (T, S), t = 1 ... T, from the Jacobians and the loss's direct share.
+    """dL/ds_t, (T, S), t = 1 ... T, from the Jacobians and the loss's direct part.
 
     Args:
       direct_TxS: the derivative of the loss by s_t with all later states held fixed.

@@ -28,8 +28,8 @@ class KrylovValues(NamedTuple):
     Attributes:
       values: (count,), largest first, each at most the true one of its rank, but for rounding.
       errors: (count,): within this distance of each value there is a singular value of
-        the map. It holds the residual ||A^T u - value v|| and the rounding, which is a share
-        of the *largest* value: a value below its error is not told from zero.
+        the map. It holds the residual ||A^T u - value v|| and the rounding, which is
+        relative to the *largest* value: a value below its error cannot be distinguished from zero.
       smallest, smallest_error: the same of the smallest of all `size` values, where every
         direction was looked at (`iterations == size`); NaN where it was not, because the
         smallest value of B is then no bound on A's from either side.
@@ -133,9 +133,9 @@ def _bidiagonalise(
 
 
 def _next_vector(image: Array, basis: Array, spare: Array, scale: Array) -> tuple[Array, Array]:
-    """The unit vector of what of `image` is new to the basis, and its length.
+    """The unit vector of what of `image` is new to the basis, and its norm.
 
-    Where nothing but rounding is new: the spare direction, and a length of exactly 0.
+    Where nothing but rounding is new: the spare direction, and a norm of exactly 0.
     """
     eps = float(jnp.finfo(image.dtype).eps)
     floor = ROUNDING * eps * basis.shape[1] ** 0.5 * scale

@@ -19,7 +19,7 @@ The lag, in steps, of what unit u does at step t for output position s:
   upper unit of the other direction.)
 * sequence_to_one: steps from t to the end of the unit's reading, which is the sequence's
   first step for a backward unit. With pooling over all steps the gradient enters at every
-  one of them, and a long lag then says nothing about transport through time.
+  one of them, and a long lag then shows nothing about transport through time.
 * transducer: symbols written, u - t, in the decoder. In the encoder steps from t to the end
   of reading, and u + 1 more: as if the decoder went on with the encoder's sequence.
   (Attention is a short cut over that distance.)
@@ -168,26 +168,26 @@ def lag_norms(lags: LagGradients) -> dict[str, Array]:
     }
 
 
-def long_range_share(lags: LagGradients, beyond: int) -> dict[str, Array]:
-    """The share n_long / (n_short + n_long) of lags beyond so many steps, by `unit/parameter`.
+def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
+    """The fraction n_long / (n_short + n_long) of lags beyond so many steps, by `unit/parameter`.
 
     n_long is the norm of the gradient's part from lags above `beyond`, n_short of the rest.
     0: nothing long-range is learned, however healthy the total. NaN without any gradient.
 
     Raises:
-      UsageError: `beyond` is not one of the edges, where the parts could be told apart.
+      UsageError: `beyond` is not one of the edges, where the parts are separate.
     """
     if beyond not in [int(edge) for edge in lags.edges[:-1]]:
         known = ", ".join(str(int(edge)) for edge in lags.edges[:-1])
         raise UsageError(f"beyond must be an edge between two bins, not {beyond}. Known: {known}.")
     bins = [int(edge) for edge in lags.edges].index(beyond) + 1
-    shares = {}
+    fractions = {}
     for unit, parts in lags.parts.items():
         for name, part in parts.items():
             short = stable_norm(jnp.sum(part[:bins], 0))
             long = stable_norm(jnp.sum(part[bins:], 0))
-            shares[f"{unit}/{name}"] = long / (short + long)
-    return shares
+            fractions[f"{unit}/{name}"] = long / (short + long)
+    return fractions
 
 
 def take_examples(model: Model, batch: Batch, index_E: Array) -> Batch:
@@ -210,7 +210,7 @@ def _sums(
     block: int,
     teacher: Teacher | None,
 ) -> list[Sums]:
-    """The parts of every unit from some examples, each loss weighted by its example's share."""
+    """The parts of every unit from some examples, each loss weighted as its example is."""
     slots = whole_slots(model, batch)
     losses_SxB, vjp, trajectories = losses_vjp(
         model, batch, losses, slots, teacher=teacher, keep_states=True

@@ -11,7 +11,7 @@ below 0 it is forgetting, and vanishing gradients. A driven cell's depend on its
 
 The warm-up is for two things: the state has to reach its attractor, and the tangent
 vectors have to turn into the directions that belong to the exponents. An exponent of
--inf says that a direction is lost at a certain step for good: a delay line forgets its
+-inf means that a direction is lost at a certain step for good: a delay line forgets its
 oldest entry, a relu is off, or a tanh is so saturated that its slope is exactly 0 in
 the precision at hand (float64 tells slopes that float32 rounds to 0). A counter in the
 state (`t` of the clockwork cell) has the exponent 0; `leave_out=("t",)` takes it out.
@@ -35,7 +35,7 @@ TOLERANCE = 0.01  # nats per step
 
 
 class Spectrum(NamedTuple):
-    """Lyapunov exponents, largest first, and what is needed to judge them.
+    """Lyapunov exponents, largest first, and what is needed to trust them.
 
     Attributes:
       exponents_K: nats per step, the mean over time and trajectories.
@@ -48,7 +48,7 @@ class Spectrum(NamedTuple):
         the state has coordinates, a lower bound if it equals their number.
       drift_K: mean over the later half of the blocks less that over the earlier half,
         nats per step; 0 where the exponent is -inf.
-      lost_K: share of the re-orthogonalisations in which the vector's own growth lay
+      lost_K: fraction of the re-orthogonalisations in which the vector's own growth lay
         below rounding. Above 0 the exponent is uncertain, above 1/2 it is given as -inf
         (as for a Jacobian of low rank); float64 or a shorter interval can tell more.
     """

@@ -1,7 +1,7 @@
 """Singular values of the Jacobian products dh_{t+k}/dh_t along real trajectories.
 
 What the backward pass carries from step t + k to step t is multiplied by the transpose of
-dh_{t+k}/dh_t, so its singular values say by how much a gradient can grow or shrink over a
+dh_{t+k}/dh_t, so its singular values show by how much a gradient can grow or shrink over a
 lag of k steps: Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013; their
 whole distribution: Pennington, Schoenholz & Ganguli 2017, "Resurrecting the sigmoid in
 deep learning through dynamical isometry".

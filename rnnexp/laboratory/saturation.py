@@ -1,7 +1,7 @@
 """Gates near 0 or 1, what the gates keep of the state, and units that no longer move.
 
 A saturated gate has almost no slope: what it lets through or holds back can hardly be
-learned any more. A gate that keeps the share f of a state every step gives it the time
+learned any more. A gate that keeps the fraction f of a state every step gives it the time
 constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can recurrent
 neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
 and a unit that never changes carries no information.
@@ -29,15 +29,15 @@ DEAD_RANGE = 1e-3
 SATURATED_VALUE = 0.9
 """A tanh unit whose magnitude is above this is saturated at that step: its slope is below
 0.19."""
-SATURATED_SHARE = 0.95
-"""A unit is saturated if it is so at more than this share of the steps."""
+SATURATED_FRACTION = 0.95
+"""A unit is saturated if it is so at more than this fraction of the steps."""
 
 
 class GateSaturation(NamedTuple):
     """By gate and step, (T,) each; NaN at steps that no example has.
 
     Attributes:
-      low, high: shares of units and examples whose gate is below `LOW`, above `HIGH`.
+      low, high: fractions of units and examples whose gate is below `LOW`, above `HIGH`.
       mean: the gate's mean over units and examples.
     """
 
@@ -47,7 +47,7 @@ class GateSaturation(NamedTuple):
 
 
 class HiddenSaturation(NamedTuple):
-    """Shares of the units that are dead and that are saturated, 0 to 1. A unit that stands
+    """Fractions of the units that are dead and that are saturated, 0 to 1. A unit that stands
     still at +-1 is both."""
 
     dead: Array
@@ -79,13 +79,13 @@ def gate_saturation(
     def at(row: tuple[State, Array]) -> dict[str, Array]:
         state, x_BxI = row
         gates = jax.vmap(cell.gates, in_axes=(None, 0, 0))(params, state, x_BxI)
-        return {name: _shares(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
+        return {name: _fractions(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
 
-    shares = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
+    fractions = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
     if backward:
-        shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
+        fractions = {k: reverse_valid(value, lengths_B) for k, value in fractions.items()}
     valid_TxB = valid_steps(steps, lengths_B)
-    means = {name: _mean_over_examples(value, valid_TxB) for name, value in shares.items()}
+    means = {name: _mean_over_examples(value, valid_TxB) for name, value in fractions.items()}
     return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
 
 
@@ -98,7 +98,7 @@ def kept_fraction(cell: Cell, gates: GateSaturation) -> Array | None:
 
 
 def time_constant(kept_T: Array) -> Array:
-    """-1/ln of the share that is kept of a state a step, in steps: inf at 1, 0 at 0."""
+    """-1/ln of the fraction that is kept of a state a step, in steps: inf at 1, 0 at 0."""
     inside_T = (kept_T > 0) & (kept_T < 1)
     steps_T = -1.0 / jnp.log(jnp.where(inside_T, kept_T, jnp.full_like(kept_T, 0.5)))
     steps_T = jnp.where(kept_T <= 0, jnp.zeros_like(kept_T), steps_T)
@@ -107,7 +107,7 @@ def time_constant(kept_T: Array) -> Array:
 
 
 def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> HiddenSaturation:
-    """Shares of dead and saturated units of a hidden leaf over its valid steps.
+    """Fractions of dead and saturated units of a hidden leaf over its valid steps.
 
     Saturation is a statement about units bounded by 1, such as those of tanh. Axes after
     the second are all units (the parts of a complex state each for itself).
@@ -120,15 +120,15 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     dtype = x_TxBxH.dtype
     beyond_H = jnp.sum((jnp.abs(x_TxBxH) > SATURATED_VALUE) & valid, (0, 1)).astype(dtype)
     # compared as counts: a compiled division by a constant rounds otherwise
-    most_H = SATURATED_SHARE * jnp.sum(valid, (0, 1)).astype(dtype)
+    most_H = SATURATED_FRACTION * jnp.sum(valid, (0, 1)).astype(dtype)
     return HiddenSaturation(
         jnp.mean((largest_H - smallest_H <= DEAD_RANGE).astype(dtype)),
         jnp.mean((beyond_H > most_H).astype(dtype)),
     )
 
 
-def _shares(gate_BxH: Array) -> Array:
-    """Of each example: shares of units shut and open, and the mean, (B, 3)."""
+def _fractions(gate_BxH: Array) -> Array:
+    """Of each example: fractions of units shut and open, and the mean, (B, 3)."""
     shut, open_ = (gate_BxH < LOW).astype(gate_BxH.dtype), (gate_BxH > HIGH).astype(gate_BxH.dtype)
     return jnp.stack([jnp.mean(shut, 1), jnp.mean(open_, 1), jnp.mean(gate_BxH, 1)], -1)
 

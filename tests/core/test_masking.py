@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.models.forward import ForwardOptions
@@ -68,3 +69,17 @@ def test_no_gradient_enters_the_padding(x64: None) -> None:
         for layer in adjoints:
             assert bool(jnp.all(layer["h"][n:, b] == 0))
             assert bool(jnp.all(layer["h"][n - 1, b] != 0))
+
+
+def test_steps_are_valid_below_their_length() -> None:
+    expected = np.arange(T)[:, None] < np.array(LENGTHS)
+    np.testing.assert_array_equal(valid_steps(T, jnp.array(LENGTHS, jnp.int32)), expected)
+    np.testing.assert_array_equal(valid_steps(T, None), np.ones((T, 1), bool))
+
+
+def test_every_step_begins_in_the_state_before_it() -> None:
+    states = {"h": jnp.arange(1.0, 1 + T * B).reshape(T, B), "t": jnp.ones((T, B))}
+    before = states_before({"h": jnp.zeros(B), "t": jnp.full(B, 7.0)}, states)
+    np.testing.assert_array_equal(before["h"][1:], states["h"][:-1])
+    np.testing.assert_array_equal(before["h"][0], 0)
+    np.testing.assert_array_equal(before["t"][:2], [[7] * B, [1] * B])

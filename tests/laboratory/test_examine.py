@@ -1,17 +1,86 @@
 """An examination's data set: closed forms through the whole path, and a model as its cell."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError
+from rnnexp.core.load_module import load_module
 from rnnexp.laboratory.examine import examine_cell, examine_model
 from rnnexp.laboratory.lyapunov import lyapunov_spectrum
+from rnnexp.laboratory.recurrent_matrices import spectral_radius
 from rnnexp.laboratory.settings import Laboratory, fit_unit
 from tests.helpers.laboratory_models import SETTINGS, batch_of, linear_cell, model_of, scores
+from tests.helpers.own_tables import own_tables  # noqa: F401  a fixture
+
+OWN_FILE = '''
+"""A cell of the user's own that says what it is made of, and one that leaves it to be found."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp import Cell, cell
+from rnnexp.cells.gate_blocks import gate_blocks
+
+
+def leaky(input_size, hidden_size, clock, **declared):
+    """h_t = k h_{t-1} + (1 - k) n, both of the input and of h_{t-1}, and a clock."""
+
+    def init(key):
+        keys = jax.random.split(key)
+        sizes = {"w_x": input_size, "w_h": hidden_size}
+        return {
+            name: 0.7 * jax.random.normal(k, (size, 2 * hidden_size))
+            for k, (name, size) in zip(keys, sizes.items())
+        }
+
+    def init_state(params):
+        return {"h": jnp.zeros(hidden_size, params["w_h"].dtype), "clock": jnp.zeros(clock)}
+
+    def parts(params, state, x_I):
+        keep, new = jnp.split(x_I @ params["w_x"] + state["h"] @ params["w_h"], 2)
+        return jax.nn.sigmoid(keep), jnp.tanh(new)
+
+    def transition(params, state, x_I):
+        keep, new = parts(params, state, x_I)
+        return {"h": keep * state["h"] + (1 - keep) * new, "clock": state["clock"] + 1}
+
+    return Cell(
+        name="leaky",
+        input_size=input_size,
+        output_size=hidden_size,
+        init=init,
+        init_state=init_state,
+        transition=transition,
+        gates=lambda params, state, x_I: {"keep": parts(params, state, x_I)[0]},
+        parameter_count=2 * hidden_size * (input_size + hidden_size),
+        **declared,
+    )
+
+
+@cell("declared")
+def declared(input_size, hidden_size):
+    """Its clock has an axis, so only the cell can say that it counts."""
+    return leaky(
+        input_size,
+        hidden_size,
+        (1,),
+        kept_fraction=lambda gates: gates["keep"],
+        recurrent_matrices=gate_blocks(w_h=("keep", "new")),
+        counters=("clock",),
+    )
+
+
+@cell("discovered")
+def discovered(input_size, hidden_size):
+    """The same, with a clock that is a number, and not a word of what it is made of."""
+    return leaky(input_size, hidden_size, ())
+'''
 
 
 def test_a_linear_cell_through_the_whole_path(x64: None) -> None:
@@ -59,3 +128,35 @@ def test_inputs_of_another_width() -> None:
         UsageError, match=r"inputs must have the shape \(T, B, 4\), not \(3, 1, 5\)"
     ):
         examine_cell(linear_cell(), {"w_h": jnp.eye(4)}, jnp.zeros((3, 1, 5)))
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_a_cell_from_a_users_file_is_examined_like_a_built_in_one(
+    tmp_path: Path, x64: None
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN_FILE)
+    load_module(str(tmp_path / "mine.py"), "imported file")  # as `--import FILE` does
+    settings = Laboratory(exponents=0, warmup_steps=2, interval_steps=1, longest_span=0)
+    x_TxBxI = jax.random.normal(jax.random.key(1), (12, 1, 2))
+    found = {}
+    for name in ("declared", "discovered"):
+        cell = CELLS.entry(name).factory()(2, 3)
+        params = cell.init(jax.random.key(0))
+        found[name] = examine_cell(cell, params, x_TxBxI, settings=settings)
+    own, alone = found["declared"], found["discovered"]
+
+    radii = [spectral_radius(params["w_h"][:, :3]), spectral_radius(params["w_h"][:, 3:])]
+    assert list(own["matrix"].values) == ["w_h/keep", "w_h/new"]
+    assert list(alone["matrix"].values) == ["w_h/0", "w_h/1"]
+    for data in (own, alone):
+        np.testing.assert_allclose(data.spectral_radius, radii, rtol=1e-12)
+        assert data.sizes["exponent"] == 3  # the clock's would be a fourth, of exactly 0
+        assert float(data.lyapunov.max()) < -1e-3
+        assert list(data["gate"].values) == ["keep"]
+
+    state, kept = cell.init_state(params), []
+    for x_BxI in x_TxBxI:
+        kept.append(cell.gates(params, state, x_BxI[0])["keep"].mean())
+        state = cell.transition(params, state, x_BxI[0])
+    np.testing.assert_allclose(own.time_constant, -1 / np.log(np.array(kept)), rtol=1e-9)
+    assert "time_constant" not in alone

@@ -18,7 +18,7 @@ from rnnexp.laboratory.lag_gradients import (
     lag_bytes,
     lag_gradients,
     lag_norms,
-    long_range_share,
+    long_range_fraction,
 )
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
@@ -138,8 +138,8 @@ def test_a_delay_line_learns_nothing_beyond_its_taps(x64: None) -> None:
     for norms in lag_norms(got).values():
         assert (norms[:3] > 0).all()
         assert (norms[3:] == 0).all()
-    assert set(map(float, long_range_share(got, 2).values())) == {0.0}
-    assert all(0 < share < 1 for share in long_range_share(got, 1).values())
+    assert set(map(float, long_range_fraction(got, 2).values())) == {0.0}
+    assert all(0 < share < 1 for share in long_range_fraction(got, 1).values())
 
 
 def test_one_product_a_step_gives_what_one_a_bin_gives(x64: None) -> None:
@@ -157,8 +157,8 @@ def test_a_vanished_long_range_part_shows_in_its_share_alone(x64: None) -> None:
     kept = by_lags(model, batch_for(model))
     weak = {"activation": "linear", "recurrent_scale": 1e-3}
     lost = by_lags(sequence_model("rnn", TO_ONE, options=weak), batch_for(model))
-    assert float(long_range_share(kept, 1)["layer_0/w_x"]) > 0.2
-    assert float(long_range_share(lost, 1)["layer_0/w_x"]) < 1e-5
+    assert float(long_range_fraction(kept, 1)["layer_0/w_x"]) > 0.2
+    assert float(long_range_fraction(lost, 1)["layer_0/w_x"]) < 1e-5
     assert float(jnp.linalg.norm(lost.total["layer_0"]["w_x"])) > 0.1
 
 
@@ -189,4 +189,4 @@ def test_bad_edges_are_named() -> None:
     got = by_lags(model, batch)
     assert [int(edge) for edge in got.edges] == [0, 1, 2, 4]
     with pytest.raises(UsageError, match=r"not 3\. Known: 0, 1, 2\."):
-        long_range_share(got, 3)
+        long_range_fraction(got, 3)
