@@ -1,17 +1,15 @@
 """dL_s/dh_t as a matrix: the gradient of each output's loss by the state at each step.
 
 Training records one adjoint a step, of the whole loss. Here every output position s has a
-loss L_s of its own and a backward pass of its own: the row s over the state times t. A row
-that falls to zero towards the left shows how far back *that* output depends on states.
+loss L_s and a backward pass of its own, which give row s.
 
-Rows are output positions: steps in synchronous mode, target symbols of a transducer, one
-single row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the
-steps of the unit's sequence, in the sequence's own order whatever way the unit reads; a
-transducer has encoder steps in some units and decoder steps in others. Noise is off. What
-truncated BPTT cuts off is zero here too, since this is the gradient that training sees.
+Rows are output positions: steps in synchronous mode, target symbols of a transducer, a single
+row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the steps of the
+unit's sequence (encoder or decoder steps in a transducer), in the sequence's own order also for
+a unit that reads backwards. Noise is off. Truncated BPTT gives zeros here as in training.
 
 The rows share one forward pass; `block` backward passes run at a time, so memory grows with
-the block and not with the number of rows; `matrix_bytes` counts it beforehand.
+the block and not with the number of rows; `matrix_bytes` computes it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +34,7 @@ from rnnexp.gradflow.position_losses import (
     residual_bytes,
     spans,
 )
+from rnnexp.laboratory.labelled import stacked
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.stack import Unit
 
@@ -54,19 +53,18 @@ def adjoint_matrix(
 
     Args:
       batch: one example, B = 1.
-      leaf: which of the state's probed leaves stands for h.
-      rows: the output positions wanted; None: all.
+      leaf: the probed leaf of the state that is h.
+      rows: the output positions; None: all.
       block: rows whose backward passes run at a time.
 
     Returns:
-      By unit; NaN at rows and columns after the example's end. Zero where s does not depend
-      on h_t.
+      By unit; NaN at rows and columns after the example's end.
 
     Raises:
-      UsageError: more than one example, a leaf that is not probed, a row that is not there.
+      UsageError: more than one example, a leaf that is not probed, a row out of range.
     """
-    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
-    return got(_norms)
+    lengths_B = output_lengths(model, batch)
+    return _rows(model, batch, losses, leaf, rows, block, teacher, lengths_B, _norms)
 
 
 def adjoint_tensor(
@@ -83,8 +81,12 @@ def adjoint_tensor(
 
     Zero at rows and columns after the example's end, so that the sum over s is dL/dh_t.
     """
-    got = _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
-    return got(lambda adjoint_TxH, valid_T: adjoint_TxH)
+
+    def whole(adjoint_TxH: Array, valid_T: Array) -> Array:
+        return adjoint_TxH
+
+    lengths_B = output_lengths(model, batch)
+    return _rows(model, batch, losses, leaf, rows, block, teacher, lengths_B, whole)
 
 
 def class_adjoints(
@@ -96,13 +98,10 @@ def class_adjoints(
     block: int = 16,
     teacher: Teacher | None = None,
 ) -> dict[str, Array]:
-    """||dz_c/dh_t||, (C, T), of every unit for one example: a row an output (class) c.
+    """||dz_c/dh_t||, (C, T), of every unit for one example, by output (class) c.
 
-    Args:
-      position: which output position's z, a valid one; None in sequence_to_one mode.
-
-    Raises:
-      UsageError: a position where there is but one, or none where there are several.
+    `position` is the output position of z, a valid one; None in sequence_to_one mode, else
+    `UsageError`.
     """
     one = isinstance(model, SequenceModel) and model.mode == "sequence_to_one"
     if one != (position is None):
@@ -111,10 +110,9 @@ def class_adjoints(
         )
 
     def outputs_of(outputs: Array, batch: Batch) -> Array:
-        del batch
         return (outputs if position is None else outputs[position]).T
 
-    return _rows(model, batch, outputs_of, leaf, None, block, teacher, None)(_norms)
+    return _rows(model, batch, outputs_of, leaf, None, block, teacher, None, _norms)
 
 
 def matrix_bytes(
@@ -130,7 +128,7 @@ def matrix_bytes(
 ) -> int:
     """Bytes that `adjoint_matrix` takes (`full`: `adjoint_tensor`), from shapes alone.
 
-    What the forward pass keeps, two cotangents a row of a block, and the result.
+    The residuals of the forward pass, two cotangents a row of a block, and the result.
     """
     slots = _slots(model, batch, leaf)
     kept, count = residual_bytes(model, batch, losses, slots, teacher)
@@ -144,21 +142,15 @@ def matrix_dataset(
 ) -> Any:
     """The matrices as `adjoint_matrix` (unit, output_time, time) of an xarray Dataset.
 
-    `rows`: the output positions, where not all; `output`: another name for their dimension,
-    such as "class". Units with shorter sequences are filled up with NaN.
+    `rows`: the output positions; None: all. `output`: the name of their dimension, such as
+    "class". Units with shorter sequences are filled up with NaN.
     """
     import xarray as xr
 
-    steps = max(matrix.shape[1] for matrix in matrices.values())
-    stacked = np.stack(
-        [
-            np.pad(matrix, ((0, 0), (0, steps - matrix.shape[1])), constant_values=np.nan)
-            for matrix in map(np.asarray, matrices.values())
-        ]
-    )
-    positions = np.arange(stacked.shape[1]) if rows is None else np.asarray(rows)
-    coords = {"unit": list(matrices), output: positions, "time": np.arange(steps)}
-    return xr.Dataset({"adjoint_matrix": (("unit", output, "time"), stacked)}, coords)
+    values = stacked([np.asarray(matrix) for matrix in matrices.values()])
+    positions = np.arange(values.shape[1]) if rows is None else np.asarray(rows)
+    coords = {"unit": list(matrices), output: positions, "time": np.arange(values.shape[2])}
+    return xr.Dataset({"adjoint_matrix": (("unit", output, "time"), values)}, coords)
 
 
 def _slots(model: Model, batch: Batch, leaf: str) -> list[State]:
@@ -175,7 +167,7 @@ def _slots(model: Model, batch: Batch, leaf: str) -> list[State]:
 
 
 Reduce: TypeAlias = Callable[[Array, Array], Array]
-"""`(adjoint_TxH, valid_T) -> ` what is kept of a unit's row."""
+"""`(adjoint_TxH, valid_T) -> ` the part of a unit's row that is returned."""
 
 
 def _rows(
@@ -187,15 +179,16 @@ def _rows(
     block: int,
     teacher: Teacher | None,
     lengths_B: Array | None,
-) -> Callable[[Reduce], dict[str, Array]]:
-    """What computes every row and reduces it; `lengths_B` says how many rows are valid."""
+    reduce: Reduce,
+) -> dict[str, Array]:
+    """Every row, reduced, by unit; `lengths_B` says how many rows are valid."""
     slots, places = _slots(model, batch, leaf), spans(model, batch)
     losses_Sx1, vjp, _ = losses_vjp(model, batch, losses, slots, teacher=teacher)
     positions_S = jnp.arange(losses_Sx1.shape[0], dtype=jnp.int32)
     wanted = positions_S if rows is None else _wanted(rows, len(positions_S))
     ends = losses_Sx1.shape[0] if lengths_B is None else lengths_B[0].astype(jnp.int32)
 
-    def row(reduce: Reduce, s: Array) -> dict[str, Array]:
+    def row(s: Array) -> dict[str, Array]:
         here_S = (positions_S == s) & (s < ends)
         (adjoints,) = vjp(here_S.astype(losses_Sx1.dtype)[:, None])
         return {
@@ -205,11 +198,8 @@ def _rows(
             for unit, adjoint, span in zip(model.units(), adjoints, places, strict=True)
         }
 
-    def all_rows(reduce: Reduce) -> dict[str, Array]:
-        got = jax.lax.map(lambda s: row(reduce, s), wanted, batch_size=block)
-        return {unit.name: got[unit.name] for unit in model.units()}  # mapping sorts names
-
-    return all_rows
+    by_unit = jax.lax.map(row, wanted, batch_size=block)
+    return {unit.name: by_unit[unit.name] for unit in model.units()}  # mapping sorts names
 
 
 def _wanted(rows: Sequence[int], count: int) -> Array:

@@ -1,15 +1,14 @@
-"""Gates near 0 or 1, what the gates keep of the state, and units that no longer move.
+"""Saturated gates, the fraction of the state that gates keep, dead and saturated units.
 
-A saturated gate has almost no slope: what it lets through or holds back can hardly be
-learned any more. A gate that keeps the share f of a state every step gives it the time
-constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can recurrent
-neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
-and a unit that never changes carries no information.
+A saturated gate has almost no slope, so it hardly learns. A gate that keeps the fraction f of a
+state every step gives it the time constant -1/ln f steps, over which it decays to 1/e (Tallec &
+Ollivier 2018, "Can recurrent neural networks warp time?"). A tanh unit near +-1 passes little
+gradient through its step, and a unit that never changes carries no information.
 
-All of it is computed from a trajectory (`keep_states=True` of a model), over valid steps only.
+The figures come from a trajectory (`keep_states=True` of a model), over valid steps only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
+from rnnexp.laboratory.labelled import padded
 from rnnexp.scan.unroll import Trajectory
 
 LOW = 0.1
@@ -29,18 +29,16 @@ understanding recurrent networks".)"""
 DEAD_RANGE = 1e-3
 """A unit is dead if largest minus smallest value over all steps and examples is at most this."""
 SATURATED_VALUE = 0.9
-"""A tanh unit whose magnitude is above this is saturated at that step: its slope is below
-0.19."""
+"""A tanh unit of larger magnitude is saturated at that step: its slope is below 0.19."""
 SATURATED_SHARE = 0.95
-"""A unit is saturated if it is so at more than this share of the steps."""
+"""A unit is saturated if it is so at more than this fraction of the steps."""
 
 
 class GateSaturation(NamedTuple):
     """By gate and step, (T,) each; NaN at steps that no example has.
 
-    Attributes:
-      low, high: shares of units and examples whose gate is below `LOW`, above `HIGH`.
-      mean: the gate's mean over units and examples.
+    `low`, `high`: fractions of units and examples whose gate is below `LOW`, above `HIGH`;
+    `mean`: the gate's mean over them.
     """
 
     low: dict[str, Array]
@@ -49,8 +47,7 @@ class GateSaturation(NamedTuple):
 
 
 class HiddenSaturation(NamedTuple):
-    """Shares of the units that are dead and that are saturated, 0 to 1. A unit that stands
-    still at +-1 is both."""
+    """Fractions of dead and of saturated units, 0 to 1; a unit constant at +-1 is both."""
 
     dead: Array
     saturated: Array
@@ -64,15 +61,12 @@ def gate_saturation(
     *,
     backward: bool = False,
 ) -> GateSaturation:
-    """How many of a cell's gates are shut or open at every step of a trajectory.
+    """The fractions of shut and open gates at every step of a trajectory; empty without gates.
 
     Args:
       params: the cell's, prepared or not.
       lengths_B: valid steps of each example; None: all.
-      backward: the unit reads backwards; what comes back is in the sequence's own order.
-
-    Returns:
-      Empty dicts for a cell without gates.
+      backward: the unit reads backwards; the result is in the sequence's own order.
     """
     steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     params = cell.prepare(params)
@@ -81,26 +75,24 @@ def gate_saturation(
     def at(row: tuple[State, Array]) -> dict[str, Array]:
         state, x_BxI = row
         gates = jax.vmap(cell.gates, in_axes=(None, 0, 0))(params, state, x_BxI)
-        return {name: _shares(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
+        return {name: _fractions(gate.reshape(batch_size, -1)) for name, gate in gates.items()}
 
-    shares = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
+    fractions = jax.lax.map(at, (before, trajectory.inputs_TxBxI))
     if backward:
-        shares = {name: reverse_valid(value, lengths_B) for name, value in shares.items()}
+        fractions = {name: reverse_valid(value, lengths_B) for name, value in fractions.items()}
     valid_TxB = valid_steps(steps, lengths_B)
-    means = {name: _mean_over_examples(value, valid_TxB) for name, value in shares.items()}
+    means = {name: _mean_over_examples(value, valid_TxB) for name, value in fractions.items()}
     return GateSaturation(*({name: m[:, k] for name, m in means.items()} for k in range(3)))
 
 
 def kept_fraction(cell: Cell, gates: GateSaturation) -> Array | None:
-    """The mean fraction of its state that a cell keeps at each step, (T,).
-
-    None for a cell whose gates do not say it: see `Cell.kept_fraction`.
-    """
+    """The mean fraction of its state that a cell keeps at each step, (T,), if it defines
+    `Cell.kept_fraction`."""
     return None if cell.kept_fraction is None else cell.kept_fraction(gates.mean)
 
 
 def time_constant(kept_T: Array) -> Array:
-    """-1/ln of the share that is kept of a state a step, in steps: inf at 1, 0 at 0."""
+    """-1/ln of the fraction of a state kept a step, in steps: inf at 1, 0 at 0."""
     inside_T = (kept_T > 0) & (kept_T < 1)
     steps_T = -1.0 / jnp.log(jnp.where(inside_T, kept_T, jnp.full_like(kept_T, 0.5)))
     steps_T = jnp.where(kept_T <= 0, jnp.zeros_like(kept_T), steps_T)
@@ -109,10 +101,10 @@ def time_constant(kept_T: Array) -> Array:
 
 
 def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> HiddenSaturation:
-    """Shares of dead and saturated units of a hidden leaf over its valid steps.
+    """Fractions of dead and saturated units of a hidden leaf over its valid steps.
 
-    Saturation is a statement about units bounded by 1, such as those of tanh. Axes after
-    the second are all units (the parts of a complex state each for itself).
+    Saturation assumes units bounded by 1, such as those of tanh. Axes after the second are all
+    units (real and imaginary parts separately).
     """
     steps, batch_size = states_TxBxH.shape[:2]
     x_TxBxH = states_TxBxH.reshape(steps, batch_size, -1)
@@ -121,7 +113,7 @@ def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> Hi
     smallest_H = jnp.min(jnp.where(valid, x_TxBxH, jnp.full_like(x_TxBxH, jnp.inf)), (0, 1))
     dtype = x_TxBxH.dtype
     beyond_H = jnp.sum((jnp.abs(x_TxBxH) > SATURATED_VALUE) & valid, (0, 1)).astype(dtype)
-    # compared as counts: a compiled division by a constant rounds otherwise
+    # compared as counts: a compiled division by a constant rounds differently
     most_H = SATURATED_SHARE * jnp.sum(valid, (0, 1)).astype(dtype)
     return HiddenSaturation(
         jnp.mean((largest_H - smallest_H <= DEAD_RANGE).astype(dtype)),
@@ -137,36 +129,30 @@ def saturation_dataset(
     """All units' saturation, each by the unit's name, as an xarray Dataset.
 
     `gate_low`, `gate_high` (unit, gate, time), `time_constant` (unit, time) in steps from
-    `kept_share`, and `dead`, `saturated` (unit). NaN where a unit has no such gate, no such
-    step, or nothing that says what it keeps.
+    `kept`, and `dead`, `saturated` (unit). NaN where a unit has no such gate or step, or no
+    kept fraction.
     """
     import xarray as xr
 
     units = list(hidden)
     names = sorted({gate for unit in gates.values() for gate in unit.mean})
-    lengths = [len(mean) for unit in gates.values() for mean in unit.mean.values()]
-    steps = max(lengths, default=0)
+    steps = max((len(mean) for unit in gates.values() for mean in unit.mean.values()), default=0)
 
-    def table(pick: Callable[[str, str], Array | None]) -> np.ndarray:
-        filled = np.full((len(units), len(names), steps), np.nan)
-        for u, unit in enumerate(units):
-            for g, gate in enumerate(names):
-                values = pick(unit, gate)
-                if values is not None:
-                    filled[u, g, : len(values)] = np.asarray(values)
-        return filled
+    def filled(values: Array | None) -> np.ndarray:
+        return padded(np.zeros(0) if values is None else np.asarray(values, float), (steps,))
 
-    constants = np.full((len(units), steps), np.nan)
-    for u, unit in enumerate(units):
-        share = kept.get(unit)
-        if share is not None:
-            constants[u, : len(share)] = np.asarray(time_constant(share))
+    def table(by_gate: Sequence[Mapping[str, Array]]) -> np.ndarray:
+        rows = [[filled(values.get(name)) for name in names] for values in by_gate]
+        return np.reshape(rows, (len(units), len(names), steps))
+
+    fractions = [kept.get(unit) for unit in units]
+    constants = [filled(None if kept_T is None else time_constant(kept_T)) for kept_T in fractions]
     by_gate = ("unit", "gate", "time")
     return xr.Dataset(
         {
-            "gate_low": (by_gate, table(lambda unit, gate: gates[unit].low.get(gate))),
-            "gate_high": (by_gate, table(lambda unit, gate: gates[unit].high.get(gate))),
-            "time_constant": (("unit", "time"), constants),
+            "gate_low": (by_gate, table([gates[unit].low for unit in units])),
+            "gate_high": (by_gate, table([gates[unit].high for unit in units])),
+            "time_constant": (("unit", "time"), np.reshape(constants, (len(units), steps))),
             "dead": (("unit",), [float(hidden[unit].dead) for unit in units]),
             "saturated": (("unit",), [float(hidden[unit].saturated) for unit in units]),
         },
@@ -174,14 +160,14 @@ def saturation_dataset(
     )
 
 
-def _shares(gate_BxH: Array) -> Array:
-    """Of each example: shares of units shut and open, and the mean, (B, 3)."""
+def _fractions(gate_BxH: Array) -> Array:
+    """The fractions of units shut and open, and the mean, of each example, (B, 3)."""
     shut, open_ = (gate_BxH < LOW).astype(gate_BxH.dtype), (gate_BxH > HIGH).astype(gate_BxH.dtype)
     return jnp.stack([jnp.mean(shut, 1), jnp.mean(open_, 1), jnp.mean(gate_BxH, 1)], -1)
 
 
 def _mean_over_examples(x_TxBx3: Array, valid_TxB: Array) -> Array:
-    """Mean over valid examples, (T, 3); NaN where there is none."""
+    """The mean over valid examples, (T, 3); NaN without any."""
     valid = jnp.broadcast_to(valid_TxB[:, :, None], x_TxBx3.shape)
     total = jnp.sum(jnp.where(valid, x_TxBx3, jnp.zeros_like(x_TxBx3)), 1)
     count = jnp.sum(valid, 1).astype(x_TxBx3.dtype)
