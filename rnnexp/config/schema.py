@@ -125,24 +125,24 @@ def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection
 def finish(config: ConfigDict) -> FrozenConfigDict:
     """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
     name = f"{config.task.name}/{config.cell.name}"
-    expected, found = flat(experiment(name)), flat(config)
-    for key in found:
+    expected, values = flat(experiment(name)), flat(config)
+    for key in values:
         require_known(key, expected)
     for key in expected:
-        if key not in found:
+        if key not in values:
             raise UsageError(f"config.{key} is missing; start from experiment({name!r})")
-        if found[key] is None and expected[key] is not None and not key.endswith(UNITS):
+        if values[key] is None and expected[key] is not None and not key.endswith(UNITS):
             raise UsageError(f"config.{key} must have a value, such as {expected[key]!r}")
-        if isinstance(found[key], float) and not math.isfinite(found[key]):
-            raise UsageError(f"config.{key} must be finite, not {found[key]}")
+        if isinstance(values[key], float) and not math.isfinite(values[key]):
+            raise UsageError(f"config.{key} must be finite, not {values[key]}")
     for key in POSITIVE:
-        if not found[key] > 0:
-            raise UsageError(f"config.{key} must be positive, not {found[key]}")
+        if not values[key] > 0:
+            raise UsageError(f"config.{key} must be positive, not {values[key]}")
     for key in NOT_NEGATIVE:
-        if not found[key] >= 0:
-            raise UsageError(f"config.{key} must not be negative, but is {found[key]}")
+        if not values[key] >= 0:
+            raise UsageError(f"config.{key} must not be negative, but is {values[key]}")
     for key in DURATIONS:
-        duration(found, key)
+        duration(values, key)
     return FrozenConfigDict(config)
 
 

@@ -138,9 +138,9 @@ def _hidden_alone(cell: Cell, params: Params, key: Key) -> State:
 
 
 def _follow(
-    jaxpr: Jaxpr, marks: Sequence[Mark], found: Recurrence
+    jaxpr: Jaxpr, marks: Sequence[Mark], recurrence: Recurrence
 ) -> tuple[list[Mark], Recurrence]:
-    """The marks of a program's results, and `found` with its recurrent parameters added."""
+    """The marks of a program's results, and `recurrence` with its recurrent parameters added."""
     known: dict[Any, Mark] = dict(zip(jaxpr.invars, marks, strict=True))
 
     def mark(value: Any) -> Mark:
@@ -151,18 +151,18 @@ def _follow(
         name = equation.primitive.name
         inner = _inner(equation.params)
         if name not in LOOPS and inner is not None and len(inner.invars) == len(ins):
-            outs, found = _follow(inner, ins, found)
+            outs, recurrence = _follow(inner, ins, recurrence)
         else:
             merged = _merge(ins)
             outs = [merged] * len(equation.outvars)
             if name == "dot_general":
-                found = found._replace(products=found.products | _met(ins))
+                recurrence = recurrence._replace(products=recurrence.products | _met(ins))
             elif name == "mul":
-                found = found._replace(factors=found.factors | _met(ins))
+                recurrence = recurrence._replace(factors=recurrence.factors | _met(ins))
             elif name in LOOPS and merged.state:  # the body is not traced: any of them may be
-                found = Recurrence(*(names | merged.names for names in found))
+                recurrence = Recurrence(*(names | merged.names for names in recurrence))
         known |= dict(zip(equation.outvars, outs, strict=True))
-    return [mark(value) for value in jaxpr.outvars], found
+    return [mark(value) for value in jaxpr.outvars], recurrence
 
 
 def _merge(marks: Sequence[Mark]) -> Mark:

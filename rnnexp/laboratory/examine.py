@@ -82,9 +82,8 @@ def examine_cell(
     index_E = choose_examples(lengths_B, available, settings.examples)
     if lengths_B is not None:
         lengths_B = lengths_B[index_E]
-    fitted, notes = fit_unit(
-        settings, cell, params, shared_steps(steps, lengths_B), len(index_E)
-    )  # fmt: skip
+    shared = shared_steps(steps, lengths_B)
+    fitted, notes = fit_unit(settings, cell, params, shared, len(index_E))
     _say(cell.name, notes)
     require_memory(settings, cell_bytes(cell, params, steps, len(index_E), fitted), cell.name)
     figures = cell_figures(

@@ -43,8 +43,7 @@ def laboratory_bytes(
     the compiled program and the model's weights."""
     needs: list[Need] = []
     examples = batch.inputs_TxBxI.shape[1]
-    rows = zip(model.units(), spans(model, batch), wanted.units, strict=True)
-    for unit, span, fitted in rows:
+    for unit, span, fitted in zip(model.units(), spans(model, batch), wanted.units, strict=True):
         cell, params = unit.layer.cell, unit.layer.params()
         needs += cell_bytes(cell, params, span.steps, examples, fitted)
     if wanted.lag_edges:

@@ -91,18 +91,18 @@ def _scaled(product: Product, reference: Array) -> Callable[[Array], Array]:
     return call
 
 
-def _logarithms(found: KrylovValues, offset: Array) -> tuple[Array, Array, Array]:
+def _logarithms(krylov: KrylovValues, offset: Array) -> tuple[Array, Array, Array]:
     """Logarithms of the values, of the smallest, and error bounds of the former."""
-    is_zero = found.values[0] == 0
+    is_zero = krylov.values[0] == 0
 
     def logs(values: Array, errors: Array) -> Array:
         usable = values > errors
         log = jnp.where(usable, jnp.log(jnp.where(usable, values, 1.0)) + offset, jnp.nan)
         return jnp.where(is_zero, -jnp.inf, log)
 
-    relative = found.errors / jnp.where(is_zero, 1.0, found.values)
+    relative = krylov.errors / jnp.where(is_zero, 1.0, krylov.values)
     error = -jnp.log1p(-jnp.where(relative < 1, relative, jnp.nan))
-    return logs(found.values, found.errors), logs(found.smallest, found.smallest_error), error
+    return logs(krylov.values, krylov.errors), logs(krylov.smallest, krylov.smallest_error), error
 
 
 def _normalised(vector: Array, power: Array) -> tuple[Array, Array]:
