@@ -1,1 +1,1 @@
-"""The configuration: its keys, defaults, the command line's part, and what does not fit."""
+"""The configuration: its keys, defaults, command-line overrides, and validation."""

@@ -1,4 +1,4 @@
-"""Sections of the configuration with many keys, and which numbers a key may have."""
+"""Sections of the configuration with many keys, and the ranges of numeric keys."""
 
 from typing import Any
 
@@ -38,47 +38,46 @@ NOT_NEGATIVE = (
 
 
 def model_defaults() -> dict[str, Any]:
-    """The keys of `config.model`; `rnnexp.models.structure` says what they do."""
+    """The keys of `config.model`; see `rnnexp.models.structure`."""
     return {
         "num_layers": 1,
         "bidirectional": False,
         "residual": False,
         "layer_norm": False,
         "dropout": 0.0,  # between layers of one time step
-        "variational_dropout": False,  # one such mask for all steps
-        "recurrent_dropout": 0.0,  # on the hidden state, one mask for all steps
+        "variational_dropout": False,  # the same mask at all steps
+        "recurrent_dropout": 0.0,  # on the hidden state, the same mask at all steps
         "zoneout": 0.0,
         "learned_state": False,
         "pooling": "last",  # of sequence_to_one: last, mean, max
         "attention": "none",  # of asynchronous: none, dot, additive
-        "teacher_forcing": True,  # of narx: see the true outputs in training
+        "teacher_forcing": True,  # of narx: feed back the true outputs in training
         "kernel": "auto",  # compiled for this device: auto, compiled, scan
-        "precision": "float32",  # of products on a graphics processor: float32, tf32, bf16
+        "precision": "float32",  # of products on a GPU: float32, tf32, bf16
         "associative": False,  # parallel path of lru, min_gru, min_lstm
-        "newton": "none",  # all steps at once: full or diagonal Jacobians, if it pays
+        "newton": "none",  # all steps at once, with full or diagonal Jacobians, if faster
         "cut_steps": 0,  # truncated BPTT; 0: full
-        "remat_steps": 0,  # recompute all but every so-many-th state; 0: keep all
+        "remat_steps": 0,  # keep one state in so many, recompute the others; 0: keep all
     }
 
 
 def regularizer_defaults() -> dict[str, Any]:
-    """The keys of `config.regularizer`: weights of penalties, 0: off.
-
-    `rnnexp.gradflow.regularizers` says what they are.
-    """
+    """The keys of `config.regularizer`, weights first; see `rnnexp.gradflow.regularizers`."""
     return {
-        "omega": 0.0,  # Pascanu's: backward steps keep the length of the gradient
+        "omega": 0.0,  # Pascanu's: backward steps keep the norm of the gradient; 0: off
         "orthogonality": 0.0,  # ||W^T W - I||^2 of recurrent kernels
         "flossing": 0.0,  # mean square of the leading Lyapunov exponents
         "flossing_exponents": 4,  # how many
-        "flossing_before_steps": 0,  # so many first updates follow flossing alone
-        "flossing_every_steps": 1,  # then it joins at every so-many-th step; 0: no more
+        "flossing_before_steps": 0,  # so many first updates use flossing alone
+        "flossing_every_steps": 1,  # then one step in so many adds it; 0: none
     }
 
 
 def laboratory_defaults() -> dict[str, Any]:
-    """The keys of `config.laboratory` besides `every`; `gradflow.laboratory_settings` says what
-    they are. A whole measurement costs about as much as ten steps of training."""
+    """The keys of `config.laboratory` besides `every`; see `rnnexp.laboratory.settings`.
+
+    A measurement costs about as much as ten steps of training.
+    """
     return {
         "examples": 2,  # trajectories, the longest of the first validation examples; 0: all
         "exponents": 8,  # Lyapunov exponents; 0: all
@@ -87,8 +86,8 @@ def laboratory_defaults() -> dict[str, Any]:
         "longest_span": 64,  # of singular values: k = 1, 2, 4 ... steps up to it; 0: none
         "rank": 4,  # singular values; 0: all
         "product_examples": 1,  # trajectories for them; 0: all
-        "iterations": 12,  # of the Krylov method that finds them
+        "iterations": 12,  # of the Krylov method for them
         "lag_examples": 2,  # for the parts of dL/dW by lag; 0: without
         "adjoint_matrix": False,  # dL_s/dh_t of one example as a matrix
-        "memory_gib": 2.0,  # the most that measuring may take
+        "memory_gib": 2.0,  # limit for measuring
     }

@@ -1,4 +1,4 @@
-"""The command line's part of the configuration: `--config=FILE` and `--config.KEY=VALUE`."""
+"""Configuration from the command line: `--config=FILE` and `--config.KEY=VALUE`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,10 @@ def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> 
 
 
 def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
-    """Give keys of an unfinished configuration the values typed for them, in place.
+    """Set keys of an unfinished configuration, in place, from the text of their values.
 
-    A duration that is given in one unit is unset in the others.
-
-    Raises:
-      UsageError: for an unknown key, the names of task and cell, a value of the wrong type.
+    A duration set in one unit is unset in the others. Raises `UsageError` for an unknown key,
+    the names of task and cell, or a value of the wrong type.
     """
     keys = flat(config)
     for key in overrides:
@@ -55,10 +53,7 @@ def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
 
 
 def load_file(path: str) -> ConfigDict:
-    """The result of `get_config()` in a Python file; a relative path as typed.
-
-    Raises `UsageError` if there is no such file, it fails, or it returns something else.
-    """
+    """The result of `get_config()` in a Python file; `UsageError` if it fails or is none."""
     return module_config(load_module(path, "config file"), path)
 
 
@@ -79,7 +74,7 @@ def module_config(module: ModuleType, path: str) -> ConfigDict:
 
 
 def call(module: ModuleType, name: str, path: str) -> Any:
-    """What the function of that name in the user's file returns; `UsageError` if it fails."""
+    """The result of the function of that name in the user's file; `UsageError` if it fails."""
     if not hasattr(module, name):
         raise UsageError(f"{path} defines no {name}()")
     try:
@@ -94,7 +89,7 @@ def call(module: ModuleType, name: str, path: str) -> Any:
 def read_arguments(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """FILE of `--config=FILE` and the text of every `--config.KEY=VALUE`, by key.
 
-    `--name value` is the same as `--name=value`. Raises `UsageError` for anything else.
+    A space may replace the `=` before a value. Raises `UsageError` for anything else.
     """
     file, overrides, rest = None, {}, list(arguments)
     while rest:

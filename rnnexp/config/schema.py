@@ -1,8 +1,7 @@
-"""Configuration: every key declared, validated, frozen, hashed.
+"""The configuration: every key declared, validated, frozen, hashed.
 
-An experiment `TASK/CELL` starts from `experiment("TASK/CELL")`; a config file returns
-one from `get_config()`; `overrides` reads the command line. From here on the values
-travel as plain keywords: nothing below this layer sees a ConfigDict.
+`experiment("TASK/CELL")` returns the defaults of an experiment, a config file's `get_config()`
+changes them, and `overrides` reads the command line.
 """
 
 import hashlib
@@ -31,18 +30,18 @@ DURATIONS = {
     "checkpoint.every": 200,
     "record.every": 10,
     "optimizer.warmup": 0,
-    "checkpoint.keep_every": 0,  # checkpoints that are kept for good; 0: none
+    "checkpoint.keep_every": 0,  # checkpoints that are never deleted; 0: none
     "laboratory.every": 0,  # measurements of the laboratory; 0: none
 }
-"""Keys that exist three times, with `_steps`, `_epochs` or `_examples`; one is set. In steps."""
+"""Keys that end in `_steps`, `_epochs` or `_examples`, one of which is set; defaults in steps."""
 MAY_BE_ZERO = ("optimizer.warmup", "checkpoint.keep_every", "laboratory.every")
 
 
 def defaults() -> ConfigDict:
-    """Every key there is, but for the options of the task and of the cell."""
+    """Every key but the options of the task and of the cell."""
     config = ConfigDict()
-    config.seed = 0  # initial weights, order of the data, synthetic batches
-    config.devices = 1  # over which every batch is divided; of all processes together
+    config.seed = 0  # of initial weights, order of the data, synthetic batches
+    config.devices = 1  # over which every batch is divided, in all processes together
     config.task = ConfigDict({"name": ""})
     config.cell = ConfigDict({"name": "", "hidden_size": 128})
     config.model = ConfigDict(model_defaults())
@@ -60,14 +59,13 @@ def defaults() -> ConfigDict:
         {
             "name": "global_norm",  # none, global_norm, value, adaptive
             "threshold": 1.0,
-            "adjoint_limit": 0.0,  # longest dL/ds_t that goes on in the backward pass; 0: any
+            "adjoint_limit": 0.0,  # largest norm of dL/ds_t in the backward pass; 0: any
         }
     )
     config.regularizer = ConfigDict(regularizer_defaults())
     config.record = ConfigDict()
-    config.eval = ConfigDict(
-        {"batch_size": 256, "examples": 1024}
-    )  # examples: of endless tasks; data sets are evaluated whole
+    # examples: of endless tasks; data sets are evaluated whole
+    config.eval = ConfigDict({"batch_size": 256, "examples": 1024})
     config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
     config.checkpoint = ConfigDict()
     config.laboratory = ConfigDict(laboratory_defaults())
@@ -79,7 +77,7 @@ def defaults() -> ConfigDict:
 
 
 def experiment(name: str) -> ConfigDict:
-    """The configuration that `rnnexp run TASK/CELL` starts from, open to changes of value.
+    """The default configuration of `rnnexp run TASK/CELL`, whose values may be changed.
 
     Raises `UsageError` for an unknown task or cell, or a pair that does not fit.
     """
@@ -112,7 +110,7 @@ def pairs() -> list[tuple[str, str]]:
 
 
 def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection[str] = ()) -> None:
-    """Where a duration was set in one unit and `base` has it in another, drop the latter.
+    """Unset each duration in `base`'s unit if it was set in another, in place.
 
     Set means: among the `given` keys, or different from `base`.
     """
@@ -127,29 +125,29 @@ def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection
 def finish(config: ConfigDict) -> FrozenConfigDict:
     """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
     name = f"{config.task.name}/{config.cell.name}"
-    expected, found = flat(experiment(name)), flat(config)
-    for key in found:
+    expected, values = flat(experiment(name)), flat(config)
+    for key in values:
         require_known(key, expected)
     for key in expected:
-        if key not in found:
+        if key not in values:
             raise UsageError(f"config.{key} is missing; start from experiment({name!r})")
-        if found[key] is None and expected[key] is not None and not key.endswith(UNITS):
+        if values[key] is None and expected[key] is not None and not key.endswith(UNITS):
             raise UsageError(f"config.{key} must have a value, such as {expected[key]!r}")
-        if isinstance(found[key], float) and not math.isfinite(found[key]):
-            raise UsageError(f"config.{key} must be finite, not {found[key]}")
+        if isinstance(values[key], float) and not math.isfinite(values[key]):
+            raise UsageError(f"config.{key} must be finite, not {values[key]}")
     for key in POSITIVE:
-        if not found[key] > 0:
-            raise UsageError(f"config.{key} must be positive, not {found[key]}")
+        if not values[key] > 0:
+            raise UsageError(f"config.{key} must be positive, not {values[key]}")
     for key in NOT_NEGATIVE:
-        if not found[key] >= 0:
-            raise UsageError(f"config.{key} must not be negative, but is {found[key]}")
+        if not values[key] >= 0:
+            raise UsageError(f"config.{key} must not be negative, but is {values[key]}")
     for key in DURATIONS:
-        duration(found, key)
+        duration(values, key)
     return FrozenConfigDict(config)
 
 
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
-    """The configuration in a run's `config.json`; `UsageError` if it is of another version."""
+    """The configuration of a run's `config.json`; `UsageError` for one of another version."""
     try:
         config = experiment(f"{values['task']['name']}/{values['cell']['name']}")
         for key, value in flat(ConfigDict(values)).items():
@@ -162,7 +160,7 @@ def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
 
 
 def require_known(key: str, keys: Iterable[str]) -> None:
-    """Raise `UsageError` for a key that is not declared, with those of its section."""
+    """Raise `UsageError` for an undeclared key, with the known ones of its section."""
     known = [f"config.{k}" for k in keys]
     section = f"config.{key.partition('.')[0]}."
     if f"config.{key}" not in known:

@@ -1,4 +1,4 @@
-"""Which options of a configuration fit its cell and its task."""
+"""Checks that a configuration's options fit its cell and its task."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,8 @@ from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
 
-SINGLE_STEPS = (
-    "model.cut_steps",
-    "model.recurrent_dropout",
-    "model.zoneout",
-    "clip.adjoint_limit",
-)
-"""Keys that, unless 0, do something at every step, for which a way that takes all steps in one
-call has no place."""
+SINGLE_STEPS = ("model.cut_steps", "model.recurrent_dropout", "model.zoneout", "clip.adjoint_limit")
+"""Keys that, unless 0, act at every step, which a single call for all steps cannot do."""
 
 
 def first_set(config: FrozenConfigDict, keys: Iterable[str]) -> str | None:
@@ -27,7 +21,7 @@ def first_set(config: FrozenConfigDict, keys: Iterable[str]) -> str | None:
 
 
 def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task: Task) -> None:
-    """Raise `UsageError` where an option means nothing for this cell or task, or cannot be."""
+    """Raise `UsageError` for an option that this cell or task cannot have."""
     if structure.time_loop.associative and cell.states is None:
         raise UsageError(
             f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
@@ -51,7 +45,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
 
 
 def _require_newton(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
-    """Raise `UsageError` for an unknown `config.model.newton`, or what it cannot be had with."""
+    """Raise `UsageError` for an unknown `config.model.newton`, or options that exclude it."""
     require_choice("config.model.newton", config.model.newton, ("none", *MOST_ITERATIONS))
     if config.model.newton == "none":
         return

@@ -1,8 +1,6 @@
-"""What a configuration changes about gradient flow, and what it cannot have together.
+"""Checks of interventions on gradient flow: `config.regularizer`, `config.clip.adjoint_limit`."""
 
-Interventions are `config.regularizer`, `config.clip.adjoint_limit`, and options of clipping
-and of the cells' initialisation that need no checks here.
-"""
+from functools import partial
 
 import jax
 from ml_collections import FrozenConfigDict
@@ -16,7 +14,7 @@ from rnnexp.models.structure import Structure
 
 
 def regularizers_of(config: FrozenConfigDict) -> Regularizers:
-    """Which penalties a configuration has; `UsageError` for flossing that is never due."""
+    """The penalties of a configuration; `UsageError` for flossing that is never due."""
     section = config.regularizer
     if section.flossing_before_steps and not section.flossing:
         raise UsageError(
@@ -64,7 +62,8 @@ def require_interventions(config: FrozenConfigDict, structure: Structure, cell: 
             f"config.regularizer.flossing_exponents is {section.flossing_exponents}, but the "
             f"state of {cell.name} has {most} dimensions"
         )
-    if section.orthogonality and not _has_kernels(cell):
+    blocks_of = partial(recurrent_blocks, cell)
+    if section.orthogonality and not jax.eval_shape(blocks_of, _params(cell)):
         raise UsageError(
             f"config.regularizer.orthogonality: {cell.name} has no square recurrent matrix"
         )
@@ -73,7 +72,7 @@ def require_interventions(config: FrozenConfigDict, structure: Structure, cell: 
 def _require_plain_steps(
     key: str, config: FrozenConfigDict, structure: Structure, cell: Cell
 ) -> None:
-    """Raise `UsageError` unless a step in training is the cell's transition and no more."""
+    """Raise `UsageError` unless a step in training is the cell's transition alone."""
     if not find_recurrence(cell).names:
         raise UsageError(f"{key}: no parameter of {cell.name} multiplies its state")
     for option in ("recurrent_dropout", "zoneout"):
@@ -95,10 +94,3 @@ def _state(cell: Cell) -> dict[str, jax.ShapeDtypeStruct]:
 def _params(cell: Cell) -> Params:
     shapes: Params = jax.eval_shape(cell.init, jax.random.key(0))
     return shapes
-
-
-def _has_kernels(cell: Cell) -> bool:
-    def blocks(key: jax.Array) -> dict[str, jax.Array]:
-        return recurrent_blocks(cell, cell.init(key))
-
-    return bool(jax.eval_shape(blocks, jax.random.key(0)))

@@ -1,1 +1,1 @@
-"""What every other package stands on: errors, types, trees, files, masks, matrices, tables."""
+"""What every other package uses: errors, types, trees, files, masks, matrices, tables."""

@@ -1,22 +1,17 @@
-"""Errors that a user can act on, and the words that suggest a remedy.
-
-`UsageError` is bad input, known before anything starts (exit code 2);
-`RunError` is a failure of the surroundings in mid-run (exit code 1). The command
-line prints either in one line, without a traceback.
-"""
+"""Errors that a user can act on; the command line prints them in one line, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UsageError(ValueError):
-    """Bad input: names what is wrong, what was expected and the alternatives."""
+    """Bad input, known before anything starts: what is wrong, what was expected, alternatives."""
 
     exit_code = 2
 
 
 class RunError(RuntimeError):
-    """A run could not go on (disk full, damaged files); what it had is kept."""
+    """A run cannot continue (disk full, damaged files); what it has written is kept."""
 
     exit_code = 1
 
@@ -27,13 +22,13 @@ def first_line(error: BaseException) -> str:
 
 
 def require_choice(kind: str, name: str, known: Iterable[str]) -> None:
-    """Raise the error of `unknown` unless the name is one of the known ones."""
+    """Raise the error of `unknown` unless the name is known."""
     if name not in (names := tuple(known)):
         raise unknown(kind, name, names)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not in a table, with the nearest ones first."""
+    """The error for an unknown name, with the nearest known one and all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""

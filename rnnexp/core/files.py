@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, JSON that keeps every float, the cache folder."""
+"""Atomic replacement of files, JSON that keeps every float, the cache folder."""
 
 import json
 import math
@@ -12,15 +12,15 @@ from typing import Any
 
 @contextmanager
 def made_beside(target: Path, mark: str = "") -> Iterator[Path]:
-    """A path beside `target`; what the body makes there is then renamed to `target`.
+    """A path beside `target`, where the body writes; it is then renamed to `target`.
 
-    So a reader or a crash finds what was there before or all of the new. If the body fails,
-    what it made is removed. What a killed process made stays: a file is overwritten by the
-    next attempt, a folder must be removed by its maker.
+    A reader sees the old content or all of the new. If the body fails, what it wrote is
+    removed. What a killed process wrote stays: the next attempt overwrites a file; the caller
+    must remove a folder.
 
     Args:
-      target: a file, or a folder that does not exist (or no longer does when the body ends).
-      mark: tells processes apart that may make the same target at the same time.
+      target: a file, or a folder that does not exist when the body ends.
+      mark: distinguishes processes that may write the same target at the same time.
     """
     part = target.with_name(f".{target.name}{mark}.part")
     try:
@@ -33,7 +33,7 @@ def made_beside(target: Path, mark: str = "") -> Iterator[Path]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file by rename; its content is on the disk when this returns."""
+    """Replace a file by rename; the content is on disk on return."""
     with made_beside(path) as part, part.open("w") as stream:
         stream.write(text)
         stream.flush()
@@ -47,7 +47,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Append to a file; its content is on the disk when this returns."""
+    """Append to a file; the content is on disk on return."""
     with path.open("a") as stream:
         stream.write(text)
         stream.flush()
@@ -56,10 +56,7 @@ def append_text(path: Path, text: str) -> None:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`, removed at the end: what is made there is renamed from it.
-
-    For other programs' files, which have names of those programs' own.
-    """
+    """An empty folder in `parent`, removed at the end, for files that another program names."""
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix=".part-", dir=parent) as folder:
@@ -67,16 +64,13 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def cache_dir() -> Path:
-    """The user's folder for what can be made or downloaded again."""
+    """The user's folder for data that can be computed or downloaded again."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "rnnexp"
 
 
 def to_json(value: Any, **style: Any) -> str:
-    """JSON; floats that JSON has no number for become "NaN", "Infinity" or "-Infinity".
-
-    `float()` in Python and `Number()` in JavaScript read those strings back.
-    """
+    """JSON; non-finite floats become "NaN", "Infinity" or "-Infinity", which `float()` reads."""
     return json.dumps(_plain(value), allow_nan=False, **style)
 
 

@@ -1,11 +1,9 @@
-"""Factorisations: of one matrix at a time by LAPACK, and Gram-Schmidt of rows.
+"""Factorisations by LAPACK, one matrix at a time, and Gram-Schmidt of rows.
 
-None of them gives LAPACK a batch, which can stop a process for good.
-
-On processors jaxlib 0.10.0 to 0.11.0 divide a batch of matrices over XLA's pool of threads, and
-the thread that called waits for the others. It may be one of the pool itself: as many such calls
-at a time as there are threads (the weights of two layers on two cores) wait for each other for
-ever. One matrix is not divided. Accelerators get their batches.
+On CPUs jaxlib 0.10.0 to 0.11.0 deadlock if LAPACK gets a batch of matrices: they divide it over
+XLA's thread pool, and the calling thread, which may belong to the pool, waits for the others. As
+many such calls as threads (the weights of two layers on two cores) block each other for ever. A
+single matrix is not divided. Accelerators get whole batches.
 """
 
 from collections.abc import Callable
@@ -23,7 +21,7 @@ R = TypeVar("R")
 
 
 class Basis(NamedTuple):
-    """Orthonormal rows, the growth of each (nats), and which were lost in rounding."""
+    """Orthonormal rows, the growth of each (nats), and which are below rounding."""
 
     rows_KxS: Array
     growth_K: Array
@@ -31,7 +29,7 @@ class Basis(NamedTuple):
 
 
 def alone(function: Callable[P, R]) -> Callable[P, R]:
-    """A function of arrays that `vmap` on a processor calls in turn, and that has no gradient."""
+    """The function, which `vmap` on a CPU calls once an example; it has no gradient."""
     in_turn: Callable[..., Any] = sequential_vmap(function)
 
     @wraps(function)
@@ -93,13 +91,12 @@ expm.defvjp(_forward, _backward)
 def orthonormalise(vectors_KxS: Array) -> Basis:
     """Gram-Schmidt of K rows, V = L Q with L lower triangular: each row projected twice.
 
-    A row in the span of those before it has growth -inf and stays zero from then on: the
-    volume that it spanned is gone. (A Householder QR would put an arbitrary direction in
-    its place, which then takes its part out of the rows that follow.) Dependence by the
-    matrix's zeros, as in a delay line, leaves the square of the rounding unit eps after
-    the second projection; eps^1.5 tells it from the eps that other matrices leave.
+    A row in the span of those before it has growth -inf and stays zero from then on. (A
+    Householder QR would replace it by an arbitrary direction, which changes the rows that
+    follow.) Structural dependence, as in a delay line, leaves eps^2 after the second
+    projection, other matrices eps; the threshold is eps^1.5.
 
-    A relative error of sqrt(S) * eps in every row i moves L_kk by that times the sum over
+    A relative error of sqrt(S) * eps in every row i changes L_kk by that times the sum over
     i of |L^-1|_ki * |V_i| in units of L_kk. A row where this reaches 1 is kept, and
     counted as lost.
 
@@ -108,8 +105,8 @@ def orthonormalise(vectors_KxS: Array) -> Basis:
     """
     count, size = vectors_KxS.shape
     unit = float(jnp.finfo(vectors_KxS.dtype).eps)
-    # Lengths are sums of squares, which leave float32's range at 1e-19: largest entry first.
-    # (The result does not depend on that entry, and what is lost has no gradient.)
+    # Squares leave float32's range at 1e-19, so the largest entry is divided out first.
+    # (The result does not depend on that entry; `lost_K` has no gradient.)
     scale_K = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors_KxS), axis=1))
     scale_K = jnp.where(scale_K == 0, 1.0, scale_K)
     scaled_KxS = vectors_KxS / scale_K[:, None]

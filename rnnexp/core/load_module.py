@@ -9,10 +9,7 @@ from rnnexp.core.errors import UsageError
 
 
 def load_module(path: str, what: str) -> ModuleType:
-    """The module in the file at `path`; `what` names its role in messages.
-
-    Raises `UsageError` if there is no such file, or if it fails to load.
-    """
+    """The module in the file at `path`, whose role `what` names; `UsageError` if it fails."""
     file = Path(path)
     if not file.is_file():
         near = ", ".join(str(p) for p in sorted(file.parent.glob("*.py"))) or "none"

@@ -1,4 +1,4 @@
-"""Sequences of unequal lengths in one batch: valid steps first, padding behind them."""
+"""Masks of batches with sequences of unequal lengths, padded at the end."""
 
 from typing import TypeVar
 
@@ -11,19 +11,14 @@ Leaves = TypeVar("Leaves", bound=Tree)
 
 
 def valid_steps(steps: int, lengths_B: Array | None) -> Array:
-    """Which of the steps lie within their sequence, (T, B); (T, 1), all, without lengths."""
+    """Which steps are valid, (T, B); without lengths all, (T, 1)."""
     if lengths_B is None:
         return jnp.ones((steps, 1), bool)
     return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
 
 
 def states_before(start: Leaves, states: Leaves) -> Leaves:
-    """The states that the steps begin in, (T, B, ...) by leaf.
-
-    Args:
-      start: the state before the first step, leaves (B, ...).
-      states: those after every step, leaves (T, B, ...).
-    """
+    """The state before each step, (T, B, ...) by leaf, from the initial one and those after."""
     shifted: Leaves = jax.tree.map(
         lambda first, after: jnp.concatenate([first[None], after[:-1]]), start, states
     )
@@ -36,13 +31,13 @@ def hold(valid_B: Array, new: Array, old: Array) -> Array:
 
 
 def take_steps(x_TxBx: Array, index_TxB: Array) -> Array:
-    """Rows `index` of every example."""
+    """Rows `index_TxB` of every example."""
     index = index_TxB.reshape(*index_TxB.shape, *(1,) * (x_TxBx.ndim - 2))
     return jnp.take_along_axis(x_TxBx, index, axis=0)
 
 
 def hold_ends(states: State, lengths_B: Array | None) -> State:
-    """States after every step, (T, B, ...) by leaf; from a sequence's end on its last valid one."""
+    """States after every step, (T, B, ...) by leaf; in the padding the last valid one."""
     if lengths_B is None:
         return states
     steps = next(iter(states.values())).shape[0]
@@ -59,7 +54,7 @@ def last_valid(x_TxBxI: Array, lengths_B: Array | None) -> Array:
 
 
 def reverse_valid(x_TxB: Array, lengths_B: Array | None) -> Array:
-    """Every sequence backwards within its valid part; the padding stays where it is."""
+    """Every sequence reversed within its valid part; the padding stays in place."""
     steps = x_TxB.shape[0]
     if lengths_B is None:
         return x_TxB[::-1]

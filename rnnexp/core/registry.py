@@ -1,7 +1,6 @@
-"""A table of named factories that is read without importing what it names.
+"""Tables of named factories, each imported on demand.
 
-The names of cells and tasks must be known to answer a mistyped one at once, before
-JAX is imported; so an entry holds where its factory is, and imports it on demand.
+A mistyped name of a cell or task gives its error at once, before JAX is imported.
 """
 
 import importlib
@@ -13,10 +12,10 @@ from typing import Any, TypeVar
 from rnnexp.core.errors import UsageError, require_choice, unknown
 
 MODES = ("sequence_to_one", "synchronous", "asynchronous")
-"""What a sequence is turned into: one output, one at every step, or another sequence."""
+"""What a sequence maps to: one output, one at every step, or another sequence."""
 
 GIVEN = ("data_dir", "output_size", "layer")
-"""Keywords of a factory that the program fills in; they are no part of the configuration."""
+"""Keywords of a factory that the program sets; they are no part of the configuration."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -26,10 +25,10 @@ class Entry:
     """One row of a table.
 
     Attributes:
-      target: the factory, or where it is: `"package.module:name"`.
+      target: the factory, or its place: `"package.module:name"`.
       summary: one line for `rnnexp list`.
-      modes: the sequence modes that it fits (cells) or has (tasks, exactly one).
-      defaults: configuration that experiments with it start from, by dotted key.
+      modes: the sequence modes that a cell supports, or the single one of a task.
+      defaults: configuration of experiments with it, by dotted key.
     """
 
     target: str | Callable[..., Any]
@@ -38,7 +37,7 @@ class Entry:
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def factory(self) -> Callable[..., Any]:
-        """The factory itself, imported now if need be."""
+        """The factory, imported if it was not."""
         if not isinstance(self.target, str):
             return self.target
         module, _, name = self.target.partition(":")
@@ -49,7 +48,7 @@ class Entry:
         return loaded
 
     def options(self) -> dict[str, Any]:
-        """The factory's keyword-only options with their defaults: its part of the configuration."""
+        """The factory's keyword-only options and their defaults: its configuration section."""
         parameters = inspect.signature(self.factory()).parameters.values()
         keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN]
         missing = [p.name for p in keywords if p.default is p.empty]
@@ -59,7 +58,7 @@ class Entry:
 
 
 class Table:
-    """Entries by name: the built-in ones, those of installed plug-ins, and the user's own."""
+    """Entries by name: built-in, from installed plug-ins, and the user's own."""
 
     def __init__(self, kind: str, builtin: Mapping[str, Entry]):
         self.kind = kind
@@ -68,12 +67,12 @@ class Table:
         self._plugins_read = False
 
     def names(self) -> list[str]:
-        """All names, built-in first, in the order of the table."""
+        """All names in the order of the table, built-in first."""
         self._read_plugins()
         return list(self._entries)
 
     def entry(self, name: str) -> Entry:
-        """The entry of that name; `UsageError` with the alternatives if there is none."""
+        """The entry of that name; `UsageError` if there is none."""
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
@@ -87,7 +86,7 @@ class Table:
         modes: tuple[str, ...] | None = None,
         defaults: dict[str, Any] | None = None,
     ) -> Callable[[Factory], Factory]:
-        """Decorator that adds a factory of the user's own under `name`.
+        """Decorator that adds the user's factory under `name`.
 
         Its keyword-only arguments become configuration keys, its docstring's first
         line the summary. Raises `UsageError` if the name is taken or a mode unknown.
@@ -109,7 +108,7 @@ class Table:
         return add
 
     def _read_plugins(self) -> None:
-        """Add what installed packages offer through the entry points `rnnexp.<kind>s`."""
+        """Add the entry points `rnnexp.<kind>s` of installed packages."""
         if self._plugins_read:
             return
         self._plugins_read = True

@@ -4,7 +4,7 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 
 | letter | axis |
 | --- | --- |
-| T | time: steps of one sequence |
+| T | time: steps of a sequence |
 | B | batch: examples side by side |
 | I | input features of a step |
 | H | hidden units of a cell |
@@ -21,17 +21,17 @@ The words, in the code as in the prose:
 | --- | --- |
 | cell | a recurrent cell: pure functions over one example and one step |
 | task | where batches come from, how outputs are scored, what chance scores |
-| mode | what goes in and comes out: sequence_to_one, synchronous, asynchronous |
+| mode | the kind of input and output: sequence_to_one, synchronous, asynchronous |
 | unit | a cell in a model, with a name: `layer_0`, `encoder_layer_1_backward` |
 | leaf | one array of a tree: a cell's state has the leaves `h`, `c`, ... |
 | state | what a unit carries from one time step to the next |
 | trajectory | a unit's inputs, its initial state and its states after every step |
 | time step, lag | a position in a sequence; how many time steps before its end that is |
 | training step | one update of the parameters; steps are counted from 0 |
-| time loop | how a unit goes through time: scan, kernel, parallel, in segments |
+| time loop | how a unit runs along the time axis: scan, kernel, parallel, in segments |
 | adjoint | dL/ds_t, the gradient of the loss by a state |
 | profile | norms of the adjoints of a unit, by time step |
-| probe | what is applied to a unit's state after every step, to measure or change it |
+| probe | a function of a unit's state after every step, to measure or change it |
 | program | a compiled function; runs share one if they differ in seed and traced values |
 | traced value | a hyperparameter that is an argument of the program, such as the learning rate |
 | chunk | many training steps in one call of a program |

@@ -1,1 +1,1 @@
-"""Gradient flow through time: what the project exists for."""
+"""Gradient flow through time: adjoints, limits, penalties, growth."""

@@ -1,15 +1,14 @@
-"""A bound on dL/ds_t in the backward pass itself: activation gradients are rescaled.
+"""A bound on the norm of dL/ds_t inside the backward pass.
 
-This changes the gradient on purpose. Where an example's own dL_b/ds_t (all leaves of its
-state as one vector) is longer than the limit, it is shortened to the limit before it goes
-on: to the parameters through step t, and to step t - 1. So no product of Jacobians grows
-past it, and one exploding sequence leaves the others' gradients alone, which clipping the
-sum does not. The direction at step t is kept; that of dL/dW, a sum over steps, is not.
-Graves 2013, "Generating sequences with recurrent neural networks", section 2.1, cuts the
-elements of such derivatives at every step; here the norm is bounded, example by example.
+The limit changes the gradient. An example's dL_b/ds_t (all leaves of its state as one vector)
+whose norm exceeds the limit is rescaled to it before it reaches the parameters through step t,
+and step t - 1. So no product of Jacobians grows past it, and an exploding sequence does not
+affect the others' gradients, unlike clipping of the sum. The direction at step t is kept; that
+of dL/dW, a sum over steps, is not. Graves 2013, "Generating sequences with recurrent neural
+networks", section 2.1, clips the elements of such derivatives at every step.
 
-L is the mean over a batch of B examples, so a cotangent is 1/B of an example's own; the
-limit is one for the latter, in the units of the profiles that a run records.
+L is the mean over a batch of B examples, so a cotangent is 1/B of dL_b/ds_t; the limit applies
+to the latter, in the units of the profiles that a run records.
 """
 
 from collections.abc import Sequence
@@ -19,14 +18,13 @@ import jax.numpy as jnp
 
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, State
-from rnnexp.gradflow.adjoints import NormRecorder, Profile, norm_recorder, perturb, tap
+from rnnexp.gradflow.adjoints import NormRecorder, Profile, norm_recorder, perturb, tap, zero_slot
 from rnnexp.models.stack import Unit
 
 
 @jax.custom_vjp
 def limit_adjoint(state: State, bound: Array) -> State:
-    """The state, unchanged; its cotangent, example by example, is at most `bound` long."""
-    del bound
+    """The state, unchanged; the norm of each example's cotangent is limited to `bound`."""
     return state
 
 
@@ -37,7 +35,7 @@ def _forward(state: State, bound: Array) -> tuple[State, Array]:
 def _backward(bound: Array, cotangent: State) -> tuple[State, Array]:
     rows = [leaf.reshape(leaf.shape[0], -1) for leaf in cotangent.values()]
     norm_B = stable_norm(jnp.concatenate(rows, -1), axis=-1)
-    # a norm that is not finite stays so, and the run says that it diverged
+    # a non-finite norm stays non-finite, so the run reports a divergence
     factor_B = jnp.where(norm_B > bound, bound / norm_B, jnp.ones_like(norm_B))
     limited = {
         name: leaf * factor_B.reshape(-1, *(1,) * (leaf.ndim - 1))
@@ -53,12 +51,10 @@ def whole_recorder(
     units: Sequence[Unit], steps: Sequence[int], batch_size: int, *, additive: bool = False
 ) -> NormRecorder:
     """A recorder of dL/ds_t over all leaves of the state; its norms are of the probed ones."""
-    slots = []
-    for unit, count in zip(units, steps, strict=True):
-        state = unit.layer.cell.init_state(unit.layer.params())
-        slots.append(
-            {k: jnp.zeros((count, batch_size, *v.shape), v.dtype) for k, v in state.items()}
-        )
+    slots = [
+        zero_slot(unit.layer.cell, unit.layer.params(), count, batch_size, whole=True)
+        for unit, count in zip(units, steps, strict=True)
+    ]
     of_probed = norm_recorder(units, steps, batch_size, additive=True).norms
 
     def norms(adjoints: Sequence[State], lengths: Sequence[Array | None]) -> list[Profile]:
@@ -74,15 +70,14 @@ def whole_recorder(
 def limited(
     recorder: NormRecorder | None, units: Sequence[Unit], steps: Sequence[int], bound: Array
 ) -> NormRecorder:
-    """A recorder that also keeps every example's cotangent within `bound`.
+    """A recorder that also limits every example's cotangent to `bound`.
 
-    It records what the limit has left, which is what training uses. Without a recorder
-    there is only the limit.
+    It records the limited cotangent, which training uses. Without a recorder it only limits.
     """
     slots: list[State] = []
     for number, (unit, count) in enumerate(zip(units, steps, strict=True)):
         state = unit.layer.cell.init_state(unit.layer.params())
-        # which leaves a probe gets is said by its slots
+        # a probe gets the leaves that its slots name
         nothing = {name: jnp.zeros(count, leaf.dtype) for name, leaf in state.items()}
         slots.append(nothing if recorder is None else {**nothing, **recorder.slots[number]})
 

@@ -1,15 +1,15 @@
-"""dL/ds_t for every unit and every step at once, without a line in any cell.
+"""dL/ds_t of every unit and every step in one backward pass, for any cell.
 
 A probe is applied to the probed leaves of the state after each step. All probes give the same
 adjoints:
 
-* `tap` is the identity whose backward pass hands the cotangent that flows through it
-  to its slot. It adds nothing to the forward pass.
-* `norm_tap` hands over only the cotangent's norm, example by example.
-* `perturb` adds the slot, a zero, to the state. The derivative by the slot is the
-  adjoint by definition; it is the independent check, and the way on parallel paths.
+* `tap` is the identity; in the backward pass the cotangent becomes the derivative by its slot.
+  It adds nothing to the forward pass.
+* `norm_tap` stores only the norm of each example's cotangent.
+* `perturb` adds the slot, a zero, to the state. The derivative by the slot is the adjoint by
+  definition. It is the independent check, and the probe for parallel paths.
 
-Training records norms through `norm_recorder`, which takes the cheapest that fits.
+Training records norms through `norm_recorder`, which chooses the cheapest probe.
 
 L is the loss averaged over the batch, so example b's adjoint dL/ds_t^b is 1/B of the
 gradient of its own loss. Norms are *summed* over the batch, which makes them the mean
@@ -39,12 +39,10 @@ Profile = dict[str, Array]
 @jax.custom_vjp
 def tap(state: State, slot: State) -> State:
     """The state, unchanged; its cotangent becomes the derivative by `slot`."""
-    del slot
     return state
 
 
 def _tap_forward(state: State, slot: State) -> tuple[State, None]:
-    del slot
     return state, None
 
 
@@ -58,7 +56,6 @@ tap.defvjp(_tap_forward, _tap_backward)
 @jax.custom_vjp
 def norm_tap(state: State, slot: State) -> State:
     """The state, unchanged; the norms (B,) of its cotangent become the derivative by `slot`."""
-    del slot
     return state
 
 
@@ -78,12 +75,14 @@ def perturb(state: State, slot: State) -> State:
     return {name: leaf + slot[name] for name, leaf in state.items()}
 
 
-def zero_slot(cell: Cell, params: Params, steps: int, batch_size: int) -> State:
-    """Zeros for a probe: the state's probed leaves with leading (T, B) axes."""
+def zero_slot(
+    cell: Cell, params: Params, steps: int, batch_size: int, *, whole: bool = False
+) -> State:
+    """Zeros for a probe: the state's probed leaves (`whole`: all) with leading (T, B) axes."""
     state = cell.init_state(params)
     return {
         name: jnp.zeros((steps, batch_size, *state[name].shape), state[name].dtype)
-        for name in cell.probed
+        for name in (state if whole else cell.probed)
     }
 
 
@@ -96,10 +95,9 @@ def probes(apply: Callable[[State, State], State], slots: Sequence[State]) -> li
 def value_grads_adjoints(
     loss: Callable[[Tree, Sequence[State]], tuple[Array, Any]], params: Tree, slots: Sequence[State]
 ) -> tuple[Array, Any, Tree, Sequence[State]]:
-    """One backward pass for all: the loss, its extras, dL/dparams and dL/ds_t.
+    """The loss, its extras, dL/dparams and dL/ds_t, in one backward pass.
 
-    Args:
-      loss: `(params, slots) -> (loss, extras)`, which passes the slots to its probes.
+    `loss` is `(params, slots) -> (loss, extras)` and passes the slots to its probes.
     """
     (value, extras), (grads, adjoints) = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(
         params, slots
@@ -108,10 +106,8 @@ def value_grads_adjoints(
 
 
 class NormRecorder(NamedTuple):
-    """Zero slots, the probe that they belong to, and how their derivatives become norms.
-
-    `norms`: `(derivatives by the slots, lengths of every unit) -> profiles`, one a unit.
-    """
+    """Zero slots, their probe, and `norms`: `(derivatives by the slots, lengths) -> profiles`,
+    all by unit."""
 
     slots: Sequence[State]
     apply: Callable[[State, State], State]
@@ -126,17 +122,15 @@ def norm_recorder(
     additive: bool = False,
     whole: bool | None = None,
 ) -> NormRecorder:
-    """What records norms at the least cost; `experiments/recording_cost.py` measures it.
+    """The recorder of norms of least cost; `experiments/recording_cost.py` measures it.
 
-    Norms taken inside the backward scan find the cotangent in the processor's cache and
-    store almost nothing; but each step then runs a few more kernels, which small states
-    feel, so those store their cotangents and take all norms at once afterwards.
-    `wanted_whole` says what suits other paths.
+    Norms computed inside the backward scan store almost nothing, but add a few kernels to each
+    step. Small states therefore store their cotangents, and all norms are computed afterwards.
 
     Args:
       steps: steps of each unit's sequence.
-      additive: on a parallel path, where nothing but an addition can be put in.
-      whole: store cotangents (True) or norms alone (False); None: as the states' size says.
+      additive: for a parallel path, which allows no probe but an addition.
+      whole: store cotangents (True) or norms alone (False); None: by the states' size.
     """
     slots = [
         zero_slot(unit.layer.cell, unit.layer.params(), count, batch_size)
@@ -160,10 +154,10 @@ def norm_recorder(
 
 
 def wanted_whole(time_loop: TimeLoop) -> bool | None:
-    """Whether a time loop had better hand over cotangents (True), or norms alone; None: either.
+    """`whole` of `norm_recorder` for a time loop.
 
-    The compiled kernel of processors has norms for almost nothing, the one of graphics
-    processors has none; and who computes states anew to save memory stores no cotangents.
+    The compiled CPU kernel computes norms at almost no cost, the GPU kernel has none, and a loop
+    that recomputes states to save memory should store no cotangents.
     """
     if time_loop.kernel:
         return time_loop.fused != ""
@@ -171,7 +165,7 @@ def wanted_whole(time_loop: TimeLoop) -> bool | None:
 
 
 def mean_norms(adjoint: State) -> Profile:
-    """||dL/ds_t||, (T,), of a forward unit's adjoints; see the module's text on scale."""
+    """||dL/ds_t||, (T,), of a forward unit's adjoints, scaled as the module says."""
     return {leaf: _profile(jax.vmap(_example_norms)(v), False, None) for leaf, v in adjoint.items()}
 
 

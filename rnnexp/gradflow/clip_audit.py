@@ -1,8 +1,7 @@
-"""What clipping did in a run: nothing, now and then, or everything; and to the direction.
+"""How often clipping acted in a run, and whether it changed the gradient's direction.
 
-The input is what a run logs at its recorded steps: `grad_norm`, `grad_norm_clipped`,
-`clip_fired` and, since it is logged, `clip_cosine`. Recorded steps are a sample of all
-steps, unless every one is recorded.
+The input is what a run logs at its recorded steps, a sample of all steps: `grad_norm`,
+`grad_norm_clipped`, `clip_fired` and, in newer runs, `clip_cosine`.
 """
 
 from typing import NamedTuple
@@ -24,12 +23,12 @@ KINDS = {
         "part of nearly every gradient is as long as the weights say, not the loss",
     ),
 }
-"""Of every kind of clipping (`rnnexp.train.optim.CLIPS`, whose import is slow): what a threshold
-that never acts lies above, and what it means that it always acts."""
+"""For every kind of clipping (`rnnexp.train.optim.CLIPS`, whose import is slow): what exceeds no
+threshold that never acts, and what a threshold that always acts means."""
 NEARLY_ALWAYS = 0.9
 """Fraction of steps from which on clipping sets the size of nearly every update."""
 STRAIGHT = 1e-4
-"""How far below 1 a cosine may lie by rounding alone, in float32."""
+"""By how much rounding in float32 may lower a cosine of 1."""
 
 
 class ClipAudit(NamedTuple):
@@ -41,8 +40,7 @@ class ClipAudit(NamedTuple):
       fired_share: fraction of the steps at which clipping changed anything. NaN without steps.
       ratio_median, ratio_max: of the norm before to the norm after, over all steps.
       norm_max: the largest norm before clipping.
-      cosine_min: the smallest cosine between the gradients before and after; NaN where it
-        is not known.
+      cosine_min: the smallest cosine between the gradients before and after; NaN if unknown.
       verdict: sentences.
     """
 
@@ -68,12 +66,11 @@ def audit_clipping(
     """Audit the clipping of a run from its logged arrays, one entry a recorded step.
 
     Args:
-      clip_cosine: None, or NaN where a run did not log it yet. Rescaling all by one number
-        keeps the direction, so it is then known for `none` and `global_norm` alone.
+      clip_cosine: None, or NaN, in runs that did not log it: then `none` and `global_norm`,
+        which keep the direction, have 1, and the others no known value.
       name, threshold: `config.clip.name` and `config.clip.threshold`.
 
-    Raises:
-      UsageError: an unknown kind of clipping, or arrays of different lengths.
+    Raises `UsageError` for an unknown kind of clipping, or arrays of different lengths.
     """
     require_choice("clip", name, KINDS)
     before, after = np.asarray(grad_norm, float), np.asarray(grad_norm_clipped, float)
@@ -111,20 +108,19 @@ def audit_clipping(
 
 
 def _verdict(audit: ClipAudit, name: str, threshold: float) -> tuple[str, ...]:
-    """What the figures mean, in sentences."""
-    said = [_how_often(audit, name, threshold)]
+    sentences = [_how_often(audit, name, threshold)]
     if audit.fired_share > 0:
-        said.append(_direction(audit))
+        sentences.append(_direction(audit))
     if audit.left_out:
         plural = "s" * (audit.left_out > 1)
-        said.append(f"{audit.left_out} step{plural} with a norm that is not finite left out")
-    return tuple(said)
+        sentences.append(f"{audit.left_out} step{plural} with a norm that is not finite left out")
+    return tuple(sentences)
 
 
 def _how_often(audit: ClipAudit, name: str, threshold: float) -> str:
     if name == "none":
         return f"there is no clipping: the largest norm seen is {audit.norm_max:.3g}"
-    share = f"{100 * audit.fired_share:.3g} %"
+    fraction = f"{100 * audit.fired_share:.3g} %"
     above, always = KINDS[name]
     if audit.fired_share == 0:
         return (
@@ -132,9 +128,9 @@ def _how_often(audit: ClipAudit, name: str, threshold: float) -> str:
             f"(largest norm {audit.norm_max:.3g})"
         )
     if audit.fired_share >= NEARLY_ALWAYS:
-        return f"clipping fires on nearly every step ({share}): {always}"
+        return f"clipping fires on nearly every step ({fraction}): {always}"
     return (
-        f"clipping fires on {share} of the steps and shortens the gradient by a factor of up "
+        f"clipping fires on {fraction} of the steps and shortens the gradient by a factor of up "
         f"to {audit.ratio_max:.3g}"
     )
 

@@ -1,7 +1,4 @@
-"""Figures of a profile ||dL/dh_t||: its exponential rate over the lag and its half-life.
-
-The lag of step t is T - 1 - t: how many steps before the sequence's last one.
-"""
+"""Exponential rate and half-life of a profile ||dL/dh_t|| over the lag T - 1 - t of step t."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,10 +17,9 @@ class Decay(NamedTuple):
     Attributes:
       slope: least-squares slope of ln(norm) over the lag, in nats per step. Negative:
         vanishing; positive: exploding. NaN with fewer than two usable lags.
-      half_life: steps after which the norm has halved, ln 2 / -slope; inf if it does
-        not decay.
-      zero_lags: lags at which the norm is exactly 0 (no gradient, or underflow). They
-        have no logarithm and are not part of the fit.
+      half_life: steps after which the norm halves, ln 2 / -slope; inf without decay.
+      zero_lags: how many lags have a norm of exactly 0 (no gradient, or underflow); the fit
+        leaves them out.
     """
 
     slope: Array
@@ -53,7 +49,7 @@ def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[st
 
     A backward unit ends at the sequence's first step, so its lags count from there.
     """
-    ordered: dict[int, dict[str, Array]] = {}  # by their number of steps, to be fitted at once
+    ordered: dict[int, dict[str, Array]] = {}  # by number of steps, for one fit of each
     for unit, profile in zip(units, profiles, strict=True):
         for leaf, norms_T in profile.items():
             named = ordered.setdefault(norms_T.shape[0], {})
@@ -67,7 +63,7 @@ def decay_scalars(units: Sequence[Unit], profiles: Sequence[Profile]) -> dict[st
 
 
 def stack_profiles(profiles: Sequence[Profile], steps: int) -> dict[str, Array]:
-    """Profiles of all units as (L, T) by leaf, shorter ones with zeros in front."""
+    """Profiles of all units as (L, T) by leaf, shorter ones zero-padded in front."""
 
     def padded(norms_T: Array) -> Array:
         return jnp.pad(norms_T, (steps - norms_T.shape[0], 0))

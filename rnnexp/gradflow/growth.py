@@ -1,24 +1,23 @@
-"""Where a gradient that diverged began to grow: training step, unit, state leaf, time, gate.
+"""Where a diverged gradient began to grow: training step, unit, state leaf, time, gate.
 
-The input is the window of training steps that ends with the one that failed, and of each
-the profiles n_t = ||dL/ds_t||. One rule finds a beginning in any series of positive numbers
-that ends high (`final_rise`); it is used twice:
+The input is a window of training steps that ends with the one that failed, and the profiles
+n_t = ||dL/ds_t|| of each. `final_rise` locates the beginning of growth in a series of positive
+numbers that ends high; it is used twice:
 
-1. *Training step.* The series is the largest profile norm of every step of the window.
-   What comes out is the onset.
-2. *Time.* At the onset each profile is divided by what it was before, the median over the
-   window's steps before the onset. The series follows the backward pass, from the unit's
-   last step to the place at which the quotient is largest. A quotient that is the same
-   everywhere has come in from outside, the loss or the units above, and is said to begin at
-   lag 0. Where the onset is the window's first step there is nothing to divide by: the
-   series is then the profile itself.
+1. *Training step.* The series is the largest profile norm of every step of the window; its
+   rise begins at the onset.
+2. *Time.* At the onset each profile is divided by the median of the window's steps before it.
+   The series is this quotient in the order of the backward pass, from the unit's last step to
+   the quotient's maximum. A constant quotient comes from the loss or the units above, and
+   counts as growth from lag 0. If the onset is the window's first step, the series is the
+   profile itself.
 
 The unit is the topmost one, in the order of the backward pass, whose profile grew along its
 own backward pass by at least half as many nats as that of any unit, because growth in an
 upper unit passes into all units below it. If none grew by `FACTOR`, it is the top unit.
 
-dL/ds_t is what the steps after t make of the loss, so the gates that answer for it are
-those of the step after t (before t in a unit that reads backwards).
+dL/ds_t depends on the steps after t, so the gates responsible for it are those of the step
+after t (before t in a unit that reads backwards).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +28,9 @@ import numpy as np
 from rnnexp.gradflow.nonfinite import UnitOrder
 
 FACTOR = 2.0
-"""A norm has grown once it is more than so many times the low level of its series."""
+"""A norm has grown if it exceeds so many times the low level of its series."""
 LOW = 0.1
-"""The low level is this quantile: the lowest value, but for a few outliers."""
+"""The low level is this quantile: the minimum, without a few outliers."""
 SMALLEST, LARGEST = 1.4e-45, 3.4e38
 """The range of float32. A norm of 0 counts as the smallest, a non-finite one as the largest."""
 SMALLEST_CHANGE = 0.01
@@ -49,11 +48,10 @@ class GradientGrowth(NamedTuple):
       since_start: the norms rose from the window's first step on, so growth began at that
         step or before it.
       unit, leaf: the profile.
-      time, lag: of the state in the sequence, and steps before the unit's last one.
-      rate: nats per step of the backward pass from there to where the norm had grown most;
-        0 if it came in grown from the loss or the units above.
-      factor: how many times its low level the largest norm was at the step that failed; None
-        if it was not finite.
+      time, lag: position in the sequence, and steps before the unit's last one.
+      rate: nats per step of the backward pass from there to the largest growth; 0 if it came
+        from the loss or the units above.
+      factor: the largest norm over its low level at the step that failed; None if not finite.
     """
 
     step: int
@@ -79,9 +77,9 @@ class GateChange(NamedTuple):
 def final_rise(values: np.ndarray) -> int | None:
     """The index at which a series (N,) begins its last rise; None if it does not end high.
 
-    The rise is the last stretch in which every value is above `FACTOR` times the low level,
-    and its foot: the steps before it, as far as each rises at least half as much, in nats, as
-    the median step of the stretch. 0: it rises from its beginning.
+    The rise is the last stretch of values above `FACTOR` times the low level, and the steps
+    before it as far as each rises at least half as much, in nats, as the median step of the
+    stretch. 0: it rises from its beginning.
     """
     if len(values) == 1:
         return 0
@@ -101,9 +99,9 @@ def find_growth(
 ) -> GradientGrowth | None:
     """Where growth began in profiles (N, L, T) by state leaf, of N training steps.
 
-    The last step is the one that failed. None if it was no growth of dL/ds_t that made it
-    fail: if the largest norm was not above `FACTOR` times its low level, or, of a window of
-    one step, if all norms are finite and none grew along the backward pass.
+    The last step is the one that failed. None if no growth of dL/ds_t explains the failure: if
+    the largest norm was not above `FACTOR` times its low level, or, in a window of one step, if
+    all norms are finite and none grew along the backward pass.
     """
     ranged = {leaf: _in_range(values) for leaf, values in norms.items()}
     largest_N = np.max([values.max((1, 2)) for values in ranged.values()], 0)
@@ -136,7 +134,7 @@ def _in_range(norms: np.ndarray) -> np.ndarray:
 
 
 class _Path(NamedTuple):
-    """A profile along the backward pass: nats grown, the lag where that began, its rate."""
+    """Growth along the backward pass: nats, the lag where it began, its rate."""
 
     nats: float
     lag: int
@@ -144,10 +142,10 @@ class _Path(NamedTuple):
 
 
 def _path(now_T: np.ndarray, before_T: np.ndarray) -> _Path:
-    """How a profile has grown over another, both in the order of the backward pass.
+    """The growth of a profile over an earlier one, both in the order of the backward pass.
 
-    It begins where there is any gradient, and ends where the quotient is largest, or where
-    the profile is first not finite.
+    It begins at the first non-zero norm, and ends at the largest quotient, or at the first
+    non-finite norm.
     """
     entry = int(np.argmax(now_T > SMALLEST))
     grown_T = now_T[entry:] / before_T[entry:]
@@ -170,13 +168,13 @@ def _place(
         now_LxT = norms_NxLxT[onset]
         before_LxT = np.median(norms_NxLxT[:onset], 0) if onset else np.ones_like(now_LxT)
         for row, unit in enumerate(units):
-            way = slice(None) if unit.backward else slice(None, None, -1)
-            path = _path(now_LxT[row, way], before_LxT[row, way])
+            order = slice(None) if unit.backward else slice(None, None, -1)
+            path = _path(now_LxT[row, order], before_LxT[row, order])
             if row not in best or (path.nats, -path.lag) > (best[row][0].nats, -best[row][0].lag):
                 best[row] = path, leaf
     most = max(path.nats for path, _ in best.values())
-    order = sorted(best, key=lambda row: (units[row].part, row), reverse=True)
-    row = next(row for row in order if best[row][0].nats >= most / 2)
+    topmost_first = sorted(best, key=lambda row: (units[row].part, row), reverse=True)
+    row = next(row for row in topmost_first if best[row][0].nats >= most / 2)
     return row, best[row][1], best[row][0]
 
 
@@ -196,7 +194,7 @@ def changed_gate(before: Sides, after: Sides) -> GateChange | None:
 
 
 def growth_text(growth: Mapping[str, Any]) -> str:
-    """The clause about a growth's data (`GradientGrowth` and `gate`, as `status.json` has them)."""
+    """A clause from `GradientGrowth` and `gate`, as `status.json` holds them."""
     began = "at or before" if growth["since_start"] and growth["step"] > 0 else "at"
     text = (
         f"growth began {began} step {growth['step']} in {growth['unit']}, dL/d{growth['leaf']} "

@@ -1,7 +1,7 @@
-"""Where a gradient first left the finite range, in the order of the backward pass.
+"""The first non-finite adjoint, in the order of the backward pass.
 
 The backward pass runs from the last step to the first and from the top unit down, so
-the first non-finite adjoint is the one at the latest step; at that step, the topmost. A
+the first non-finite adjoint is at the latest step; at that step, in the topmost unit. A
 unit that reads backwards ends at the sequence's first step, and a decoder comes, as a
 whole, after its encoder.
 """
@@ -13,10 +13,7 @@ import numpy as np
 
 
 class UnitOrder(NamedTuple):
-    """What the order of the backward pass takes of a unit: its direction, its part.
-
-    `part`: 0, or 1 for a decoder's unit.
-    """
+    """A unit's place in the backward pass: its direction, and `part`, 1 in a decoder, else 0."""
 
     name: str
     backward: bool = False
@@ -34,14 +31,14 @@ class Origin(NamedTuple):
 
 def find_origin(norms: Mapping[str, np.ndarray], units: Sequence[UnitOrder]) -> Origin | None:
     """The origin in profiles (L, T) by state leaf, a row a unit; None if all are finite."""
-    found = []
+    nonfinite = []
     for leaf, norms_LxT in norms.items():
         last = norms_LxT.shape[1] - 1
         for row, time in np.argwhere(~np.isfinite(norms_LxT)):
             unit = units[row]
             passed = last - time if unit.backward else time
-            found.append(((unit.part, int(passed), int(row), leaf), int(time), last))
-    if not found:
+            nonfinite.append(((unit.part, int(passed), int(row), leaf), int(time), last))
+    if not nonfinite:
         return None
-    (_, passed, row, leaf), time, last = max(found)
+    (_, passed, row, leaf), time, last = max(nonfinite)
     return Origin(leaf, units[row].name, time, last - passed)

@@ -1,8 +1,7 @@
 """The loss of every output position, and its vector-Jacobian products by all units' states.
 
-Training has one loss and one backward pass. Where the question is which output's loss
-reaches which state, every position has a loss of its own, and its backward pass runs over
-the same forward pass as the others'. Noise is off.
+Training has one loss and one backward pass. Here every output position has a loss and a backward
+pass of its own, and all share one forward pass. Noise is off.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,15 +22,15 @@ from rnnexp.scan.unroll import Trajectory
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]
 """`(outputs, batch) -> (S, B)`: the loss of every output position of every example, (1, B)
-in sequence_to_one mode. What it gives for positions after a sequence's end is ignored."""
+in sequence_to_one mode. Values at positions after a sequence's end are ignored."""
 Teacher: TypeAlias = Callable[[Batch], Array]
-"""`batch -> (T, B, O)`, the true outputs that a network with output feedback is shown."""
+"""`batch -> (T, B, O)`, the true outputs for a network with output feedback."""
 LossesVjp: TypeAlias = Callable[[Array], tuple[Sequence[State]]]
-"""`weights (S, B) -> (adjoints,)` of the losses so weighted, one a unit."""
+"""`weights (S, B) -> (adjoints,)` of the weighted losses, by unit."""
 
 
 class Span(NamedTuple):
-    """Steps of a unit's sequence, and how many are valid in each example (None: all)."""
+    """Steps of a unit's sequence, and the valid ones of each example (None: all)."""
 
     steps: int
     lengths_B: Array | None
@@ -44,7 +43,7 @@ def apply(
     *,
     teacher: Teacher | None = None,
 ) -> Modelled:
-    """The model's outputs for a batch; lengths and what a teacher shows come from the batch."""
+    """The model's outputs for a batch, which also gives lengths and the teacher's outputs."""
     options = options._replace(lengths_B=batch.lengths_B)
     if isinstance(model, Transducer):
         return model(batch.inputs_TxBxI, batch.targets, options)
@@ -54,7 +53,7 @@ def apply(
 
 
 def spans(model: Model, batch: Batch) -> list[Span]:
-    """The span of every unit: a decoder runs over the targets."""
+    """The span of every unit; a decoder runs over the targets."""
     read = Span(batch.inputs_TxBxI.shape[0], batch.lengths_B)
     if not isinstance(model, Transducer):
         return [read] * len(model.units())
@@ -78,8 +77,8 @@ def losses_vjp(
     teacher: Teacher | None = None,
     keep_states: bool = False,
 ) -> tuple[Array, LossesVjp, Sequence[Trajectory]]:
-    """One forward pass: the losses (S, B), their vector-Jacobian products by the slots (adjoints
-    in every unit's own order of reading), and the units' trajectories, if kept.
+    """One forward pass: the losses (S, B), their VJP by the slots (adjoints in the unit's own
+    order of reading), and the units' trajectories, if kept.
 
     Raises `UsageError` if the losses have another shape than (S, B).
     """
@@ -87,12 +86,8 @@ def losses_vjp(
     probe = perturb if additive else tap
 
     def run(slots: Sequence[State]) -> tuple[Array, Sequence[Trajectory]]:
-        got = apply(
-            model,
-            batch,
-            ForwardOptions(probes=probes(probe, slots), keep_states=keep_states),
-            teacher=teacher,
-        )
+        options = ForwardOptions(probes=probes(probe, slots), keep_states=keep_states)
+        got = apply(model, batch, options, teacher=teacher)
         return losses(got.outputs, batch), got.trajectories
 
     losses_SxB, vjp, trajectories = jax.vjp(run, slots, has_aux=True)
@@ -112,7 +107,7 @@ def stacks(model: Model) -> list[Stack]:
 def residual_bytes(
     model: Model, batch: Batch, losses: Losses, slots: Sequence[State], teacher: Teacher | None
 ) -> tuple[int, int]:
-    """Bytes that a forward pass keeps for its backward pass, and the number S of its rows."""
+    """Bytes that a forward pass stores for its backward pass, and the number S of losses."""
 
     def run(slots: Sequence[State]) -> tuple[Array, LossesVjp]:
         return losses_vjp(model, batch, losses, slots, teacher=teacher)[:2]

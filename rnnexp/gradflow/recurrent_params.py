@@ -1,19 +1,15 @@
-"""Which parameters of a cell are recurrent, found in its equations instead of declared.
+"""Which parameters of a cell are recurrent, derived from its transition.
 
-A parameter is recurrent if the transition multiplies something computed from the state by
-something computed from the parameter alone (or from it and the input): W_h in W_h h_{t-1},
-u in u * h_{t-1}, lambda of a diagonal recurrence. Those are what the Jacobian of a step is
-made of. Input kernels and biases are not, though they move the point at which a slope is
-taken. No cell needs a line for it.
+A parameter is recurrent if the transition multiplies a function of the state by a function of
+the parameter alone (or of it and the input): W_h in W_h h_{t-1}, u in u * h_{t-1}, lambda of a
+diagonal recurrence. The Jacobian of a step consists of them. Input kernels and biases, which
+only change the point of linearisation, are not recurrent.
 
-This module answers three questions, which have three answers:
-
-* `find_recurrence`: the *names* of all recurrent parameters, whatever leaf of the state they
-  multiply and however. The transition is traced once, on shapes.
-* `recurrent_blocks`: of these the *square blocks* of matrices that multiply a whole leaf.
-* `hidden_rows`: the *rows* of matrices that multiply the hidden state, also of a kernel that
-  multiplies inputs and hidden state joined into one vector. A trace cannot tell such rows
-  apart; the derivative of a step can. It is the fallback for `Cell.recurrent_matrices`.
+* `find_recurrence`: the *names* of all recurrent parameters, by one trace of the transition.
+* `recurrent_blocks`: the *square blocks* of those that multiply a whole leaf of the state.
+* `hidden_rows`: the *rows* of matrices that multiply the hidden state, also of a kernel for
+  inputs and hidden state joined into one vector, by the derivative of a step. It is the
+  fallback for `Cell.recurrent_matrices`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +30,7 @@ LOOPS = ("scan", "while", "cond")
 
 
 class Mark(NamedTuple):
-    """What a value was computed from: these parameters, and the state or not."""
+    """The origin of a value: parameters by name, and whether the state."""
 
     names: frozenset[str] = frozenset()
     state: bool = False
@@ -53,11 +49,10 @@ class Recurrence(NamedTuple):
 
 
 def find_recurrence(cell: Cell, *, prepared: bool = False) -> Recurrence:
-    """The recurrent parameters of a cell, by name.
+    """The recurrent parameters of a cell, by name, among the trained ones.
 
     Args:
-      prepared: among what `cell.prepare` gives, where a matrix exponential, say, is a
-        parameter of its own, instead of among what is trained.
+      prepared: among the results of `cell.prepare`, such as a matrix exponential, instead.
     """
     params = jax.eval_shape(cell.init, jax.random.key(0))
     state = jax.eval_shape(cell.init_state, params)
@@ -67,15 +62,14 @@ def find_recurrence(cell: Cell, *, prepared: bool = False) -> Recurrence:
     marks = [Mark(frozenset([name])) for name in named_leaves(params)]
     marks += [Mark(state=True) for _ in jax.tree.leaves(state)] + [Mark()]
     traced = jax.make_jaxpr(cell.transition)(params, state, x_I)
-    found = Recurrence(frozenset(), frozenset())
-    return _follow(traced.jaxpr, marks, found)[1]
+    return _follow(traced.jaxpr, marks, Recurrence(frozenset(), frozenset()))[1]
 
 
 def recurrent_blocks(cell: Cell, params: Params) -> dict[str, Array]:
     """The square blocks (N, H, H) of every recurrent kernel, by its parameter's name.
 
-    A kernel is a matrix, prepared or trained, that takes a vector of the state's size H in
-    a product; gates side by side, (H, N * H), are N blocks. Empty where a cell has none.
+    A kernel is a prepared matrix that multiplies a vector of the state's size H; gates side
+    by side, (H, N * H), are N blocks. Empty where a cell has none.
     """
     prepared = cell.prepare(params)
     sizes = {leaf.size for leaf in jax.tree.leaves(jax.eval_shape(cell.init_state, params))}
@@ -91,30 +85,30 @@ def recurrent_blocks(cell: Cell, params: Params) -> dict[str, Array]:
 
 @lru_cache(maxsize=64)
 def hidden_rows(cell: Cell) -> dict[str, np.ndarray]:
-    """The rows of each 2-D parameter that multiply the hidden state, by the parameter's name.
+    """The rows of each 2-D prepared parameter that multiply the hidden state, by its name.
 
-    Those parameters alone of which as many rows multiply it, or another leaf of its shape, as
-    it has units, and whose columns are a multiple of that. Parameters are the prepared ones.
+    Only parameters in which as many rows as hidden units multiply it, or a leaf of its shape,
+    and whose columns are a multiple of that number.
 
-    A row that multiplies something has a derivative of zero where that is zero. So at x =
-    0, with nothing in the state but the hidden leaf and those of its shape, only rows
-    that multiply these have one. Parameters are drawn at random, so that none is zero.
+    The derivative by a row is zero where its factor is zero. So at x = 0 and a state of zeros
+    but for the hidden leaf and those of its shape, only rows that multiply these have a
+    non-zero derivative. Parameters are random, so that none is zero.
     """
     with jax.ensure_compile_time_eval():
         by_name: Params = jax.jit(lambda key: _hidden_slopes(cell, key))(jax.random.key(0))
     size = int(jax.eval_shape(cell.init_state, by_name)[cell.hidden].size)
-    found = {}
+    rows_of = {}
     for name, slope in by_name.items():
         if slope.ndim != 2 or slope.shape[1] % size:
             continue
         rows = np.flatnonzero(np.any(np.asarray(slope) != 0, axis=1))
         if len(rows) == size:
-            found[name] = rows
-    return found
+            rows_of[name] = rows
+    return rows_of
 
 
 def _hidden_slopes(cell: Cell, key: Key) -> Params:
-    """The derivative by the prepared parameters of a step from a hidden state alone."""
+    """The derivative, by the prepared parameters, of a step from a hidden state alone."""
     key_init, key_noise, key_state, key_out = jax.random.split(key, 4)
     params = cell.prepare(cell.init(key_init))
     flat, unravel = ravel_pytree(dict(params))
@@ -132,7 +126,7 @@ def _hidden_slopes(cell: Cell, key: Key) -> Params:
 
 
 def _hidden_alone(cell: Cell, params: Params, key: Key) -> State:
-    """A state of zeros but for the leaves of the hidden one's shape, which are random."""
+    """A state of zeros, except random leaves of the hidden one's shape."""
     state = cell.init_state(params)
     shape = state[cell.hidden].shape
     return {
@@ -144,9 +138,9 @@ def _hidden_alone(cell: Cell, params: Params, key: Key) -> State:
 
 
 def _follow(
-    jaxpr: Jaxpr, marks: Sequence[Mark], found: Recurrence
+    jaxpr: Jaxpr, marks: Sequence[Mark], recurrence: Recurrence
 ) -> tuple[list[Mark], Recurrence]:
-    """The marks of a program's results, and what of it was found to be recurrent."""
+    """The marks of a program's results, and `recurrence` with its recurrent parameters added."""
     known: dict[Any, Mark] = dict(zip(jaxpr.invars, marks, strict=True))
 
     def mark(value: Any) -> Mark:
@@ -157,18 +151,18 @@ def _follow(
         name = equation.primitive.name
         inner = _inner(equation.params)
         if name not in LOOPS and inner is not None and len(inner.invars) == len(ins):
-            outs, found = _follow(inner, ins, found)
+            outs, recurrence = _follow(inner, ins, recurrence)
         else:
             merged = _merge(ins)
             outs = [merged] * len(equation.outvars)
             if name == "dot_general":
-                found = found._replace(products=found.products | _met(ins))
+                recurrence = recurrence._replace(products=recurrence.products | _met(ins))
             elif name == "mul":
-                found = found._replace(factors=found.factors | _met(ins))
-            elif name in LOOPS and merged.state:  # not looked into: any of them may be
-                found = Recurrence(*(names | merged.names for names in found))
+                recurrence = recurrence._replace(factors=recurrence.factors | _met(ins))
+            elif name in LOOPS and merged.state:  # the body is not traced: any of them may be
+                recurrence = Recurrence(*(names | merged.names for names in recurrence))
         known |= dict(zip(equation.outvars, outs, strict=True))
-    return [mark(value) for value in jaxpr.outvars], found
+    return [mark(value) for value in jaxpr.outvars], recurrence
 
 
 def _merge(marks: Sequence[Mark]) -> Mark:
@@ -176,14 +170,14 @@ def _merge(marks: Sequence[Mark]) -> Mark:
 
 
 def _met(marks: Sequence[Mark]) -> frozenset[str]:
-    """Parameters on the one side of a product where the state is on the other."""
+    """Parameters on one side of a product whose other side depends on the state."""
     if not any(m.state for m in marks):
         return frozenset()
     return frozenset().union(*(m.names for m in marks if not m.state))
 
 
 def _inner(params: Mapping[str, Any]) -> Jaxpr | None:
-    """The program that an equation calls, if it calls exactly one."""
+    """The program that an equation calls; None unless it is exactly one."""
     programs = [getattr(value, "jaxpr", value) for value in params.values()]
     programs = [program for program in programs if isinstance(program, Jaxpr)]
     return programs[0] if len(programs) == 1 else None

@@ -1,7 +1,7 @@
-"""Penalties on how gradient flows through time, for any cell.
+"""Penalties on gradient flow through time, for any cell.
 
-All work along what a model's units did on a batch (`Trajectory`), through the transition's
-own derivatives. The state is the whole of it, all leaves as one vector.
+They are computed along a unit's `Trajectory` on a batch, from the transition's derivatives. A
+state is all its leaves as one vector.
 
 * `omega`: Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural
   networks", equations 9 and 10.
@@ -40,10 +40,9 @@ class Regularizers:
     """Which penalties a training program has; their weights are traced.
 
     Attributes:
-      flossing_exponents: how many of the leading Lyapunov exponents are pushed to 0.
-      flossing_before_steps: so many first updates follow the flossing gradient alone.
-      flossing_every_steps: afterwards it joins the others at steps that this divides; 0:
-        no more.
+      flossing_exponents: how many leading Lyapunov exponents are driven to 0.
+      flossing_before_steps: so many first updates use the flossing gradient alone.
+      flossing_every_steps: later updates add it at steps that this divides; 0: never.
     """
 
     omega: bool = False
@@ -71,10 +70,10 @@ def omega(
     dE/ds_{k+1}, adds nothing. (The authors' code has the ratio of squares, and the mean
     over k instead of the sum.)
 
-    As in the paper the derivative is the immediate one: states, inputs and dE/ds are
-    held, and only recurrent parameters (see `find_recurrence`) move. The paper's state is
-    the one before the nonlinearity; with this project's, the slopes inside J_k move with
-    the recurrent parameters too, by one step.
+    As in the paper the derivative is the immediate one: states, inputs and dE/ds are held
+    fixed, and only recurrent parameters (see `find_recurrence`) vary. The paper's state is
+    the one before the nonlinearity; with this project's, the slopes inside J_k depend on
+    the recurrent parameters too, through one step.
 
     Args:
       adjoints: dE/ds after every step, (T, B, ...), in any scale; all leaves of the state.
@@ -88,14 +87,14 @@ def omega(
     def term(state: State, x_I: Array, adjoint: State) -> Array:
         flat, unravel = ravel_pytree(adjoint)
         norm = stable_norm(flat)
-        there = norm >= jnp.finfo(norm.dtype).tiny
-        unit = unravel(flat / jnp.where(there, norm, jnp.ones_like(norm)))
+        nonzero = norm >= jnp.finfo(norm.dtype).tiny
+        unit = unravel(flat / jnp.where(nonzero, norm, jnp.ones_like(norm)))
         back = jax.vjp(lambda s: cell.transition(prepared, s, x_I), state)[1](unit)[0]
         square = sum(jnp.sum(leaf * leaf) for leaf in back.values())
-        # the square root has no slope at 0
-        length = jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square)))
-        length = jnp.where(square > 0, length, jnp.zeros_like(length))
-        return jnp.where(there, jnp.square(length - 1.0), jnp.zeros_like(length))
+        # the square root has no derivative at 0
+        ratio = jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square)))
+        ratio = jnp.where(square > 0, ratio, jnp.zeros_like(ratio))
+        return jnp.where(nonzero, jnp.square(ratio - 1.0), jnp.zeros_like(ratio))
 
     terms_TxB = jax.vmap(jax.vmap(term))(*held)
     valid_TxB = valid_steps(terms_TxB.shape[0], lengths_B)
@@ -107,8 +106,8 @@ def flossing(
 ) -> Array:
     """The mean square of the leading Lyapunov exponents, (nats per step)^2, over the batch.
 
-    The derivative goes through the Jacobians, the orthonormalisations and the states that
-    they are taken at, hence through all parameters that those depend on.
+    Differentiable through the Jacobians, the orthonormalisations and the states, hence by all
+    parameters that those depend on.
     """
     return jnp.mean(jnp.square(driven_exponents(cell, params, trajectory, lengths_B, exponents)))
 
@@ -118,11 +117,11 @@ def driven_exponents(
 ) -> Array:
     """The `count` leading Lyapunov exponents of every example's trajectory, (B, count).
 
-    Tangent vectors go through the Jacobian of every valid step and are made orthonormal
-    after each: an exponent is the mean logarithm of its vector's norm before that. They
-    start in random directions (the same ones always); the first tenth of a sequence turns
-    them and is not counted. 0 where nothing is left. Counters are not perturbed. A Jacobian
-    of lower rank than `count` gives -inf.
+    Tangent vectors are multiplied by the Jacobian of every valid step and then
+    orthonormalised: an exponent is the mean logarithm of its vector's norm before that. They
+    start in fixed random directions; the first tenth of a sequence aligns them and is not
+    counted. 0 where no step is left. Counters are not perturbed. A Jacobian of lower rank than
+    `count` gives -inf.
     """
     prepared = cell.prepare(params)
     steps, batch_size, _ = trajectory.inputs_TxBxI.shape
@@ -161,12 +160,12 @@ def orthogonality(cell: Cell, params: Params) -> Array:
 
 
 def tangent_size(cell: Cell, params: Params) -> int:
-    """How many scalars of one example's state can be perturbed: all but counters."""
+    """The number of scalars of an example's state without counters."""
     return int(free_directions(cell, params, cell.counters_of(params)).sum())
 
 
 def directions(free_S: np.ndarray, count: int, dtype: DTypeLike) -> Array:
-    """Random orthonormal tangent vectors (S, count) along free coordinates, always the same."""
+    """Fixed random orthonormal tangent vectors (S, count) along free coordinates."""
     normal = jax.random.normal(jax.random.key(0), (free_S.size, count), dtype)
     return qr(normal * jnp.asarray(free_S, dtype)[:, None])[0]
 

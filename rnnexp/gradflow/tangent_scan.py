@@ -1,11 +1,10 @@
-"""The scan that carries tangent vectors along a cell's trajectories.
+"""The scan that propagates tangent vectors along a cell's trajectories.
 
 With J_t = ds_t/ds_{t-1} and Q_0 orthonormal, J_t Q_{t-1} = Q_t R_t. The mean of ln R_kk
 over time is the k-th Lyapunov exponent: Benettin, Galgani, Giorgilli & Strelcyn 1980,
-"Lyapunov characteristic exponents for smooth dynamical systems", Meccanica 15. J_t is
-never formed: its product with each vector is one JVP of the step.
-
-States are flattened, all leaves as one vector of S numbers, in the order of their names.
+"Lyapunov characteristic exponents for smooth dynamical systems", Meccanica 15. The product
+of J_t with each vector is one JVP of the step. A state is one vector of S numbers, its leaves
+in the order of their names.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,15 +22,14 @@ from rnnexp.scan.step import flat_transition
 Push = Callable[[Array, Array, Array], tuple[Array, Array]]
 """`(state_S, tangents_KxS, x_I) -> (state_S, tangents_KxS)`, one step of one example."""
 Pushed = tuple[Tree, Array]
-"""Where the trajectories are (whatever `advance` needs of it), and their tangent vectors
-(B, K, S)."""
+"""What `advance` needs of the trajectories, and their tangent vectors (B, K, S)."""
 Total = TypeVar("Total", bound=Tree)
 
 
 def free_directions(cell: Cell, params: Params, leave_out: Sequence[str]) -> np.ndarray:
-    """Which of the S coordinates of the flattened state a tangent vector may start along.
+    """Which of the S coordinates of the state a tangent vector may start along.
 
-    Raises UsageError where the state has no leaf of such a name.
+    Raises `UsageError` for a leaf that the state does not have.
     """
     shapes = jax.eval_shape(cell.init_state, params)
     for leaf in leave_out:
@@ -41,7 +39,7 @@ def free_directions(cell: Cell, params: Params, leave_out: Sequence[str]) -> np.
 
 
 def tangent_push(cell: Cell, params: Params) -> Push:
-    """A step that takes tangent vectors with it; `params` as `cell.prepare` gives them."""
+    """A step of state and tangent vectors; `params` are prepared."""
     transition = flat_transition(cell, params)
 
     def push(state_S: Array, tangents_KxS: Array, x_I: Array) -> tuple[Array, Array]:
@@ -59,11 +57,11 @@ def scan_growth(
     total: Total,
     add: Callable[[Total, Basis, Tree], Total],
 ) -> Total:
-    """Push tangent vectors interval by interval, make them orthonormal, add up their growth.
+    """Propagate tangent vectors by intervals, orthonormalise them after each, sum their growth.
 
     Args:
       advance: `(pushed, row) -> pushed` over one interval.
-      rows: what every interval gets, leaves with a leading axis of intervals.
+      rows: inputs of the intervals, leaves with a leading axis of intervals.
       add: `(total, bases of all trajectories after an interval, row) -> total`.
     """
 

@@ -1,1 +1,1 @@
-"""What is measured beside training: spectra, Jacobian products, gates, dL/dW by lag."""
+"""Measurements beside training: spectra, Jacobian products, gates, dL/dW by lag."""

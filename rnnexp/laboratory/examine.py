@@ -1,15 +1,15 @@
-"""Everything that can be said of gradient flow at one moment, as one labelled data set.
+"""All measurements of gradient flow at one moment, as one labelled Dataset.
 
     data = examine_cell(cell, params, inputs_TxBxI)
     data.lyapunov.values, data.singular.sel(span=16).values
 
 Lyapunov spectrum, singular values of Jacobian products over growing spans, spectral radius
 and norm of the recurrent matrices, gates near 0 or 1 and their time constants, dead and
-saturated units; of a whole model also the parts of dL/dW by lag and, if asked for, dL_s/dh_t
-as a matrix. How each is computed stands in its own module of `rnnexp.gradflow`.
+saturated units; of a whole model also the parts of dL/dW by lag and, optionally, dL_s/dh_t
+as a matrix. Each has a module of its own in `rnnexp.laboratory`.
 
-What is too large for the sequences or the cell at hand (a warm-up, a span, a number of
-exponents) is reduced, and a line of the log says so.
+Settings too large for the sequences or the cell (a warm-up, a span, a number of exponents) are
+reduced, with a line in the log.
 """
 
 import logging
@@ -28,12 +28,7 @@ from rnnexp.laboratory.dataset import cell_dataset, model_dataset
 from rnnexp.laboratory.lag_gradients import longest_lag, take_examples
 from rnnexp.laboratory.measure import ModelFigures, Wanted, cell_figures, model_figures
 from rnnexp.laboratory.memory import cell_bytes, laboratory_bytes, require_memory
-from rnnexp.laboratory.settings import (
-    Laboratory,
-    choose_examples,
-    fit_unit,
-    shared_steps,
-)
+from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit, shared_steps
 from rnnexp.scan.unroll import initial_state
 from rnnexp.tasks.base import Score
 
@@ -45,10 +40,10 @@ THOROUGH = Laboratory(
     examples=0, exponents=0, interval_steps=1, product_examples=0, rank=0, products="auto",
     iterations=64,
 )  # fmt: skip
-"""All examples, exponents and singular values: for a look at one moment, not for every step."""
+"""All examples, exponents and singular values: for a single measurement, not for every step."""
 
 Scores = Callable[[Array, Batch], Mapping[str, Score]]
-"""The scores of a task; "loss" is what is trained."""
+"""The scores of a task; "loss" is trained."""
 Measure = Callable[[Tree, Batch, Key], ModelFigures]
 
 
@@ -62,13 +57,13 @@ def examine_cell(
     settings: Laboratory = THOROUGH,
     key: Key | None = None,
 ) -> "xarray.Dataset":
-    """Everything that can be said of one cell on given inputs.
+    """All measurements of one cell on given inputs.
 
     Args:
-      start: where the cell begins, leaves (B, ...); None: its initial state.
-      lengths_B: valid steps of every example. Exponents and singular values are those of the
-        steps that all examples have.
-      settings: what is measured; of the inputs `settings.examples`, the longest first.
+      start: the state before the first step, leaves (B, ...); None: the cell's initial state.
+      lengths_B: valid steps of every example. Exponents and singular values use the steps
+        that all examples have.
+      settings: what is measured, on the `settings.examples` longest inputs.
       key: of the tangent vectors and start vectors; None: a fixed one.
 
     Returns:
@@ -76,8 +71,7 @@ def examine_cell(
       (steps); the attribute `units` of a variable says its unit.
 
     Raises:
-      UsageError: inputs of another width than the cell's, or more memory than
-        `settings.memory_gib`.
+      UsageError: inputs of a wrong width, or more memory than `settings.memory_gib`.
     """
     if inputs_TxBxI.ndim != 3 or inputs_TxBxI.shape[2] != cell.input_size:
         raise UsageError(
@@ -88,9 +82,8 @@ def examine_cell(
     index_E = choose_examples(lengths_B, available, settings.examples)
     if lengths_B is not None:
         lengths_B = lengths_B[index_E]
-    fitted, notes = fit_unit(
-        settings, cell, params, shared_steps(steps, lengths_B), len(index_E)
-    )  # fmt: skip
+    shared = shared_steps(steps, lengths_B)
+    fitted, notes = fit_unit(settings, cell, params, shared, len(index_E))
     _say(cell.name, notes)
     require_memory(settings, cell_bytes(cell, params, steps, len(index_E), fitted), cell.name)
     figures = cell_figures(
@@ -109,15 +102,15 @@ def examine_model(
     teacher: Teacher | None = None,
     key: Key | None = None,
 ) -> "xarray.Dataset":
-    """Everything that can be said of a model on a batch: of each unit, and of dL/dW by lag.
+    """All measurements of a model on a batch: of each unit, and of dL/dW by lag.
 
     Args:
-      scores: as a task has them; `scores(outputs, batch)["loss"]` is trained.
-      settings, key: as of `examine_cell`.
-      teacher: for a network with output feedback; None: it reads its own.
+      scores: a task's scores; `scores(outputs, batch)["loss"]` is trained.
+      settings, key: see `examine_cell`.
+      teacher: for a network with output feedback; None: it reads its own outputs.
 
     Returns:
-      As of `examine_cell`, with a dimension `unit`, and with parameter and lag (steps).
+      As `examine_cell`, with the dimensions unit, parameter and lag (steps) as well.
 
     Raises:
       UsageError: more memory than `settings.memory_gib`.
@@ -139,7 +132,7 @@ def prepare(
     teacher: Teacher | None,
     name: str,
 ) -> Wanted:
-    """What is measured of a model on this batch; logs what is reduced and the memory it takes.
+    """What is measured of a model on this batch; logs reductions and the memory needed.
 
     Raises `UsageError` for more memory than the settings allow.
     """
@@ -159,8 +152,8 @@ def prepare(
     edges = halving_edges(longest_lag(model, batch)) if lag_examples else ()
     wanted = Wanted(tuple(fits), lag_examples, edges, settings.adjoint_matrix)
     _say(name, list(dict.fromkeys(notes)))
-    losses = (position_losses(scores, mean=True), position_losses(scores, mean=False))
-    require_memory(settings, laboratory_bytes(model, batch, wanted, *losses, teacher), name)
+    needs = laboratory_bytes(model, batch, wanted, *_both_losses(scores), teacher)
+    require_memory(settings, needs, name)
     return wanted
 
 
@@ -168,24 +161,27 @@ def measure_function(
     graphdef: Any, scores: Scores, wanted: Wanted, teacher: Teacher | None
 ) -> Measure:
     """The program `(params, batch, key) -> figures` of a model, to be compiled."""
-    losses = (position_losses(scores, mean=True), position_losses(scores, mean=False))
 
     def measure(params: Tree, batch: Batch, key: Key) -> ModelFigures:
         model = nnx.merge(graphdef, params)
-        return model_figures(model, batch, *losses, key, wanted, teacher)
+        return model_figures(model, batch, *_both_losses(scores), key, wanted, teacher)
 
     return measure
 
 
-def position_losses(scores: Scores, *, mean: bool) -> Losses:
-    """What a task's loss is made of, position by position, as far as gradients can tell.
+def _both_losses(scores: Scores) -> tuple[Losses, Losses]:
+    return position_losses(scores, mean=True), position_losses(scores, mean=False)
 
-    Each is the loss's slope by the outputs of that position, held, times those outputs: so
-    it has the gradient of the loss through that position, and all together have the whole.
+
+def position_losses(scores: Scores, *, mean: bool) -> Losses:
+    """Losses by position whose gradients add up to that of the task's loss.
+
+    Each is the loss's derivative by the outputs of that position, held fixed, times those
+    outputs: so its gradient is that of the loss through that position.
 
     Args:
-      mean: the mean over examples of the sum over positions is the loss that is trained;
-        else that sum is an example's total.
+      mean: the mean over examples of the sum over positions has the gradient of the trained
+        loss; else that sum has the gradient of an example's total.
     """
 
     def losses(outputs: Array, batch: Batch) -> Array:
@@ -202,10 +198,7 @@ def position_losses(scores: Scores, *, mean: bool) -> Losses:
 
 
 def halving_edges(longest: int) -> tuple[int, ...]:
-    """Bins of lags that halve: the last one holds the longer half of all lags.
-
-    The largest lag of each, ascending: 0, 1, 2, ..., longest / 4, longest / 2, longest.
-    """
+    """The largest lag of each bin, ascending: 0, 1, 2, ..., longest / 4, longest / 2, longest."""
     edges = {0}
     while longest > 0:
         edges.add(longest)

@@ -1,8 +1,8 @@
-"""Products of many matrices whose singular values span more than a float holds.
+"""Products of many matrices whose singular values exceed the range of a float.
 
 A product of k Jacobians has singular values that shrink and grow like exp(k * lambda), so
-its entries overflow, underflow, and bury the small values under the rounding of the large
-ones. It is therefore kept as
+its entries overflow, underflow, and lose the small values to the rounding of the large
+ones. It is therefore stored as
 
     M = Q diag(2^e) T
 
@@ -14,15 +14,14 @@ Columns are sorted by size before a QR factorisation, as in Tomas, Chang, Scalet
 systems"), rows too (Cox & Higham 1998, "Stability of Householder QR factorization for
 weighted least squares problems"). Powers of two are exact, so scaling never rounds.
 
-Singular values come from one-sided Jacobi rotations of the rows of diag(2^e) T, which
-find each to a relative error of about eps * cond(T) however far apart they lie (Demmel &
-Veselic 1992, "Jacobi's method is more accurate than QR"; preconditioned as in Drmac &
-Veselic 2008, "New fast and accurate Jacobi SVD algorithm").
+Singular values come from one-sided Jacobi rotations of the rows of diag(2^e) T, with a
+relative error of about eps * cond(T) whatever their range (Demmel & Veselic 1992, "Jacobi's
+method is more accurate than QR"; preconditioned as in Drmac & Veselic 2008, "New fast and
+accurate Jacobi SVD algorithm").
 
-What is lost is what rounding destroys within one factor: a singular value of the product
-has a relative error of about k * eps * (the worst condition number of one factor). Where
-a factor is singular by the place of its zeros, the product's zeros are exact; where it is
-by cancellation, they come out at about eps per step, as in any floating-point SVD.
+A singular value of the product has a relative error of about k * eps * (the worst condition
+number of one factor). Zeros are exact where a factor is structurally singular; where it is
+singular by cancellation, they are about eps per step, as in any floating-point SVD.
 """
 
 import math
@@ -35,7 +34,7 @@ from rnnexp.core.linalg import qr
 from rnnexp.core.types import Array
 
 ZERO = -(1 << 28)
-"""The exponent of an exact zero; far below what a product of a million steps reaches."""
+"""The exponent of an exact zero; far below that of a product of a million steps."""
 PRECONDITIONING = 2  # QR factorisations before the rotations; each costs less than a sweep
 MOST_SWEEPS = 30
 
@@ -45,7 +44,7 @@ class Graded(NamedTuple):
 
     Attributes:
       basis: (rows, N), orthonormal columns.
-      exponents: (N,), int32; `ZERO` or less where the row of `factor` counts as zero.
+      exponents: (N,), int32; `ZERO` or less for a row of `factor` that counts as zero.
       factor: (N, N).
     """
 
@@ -57,8 +56,7 @@ class Graded(NamedTuple):
 def start(basis_SxN: Array) -> Graded:
     """The graded form of a matrix with orthonormal columns."""
     size = basis_SxN.shape[1]
-    exponents_N = jnp.zeros(size, jnp.int32)
-    return Graded(basis_SxN, exponents_N, jnp.eye(size, dtype=basis_SxN.dtype))
+    return Graded(basis_SxN, jnp.zeros(size, jnp.int32), jnp.eye(size, dtype=basis_SxN.dtype))
 
 
 def advance(graded: Graded, matrix: Array) -> Graded:
@@ -97,16 +95,16 @@ def _scaled_rows(matrix: Array, exponents: Array) -> tuple[Array, Array]:
 
 
 def _representable(shift: Array) -> Array:
-    """Exponents no lower than the arithmetic needs: 2^-200 of a sum in float64 is nothing."""
+    """Exponents of at least -120, below which a summand has no effect."""
     return jnp.maximum(shift, -120)
 
 
 def _graded_qr(matrix: Array, exponents: Array) -> tuple[Array, Array, Array]:
     """`matrix diag(2^exponents) = Q diag(2^new) X`, with rows of X scaled: Q, new, X.
 
-    Householder's QR does not care about the scale of columns, so the unscaled matrix is
-    factorised and the scales go to the triangle. Rows of zeros come last, where no
-    reflection touches them: what is zero by structure stays exactly zero.
+    Householder's QR is invariant to the scale of columns, so the unscaled matrix is
+    factorised and the triangle scaled. Rows of zeros come last, where no reflection changes
+    them: structural zeros stay exactly zero.
     """
     size = jnp.max(jnp.abs(matrix), axis=0)
     weight = exponents.astype(matrix.dtype) + jnp.log2(jnp.where(size > 0, size, 1.0))
@@ -128,40 +126,36 @@ def _order(x_N: Array) -> tuple[Array, Array]:
 
 
 class _Half(NamedTuple):
-    """Half of the vectors, the columns of (N, N/2), and their exponents."""
+    """Half of the vectors, as columns (N, N/2), and their exponents."""
 
     vectors: Array
     exponents: Array
 
 
 def _rotate(vectors: Array, exponents: Array) -> tuple[Array, Array]:
-    """Make the columns of `vectors diag(2^exponents)` orthogonal to each other by rotations.
+    """Orthogonalise the columns of `vectors diag(2^exponents)` by rotations.
 
-    All pairs meet once a sweep, half as many as there are vectors at a time, in the order
-    of a round-robin tournament.
+    A sweep rotates all pairs, N/2 at a time, in the order of a round-robin tournament.
     """
     count = vectors.shape[1]
     padding = count % 2
     vectors = jnp.pad(vectors, ((0, 0), (0, padding)))
     exponents = jnp.pad(exponents, (0, padding), constant_values=ZERO)
     half = (count + padding) // 2
-    pairs = (
-        _Half(vectors[:, :half], exponents[:half]),
-        _Half(vectors[:, half:], exponents[half:]),
-    )
+    pairs = (_Half(vectors[:, :half], exponents[:half]), _Half(vectors[:, half:], exponents[half:]))
     limit = float(jnp.finfo(vectors.dtype).eps) ** 0.5
 
-    def meet(_: Array, carry: tuple[_Half, _Half, Array]) -> tuple[_Half, _Half, Array]:
+    def rotate_all(_: Array, carry: tuple[_Half, _Half, Array]) -> tuple[_Half, _Half, Array]:
         top, bottom, worst = _rotate_pairs(*carry)
         return (*_next_pairs(top, bottom), worst)
 
     def sweep(carry: tuple[Array, _Half, _Half, Array]) -> tuple[Array, _Half, _Half, Array]:
         number, top, bottom, worst = carry
         start = (top, bottom, jnp.zeros_like(worst))
-        return (number + 1, *jax.lax.fori_loop(0, 2 * half - 1, meet, start))
+        return (number + 1, *jax.lax.fori_loop(0, 2 * half - 1, rotate_all, start))
 
     def unfinished(carry: tuple[Array, _Half, _Half, Array]) -> Array:
-        # the sweep that began this close to the end has squared the distance
+        # convergence is quadratic: the sweep that began at `limit` ends at its square
         going: Array = (carry[0] < MOST_SWEEPS) & (carry[3] > limit)
         return going
 
@@ -172,7 +166,7 @@ def _rotate(vectors: Array, exponents: Array) -> tuple[Array, Array]:
 
 
 def _next_pairs(top: _Half, bottom: _Half) -> tuple[_Half, _Half]:
-    """The first of `top` stays, all others move on by one place round the table."""
+    """The next round of the tournament: the first of `top` is fixed, all others rotate."""
     if top.exponents.size == 1:
         return top, bottom
 
@@ -189,7 +183,7 @@ def _rotate_pairs(top: _Half, bottom: _Half, worst: Array) -> tuple[_Half, _Half
 
     With u the one of the larger exponent, r = 2^(difference) <= 1 and w = r^2 |v|^2 -
     |u|^2, Jacobi's tangent is t = r tau, tau = sign(w) 2 u.v / (|w| + sqrt(w^2 + 4 r^2
-    (u.v)^2)). New vectors are stated in their own units, so r may vanish.
+    (u.v)^2)). The new vectors have exponents of their own, so r may underflow.
     """
     x, y = top.vectors, bottom.vectors
     g = jnp.sum(x * y, axis=0)
@@ -214,9 +208,9 @@ def _rotate_pairs(top: _Half, bottom: _Half, worst: Array) -> tuple[_Half, _Half
 
 
 def _settle(square: Array, half: _Half) -> tuple[Array, _Half, Array]:
-    """Exponents that fit the vectors' squared lengths: new squares, half, their factors."""
-    length = jnp.sqrt(square)
-    power = jnp.frexp(length)[1]
-    factor = jnp.ldexp(jnp.ones_like(length), -power)
-    exponents = jnp.where(length == 0, ZERO, jnp.maximum(half.exponents + power, ZERO))
+    """Exponents that fit the vectors' squared norms: new squares, half, scale factors."""
+    norm = jnp.sqrt(square)
+    power = jnp.frexp(norm)[1]
+    factor = jnp.ldexp(jnp.ones_like(norm), -power)
+    exponents = jnp.where(norm == 0, ZERO, jnp.maximum(half.exponents + power, ZERO))
     return square * factor**2, _Half(half.vectors, exponents), factor

@@ -1,8 +1,8 @@
 """Explicit Jacobians of a cell's step, and adjoints as their products.
 
-The slow and obvious way: J_t = ds_t/ds_{t-1} as full matrices along a trajectory of one
-example, and a_{t-1} = J_t^T a_t + (what the loss takes from s_{t-1} directly). It
-shares no code with the probes of `adjoints`, which it is there to check.
+A slow check of the probes of `adjoints`, with which it shares no code: J_t = ds_t/ds_{t-1} as
+full matrices along one example's trajectory, and a_{t-1} = J_t^T a_t + (the direct derivative of
+the loss by s_{t-1}).
 """
 
 import jax
@@ -14,7 +14,7 @@ from rnnexp.scan.step import flat_state, flat_transition
 
 
 def trajectory(cell: Cell, params: Params, x_TxI: Array) -> Array:
-    """Flattened states s_0 ... s_T of one example, (T + 1, S); s_0 is the initial one."""
+    """Flattened states s_0 ... s_T of one example from the initial one on, (T + 1, S)."""
     start, transition = flat_state(cell.init_state(params)), flat_transition(cell, params)
 
     def step(state_S: Array, x_I: Array) -> tuple[Array, Array]:
@@ -35,8 +35,7 @@ def step_jacobians(cell: Cell, params: Params, x_TxI: Array) -> Array:
 def adjoints_by_products(jacobians_TxSxS: Array, direct_TxS: Array) -> Array:
     """dL/ds_t, (T, S), t = 1 ... T, from the Jacobians and the loss's direct part.
 
-    Args:
-      direct_TxS: the derivative of the loss by s_t with all later states held fixed.
+    `direct_TxS` is the derivative of the loss by s_t with all later states held fixed.
     """
 
     def backward(later_S: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -44,7 +43,7 @@ def adjoints_by_products(jacobians_TxSxS: Array, direct_TxS: Array) -> Array:
         here = jacobian_next.T @ later_S + direct
         return here, here
 
-    # J_{t+1} carries s_{t+1}'s adjoint to s_t; after the last step there is nothing.
+    # J_{t+1} maps the adjoint of s_{t+1} to s_t; the last step has no successor
     following = jnp.concatenate([jacobians_TxSxS[1:], jnp.zeros_like(jacobians_TxSxS[:1])])
     start = jnp.zeros_like(direct_TxS[0])
     return jax.lax.scan(backward, start, (following, direct_TxS), reverse=True)[1]

@@ -1,9 +1,8 @@
-"""Largest singular values of a linear map that is only known by its products with vectors.
+"""Largest singular values of a linear map from its products with vectors.
 
-`golub_kahan` takes any map; `log_singular_values` applies it to a product of step Jacobians.
 Golub & Kahan 1965, "Calculating the singular values and pseudo-inverse of a matrix": from
 a random unit vector the map A and its transpose build orthonormal U and V with A V = U B
-and B upper bidiagonal, whose singular values approach A's from the outer ends inwards.
+and B upper bidiagonal, whose singular values converge to A's, the outermost first.
 Every new vector is orthogonalised twice against all before it, so no value appears twice.
 """
 
@@ -19,14 +18,14 @@ from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Key
 
 Product = Callable[[Array], Array]
-ROUNDING = 8.0  # times eps * sqrt(size) * the largest value: what products and B's SVD round off
+ROUNDING = 8.0  # times eps * sqrt(size) * the largest value: error of products and of B's SVD
 
 
 class KrylovValues(NamedTuple):
     """Singular values by a Krylov method.
 
     Attributes:
-      values: (count,), largest first, each at most the true one of its rank, but for rounding.
+      values: (count,), largest first, each at most the true one of its rank, up to rounding.
       errors: (count,): within this distance of each value there is a singular value of
         the map. It holds the residual ||A^T u - value v|| and the rounding, which is
         relative to the *largest* value: a value below its error cannot be distinguished from zero.
@@ -51,12 +50,11 @@ def golub_kahan(
     key: Key,
     dtype: jnp.dtype | None = None,
 ) -> KrylovValues:
-    """The `count` largest singular values of a linear map, and the smallest if all were found.
+    """The `count` largest singular values of a linear map; with `iterations == size` the smallest.
 
-    A value is returned for a rank-deficient map and for a zero map too (0): where the
-    Krylov space is exhausted it goes on from a new random direction. Repeated values are
-    then found as often as they occur. Norms are taken without overflow, so that a map
-    may be as large or as small as the float type can hold.
+    Where the Krylov space is exhausted, as for a rank-deficient or zero map, the iteration
+    continues from a new random direction; repeated values then appear as often as they occur.
+    Norms do not overflow, so the map may cover the range of the float type.
 
     Args:
       matvec: A v, (size,) -> (rows,).
@@ -88,13 +86,6 @@ def golub_kahan(
     return KrylovValues(values[:count], errors[:count], *smallest)
 
 
-class _Basis(NamedTuple):
-    """The vectors so far (zeros after them): `left` (iterations, rows), `right` (.. + 1, size)."""
-
-    left: Array
-    right: Array
-
-
 def _bidiagonalise(
     matvec: Product,
     rmatvec: Product,
@@ -103,20 +94,19 @@ def _bidiagonalise(
     key: Key,
     dtype: jnp.dtype,
 ) -> tuple[Array, Array]:
-    """Diagonal and superdiagonal of B, (iterations,) each; the last beta leaves B."""
+    """Diagonal and superdiagonal of B, (iterations,) each; the last beta is outside B.
+
+    The bases hold the vectors so far, and zeros: `left` (iterations, rows), `right` (.. + 1, size).
+    """
     rows, size = shape
-    # the start vector, and for every step spare directions of both kinds
+    # the start vector, and spare directions of both kinds for every step
     random = jax.random.normal(key, (iterations + 1, rows + size), dtype)
     first, _ = _unit(random[0, rows:], jnp.zeros((), dtype))
-    basis = _Basis(
-        jnp.zeros((iterations, rows), dtype),
-        jnp.zeros((iterations + 1, size), dtype).at[0].set(first),
-    )
 
     def step(
-        carry: tuple[_Basis, Array], row: tuple[Array, Array]
-    ) -> tuple[tuple[_Basis, Array], tuple[Array, Array]]:
-        (left, right), scale = carry
+        carry: tuple[Array, Array, Array], row: tuple[Array, Array]
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
+        left, right, scale = carry
         i, spare = row
         image = matvec(right[i])
         scale = jnp.maximum(scale, stable_norm(image))
@@ -125,10 +115,12 @@ def _bidiagonalise(
         image = rmatvec(u)
         scale = jnp.maximum(scale, stable_norm(image))
         v, beta = _next_vector(image, right, spare[rows:], scale)
-        return (_Basis(left, right.at[i + 1].set(v)), scale), (alpha, beta)
+        return (left, right.at[i + 1].set(v), scale), (alpha, beta)
 
     index = jnp.arange(iterations, dtype=jnp.int32)
-    start = (basis, jnp.zeros((), dtype))
+    left = jnp.zeros((iterations, rows), dtype)
+    right = jnp.zeros((iterations + 1, size), dtype).at[0].set(first)
+    start = (left, right, jnp.zeros((), dtype))
     return jax.lax.scan(step, start, (index, random[1:]))[1]
 
 
@@ -139,23 +131,23 @@ def _next_vector(image: Array, basis: Array, spare: Array, scale: Array) -> tupl
     """
     eps = float(jnp.finfo(image.dtype).eps)
     floor = ROUNDING * eps * basis.shape[1] ** 0.5 * scale
-    new, length = _unit(_orthogonal_part(image, basis), floor)
+    new, norm = _unit(_orthogonal_part(image, basis), floor)
     spare, _ = _unit(spare, jnp.zeros_like(scale))
-    candidate = _orthogonal_part(jnp.where(length == 0, spare, new), basis)
-    # where the basis already spans the whole space nothing is left of the spare one either
-    return _unit(candidate, 1e4 * eps * jnp.ones_like(scale))[0], length
+    candidate = _orthogonal_part(jnp.where(norm == 0, spare, new), basis)
+    # zero where the basis spans the whole space
+    return _unit(candidate, 1e4 * eps * jnp.ones_like(scale))[0], norm
 
 
 def _orthogonal_part(vector: Array, basis: Array) -> Array:
-    """The vector without its parts along the rows of the basis; twice is enough (Kahan)."""
+    """The vector without its components along the rows of the basis; twice is enough (Kahan)."""
     for _ in range(2):
         vector = vector - (basis @ vector) @ basis
     return vector
 
 
 def _unit(vector: Array, floor: Array) -> tuple[Array, Array]:
-    """Direction and length; zero for both where the length is at most `floor`."""
-    length = stable_norm(vector)
-    kept = ~(length <= floor)  # NaN is kept, or it would pass for a zero
-    unit = vector / jnp.where(kept, length, 1.0)
-    return jnp.where(kept, unit, 0.0), jnp.where(kept, length, 0.0)
+    """Direction and norm; zero for both where the norm is at most `floor`."""
+    norm = stable_norm(vector)
+    kept = ~(norm <= floor)  # true for NaN, which must not become zero
+    unit = vector / jnp.where(kept, norm, 1.0)
+    return jnp.where(kept, unit, 0.0), jnp.where(kept, norm, 0.0)

@@ -1,6 +1,6 @@
-"""Lags between outputs and steps, and adjoints added up over the outputs of one bin of lags.
+"""Lags between outputs and steps, and sums of adjoints over the outputs of one bin of lags.
 
-What a lag is, in every mode, stands in `rnnexp.laboratory.lag_gradients`.
+`rnnexp.laboratory.lag_gradients` defines the lag in every mode.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ order of reading."""
 class Windows(NamedTuple):
     """A unit's adjoints by bins of lags.
 
-    `adjoints`: by leaf (W, T + 1, B, ...), row t + 1 for step t, row 0 for the start (it is
-    the adjoint at step 0). `bins_WxT`: the bins that they belong to, (W, T + 1).
+    `adjoints`: by leaf (W, T + 1, B, ...), row t + 1 for step t, row 0 the adjoint at step 0
+    once more, for the start. `bins_WxT`: their bins, (W, T + 1).
     """
 
     adjoints: State
@@ -47,7 +47,7 @@ def check_edges(edges: Sequence[int] | None, longest: int) -> tuple[int, ...]:
 
 
 def unit_kinds(model: Model) -> list[str]:
-    """What the lags of each unit are counted by: the model's mode, or the part it is in."""
+    """The kind of each unit's lags: the model's mode, or the part of a transducer."""
     if not isinstance(model, Transducer):
         return [model.mode] * len(model.units())
     return ["encoder"] * len(model.encoder.layers) + ["decoder"] * len(model.decoder.layers)
@@ -86,7 +86,7 @@ def _lags(kind: str, backward: bool, steps: int, lengths_B: Array | None, batch_
 
 
 def bin_of(lag: Array, edges: Sequence[int]) -> Array:
-    """The bin of every lag; what is below 0 (padding, without any gradient) goes to the first."""
+    """The bin of every lag; negative ones (padding, with zero gradient) get the first."""
     return jnp.searchsorted(jnp.asarray(edges, jnp.int32), lag)
 
 
@@ -101,8 +101,8 @@ def windows(
 ) -> list[Windows]:
     """The adjoints of the weighted losses in bins of lags, of every unit.
 
-    A single output at the same step of all examples needs no sum: then every step has one
-    bin, and there is one window.
+    With a single output at the same step of all examples every step has one bin, and there is
+    one window.
     """
     lags, count = unit_lags(model, batch), weights_SxB.shape[0]
     if count == 1 and batch.lengths_B is None and not isinstance(model, Transducer):
@@ -112,7 +112,7 @@ def windows(
     every_D = jnp.arange(len(edges), dtype=jnp.int32)
 
     def body(sums: list[State], s_R: Array) -> tuple[list[State], None]:
-        # rows beyond the last one match no position and add zeros
+        # rows beyond the last one select no position and add zeros
         at_RxS = jax.nn.one_hot(s_R, count, dtype=weights_SxB.dtype)
         (adjoints_R,) = jax.vmap(vjp)(at_RxS[:, :, None] * weights_SxB[None])
         return [
@@ -151,7 +151,7 @@ def slot_steps(adjoints: State) -> int:
 
 
 def _with_start(adjoint_TxB: Array) -> Array:
-    """The adjoint at step 0 once more in front, where the start's lag counts."""
+    """The adjoints with that at step 0 repeated in front, for the start."""
     return jnp.concatenate([adjoint_TxB[:1], adjoint_TxB])
 
 

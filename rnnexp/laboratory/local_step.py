@@ -1,7 +1,7 @@
 """One step of a unit as a function of its parameters alone, along a recorded trajectory.
 
-What `lag_gradients` differentiates: the state before the step and its input are held at
-what they were, so the derivative is that of the step's own copy of the parameters.
+`lag_gradients` differentiates it. The state before the step and its input are held fixed, so the
+derivative is that of the step's own copy of the parameters.
 """
 
 import dataclasses
@@ -24,19 +24,18 @@ from rnnexp.scan.step import hooked
 from rnnexp.scan.unroll import Trajectory
 
 OUTPUT = "_output"
-"""A leaf, always zero, that is added to a cell's output: what probes it sees dL/dy_t."""
+"""A leaf, always zero, that is added to a cell's output: its adjoint is dL/dy_t."""
 
 
 class Sums(NamedTuple):
-    """A unit's parts by bins of lags, (D, ...): of its prepared parameters, and of the
-    state that it starts in."""
+    """A unit's parts by bins of lags, (D, ...): of its prepared parameters and initial state."""
 
     prepared: Params
     start: State
 
 
 def with_output_leaf(cell: Cell) -> Cell:
-    """The same cell with the leaf `OUTPUT`; a cell whose output is its state needs none."""
+    """The cell with the leaf `OUTPUT`, unless its output is its hidden state."""
     if cell.output is hidden_output:
         return cell
 
@@ -55,19 +54,14 @@ def with_output_leaf(cell: Cell) -> Cell:
         return cell.output(params, own(state), x_I) + state[OUTPUT]
 
     return dataclasses.replace(
-        cell,
-        init_state=init_state,
-        transition=transition,
-        output=output,
-        states=None,
-        kernel=None,
+        cell, init_state=init_state, transition=transition, output=output, states=None, kernel=None
     )
 
 
 def instrumented(model: Model) -> Model:
-    """A copy of a model, with the same values, whose cells' outputs can be probed.
+    """A copy of a model whose cells' outputs can be probed.
 
-    It scans step by step: other paths have no place for a probe on every leaf.
+    It scans step by step: other paths cannot probe every leaf.
     """
     copy = nnx.clone(model)
     for stack in stacks(copy):
@@ -87,7 +81,7 @@ def whole_slots(model: Model, batch: Batch) -> list[State]:
 
 
 def empty_sums(unit: Unit, count: int) -> Sums:
-    """Zeros where a unit's parts are added up, for so many bins."""
+    """Zeros of a unit's parts, for so many bins."""
     prepared = jax.eval_shape(unit.layer.cell.prepare, unit.layer.params())
     zeros = {k: jnp.zeros((count, *v.shape), v.dtype) for k, v in prepared.items()}
     return Sums(zeros, _zeros(unit, (count,)))
@@ -109,7 +103,7 @@ output of the given state after under `OUTPUT`."""
 
 
 def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> Local:
-    """A step of an instrumented cell as the stack makes it in evaluation."""
+    """A step of an instrumented cell, with the stack's hooks in evaluation."""
     hooks = unit_hooks(structure, cell, ForwardOptions(taught_TxBxO=taught_TxBxO))
     transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
     output = jax.vmap(cell.output, in_axes=(None, 0, 0))
@@ -129,14 +123,12 @@ def step_vjps(
     bins_WxT: Array,
     count: int,
 ) -> Sums:
-    """Vector-Jacobian products of all steps, added up over time, examples and bins.
+    """Vector-Jacobian products of all steps, summed over time and examples, by bin.
 
     Args:
       params: prepared.
-      adjoints: by leaf, (W, T + 1, B, ...), W windows of lags side by side, each already
-        summed over the outputs in it; row t + 1 is for step t, row 0 the adjoint at step 0
-        that is carried on to the start.
-      bins_WxT: (W, T + 1), to which of the `count` bins each of these belongs.
+      adjoints, bins_WxT: as in `Windows`, summed over outputs; (W, T + 1, ...) by leaf, and which
+        of the `count` bins each belongs to.
     """
 
     def probed(params: Params, row: StepRow) -> State:
@@ -162,7 +154,7 @@ def step_vjps(
 
 
 class StepRow(NamedTuple):
-    """What a step of a trajectory begins in, leads to, and is given; or all steps, (T, ...)."""
+    """The states before and after a step of a trajectory, its input and number; or (T, ...)."""
 
     old: State
     after: State
@@ -178,13 +170,13 @@ def _by_params(
     bins_TxW: Array,
     count: int,
 ) -> Params:
-    """The vector-Jacobian products by the parameters, one step after the other, by bin."""
+    """The vector-Jacobian products by the parameters, summed over steps, by bin."""
 
     def body(sums: Params, row: tuple[StepRow, State, Array]) -> tuple[Params, None]:
-        of_step, wanted, bins_W = row
+        of_step, adjoints, bins_W = row
         _, vjp = jax.vjp(lambda p: probed(p, of_step), params)
-        (parts,) = jax.vmap(vjp)(wanted)
-        if len(bins_W) == count:  # the windows are the bins themselves, in order
+        (parts,) = jax.vmap(vjp)(adjoints)
+        if len(bins_W) == count:  # the windows are the bins, in order
             return jax.tree.map(jnp.add, sums, parts), None
         return jax.tree.map(lambda s, p: s.at[bins_W].add(p), sums, parts), None
 
@@ -194,10 +186,9 @@ def _by_params(
 
 
 def finish(unit: Unit, sums: Sums, given: Sequence[str]) -> dict[str, Array]:
-    """Parts of a unit's own parameters from those of its prepared ones and of its start.
+    """Parts of a unit's own parameters from those of its prepared ones and initial state.
 
-    Args:
-      given: leaves of the start that come from elsewhere (a decoder's, from its encoder).
+    `given` are leaves of the initial state that an encoder computes.
     """
     layer, params = unit.layer, unit.layer.params()
     start = {k: jnp.zeros_like(v) if k in given else v for k, v in sums.start.items()}

@@ -1,9 +1,9 @@
-"""Lyapunov spectrum of a cell: the mean growth rates of small changes of its state.
+"""Lyapunov spectrum of a cell: the mean growth rates of small perturbations of its state.
 
-The exponents belong to the product of Jacobians ... J_2 J_1 of the *full* state (c and h
-of an LSTM, every tap of a delay line) and are the rates, in nats per step, at which its
-singular values grow. A largest exponent above 0 is chaos, and exploding gradients; far
-below 0 it is forgetting, and vanishing gradients. A driven cell's depend on its inputs.
+The exponents are the rates, in nats per step, at which the singular values of the product of
+Jacobians ... J_2 J_1 of the *full* state grow (c and h of an LSTM, every tap of a delay line).
+A largest exponent above 0 means chaos and exploding gradients; far below 0, forgetting and
+vanishing gradients. Those of a driven cell depend on its inputs.
 
     inputs = jax.random.normal(jax.random.key(1), (2000, 8, cell.input_size))
     spectrum = lyapunov_spectrum(cell, params, inputs, warmup_steps=500, key=jax.random.key(0))
@@ -40,13 +40,12 @@ class Spectrum(NamedTuple):
     Attributes:
       exponents_K: nats per step, the mean over time and trajectories.
       error_K: standard error of that mean, nats per step; 0 where the exponent is -inf.
-        The larger of two estimates: from up to 16 blocks of time, each averaged over
-        the trajectories (right if blocks are longer than the correlation time, even if
-        the trajectories are alike), and from the trajectories, each averaged over time
-        (right if they are independent, whatever the correlation in time).
-      kaplan_yorke: the dimension that `kaplan_yorke` gives; with fewer exponents than
+        The larger of two estimates: from up to 16 blocks of time, averaged over the
+        trajectories (valid if blocks are longer than the correlation time), and from the
+        trajectories, averaged over time (valid if they are independent).
+      kaplan_yorke: the dimension that `kaplan_yorke` returns; with fewer exponents than
         the state has coordinates, a lower bound if it equals their number.
-      drift_K: mean over the later half of the blocks less that over the earlier half,
+      drift_K: mean over the later half of the blocks minus that over the earlier half,
         nats per step; 0 where the exponent is -inf.
       lost_K: fraction of the re-orthogonalisations in which the vector's own growth lay
         below rounding. Above 0 the exponent is uncertain, above 1/2 it is given as -inf
@@ -79,15 +78,14 @@ def lyapunov_spectrum(
       warmup_steps: steps at the start that are not counted; up to `interval_steps` - 1
         more where the rest is not a multiple of it.
       interval_steps: steps between re-orthogonalisations. The exponents do not depend
-        on it until rounding hides all but the first vectors (`lost_K` above 0): the
+        on it unless rounding hides all but the first vectors (`lost_K` above 0): the
         difference of two exponents times this number must stay well below -ln(eps), 36
         nats in float64 and 16 in float32. (Half as much again counts as -inf.)
-      start: where to start, leaves (B, ...); None: the cell's initial state.
+      start: the state before the first step, leaves (B, ...); None: the cell's initial state.
       leave_out: leaves of the state along which no tangent vector starts.
 
-    Raises:
-      UsageError: inputs of another width than the cell's, `count` or `leave_out` that
-        the state does not have, or too few steps after the warm-up.
+    Raises `UsageError` for inputs of a wrong width, `count` or `leave_out` that the state does
+    not have, or too few steps after the warm-up.
     """
     if x_TxBxI.ndim != 3 or x_TxBxI.shape[2] != cell.input_size or not x_TxBxI.shape[1]:
         raise UsageError(
@@ -114,14 +112,14 @@ def autonomous_spectrum(
     interval_steps: int = 1,
     leave_out: Sequence[str] = (),
 ) -> Spectrum:
-    """The exponents of a cell left to itself: the same input at every step.
+    """The exponents of a cell with the same input at every step.
 
     Args:
-      steps: T, the warm-up included.
-      batch_size: B, trajectories; with a `start`, as many as that has.
+      steps: T, with the warm-up.
+      batch_size: B, trajectories; that of `start`, if given.
       input_I: that input; None: zeros.
-      start: where to start, leaves (B, ...). None: the initial state plus Gaussian noise
-        of deviation `start_scale` on the cell's probed leaves.
+      start: the state before the first step, leaves (B, ...). None: the initial state plus
+        Gaussian noise of deviation `start_scale` on the cell's probed leaves.
 
     The other arguments, and errors, are those of `lyapunov_spectrum`.
     """
@@ -141,11 +139,10 @@ def autonomous_spectrum(
 def kaplan_yorke(exponents_K: Array, zero: float = 0.0) -> Array:
     """The Kaplan-Yorke dimension, k + (l_1 + ... + l_k) / |l_{k+1}|.
 
-    k is the largest number of exponents, taken from the largest, whose sum is not
-    negative: 0 if the largest is negative, K (all) if no sum is. Kaplan & Yorke 1979,
-    "Chaotic behavior of multidimensional difference equations".
-
-    Exponents are taken in any order, and count as 0 up to the size of `zero`.
+    k is the largest number of exponents, from the largest on, whose sum is not negative: 0
+    if the largest is negative, K (all) if no sum is. Kaplan & Yorke 1979, "Chaotic behavior of
+    multidimensional difference equations". Exponents of any order; magnitudes up to `zero`
+    count as 0.
     """
     ordered_K = -jnp.sort(-jnp.where(jnp.abs(exponents_K) <= zero, 0.0, exponents_K))
     sums_K = jnp.cumsum(ordered_K)
@@ -160,9 +157,9 @@ def kaplan_yorke(exponents_K: Array, zero: float = 0.0) -> Array:
 def trusted(spectrum: Spectrum, tolerance: float = TOLERANCE) -> Array:
     """Which exponents are known to within `tolerance` (nats per step), (K,) of bool.
 
-    The standard error is at most the tolerance; the halves of the stretch differ by at
+    The standard error is at most the tolerance; the halves of the blocks differ by at
     most the tolerance or by two standard errors of their difference, which are four of
-    the mean; and no vector was lost in rounding. Not so a NaN.
+    the mean; and no vector was lost in rounding. False for NaN.
     """
     drift_K = jnp.abs(spectrum.drift_K)
     settled_K = (drift_K <= tolerance) | (drift_K <= 4.0 * spectrum.error_K)
@@ -170,7 +167,7 @@ def trusted(spectrum: Spectrum, tolerance: float = TOLERANCE) -> Array:
 
 
 def random_start(cell: Cell, params: Params, batch_size: int, scale: float, key: Key) -> State:
-    """The initial state, with noise on what is computed (not on counters and copies)."""
+    """The initial state with noise on the probed leaves (not on counters and copies)."""
     start = dict(initial_state(cell, params, batch_size))
     for leaf, part in zip(cell.probed, jax.random.split(key, len(cell.probed)), strict=True):
         noise = jax.random.normal(part, start[leaf].shape, start[leaf].dtype)
@@ -188,7 +185,7 @@ def _spectrum(
     count: int | None,
     leave_out: Sequence[str],
 ) -> Spectrum:
-    """The spectrum; what does not depend on the cell is compiled by itself, only once."""
+    """The spectrum; code that does not depend on the cell is compiled separately, once."""
     free_S = free_directions(cell, params, leave_out)
     count = tangent_vectors.resolve_count(free_S, count)
     batch_size, dtype = start[cell.hidden].shape[0], start[cell.hidden].dtype

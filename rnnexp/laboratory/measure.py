@@ -1,8 +1,8 @@
-"""The laboratory's numbers: one program for all units of a model. No input or output.
+"""The laboratory's figures: one program for all units of a model. No input or output.
 
-The model runs once and keeps the trajectory of every unit, along which the unit is then
-measured. Noise is off, time is run through step by step, and what a step does besides the cell
-(zoneout's mean, a teacher's outputs) belongs to the step whose Jacobian is taken.
+The model runs once and stores the trajectory of every unit, along which the unit is measured.
+Noise is off and the time loop is a scan. The Jacobian of a step includes what the step does
+besides the cell (zoneout's mean, a teacher's outputs).
 """
 
 import dataclasses
@@ -15,11 +15,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Batch, Key, Params, State
 from rnnexp.gradflow.position_losses import Losses, Model, Teacher, apply, spans, stacks
 from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
-from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples
+from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples, total_norms
 from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
 from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices
@@ -41,10 +40,10 @@ from rnnexp.scan.unroll import TimeLoop, Trajectory, unroll
 
 
 class UnitFigures(NamedTuple):
-    """What is known of one unit; None where it cannot be known.
+    """Figures of one unit; None where not available.
 
-    `matrices` are the recurrent matrices themselves, whose eigenvalues and norms are found on
-    the host; `constant_T` is in steps.
+    `matrices` are the recurrent matrices, whose eigenvalues and norms the host computes;
+    `constant_T` is in steps.
     """
 
     spectrum: Spectrum | None
@@ -56,14 +55,14 @@ class UnitFigures(NamedTuple):
 
 
 class LagFigures(NamedTuple):
-    """Norms of dL/dW, by `unit/parameter`: of the part of every bin of lags, and of all."""
+    """Norms by `unit/parameter`: of the part of dL/dW in every bin of lags, and of dL/dW."""
 
     parts: Mapping[str, Array]
     total: Mapping[str, Array]
 
 
 class ModelFigures(NamedTuple):
-    """Of a whole model: every unit, the parts of dL/dW by lag, dL_s/dh_t by unit."""
+    """Figures of a model: every unit, the parts of dL/dW by lag, dL_s/dh_t by unit."""
 
     units: Sequence[UnitFigures]
     lags: LagFigures | None
@@ -71,10 +70,8 @@ class ModelFigures(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is measured of a model: of each unit, and of how many examples the rest.
-
-    Static: `lag_edges` are the largest lags of the bins; none: without lags.
-    """
+    """What is measured of a model. Static: `lag_edges` are the largest lags of the bins; empty:
+    no parts by lag."""
 
     units: tuple[Fitted, ...]
     lag_examples: int
@@ -93,7 +90,7 @@ def cell_figures(
     *,
     fitted: Fitted,
 ) -> UnitFigures:
-    """The figures of a cell that is driven by inputs."""
+    """The figures of a cell driven by inputs."""
     run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, keep_states=True)
     assert run.states is not None
     seen = Trajectory(x_TxBxI, start, run.states)
@@ -109,17 +106,15 @@ def model_figures(
     wanted: Wanted,
     teacher: Teacher | None = None,
 ) -> ModelFigures:
-    """The figures of a model; to be compiled by whoever calls it.
+    """The figures of a model; the caller compiles it.
 
-    Args:
-      losses: whose mean over the examples is the L of dL/dW.
-      row_losses: the L_s of dL_s/dh_t.
+    The mean of `losses` over the examples is the L of dL/dW, `row_losses` are the L_s of
+    dL_s/dh_t.
     """
     model = step_by_step(model)
     taught = None if teacher is None else teacher(batch)
-    trajectories = apply(
-        model, batch, ForwardOptions(keep_states=True), teacher=teacher
-    ).trajectories
+    options = ForwardOptions(keep_states=True)
+    trajectories = apply(model, batch, options, teacher=teacher).trajectories
     structures = [stack.structure for stack in stacks(model) for _ in stack.layers]
     rows = zip(
         model.units(), structures, trajectories, spans(model, batch), wanted.units, strict=True
@@ -147,9 +142,8 @@ def _lag_figures(
     model: Model, batch: Batch, losses: Losses, wanted: Wanted, teacher: Teacher | None
 ) -> LagFigures:
     part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
-    found = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
-    total = {f"{u}/{n}": stable_norm(v) for u, of in found.total.items() for n, v in of.items()}
-    return LagFigures(lag_norms(found), total)
+    lags = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+    return LagFigures(lag_norms(lags), total_norms(lags))
 
 
 def unit_figures(
@@ -165,8 +159,7 @@ def unit_figures(
 ) -> UnitFigures:
     """The figures of one unit along a trajectory.
 
-    Args:
-      whole: the cell with all that a step of it does, which `seen.inputs_TxBxI` are for.
+    `whole` is the cell with everything that a step does; `seen.inputs_TxBxI` are its inputs.
     """
     key_tangent, key_krylov = jax.random.split(key)
     x_TxBxI = seen.inputs_TxBxI[: fitted.steps]
@@ -198,7 +191,7 @@ def unit_figures(
 
 
 def step_by_step(model: Model) -> Model:
-    """A copy of a model that runs through time by the plain scan."""
+    """A copy of a model whose time loop is the plain scan."""
     copy = nnx.clone(model)
     for stack in stacks(copy):
         loop = TimeLoop(cut_steps=stack.structure.time_loop.cut_steps)
@@ -209,9 +202,9 @@ def step_by_step(model: Model) -> Model:
 def whole_step(
     cell: Cell, structure: Structure, seen: Trajectory, taught_TxBxO: Array | None
 ) -> tuple[Cell, Trajectory]:
-    """A cell that does alone what a step does in evaluation, and the inputs for it.
+    """A cell whose transition is the whole step in evaluation, and the trajectory with its inputs.
 
-    Zoneout's mean is part of its transition. What a teacher shows comes with its inputs.
+    Zoneout's mean is part of its transition; a teacher's outputs are part of its inputs.
     """
     step = hooked(cell.transition, unit_hooks(structure, cell, EVALUATION))
     zero = jnp.zeros((), jnp.int32)

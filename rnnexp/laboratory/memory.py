@@ -1,4 +1,4 @@
-"""How much memory the laboratory takes, from shapes alone, and whether that is too much."""
+"""The memory that the laboratory takes, from shapes alone, and its limit."""
 
 import logging
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from rnnexp.laboratory.tangent_vectors import tangent_bytes
 
 log = logging.getLogger("rnnexp")
 COPIES = 3
-"""Of every trajectory: the recorded one, that one step earlier, and the one of the products."""
+"""Of every trajectory: the recorded one, the states before each step, that of the products."""
 
 
 class Need(NamedTuple):
-    """Bytes that a part of the laboratory takes, what it is, and what makes it less."""
+    """Bytes that a part of the laboratory takes, its name, and how to reduce them."""
 
     size: int
     what: str
@@ -39,14 +39,11 @@ def laboratory_bytes(
     row_losses: Losses,
     teacher: Teacher | None = None,
 ) -> list[Need]:
-    """What every part of `model_figures` takes; arguments as there. Together a bound.
-
-    The compiled program and the model's own weights come on top.
-    """
+    """The memory of every part of `model_figures`; arguments as there. The sum is a bound without
+    the compiled program and the model's weights."""
     needs: list[Need] = []
     examples = batch.inputs_TxBxI.shape[1]
-    rows = zip(model.units(), spans(model, batch), wanted.units, strict=True)
-    for unit, span, fitted in rows:
+    for unit, span, fitted in zip(model.units(), spans(model, batch), wanted.units, strict=True):
         cell, params = unit.layer.cell, unit.layer.params()
         needs += cell_bytes(cell, params, span.steps, examples, fitted)
     if wanted.lag_edges:
@@ -62,7 +59,7 @@ def laboratory_bytes(
 
 
 def cell_bytes(cell: Cell, params: Params, steps: int, examples: int, fitted: Fitted) -> list[Need]:
-    """What every part of the figures of one unit takes, on sequences of so many steps."""
+    """The memory of every part of one unit's figures, on sequences of so many steps."""
     state = jax.eval_shape(cell.init_state, params)
     dtype, few = state[cell.hidden].dtype, fitted.product_examples
     step = tree_bytes(state) + cell.input_size * dtype.itemsize
@@ -80,7 +77,7 @@ def cell_bytes(cell: Cell, params: Params, steps: int, examples: int, fitted: Fi
 
 
 def require_memory(settings: Laboratory, needs: Sequence[Need], name: str) -> None:
-    """Say what measuring `name` takes; `UsageError` if that is more than the settings allow."""
+    """Log the memory that measuring `name` takes; `UsageError` if it exceeds the limit."""
     total, most = sum(need.size for need in needs), max(needs)
     log.info("laboratory of %s: measuring takes up to %.1f MiB", name, total / 2**20)
     if total > settings.memory_gib * 2**30:

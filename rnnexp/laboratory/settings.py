@@ -1,4 +1,4 @@
-"""What the laboratory measures, and how that is cut to sequences and cells of a given size."""
+"""Settings of the laboratory, and their reduction to the size of sequences and cells."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,20 +21,20 @@ NOT_NEGATIVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Laboratory:
-    """What is measured, and how thoroughly.
+    """What is measured, and with how many examples, exponents and iterations.
 
     Attributes:
-      examples: trajectories for the Lyapunov spectrum and the gates; 0: all there are.
+      examples: trajectories for the Lyapunov spectrum and the gates; 0: all.
       exponents: how many Lyapunov exponents; 0: all that the state has.
-      warmup_steps, interval_steps: as of `lyapunov_spectrum`.
+      warmup_steps, interval_steps: see `lyapunov_spectrum`.
       longest_span: singular values of dh_{t+k}/dh_t for k = 1, 2, 4, ... up to it; 0: none.
       rank: how many singular values; 0: all.
       product_examples: trajectories for them; 0: as many as `examples`.
-      products: by which method, as of `jacobian_products`.
-      iterations: of its Krylov way, at least the rank and at most the size of the state.
-      lag_examples: examples for the parts of dL/dW by lag; 0: those are left out.
+      products: their method, see `jacobian_products`.
+      iterations: of its Krylov method, at least the rank and at most the size of the state.
+      lag_examples: examples for the parts of dL/dW by lag; 0: no such parts.
       adjoint_matrix: also measure dL_s/dh_t of one example; memory grows with T^2.
-      memory_gib: the most that measuring may take.
+      memory_gib: limit for measuring.
     """
 
     examples: int = 2
@@ -68,13 +68,13 @@ class Laboratory:
 
 
 class Fitted(NamedTuple):
-    """What is measured of one unit, cut to its sequences and its state.
+    """The settings of one unit, reduced to its sequences and its state.
 
     Attributes:
       steps: those that all examples have.
-      exponents: 0 where there are too few steps for any.
-      spans: empty where there is no step.
-      begin: the step, counted in steps done, from which Jacobian products are taken.
+      exponents: 0 with too few steps.
+      spans: empty without steps.
+      begin: the number of steps before the Jacobian products.
     """
 
     steps: int
@@ -90,7 +90,7 @@ class Fitted(NamedTuple):
 
 
 def choose_examples(lengths_B: Array | None, available: int, count: int) -> np.ndarray:
-    """The numbers of the `count` longest examples (0: all), the first of equal ones, in order."""
+    """The indices, ascending, of the `count` longest examples (0: all); of equal ones the first."""
     count = min(count or available, available)
     if lengths_B is None:
         return np.arange(count)
@@ -99,19 +99,14 @@ def choose_examples(lengths_B: Array | None, available: int, count: int) -> np.n
 
 
 def shared_steps(steps: int, lengths_B: Array | None) -> int:
-    """The steps that all examples have; the lengths must be known."""
+    """The steps that all examples have; the lengths must not be traced."""
     return steps if lengths_B is None else int(np.min(np.asarray(lengths_B)))
 
 
 def fit_unit(
     settings: Laboratory, cell: Cell, params: Params, steps: int, examples: int
 ) -> tuple[Fitted, list[str]]:
-    """The settings for one unit, and what had to be reduced and why.
-
-    Args:
-      steps: those that all examples have.
-      examples: how many there are.
-    """
+    """The settings of one unit, and a note for each reduction; `steps` all examples have."""
     notes: list[str] = []
     state = jax.eval_shape(cell.init_state, params)
     free = int(free_directions(cell, params, cell.counters_of(params)).sum())
@@ -144,14 +139,14 @@ def fit_unit(
 
 
 def _at_most(name: str, wanted: int, most: int, of: str, notes: list[str]) -> int:
-    """The number wanted (0: all), reduced to the most that there are."""
+    """The number wanted (0: all), at most `most`."""
     if wanted > most:
         notes.append(f"{name} {wanted} reduced to {most}, {of}")
     return min(wanted or most, most)
 
 
 def _stretch(settings: Laboratory, steps: int, notes: list[str]) -> tuple[int, int]:
-    """Warm-up and interval that leave two intervals or more of the steps, if they can."""
+    """Warm-up and interval that leave at least two intervals of the steps, if possible."""
     warmup, interval = settings.warmup_steps, settings.interval_steps
     most = max(0, min(steps // 2, steps - 2))  # the other half is for the mean
     if warmup > most:

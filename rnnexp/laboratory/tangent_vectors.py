@@ -1,7 +1,4 @@
-"""How much tangent vectors grow along a cell's trajectories, after a warm-up and block by block.
-
-`rnnexp.gradflow.tangent_scan` pushes them; here are the schedule and the sums.
-"""
+"""Growth of tangent vectors along a cell's trajectories, after a warm-up, in blocks of time."""
 
 import functools
 from collections.abc import Callable
@@ -20,16 +17,16 @@ from rnnexp.gradflow.tangent_scan import Pushed, free_directions, scan_growth, t
 from rnnexp.scan.step import flat_state
 from rnnexp.scan.unroll import unroll
 
-BLOCKS = 16  # into which the kept stretch is cut for the error bar
+BLOCKS = 16  # into which the kept steps are divided for the error bar
 COPIES = 8  # of the tangent vectors, alive at once in the compiled step
 Row = tuple[Array | None, Array, Array]
-"""An interval's inputs, whether it is kept, and its block."""
+"""An interval's inputs, whether it counts, and its block."""
 Total = tuple[Array, Array]
 """Growth by block, (G, B, K), and how often each vector was lost, (K,)."""
 
 
 class TangentSchedule(NamedTuple):
-    """How T steps are used: a lead that fills no interval, the warm-up, what is kept."""
+    """The division of T steps: a lead that fills no interval, the warm-up, the kept intervals."""
 
     lead_steps: int
     interval_steps: int
@@ -44,10 +41,10 @@ class TangentSchedule(NamedTuple):
 
 
 class TangentGrowth(NamedTuple):
-    """What the tangent vectors of every trajectory did after the warm-up.
+    """Growth of every trajectory's tangent vectors after the warm-up.
 
     Mean rates in G blocks of time (nats per step), each block's fraction of the kept steps,
-    and the rate of re-orthogonalisations, over time and trajectories, that lost a vector.
+    and the fraction of re-orthogonalisations, over time and trajectories, that lost a vector.
     """
 
     rates_GxBxK: Array
@@ -56,7 +53,7 @@ class TangentGrowth(NamedTuple):
 
 
 def schedule(steps: int, warmup_steps: int, interval_steps: int) -> TangentSchedule:
-    """Cut T steps into a warm-up of at least `warmup_steps` and two or more whole intervals."""
+    """Divide T steps into a warm-up of at least `warmup_steps` and two or more whole intervals."""
     if interval_steps < 1 or warmup_steps < 0:
         raise UsageError(
             "interval_steps must be at least 1 and warmup_steps at least 0, "
@@ -83,11 +80,10 @@ def resolve_count(free_S: np.ndarray, count: int | None) -> int:
 def tangent_bytes(
     cell: Cell, params: Params, batch_size: int, count: int | None, dtype: DTypeLike
 ) -> int:
-    """Bytes that the tangent vectors take while they are pushed and re-orthogonalised.
+    """Bytes of the tangent vectors in a step and its re-orthogonalisation; `count` None: all S.
 
-    `batch_size` * `count` * S numbers: the basis, its image under the step, the step's
-    intermediate tangents, and the new basis. `count` None: all S. Trajectories, weights
-    and the compiled program come on top.
+    `COPIES` of `batch_size` * `count` * S numbers: the basis, its image, the step's intermediate
+    tangents, and the new basis; without trajectories, weights and the compiled program.
     """
     size = free_directions(cell, params, ()).size
     vectors = batch_size * (size if count is None else count)
@@ -110,13 +106,13 @@ def tangent_growth(
     inputs: Array,
     plan: TangentSchedule,
 ) -> TangentGrowth:
-    """Push tangent vectors along B trajectories and measure how much they grow.
+    """Propagate tangent vectors along B trajectories and measure their growth.
 
-    Compile time and memory do not grow with T. Products of float32 are asked for in full
-    precision, which accelerators shorten otherwise: rounding bounds what can be resolved.
+    Compile time and memory do not grow with T. Products are in full float32 precision, which
+    accelerators reduce by default: rounding limits the exponents that can be resolved.
 
     Args:
-      start: where each trajectory starts, leaves (B, ...).
+      start: the state before the first step, leaves (B, ...).
       inputs: (T, B, I), or (I,) for the same input at every step of all trajectories.
     """
     with jax.default_matmul_precision("float32"):
@@ -133,7 +129,7 @@ def tangent_growth(
 def _growth(
     cell: Cell, params: Params, pushed: Pushed, inputs: Array, plan: TangentSchedule
 ) -> TangentGrowth:
-    """The scan over intervals; growth is added up block by block."""
+    """The scan over intervals, with sums of growth by block."""
     step = _make_step(cell, params, inputs)
     blocks_N = plan.block_intervals
     intervals_G = np.bincount(blocks_N)
@@ -162,7 +158,7 @@ def _growth(
 
 
 def _make_step(cell: Cell, params: Params, inputs: Array) -> Callable[..., tuple[Pushed, None]]:
-    """`(pushed, x) -> (pushed, None)` of all trajectories; no `x`: the constant input."""
+    """`(pushed, x) -> (pushed, None)` of all trajectories; `x` None: the constant input."""
     push = tangent_push(cell, params)
 
     def step(pushed: Pushed, x_BxI: Array | None) -> tuple[Pushed, None]:

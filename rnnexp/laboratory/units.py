@@ -1,4 +1,4 @@
-"""The units of all that the laboratory measures. Imports nothing, so that readers stay quick."""
+"""The units of the laboratory's figures. Imports nothing, so that readers start quickly."""
 
 UNITS = {
     "lyapunov": "nats per step",
@@ -21,4 +21,4 @@ UNITS = {
     "output_time": "steps",
     "step": "updates made",
 }
-"""By the names of variables and dimensions; those that are not here have no unit."""
+"""By variable and dimension; others have no unit."""

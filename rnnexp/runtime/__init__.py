@@ -1,1 +1,1 @@
-"""The machine a run stands on: devices, processes, signals, compiled programs that are kept."""
+"""The machine of a run: devices, processes, signals, the cache of compiled programs."""

@@ -1,8 +1,7 @@
-"""What the processes of one run tell each other: the first keeps its files, all compute.
+"""Communication between the processes of a run: all compute, the first one writes the files.
 
-Every process takes the same steps. What only the first does, or only it can know (files,
-the clock), goes through `from_first`, so that all learn how it went and go on, or fail,
-together. With one process everything here is the plain thing.
+Every process takes the same steps. Work that only the first does (files, the clock) goes through
+`from_first`, so that all get its result or its error. One process communicates nothing.
 """
 
 import json
@@ -20,19 +19,19 @@ from rnnexp.core.types import Tree
 from rnnexp.runtime.mesh import process_count
 
 ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, OSError)}
-BLOCK = 4096  # bytes sent at least; sizes are few, as each is a program of its own
+BLOCK = 4096  # least bytes sent; the size is rounded up, as each size compiles a program
 T = TypeVar("T")
 
 
 def is_first() -> bool:
-    """Whether this process keeps the files."""
+    """Whether this process writes the files."""
     return process_count() == 1 or jax.process_index() == 0
 
 
 def from_first(function: Callable[[], T]) -> T:
     """What `function` returns or raises in the first process; the others do not call it.
 
-    With several processes it must be something that JSON can hold. `UsageError`, `RunError`
+    With several processes JSON must be able to hold the result, and `UsageError`, `RunError`
     and `OSError` are raised in all of them.
     """
     if process_count() == 1:
@@ -56,30 +55,30 @@ def from_first(function: Callable[[], T]) -> T:
 
 
 def broadcast(data: bytes) -> bytes:
-    """The bytes that the first process gives; those of the others are ignored."""
+    """The bytes of the first process; those of the others are ignored."""
     size = int(multihost_utils.broadcast_one_to_all(np.array(len(data), np.int32)))
-    room = max(BLOCK, 1 << (size - 1).bit_length())
-    sent = np.frombuffer(data[:size].ljust(room, b"\0"), np.uint8)
+    padded = max(BLOCK, 1 << (size - 1).bit_length())
+    sent = np.frombuffer(data[:size].ljust(padded, b"\0"), np.uint8)
     return np.asarray(multihost_utils.broadcast_one_to_all(sent))[:size].tobytes()
 
 
 def agree(stop: str | None, pace: int) -> tuple[str | None, int]:
-    """A signal that any process got, and the first one's number of steps."""
+    """A signal that any process received, and the first process's number of steps."""
     if process_count() == 1:
         return stop, pace
     number = 0 if stop is None else signal.Signals[stop].value
-    said = multihost_utils.process_allgather(np.array([number, pace], np.int32))
-    number = int(said[:, 0].max())
-    return (signal.Signals(number).name if number else None), int(said[0, 1])
+    gathered = multihost_utils.process_allgather(np.array([number, pace], np.int32))
+    number = int(gathered[:, 0].max())
+    return (signal.Signals(number).name if number else None), int(gathered[0, 1])
 
 
 def require_same(tree: Tree) -> None:
-    """Raise `RunError` unless all processes hold the same numbers, to the bit."""
+    """Raise `RunError` unless all processes hold the same numbers, bit for bit."""
     check = 0
     for leaf in jax.tree.leaves(tree):
         check = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), check)
-    said = multihost_utils.process_allgather(np.array(check, np.uint32))
-    if len(set(said.tolist())) > 1:
+    checks = multihost_utils.process_allgather(np.array(check, np.uint32))
+    if len(set(checks.tolist())) > 1:
         raise RunError(
             "the processes of the run have come to different parameters; they must run on "
             "machines and versions of one kind"

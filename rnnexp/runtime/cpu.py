@@ -1,4 +1,4 @@
-"""What this processor can do: compiled code that is kept belongs to processors like it."""
+"""The model and instruction sets of this processor, the key of caches of compiled code."""
 
 import platform
 from functools import lru_cache
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Model and instruction sets of this processor, where the system tells, as one text."""
+    """Model and instruction sets of this processor as one text, where the system lists them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Where a run took place: versions, device, source revision."""
+"""The environment of a run: versions, device, source revision."""
 
 import hashlib
 import importlib.metadata
@@ -14,7 +14,7 @@ PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "num
 
 
 def describe(imported: Sequence[Path] = ()) -> dict[str, Any]:
-    """Everything needed to set up the same run again; `imported` are the user's own files."""
+    """The environment of a run, to reproduce it; `imported` are the user's own files."""
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),

@@ -1,9 +1,8 @@
-"""The devices over which a run divides its batches, and where its arrays lie on them.
+"""The devices over which a run divides its batches, and the placement of its arrays.
 
 A mesh has one axis, the batch. Parameters, optimiser states and data sets are whole on
-every device; states that are carried from batch to batch are divided. What each device
-computes is in `rnnexp.train.data_parallel`. With one device every function here hands back what
-it is given.
+every device; states that are carried from batch to batch are divided. With one device
+nothing is moved. `rnnexp.train.data_parallel` says what each device computes.
 """
 
 import os
@@ -23,14 +22,14 @@ BATCH_AXIS = "batch"
 """The axis of the mesh over which a batch is divided."""
 WHOLE: Any = P()
 DIVIDED: Any = P(BATCH_AXIS)
-SHUTDOWN_S = 30  # how long a process that failed alone waits for the others
+SHUTDOWN_S = 30  # for which a process that failed alone waits for the others
 
 
 def prepare(devices: int) -> None:
-    """Have JAX divide the processor into that many devices, if it has not started yet.
+    """Let JAX divide the CPU into that many devices.
 
-    Call it before anything computes. `make_mesh` says so if it came too late. Under
-    `join`, which has done it, it does nothing.
+    Call it before anything computes; `make_mesh` raises if it was too late. After `join`,
+    which has divided the CPU, it does nothing.
     """
     if devices > 1 and not jax.distributed.is_initialized():
         _divide_processor(devices)
@@ -44,12 +43,11 @@ def join(
     Args:
       coordinator: HOST:PORT at which process 0 listens and which all can reach.
       num_processes: how many there are.
-      process_id: 0 to `num_processes` - 1; process 0 keeps the run's files.
-      devices: `config.devices`, those of all processes together; on a processor each
-        makes its part of them. None: one a process.
+      process_id: 0 to `num_processes` - 1; process 0 writes the run's files.
+      devices: `config.devices`, of all processes together; None: one a process.
 
-    Raises `UsageError` for numbers that cannot be, or if JAX has started or joined already.
-    If the others do not come within five minutes, JAX aborts the process.
+    Raises `UsageError` for numbers out of range, or if JAX has started or joined already.
+    JAX aborts the process if the others do not join within five minutes.
     """
     if not 0 <= process_id < num_processes:
         raise UsageError(
@@ -73,7 +71,7 @@ def join(
 
 
 def process_count() -> int:
-    """How many processes compute the run, without starting JAX for one that is alone."""
+    """How many processes compute the run; a single one does not start JAX for it."""
     return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
@@ -86,7 +84,7 @@ def _divide_processor(number: int) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", number)
     except RuntimeError:
-        return  # JAX has started; whether its devices are enough, `make_mesh` finds out
+        return  # JAX has started; `make_mesh` checks whether its devices suffice
 
 
 def require_divisible(devices: int, processes: int) -> None:
@@ -99,7 +97,7 @@ def require_divisible(devices: int, processes: int) -> None:
 
 
 def require_devices(devices: int, batch_size: int) -> None:
-    """Raise `UsageError` unless there are the devices, and they can share a batch equally."""
+    """Raise `UsageError` unless the devices exist and divide a batch equally."""
     require_divisible(devices, process_count())
     if batch_size % devices:
         raise UsageError(
@@ -111,7 +109,7 @@ def require_devices(devices: int, batch_size: int) -> None:
 
 
 def make_mesh(devices: int) -> Mesh:
-    """The devices of a run, as many of each process; `UsageError` if there are too few."""
+    """The devices of a run, equally many a process; `UsageError` if there are too few."""
     processes = process_count()
     each = devices // processes
     chosen = []
@@ -145,7 +143,7 @@ def place(devices: int, tree: Tree) -> Tree:
 
 
 def divide(devices: int, tree: Tree) -> Tree:
-    """A tree of arrays whose first axis, that of the batch, is divided over the devices."""
+    """A tree of arrays whose first axis, the batch, is divided over the devices."""
     return _placed(devices, tree, DIVIDED)
 
 
@@ -167,7 +165,7 @@ def _placed(devices: int, tree: Tree, spec: Any) -> Tree:
 
 
 def on_host(tree: Tree) -> Tree:
-    """The whole arrays of a tree, for every process; all must ask for them."""
+    """The whole arrays of a tree, in every process; all processes must call this."""
 
     def fetch(x: Array) -> np.ndarray:
         if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop at the next convenient moment."""
+"""SIGINT and SIGTERM as a request to stop between two chunks of steps."""
 
 import signal
 import threading
@@ -7,10 +7,9 @@ from typing import Self
 
 
 class StopRequest:
-    """Context in which the first SIGINT or SIGTERM only sets `name`.
+    """Context in which the first SIGINT or SIGTERM only sets `name`; a second SIGINT interrupts.
 
-    A second SIGINT interrupts at once. Outside the main thread, where Python allows no
-    handlers, it does nothing.
+    Outside the main thread, where Python allows no handlers, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -33,7 +32,6 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
         if self.name is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name

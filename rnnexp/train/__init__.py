@@ -1,1 +1,1 @@
-"""A training program: the plan, the step, the chunk of steps, lanes, evaluation."""
+"""The training program: plan, step, chunk of steps, lanes, evaluation."""

@@ -1,4 +1,4 @@
-"""The task and the model that a configuration describes, and the weights that it draws."""
+"""The task and the model of a configuration, and their initial weights."""
 
 import dataclasses
 import inspect
@@ -27,17 +27,14 @@ from rnnexp.train.choose_time_loop import time_loop_of
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
-    """The task of that name with its options; reads its data, if it has any."""
+    """The task of that name with its options; reads its data, if any."""
     factory = TASKS.entry(name).factory()
     built: Task = factory(**keywords, **_accepted(factory, data_dir=data_dir))
     return built
 
 
 def build_structure(config: FrozenConfigDict) -> Structure:
-    """The structure that `config.model` describes, scanned step by step.
-
-    Raises `UsageError` for a bad value.
-    """
+    """The structure that `config.model` describes, scanned; `UsageError` for a bad value."""
     values = config.model.to_dict()
     names = [field.name for field in dataclasses.fields(Structure) if field.name in values]
     chosen = {name: values[name] for name in names}
@@ -45,7 +42,7 @@ def build_structure(config: FrozenConfigDict) -> Structure:
 
 
 def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
-    """The stack of cells, or encoder and decoder, that a configuration describes."""
+    """The stack of cells, or encoder and decoder, of a configuration."""
     make_cell, structure = cell_maker(config, task), build_structure(config)
     first = make_cell(task.input_size, 0)
     require_fit(config, structure, first, task)
@@ -63,7 +60,7 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> Callable[[int, int], Cel
 
     def make_cell(input_size: int, layer: int) -> Cell:
         number = _accepted(factory, layer=layer)
-        # Models are built inside jit; the arrays that a cell closes over must outlive it.
+        # models are built inside jit, and the arrays that a cell closes over must outlive it
         with jax.ensure_compile_time_eval():
             built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
         return built
@@ -72,10 +69,10 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> Callable[[int, int], Cel
 
 
 def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], Tree]]:
-    """The model's static part, and the function that draws its weights from a key.
+    """The model's static part, and the function that draws all its weights from a key.
 
-    One compilation draws all weights; drawn one by one, each would need its own. It runs once,
-    so it is compiled quickly rather than well; the weights are the same, bit for bit.
+    That function runs once, so it is compiled with few optimisations; the weights are the same,
+    bit for bit.
     """
     build = partial(build_model, config, task)
     graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))

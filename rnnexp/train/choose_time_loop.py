@@ -1,7 +1,7 @@
-"""How a run goes through time: step by step, by its cell's compiled kernel, or all steps at once.
+"""The time loop of a run: a scan, the cell's compiled kernel, or all steps at once.
 
-The configuration says what is wanted; the cell, the device and, for Newton's iteration, the
-initial weights say what can be had. Every departure from what could be expected has a reason.
+It depends on the configuration, the cell, the device and, for Newton's iteration, the initial
+weights. A run that does not use a kernel or iteration that it could has a logged reason.
 """
 
 import dataclasses
@@ -24,12 +24,7 @@ from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
 from rnnexp.laboratory.lag_gradients import take_examples
 from rnnexp.laboratory.lyapunov import lyapunov_spectrum
 from rnnexp.laboratory.measure import step_by_step
-from rnnexp.laboratory.settings import (
-    Laboratory,
-    choose_examples,
-    fit_unit,
-    shared_steps,
-)
+from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit, shared_steps
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cpu import threads_of_a_device
@@ -38,14 +33,14 @@ from rnnexp.scan.unroll import TimeLoop
 
 KERNELS = ("auto", "compiled", "scan")
 NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
-"""Keys that, unless 0 or False, do something between two steps or keep what is between them."""
+"""Keys that, unless 0 or False, act between two steps or store what is between them."""
 LARGE_WEIGHTS = 1 << 20
-"""From so many bytes of a cell's weights on they no longer stay in a core's own cache. A scan
-divides every product over all cores, and is faster unless the kernel keeps them all busy."""
+"""Bytes of a cell's weights that exceed a core's own cache. A scan divides every product over all
+cores, and is then faster unless the kernel uses all cores."""
 HUGE_WEIGHTS = 1 << 23
-"""From so many bytes on a scan is as fast in any case: each thread reads them all at every step."""
+"""Bytes from which on a scan is always as fast: each thread reads all weights at every step."""
 BLOCK = 32
-"""Examples that a thread of the kernel takes of a large batch: `block_count` of problem.h."""
+"""Examples of a large batch for one thread of the kernel: `block_count` of problem.h."""
 EXAMPLES = 8  # trajectories for the exponents, the longest of the first batch
 log = logging.getLogger("rnnexp")
 
@@ -54,26 +49,22 @@ Exponents = Mapping[str, float]
 
 
 class Reason(NamedTuple):
-    """A line that says why a run goes through time as it does, and its level in the log."""
+    """A reason for the choice of the time loop, and its level in the log."""
 
     text: str
     level: int = logging.INFO
 
 
 class NewtonDecision(NamedTuple):
-    """What came of `config.model.newton`.
-
-    Attributes:
-      method: the one that is used; empty: none.
-      exponents: those of the initial network; empty if Newton's iteration was not asked for.
-    """
+    """The result of `config.model.newton`: the method in use, or "", and the exponents of the
+    initial network, empty if the configuration does not name a method."""
 
     method: str = ""
     exponents: Exponents = MappingProxyType({})
 
 
 class TimeLoopChoice(NamedTuple):
-    """How a run goes through time, what came of Newton's iteration, and the reasons."""
+    """The time loop of a run, the decision on Newton's iteration, and the reasons."""
 
     time_loop: TimeLoop
     newton: NewtonDecision
@@ -81,7 +72,7 @@ class TimeLoopChoice(NamedTuple):
 
 
 def time_loop_of(config: FrozenConfigDict) -> TimeLoop:
-    """What `config.model` alone says: a scan, or the cell's own associative path."""
+    """The time loop by `config.model` alone: a scan, or the cell's own associative path."""
     names = ("associative", "cut_steps", "remat_steps")
     return TimeLoop(**{name: config.model[name] for name in names})
 
@@ -89,15 +80,15 @@ def time_loop_of(config: FrozenConfigDict) -> TimeLoop:
 def choose_time_loop(
     config: FrozenConfigDict, cell: Cell, find_exponents: Callable[[], Exponents] = dict
 ) -> TimeLoopChoice:
-    """How a run of this configuration goes through time.
+    """The time loop of a run of this configuration.
 
     Args:
       cell: that of the first layer.
-      find_exponents: called if `config.model.newton` asks for Newton's iteration, which is
-        taken if all exponents are negative.
+      find_exponents: called if `config.model.newton` names a method, which is used if all
+        exponents are negative.
 
     Raises:
-      UsageError: an unknown value, or a kernel or a precision that is demanded and cannot be had.
+      UsageError: an unknown value, or a required kernel or precision that is not available.
     """
     kernel, reasons = _decide_kernel(config, cell)
     newton, more = _decide_newton(config.model.newton, find_exponents)
@@ -108,7 +99,7 @@ def choose_time_loop(
 
 
 def with_time_loop(graphdef: Any, params: Tree, time_loop: TimeLoop) -> Any:
-    """A model's static part with another way through time."""
+    """A model's static part with another time loop."""
     model = nnx.merge(graphdef, params)
     if all(stack.structure.time_loop == time_loop for stack in stacks(model)):
         return graphdef
@@ -121,16 +112,15 @@ def describe(time_loop: TimeLoop) -> str:
     """`compiled kernel`, `fused kernel, ...`, `associative scan`, `Newton's iteration (METHOD)`
     or `scan`."""
     if time_loop.kernel:
-        if time_loop.fused:
-            return f"fused kernel, products in {time_loop.fused}"
-        return "compiled kernel"
+        fused = f"fused kernel, products in {time_loop.fused}"
+        return fused if time_loop.fused else "compiled kernel"
     if time_loop.newton:
         return f"Newton's iteration ({time_loop.newton})"
     return "associative scan" if time_loop.associative else "scan"
 
 
 def log_reasons(reasons: Iterable[Reason]) -> None:
-    """Log every reason, the same one once a process."""
+    """Log every reason, each once a process."""
     for reason in reasons:
         _log_once(reason)
 
@@ -141,13 +131,15 @@ def _log_once(reason: Reason) -> None:
 
 
 def _decide_kernel(config: FrozenConfigDict, cell: Cell) -> tuple[bool, list[Reason]]:
-    """Whether `config.model.kernel` leads to the compiled kernel for this cell.
-
-    A cell that has one and cannot use it here has a reason.
-    """
+    """Whether the run uses the compiled kernel, with a reason if the cell has one in vain."""
     wanted, precision = config.model.kernel, config.model.precision
     require_choice("config.model.kernel", wanted, KERNELS)
-    _require_precision(precision)
+    require_choice("config.model.precision", precision, PRECISIONS)
+    if precision != "float32" and jax.default_backend() != "gpu":
+        raise UsageError(
+            f"config.model.precision {precision!r} is for graphics processors; products on a "
+            f"{jax.default_backend()} are exact: 'float32'"
+        )
     why_not = "config.model.kernel is 'scan'" if wanted == "scan" else obstacle(config, cell)
     if why_not and precision != "float32":
         raise UsageError(
@@ -166,7 +158,7 @@ def _decide_kernel(config: FrozenConfigDict, cell: Cell) -> tuple[bool, list[Rea
 
 
 def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
-    """What keeps a run from the compiled kernel; empty if nothing does."""
+    """Why a run cannot use the compiled kernel; empty if it can."""
     if cell.kernel is None:
         return f"{cell.name} with these options has no compiled kernel"
     backend = jax.default_backend()
@@ -184,7 +176,7 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
 
 
 def drawback(cell: Cell, batch_size: int) -> str:
-    """Why a scan is as fast as the compiled kernel on a processor; empty if it is not."""
+    """Why a scan is as fast as the compiled kernel on a CPU; empty if it is not."""
     if jax.default_backend() != "cpu":
         return ""
     idle = threads_of_a_device() > max(2, batch_size // BLOCK)
@@ -195,23 +187,14 @@ def drawback(cell: Cell, batch_size: int) -> str:
 
 
 def fused_precision(config: FrozenConfigDict) -> str:
-    """The precision of a kernel on a graphics processor; empty on a processor."""
+    """The precision of a kernel on a GPU; empty on a CPU."""
     return config.model.precision if jax.default_backend() == "gpu" else ""
-
-
-def _require_precision(precision: str) -> None:
-    require_choice("config.model.precision", precision, PRECISIONS)
-    if precision != "float32" and jax.default_backend() != "gpu":
-        raise UsageError(
-            f"config.model.precision {precision!r} is for graphics processors; products on a "
-            f"{jax.default_backend()} are exact: 'float32'"
-        )
 
 
 def _decide_newton(
     method: str, find_exponents: Callable[[], Exponents]
 ) -> tuple[NewtonDecision, list[Reason]]:
-    """Newton's iteration is taken if it is asked for and all exponents are negative."""
+    """Use Newton's iteration if `method` names one and all exponents are negative."""
     if method == "none":
         return NewtonDecision(), []
     exponents = find_exponents()
@@ -233,8 +216,7 @@ def _decide_newton(
 def largest_exponents(model: Model, batch: Batch) -> Exponents:
     """The largest Lyapunov exponent of every unit on a batch, in nats per step, by its name.
 
-    Of up to `EXAMPLES` trajectories, over the steps that all of them have; NaN for fewer than
-    two steps.
+    From up to `EXAMPLES` trajectories, over the steps that all have; NaN below two steps.
     """
     model = step_by_step(model)
     index_E = choose_examples(batch.lengths_B, batch.inputs_TxBxI.shape[1], EXAMPLES)
@@ -258,14 +240,14 @@ def largest_exponents(model: Model, batch: Batch) -> Exponents:
 
 
 class FallBacks:
-    """Counts the recorded steps whose batch had to be scanned after all, and logs the first
-    one and every doubling of their number."""
+    """Counter of recorded steps at which Newton's iteration fell back to a scan, which logs the
+    first and every doubling."""
 
     def __init__(self) -> None:
         self.count, self.next = 0, 1
 
     def notice(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Look at the rows of newly recorded steps."""
+        """Count the fall-backs in the rows of new recorded steps."""
         for row in rows:
             units = [
                 name.partition("/")[2]

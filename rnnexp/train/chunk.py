@@ -1,10 +1,9 @@
 """The jitted chunk of training steps. No input or output.
 
-A run is one compiled function of (state, chunk). A chunk is a loop over steps, which ends
-where a traced value says, so one program serves every chunk of a run, whatever its length.
-The backward pass has a branch that records and one that does not; the update is the same
-program for both. Sequences of many lengths come in buckets, each a branch of the same
-program. The host logs and decides between chunks.
+A chunk is a loop over steps up to a traced number, so one program serves chunks of any length.
+The backward pass has a branch that records and one that does not; both share the update.
+Sequences of unequal lengths come in buckets, each a branch of the same program. The host logs
+and decides between chunks.
 """
 
 from collections.abc import Callable
@@ -31,11 +30,11 @@ Chunk = Callable[
 
 
 class Parts(NamedTuple):
-    """The parts of one lane's steps, each traced once, and what its rows hold.
+    """The functions of one lane's steps, each traced once, and the contents of its rows.
 
-    `plain` and `recorded` are `(arrays, lane) -> (gradient, row)`, the row of a plain step
-    zeros; `update` is `(state, gradient, hyper) -> update`, and `finish`
-    `(row, state, grads, update) -> row` adds what is logged of the update.
+    `plain` and `recorded` are `(arrays, lane) -> (gradient, row)`, with a row of zeros in a
+    plain step; `update` is `(state, gradient, hyper) -> update`; `finish` is
+    `(row, state, grads, update) -> row` and adds the figures of the update.
     """
 
     plain: Callable[[Tree, Lane], tuple[Gradient, Array]]
@@ -47,7 +46,7 @@ class Parts(NamedTuple):
 
 def parts_of(recipe: Recipe, arrays: Tree, lane: Lane) -> Parts:
     """The parts of the steps of a lane like this one."""
-    # jit: what is called again with such arguments is not traced again
+    # jit caches the trace for later calls
     full = jax.jit(partial(measure_next, recipe, record=True))
     make_update = jax.jit(partial(update, recipe))
     scalars_of = jax.jit(update_scalars)
@@ -69,11 +68,11 @@ def parts_of(recipe: Recipe, arrays: Tree, lane: Lane) -> Parts:
 
 
 def chunk_function(recipe: Recipe) -> Chunk:
-    """The chunk: `(state, order, stop, every, keys, hyper, arrays) -> (state, order, rows)`.
+    """The `Chunk` of a recipe.
 
-    Takes steps until `stop`, `recipe.chunk_steps` or a divergence, whichever is first,
-    and records those that `every` divides. The chunk must lie within one epoch; the order
-    that it hands back is for the next one.
+    It takes steps until `stop`, `recipe.chunk_steps` or a divergence, whichever is first,
+    and records those that `every` divides. A chunk must lie within one epoch; the order
+    that it returns is for the next chunk.
     """
 
     def chunk(
@@ -104,7 +103,7 @@ def chunk_function(recipe: Recipe) -> Chunk:
 
 
 def active(state: TrainState, stop: Array) -> Array:
-    """Whether a step is to be taken; lane by lane, if there are several."""
+    """Whether the next step is due, by lane if there are several."""
     return (state.step < stop) & ~state.diverged
 
 
@@ -115,8 +114,8 @@ def take_until(
     most: int,
     contents: Contents,
 ) -> tuple[TrainState, RecordRows]:
-    """Steps while any lane is `active`, `most` of them; `take` gives the new state, whether the
-    step was recorded, and its row. Lanes side by side are an axis behind that of the steps."""
+    """Take up to `most` steps while any lane is `active`; `take` returns the new state, whether
+    the step was recorded, and its row. The axis of lanes follows that of the steps."""
     lanes = state.step.shape
     rows = RecordRows(
         jnp.zeros((most, *lanes), jnp.int32),

@@ -1,4 +1,4 @@
-"""The compiled functions of a program, and the lanes that stand on the devices."""
+"""The compiled functions of a program, and the lanes on the devices."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,11 @@ SPLITS = ("train", "valid", "test")
 
 
 class Programs:
-    """Training and evaluation of a plan; the data sets live on the devices in here."""
+    """Training and evaluation of a plan, with the data sets on the devices."""
 
     def __init__(self, plan: Plan, layout: LaneLayout = LaneLayout()):  # noqa: B008  an immutable value
         self.plan, self.layout = plan, layout
-        self.free_since = 0.0  # monotonic time at which a chunk last came to its end
+        self.free_since = 0.0  # monotonic time at which the last chunk ended
         task, size = plan.recipe.task, plan.config.eval.batch_size
         self.sources: dict[str, Source] = {split: getattr(task, split) for split in SPLITS}
         arrays = {split: source_arrays(source) for split, source in self.sources.items()}
@@ -46,7 +46,7 @@ class Programs:
 
     @property
     def compilations(self) -> int:
-        """How many times the training program was compiled."""
+        """How often the training program was compiled."""
         return int(self.chunk._cache_size())
 
     def initial(self) -> TrainState:
@@ -56,7 +56,7 @@ class Programs:
     def advance(self, state: TrainState, stop: int, every: int) -> tuple[TrainState, Records]:
         """The plan's own run up to `stop`, the chunk's size, or a divergence.
 
-        Records come to the host. The state that goes in is given up to the device (donated).
+        Records are on the host. `state` is donated.
         """
         slots = LaneStates(self)
         slots.put(0, self.plan, state)
@@ -70,21 +70,21 @@ class Programs:
         return slots.scores(split, [True])[0]
 
     def replay(self, state: TrainState) -> Records:
-        """The step that diverged once more, recorded; the state is left alone."""
+        """The diverged step once more, recorded; `state` is not changed."""
         slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.replay(0)
 
 
 def initial_state(plan: Plan) -> TrainState:
-    """The state before the first step, in arrays of its own: a chunk takes them (donation)."""
+    """The state before the first step, in new arrays, which a chunk may donate."""
     return plan.recipe.start(plan.params, plan.hyper)
 
 
 class LaneStates:
-    """The states of as many runs as a layout has lanes, and the values that they differ in.
+    """The states of a layout's lanes, and the traced values of their runs.
 
-    With one lane nothing has an axis of lanes; `state` is the run's own.
+    With one lane there is no axis of lanes; `state` is the run's own.
     """
 
     def __init__(self, programs: Programs):
@@ -96,11 +96,11 @@ class LaneStates:
         self._order: Any = None
 
     def put(self, slot: int, plan: Plan, state: TrainState) -> None:
-        """Let a run take a slot, in place of the one that was there."""
+        """Put a run into a slot, in place of the previous one."""
         self._coming[slot] = (plan, state)
 
     def launch(self, stops: Sequence[int], everys: Sequence[int]) -> None:
-        """Start a chunk, up to each lane's stop; what comes back is there when asked for."""
+        """Start a chunk up to each lane's stop, without waiting for its end."""
         self.settle()
         self.state, self._order, self._rows = self.programs.chunk(
             self.state,
@@ -113,15 +113,15 @@ class LaneStates:
         )
 
     def records(self) -> list[Records]:
-        """What the last chunk reported, lane by lane, on the host."""
+        """The records of the last chunk, by lane, on the host."""
         return [read_rows(rows) for rows in self._apart(jax.device_get(self._rows))]
 
     def steps(self) -> list[int]:
-        """Updates made by every lane."""
+        """The number of updates of every lane."""
         return [int(step) for step in np.atleast_1d(jax.device_get(self.state.step))]
 
     def diverged(self) -> list[bool]:
-        """Whether the last step that a lane tried was not finite."""
+        """Whether the last step of each lane was not finite."""
         return [bool(flag) for flag in np.atleast_1d(jax.device_get(self.state.diverged))]
 
     def states(self) -> list[TrainState]:
@@ -130,7 +130,7 @@ class LaneStates:
         return self._apart(on_host(self.state))
 
     def scores(self, split: str, due: Sequence[bool]) -> list[dict[str, float]]:
-        """Mean scores of the lanes that are due over a set; of the others they mean nothing."""
+        """Mean scores of the lanes that are due; those of the others are undefined."""
         self.settle()
         means = self.programs.evaluate[split](
             self.state.params,
@@ -142,19 +142,19 @@ class LaneStates:
         return [{name: float(value) for name, value in row.items()} for row in rows]
 
     def replay(self, slot: int) -> Records:
-        """The step at which a lane diverged once more, recorded; other lanes stand still."""
+        """The diverged step of a lane once more, recorded; other lanes take no step."""
         lane = self.states()[slot]
         self.put(slot, self.plan_of(slot), lane._replace(diverged=jnp.zeros((), bool)))
         return self.alone(slot, int(lane.step) + 1, 1)
 
     def plan_of(self, slot: int) -> Plan:
-        """The plan of the run that stands in a slot."""
+        """The plan of the run in a slot."""
         plan = self._coming[slot][0] if slot in self._coming else self._plans[slot]
         assert plan is not None
         return plan
 
     def alone(self, slot: int, stop: int, every: int) -> Records:
-        """Let one lane go on to `stop` while the others stand still; what it reports."""
+        """Run one lane up to `stop` while the others take no step; its records."""
         self.settle()
         stops = self.steps()
         stops[slot] = stop
@@ -162,13 +162,13 @@ class LaneStates:
         return self.records()[slot]
 
     def copied(self) -> Any:
-        """The state of all lanes in arrays of its own, where they are: a chunk takes `state`."""
+        """A copy of the state of all lanes on the devices, as a chunk donates `state`."""
         self.settle()
         return self.programs.copy(self.state)
 
     def lane(self, state: Any, slot: int) -> TrainState:
-        """One lane of `state` or of a copy of it, on the host, in arrays of its own."""
-        # On a CPU the host sees the devices' own arrays, which the next chunk writes over.
+        """A copy of one lane of `state`, or of a copy of that, on the host."""
+        # on a CPU the host sees the devices' own arrays, which the next chunk overwrites
         lane: TrainState = jax.tree.map(np.array, self._apart(on_host(state))[slot])
         return lane
 
@@ -176,33 +176,32 @@ class LaneStates:
         """Move the runs that were put into slots onto the devices."""
         if not self._coming:
             return
-        anyone = next(iter(self._coming.values()))  # stands in slots that nobody has had yet
+        filler = next(iter(self._coming.values()))  # for slots without a run
         old = [None] * len(self._plans) if self.state is None else self._apart(on_host(self.state))
         plans: list[Plan] = []
         states = []
         for slot, before in enumerate(old):
             plan, state = self._coming.get(slot, (self._plans[slot], before))
             if plan is None:
-                plan, state = anyone
+                plan, state = filler
             plans.append(plan)
             states.append(state)
         self._coming, self._plans = {}, list(plans)
-        devices = self.programs.plan.recipe.devices
-        self.state = place_state(devices, self._stacked(states))
+        recipe = self.programs.plan.recipe
+        self.state = place_state(recipe.devices, self._stacked(states))
         keys = self._stacked([stream_keys(plan.config.seed) for plan in plans])
         hyper = self._stacked([dict(plan.hyper) for plan in plans])
-        recipe = self.programs.plan.recipe
         order = self._stacked([no_order(recipe.task.train, recipe.batch_size)] * len(plans))
-        self._keys, self._hyper, self._order = place(devices, (keys, hyper, order))
+        self._keys, self._hyper, self._order = place(recipe.devices, (keys, hyper, order))
 
     def _stacked(self, trees: Sequence[Any]) -> Any:
-        """One tree with a leading axis of lanes, on the devices; with one lane that lane's."""
+        """The trees with a leading axis of lanes, on the devices; a single one without it."""
         if self._place is None:
             return jax.tree.map(_on_device, trees[0])
         return jax.device_put(jax.tree.map(_stack, *trees), self._place)
 
     def _apart(self, tree: Any) -> list[Any]:
-        """The lanes of a tree on the host."""
+        """A tree on the host as one tree a lane."""
         if self._place is None:
             return [tree]
         lanes = range(self.programs.layout.lanes)
@@ -214,7 +213,7 @@ def _on_device(x: Any) -> jax.Array:
 
 
 def _stack(*leaves: Any) -> Any:
-    """Leaves of all lanes together; on the host, but for keys."""
+    """The leaves of all lanes, stacked; on the host, except keys."""
     if isinstance(leaves[0], jax.Array) and jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
         return jnp.stack(leaves)
     return np.stack([np.asarray(leaf) for leaf in leaves])

@@ -1,17 +1,16 @@
-"""One batch over several devices: which part each computes, and what they add up.
+"""Division of a batch over several devices, and the sums over them.
 
-Each device draws the batch of a step, which is a function of (key, step), keeps its own
-examples, and runs forward and backward on those. The counts of the scores are added up
-over the devices first, so that each device's loss is its share of the mean over the whole
-batch, and gradients, mean scores and profiles (norms are sums over the batch) are added up
-once, after the backward pass: two exchanges a step, none inside the scan over time. What
-follows (clipping, optimiser, divergence, records) every device computes alike.
+Each device draws the batch of a step, which is a function of (key, step), and runs forward and
+backward on its own examples. The counts of the scores are summed over the devices first, so
+that each device's loss is its part of the mean over the whole batch. Gradients, mean scores and
+profiles (norms are sums over the batch) are summed once, after the backward pass: two exchanges
+a step, none inside the scan over time. Every device computes the rest (clipping, optimiser,
+divergence, records).
 
-With one device every function here hands back what it is given, and the program is the
-one that there would be without this file.
+With one device every function here returns its argument, or the mean itself.
 
-The bodies run without JAX's check of what is replicated (`check_vma`), which scans with
-constant starting values, such as those of the cells, do not pass.
+JAX's check of replication (`check_vma`) is off: it rejects scans with constant initial values,
+such as those of the cells.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,11 +44,7 @@ def _divided(devices: int, function: F, in_specs: Any, out_specs: Any) -> F:
     if devices == 1:
         return function
     divided: F = jax.shard_map(
-        function,
-        mesh=make_mesh(devices),
-        in_specs=in_specs,
-        out_specs=out_specs,
-        check_vma=False,
+        function, mesh=make_mesh(devices), in_specs=in_specs, out_specs=out_specs, check_vma=False
     )
     return divided
 
@@ -57,8 +52,8 @@ def _divided(devices: int, function: F, in_specs: Any, out_specs: Any) -> F:
 def own_examples(devices: int, batch: Batch, mode: str) -> Batch:
     """This device's examples of a batch.
 
-    Targets have the batch as their first axis in sequence_to_one tasks, as their second,
-    after time, in the others. Raises `UsageError` if they have not.
+    `UsageError` unless the batch is the first axis of the targets in sequence_to_one tasks,
+    and the second, after time, in others.
     """
     if devices == 1:
         return batch
@@ -81,7 +76,7 @@ def own_examples(devices: int, batch: Batch, mode: str) -> Batch:
 
 
 def own_batches(devices: int, count: int) -> Array:
-    """The numbers of the batches that this device evaluates; the last may be beyond them."""
+    """The indices of the batches that this device evaluates; the last may exceed their number."""
     if devices == 1:
         return jnp.arange(count, dtype=jnp.int32)
     rounds = jnp.arange(-(-count // devices), dtype=jnp.int32)
@@ -89,7 +84,7 @@ def own_batches(devices: int, count: int) -> Array:
 
 
 def mean_shares(devices: int, scored: Mapping[str, Score]) -> dict[str, Array]:
-    """What this device's examples add to the means of the whole batch."""
+    """The parts of the means of the whole batch from this device's examples."""
     if devices == 1:
         return {name: score.mean() for name, score in scored.items()}
     counts = add_up(devices, {name: jnp.sum(score.count_B) for name, score in scored.items()})
@@ -97,11 +92,11 @@ def mean_shares(devices: int, scored: Mapping[str, Score]) -> dict[str, Array]:
 
 
 def add_up(devices: int, tree: Tree) -> Tree:
-    """The sums over all devices, leaf by leaf, in one exchange for each type of number."""
+    """The sums over all devices, leaf by leaf, in one exchange for each dtype."""
     if devices == 1:
         return tree
     leaves, structure = jax.tree.flatten(tree)
-    # in an order that is the same in every process
+    # the same order in every process
     for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
         places = [n for n, leaf in enumerate(leaves) if leaf.dtype == dtype]
         cuts = np.cumsum([leaves[n].size for n in places])[:-1].tolist()

@@ -1,4 +1,4 @@
-"""Evaluation: every example of a split counted once, whatever its length. No input or output."""
+"""Evaluation, which counts every example of a split once. No input or output."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,43 +11,37 @@ from rnnexp.models.decode import greedy
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
-from rnnexp.tasks.batches import (
-    evaluation_batch,
-    stream_batch,
-    stream_windows,
-)
+from rnnexp.tasks.batches import evaluation_batch, stream_batch, stream_windows
 from rnnexp.tasks.transduction import exact_match
 from rnnexp.train.data_parallel import add_up, divide_evaluation, own_batches, own_examples
 from rnnexp.train.program import Recipe, apply_model, start_states
 
 Sums = dict[str, tuple[Array, Array]]
 """Totals and counts by the name of the score."""
-
-
 Evaluate = Callable[[Tree, Key, Tree], dict[str, Array]]
 """`(params, key, arrays) -> {name: mean}`."""
 
 
 def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int) -> Evaluate:
-    """The evaluation `(params, key, arrays) -> {name: mean}` over `examples`.
+    """The evaluation of a split over `examples`.
 
-    Means pool all terms of all examples; an incomplete last batch counts only what it
-    holds. Noise is off; a network with output feedback is shown the true outputs for the
-    task's `forced_steps` and then runs free. Several devices share the batches, those of
-    a stream the stretches of each batch if they can be divided equally; else each has all.
+    Means pool all terms of all examples; an incomplete last batch is padded with weight 0. Noise
+    is off; a network with output feedback gets the true outputs for the task's `forced_steps`,
+    then its own. Batches are divided over the devices; of a stream the segments of each batch
+    are, if they divide equally, or every device evaluates all.
     """
     source = getattr(recipe.task, split)
 
     def evaluate(params: Tree, key: Key, arrays: Tree) -> dict[str, Array]:
         match source:
             case Bucketed():
-                sums = _add_up(
-                    [
-                        _over_batches(recipe, params, _bucket_source(source, n), arrays[n], key,
-                                      batch_size, bucket.size)
-                        for n, bucket in enumerate(source.buckets)
-                    ]
-                )  # fmt: skip
+                parts = []
+                for n, bucket in enumerate(source.buckets):
+                    own, size = Finite(bucket.arrays, bucket.size, source.take), bucket.size
+                    parts.append(
+                        _over_batches(recipe, params, own, arrays[n], key, batch_size, size)
+                    )
+                sums = _summed(jax.tree.map(lambda *values: jnp.stack(values), *parts))
             case Stream():
                 sums = _over_stream(recipe, params, source, arrays, batch_size)
             case _:
@@ -56,12 +50,6 @@ def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int
         return {name: total / count for name, (total, count) in sums.items()}
 
     return divide_evaluation(recipe.devices, evaluate)
-
-
-def _bucket_source(source: Bucketed, number: int) -> Finite:
-    """One bucket as a data set of its own."""
-    bucket = source.buckets[number]
-    return Finite(bucket.arrays, bucket.size, source.take)
 
 
 def _over_batches(
@@ -85,7 +73,7 @@ def _over_batches(
 def _over_stream(
     recipe: Recipe, params: Tree, source: Stream, arrays: Tree, batch_size: int
 ) -> Sums:
-    """Totals and counts over a stream in parallel stretches, states carried on."""
+    """Totals and counts over a stream in parallel segments, with states carried on."""
     size = min(batch_size, source.size)
     parts = recipe.devices if size % recipe.devices == 0 else 1
 
@@ -104,13 +92,11 @@ def batch_scores(
 ) -> tuple[Mapping[str, Score], list[State]]:
     """All scores of a batch without noise, and the final states.
 
-    Of an asynchronous task also `exact`: whether what the model writes by itself, symbol
-    by symbol, is the target.
+    Those of an asynchronous task include `exact`: whether greedy decoding gives the target.
     """
     task = recipe.task
-    got = apply_model(
-        recipe, params, batch, ForwardOptions(states=states, forced_steps=task.forced_steps)
-    )
+    options = ForwardOptions(states=states, forced_steps=task.forced_steps)
+    got = apply_model(recipe, params, batch, options)
     scored = dict(task.scores(got.outputs, batch))
     model = recipe.model(params)
     if isinstance(model, Transducer):
@@ -120,7 +106,7 @@ def batch_scores(
 
 
 def _weighted(scored: Mapping[str, Score], weight_B: Array) -> Sums:
-    """Totals and counts of a batch; what has weight 0 is left out, even if not finite."""
+    """Totals and counts of a batch without examples of weight 0, even if not finite."""
 
     def total(x_B: Array) -> Array:
         return jnp.sum(jnp.where(weight_B > 0, x_B, jnp.zeros_like(x_B)))
@@ -132,8 +118,3 @@ def _summed(stacked: Any) -> Sums:
     """Sums over the leading axis."""
     sums: Sums = jax.tree.map(lambda x: jnp.sum(x, 0), stacked)
     return sums
-
-
-def _add_up(parts: list[Sums]) -> Sums:
-    """Sums of several parts together."""
-    return _summed(jax.tree.map(lambda *values: jnp.stack(values), *parts))

@@ -1,10 +1,9 @@
-"""The programs of one run, for many runs side by side. No input or output.
+"""The programs of a run for many runs side by side. No input or output.
 
-Runs that differ only in traced values are *lanes* of one program. A layout says how many
-devices lanes are spread over and how many stand side by side (vmapped) on each. With one
-lane on a device the device runs the solo program as it is; several give the same numbers
-within rounding, as other kernels multiply stacked matrices. No lane's values enter
-another's, so a lane that diverged or waits changes nothing for its neighbours.
+Runs that differ only in traced values are *lanes* of one program. A layout is the number of
+devices and of lanes side by side (vmapped) on each. A single lane on a device runs the solo
+program; several give the same numbers within rounding, because other kernels multiply stacked
+matrices. Lanes are independent: one that diverged or is idle does not affect the others.
 """
 
 from collections.abc import Callable
@@ -29,14 +28,14 @@ AXIS = "lanes"
 
 
 class LaneLayout(NamedTuple):
-    """Where lanes stand: on so many devices, so many side by side on each."""
+    """The number of devices, and of lanes side by side on each."""
 
     devices: int = 1
     width: int = 1
 
     @property
     def lanes(self) -> int:
-        """How many runs train at a time."""
+        """The number of runs that train at a time."""
         return self.devices * self.width
 
     def __str__(self) -> str:
@@ -45,12 +44,12 @@ class LaneLayout(NamedTuple):
 
 
 def over_lanes(layout: LaneLayout) -> NamedSharding | None:
-    """How an array with a leading axis of lanes lies on the devices; None: there is one lane."""
+    """The sharding of an array with a leading axis of lanes; None for one lane."""
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec(AXIS))
 
 
 def everywhere(layout: LaneLayout) -> NamedSharding | None:
-    """How an array that all lanes read lies on the devices; None: there is one lane."""
+    """The sharding of an array that all lanes read; None for one lane."""
     return None if layout.lanes == 1 else NamedSharding(_mesh(layout), PartitionSpec())
 
 
@@ -71,28 +70,25 @@ def spread_chunk(
 def spread_evaluate(evaluate: Evaluate, layout: LaneLayout) -> Callable[..., dict[str, Array]]:
     """The compiled evaluation `(params, key, due, arrays) -> {name: mean}` of all lanes.
 
-    A device none of whose lanes is `due` gives zeros at once.
+    A device without a lane that is `due` returns zeros and computes nothing.
     """
 
     def solo(params: Tree, key: Array, due: Array, arrays: Tree) -> dict[str, Array]:
-        del due
         return evaluate(params, key, arrays)
 
     def wide(params: Tree, key: Array, due: Array, arrays: Tree) -> Any:
         alone = layout.width == 1
         one = partial(_alone, evaluate) if alone else jax.vmap(evaluate, (0, 0, None))
         shapes = jax.eval_shape(one, params, key, arrays)
-        return jax.lax.cond(
-            jnp.any(due), lambda: one(params, key, arrays), lambda: _zeros(shapes)
-        )  # fmt: skip
+        return jax.lax.cond(jnp.any(due), lambda: one(params, key, arrays), lambda: _zeros(shapes))
 
     return jax.jit(solo if layout.lanes == 1 else _mapped(wide, layout, 3))
 
 
 def run_on_lanes(function: Callable[..., Any], layout: LaneLayout, lane_arguments: int) -> Any:
-    """A compiled function of one lane for all lanes; its last argument is the same for all.
+    """A function of one lane, compiled for all lanes, which share its last argument.
 
-    Every other argument, and what comes back, has a leading axis of lanes.
+    Every other argument, and the result, has a leading axis of lanes.
     """
     axes = (*(0,) * lane_arguments, None)
     body = partial(_alone, function) if layout.width == 1 else jax.vmap(function, axes)
@@ -100,11 +96,11 @@ def run_on_lanes(function: Callable[..., Any], layout: LaneLayout, lane_argument
 
 
 def wide_chunk(recipe: Recipe) -> Chunk:
-    """The chunk of `chunk_function` for lanes side by side, each at a step of its own.
+    """The chunk of `chunk_function` for lanes side by side, each at its own step.
 
-    A branch that differs between lanes would compute all branches for all of them. So each
-    step asks whether any lane takes it plainly, and whether any takes it recorded, and every
-    lane picks its own result: a neighbour may cost it time, but never changes its numbers.
+    A vmapped branch would compute all branches for all lanes. So each step computes the plain
+    branch if any lane takes it, and the recorded one likewise, and every lane picks its result:
+    other lanes may cost time, but never change its numbers.
     """
 
     def chunk(
@@ -145,7 +141,7 @@ def wide_chunk(recipe: Recipe) -> Chunk:
 
 
 def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """A function of one lane on arguments with an axis of one lane; the last has none."""
+    """A function of one lane on arguments with an axis of one lane, except the last."""
     lane = jax.tree.map(lambda x: x[0], arguments[:-1])
     return jax.tree.map(lambda x: x[None], function(*lane, arguments[-1]))
 

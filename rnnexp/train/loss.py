@@ -1,8 +1,8 @@
-"""What a training step descends: the task's mean loss, and penalties on gradient flow.
+"""The loss of a training step and its gradient: the task's mean loss, and penalties.
 
-Without penalties and limits one backward pass does all. Omega takes dL/ds_t from that same
-pass and differentiates its one-step terms; flossing runs the model once more. So what is
-recorded as loss and profile is the task's, always, and the gradient is that of the sum.
+Omega takes dL/ds_t from the backward pass of the task's loss and differentiates its one-step
+terms; flossing runs the model once more. The recorded loss and profiles are the task's; the
+gradient is that of the sum.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from rnnexp.train.program import Recipe, StepInputs, apply_model
 from rnnexp.train.regularizers import Flow, add_penalties, find_penalties
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Trajectory]]
-"""Mean scores, the states to go on with, and the units' trajectories if they were kept."""
+"""Mean scores, the final states, and the units' trajectories if kept."""
 
 
 class Backward(NamedTuple):
-    """Mean scores, the gradient to descend, the states to go on with, the profiles if
-    recorded, and the penalties, without their weights."""
+    """Mean scores, the gradient with penalties, the final states, the profiles if recorded, and
+    the penalties, without their weights."""
 
     means: dict[str, Array]
     grads: Tree
@@ -48,10 +48,9 @@ def batch_loss(
     *,
     keep_states: bool = False,
 ) -> tuple[Array, Extras]:
-    """This device's part of a batch's mean loss, and what comes with it."""
-    got = apply_model(
-        recipe, params, inputs.batch, inputs.options(recipe, probes, keep_states=keep_states)
-    )
+    """This device's part of a batch's mean loss, and the extras."""
+    options = inputs.options(recipe, probes, keep_states=keep_states)
+    got = apply_model(recipe, params, inputs.batch, options)
     means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, inputs.batch))
     means |= _newton_means(recipe, params, got.newton_stats)
     return means["loss"], (means, got.states if inputs.carry else [], got.trajectories)
@@ -60,18 +59,16 @@ def batch_loss(
 def _newton_means(
     recipe: Recipe, params: Tree, newton_stats: Sequence[NewtonStats | None]
 ) -> dict[str, Array]:
-    """What Newton's iteration took each unit; of several devices this one's part of the mean.
-
-    `newton_fell_back` is 1 where the batch had to be scanned.
-    """
-    shares = {}
+    """Newton's iterations of each unit, and 1 if it fell back to a scan; this device's part of
+    the mean."""
+    means = {}
     for unit, stats in zip(recipe.model(params).units(), newton_stats, strict=True):
         if stats is not None:
             count = stats.iterations.astype(float) / recipe.devices
-            shares[f"newton_iterations/{unit.name}"] = count
+            means[f"newton_iterations/{unit.name}"] = count
             failed = (~stats.converged).astype(float) / recipe.devices
-            shares[f"newton_fell_back/{unit.name}"] = failed
-    return shares
+            means[f"newton_fell_back/{unit.name}"] = failed
+    return means
 
 
 def backward(recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool) -> Backward:
@@ -102,20 +99,15 @@ def backward(recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool) 
 def recorder_for(
     recipe: Recipe, model: Model, reach: Sequence[Span], inputs: StepInputs, *, record: bool
 ) -> NormRecorder | None:
-    """What has to be put on the states of a step, if anything."""
+    """The recorder of a step's states, if any, which also applies the adjoint limit."""
     units, batch_size = model.units(), inputs.batch.inputs_TxBxI.shape[1]
     steps = [span.steps for span in reach]
     recorder = None
     if recipe.regularizers.omega:
         recorder = whole_recorder(units, steps, batch_size, additive=recipe.associative)
     elif record:
-        recorder = norm_recorder(
-            units,
-            steps,
-            batch_size,
-            additive=recipe.associative,
-            whole=wanted_whole(stacks(model)[0].structure.time_loop),
-        )
+        whole = wanted_whole(stacks(model)[0].structure.time_loop)
+        recorder = norm_recorder(units, steps, batch_size, additive=recipe.associative, whole=whole)
     if recipe.adjoint_limit:
         bound = inputs.hyper["adjoint_limit"] / (batch_size * recipe.devices)
         recorder = limited(recorder, units, steps, bound)

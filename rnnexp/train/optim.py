@@ -1,8 +1,8 @@
 """Optimisers, schedules and clipping from plain keywords.
 
-What a sweep varies (learning rate, momentum, weight decay, clipping threshold, rates of
-dropout, weights of penalties) is passed as traced scalars, so another value needs no other
-program. Names are static, and so is whether there is dropout, or a penalty, at all.
+Learning rate, momentum, weight decay, clipping threshold, rates of dropout and weights of
+penalties are traced scalars, so runs that differ in them share a program. Names are static, and
+so is whether there is dropout, or a penalty.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from rnnexp.core.types import Array, Tree
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "linear", "cosine")
 CLIPS = ("none", "global_norm", "value", "adaptive")
-SMALLEST_UNIT = 1e-3  # Brock et al. 2021: weights that start at 0 may still move
+SMALLEST_UNIT = 1e-3  # Brock et al. 2021: so that weights of 0 can change
 
 Hyper = Mapping[str, Array]
 """Traced scalars: those of `TRACED`."""
@@ -31,7 +31,7 @@ BRANCHES = {
     "regularizer.orthogonality": "orthogonality",
     "regularizer.flossing": "flossing",
 }
-"""The configuration keys of `TRACED` that, where they are 0, leave a part of the program out."""
+"""Configuration keys of `TRACED` whose value 0 removes a part of the program."""
 TRACED = {
     "optimizer.learning_rate": "learning_rate",
     "optimizer.momentum": "momentum",
@@ -39,12 +39,12 @@ TRACED = {
     "clip.threshold": "clip_threshold",
     **BRANCHES,
 }
-"""Configuration keys whose value is no part of a program, by their name in `Hyper`."""
+"""Names in `Hyper` of the configuration keys whose value is no part of a program."""
 
 
 class Clipped(NamedTuple):
-    """Gradients after clipping, norms before and after, whether anything changed, and the
-    cosine between the two: 1 where the direction is kept."""
+    """Gradients after clipping, norms before and after, whether clipping changed anything, and
+    the cosine between the two: 1 where the direction is kept."""
 
     grads: Tree
     norm_before: Array
@@ -54,10 +54,8 @@ class Clipped(NamedTuple):
 
 
 def make_hyper(**values: float) -> Hyper:
-    """The traced scalars of a training program, in the default float type.
-
-    Takes the names of `TRACED`; those of `BRANCHES` may be left out, which means 0.
-    """
+    """The traced scalars of `TRACED`, in the default float type; those of `BRANCHES` default
+    to 0."""
     given = dict.fromkeys(BRANCHES.values(), 0.0) | values
     if wrong := set(given) ^ set(TRACED.values()):
         raise TypeError(f"missing or unknown traced values: {', '.join(sorted(wrong))}")
@@ -67,8 +65,8 @@ def make_hyper(**values: float) -> Hyper:
 def optimizer(name: str, hyper: Hyper, rate: Array) -> optax.GradientTransformation:
     """The optax transformation of that name at learning rate `rate`; built inside jit.
 
-    sgd; momentum (heavy ball); rmsprop (decay 0.9, with momentum); adam and adamw
-    (b1 0.9, b2 0.999), adamw with decoupled weight decay.
+    momentum is heavy ball, rmsprop has decay 0.9 and momentum, adam and adamw have b1 0.9 and
+    b2 0.999, adamw decouples weight decay.
     """
     match name:
         case "sgd":
@@ -94,9 +92,9 @@ def update_params(
 
 
 def schedule(name: str, *, warmup_steps: int, total_steps: int) -> Callable[[Array], Array]:
-    """Factor of the learning rate at a step: linear warm-up from 0, then the named course.
+    """Factor of the learning rate at a step: linear warm-up from 0, then the named schedule.
 
-    constant stays at 1; linear and cosine fall from 1 to 0 at `total_steps`.
+    constant is 1; linear and cosine decay from 1 to 0 at `total_steps`.
     """
     if warmup_steps >= total_steps:
         raise UsageError(f"warm-up of {warmup_steps} steps is not shorter than {total_steps} steps")
@@ -124,17 +122,17 @@ def schedule(name: str, *, warmup_steps: int, total_steps: int) -> Callable[[Arr
 def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipped:
     """Clip gradients.
 
-    * `none` leaves them.
-    * `global_norm` rescales all to at most the threshold (Pascanu, Mikolov & Bengio 2013,
-      algorithm 1).
-    * `value` cuts each element to [-threshold, threshold].
-    * `adaptive` rescales those of each unit to at most threshold * max(||w||, 1e-3) of
-      the unit's weights w (Brock, De, Smith & Simonyan 2021, "High-performance large-scale
-      image recognition without normalization", equation 3). A unit is a column of a
-      kernel, so one neuron's input weights, or a whole bias. It needs `params`. (The
-      authors leave the last layer alone; here every parameter is clipped.)
+    * `none` changes nothing.
+    * `global_norm` rescales all to a norm of at most the threshold (Pascanu, Mikolov & Bengio
+      2013, algorithm 1).
+    * `value` limits each element to [-threshold, threshold].
+    * `adaptive` rescales those of each unit to a norm of at most threshold * max(||w||, 1e-3)
+      of the unit's weights w (Brock, De, Smith & Simonyan 2021, "High-performance large-scale
+      image recognition without normalization", equation 3). A unit is a column of a kernel, or
+      a whole bias. It needs `params`. (The authors exempt the last layer; here every parameter
+      is clipped.)
 
-    Norms are computed without overflow, so gradients of 1e30 are rescaled and not zeroed.
+    Norms do not overflow, so gradients of 1e30 are rescaled and not zeroed.
     """
     before = tree_norm(grads)
     same, no = jnp.ones_like(before), jnp.zeros((), bool)
@@ -162,7 +160,7 @@ def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipp
 
 
 def _unit_ratio(grad: Array, weight: Array, threshold: Array) -> Array:
-    """What the gradient of each unit is multiplied by: 1, or less."""
+    """The factor, at most 1, of each unit's gradient."""
 
     def norms(x: Array) -> Array:
         if x.ndim < 2:
@@ -175,7 +173,7 @@ def _unit_ratio(grad: Array, weight: Array, threshold: Array) -> Array:
 
 
 def _cosine(one: Tree, two: Tree, norm_one: Array, norm_two: Array) -> Array:
-    """The cosine of the angle between two trees of those norms; 1 if one of them is 0."""
+    """The cosine of the angle between two trees of given norms; 1 if one of them is 0."""
     usable = (norm_one > 0) & (norm_two > 0)
     safe = [jnp.where(usable, n, jnp.ones_like(n)) for n in (norm_one, norm_two)]
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)

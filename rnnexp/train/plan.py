@@ -46,15 +46,15 @@ PERIODS = {
     "laboratory_steps": "laboratory.every",
     "warmup_steps": "optimizer.warmup",
 }
-"""Numbers of steps of a plan, by the durations of the configuration."""
+"""Numbers of steps of a plan, from the durations of the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A configuration turned into functions and numbers of steps.
 
-    `draw` makes initial weights from a key; `params` are those of the run's seed. `newton` is
-    what came of `config.model.newton`. Of `keep_steps` and `laboratory_steps` 0 means never.
+    `draw` draws initial weights from a key; `params` are those of the run's seed. `newton` is the
+    decision on `config.model.newton`. 0 `keep_steps` or `laboratory_steps` mean never.
     """
 
     config: FrozenConfigDict
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def recurrence(self) -> str:
-        """What runs through the time axis: see `choose_time_loop.describe`."""
+        """The time loop: see `choose_time_loop.describe`."""
         return describe(stacks(self.recipe.model(self.params))[0].structure.time_loop)
 
     @property
@@ -92,7 +92,7 @@ class Plan:
 
     @property
     def buckets_text(self) -> str:
-        """How the training set's lengths are grouped; empty without buckets."""
+        """The buckets of the training set; empty without any."""
         source = self.recipe.task.train
         if not isinstance(source, Bucketed):
             return ""
@@ -104,14 +104,17 @@ class Plan:
 
 
 def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
-    """Everything a run needs, checked before anything is compiled.
+    """The plan of a run, checked before its program is compiled.
 
-    Raises `UsageError` for what cannot be, naming the key.
+    Raises `UsageError` for an invalid configuration, naming the key.
     """
-    _require_names(config)
+    require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
+    require_choice("config.optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+    require_choice("config.clip.name", config.clip.name, CLIPS)
     task = build_task(config.task.name, data_dir, **options(config, "task"))
     epoch_steps = _epoch_steps(config, task)
-    steps = _steps(config, epoch_steps)
+    sizes: dict[str, Any] = {"batch_size": config.train.batch_size, "epoch_steps": epoch_steps}
+    steps = {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}
     graphdef, draw = weights(config, task)
     params = draw(weights_key(config.seed))
     graphdef, newton = _with_chosen_loop(config, task, graphdef, params)
@@ -133,22 +136,19 @@ def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: i
         regularizers=regularizers_of(config),
         adjoint_limit=config.clip.adjoint_limit > 0,
     )
-    hyper = hyper_of(config)
     return Plan(
-        config=config, recipe=recipe, hyper=hyper, draw=draw, params=params, newton=newton,
-        epoch_steps=epoch_steps, **steps,
+        config=config, recipe=recipe, hyper=hyper_of(config), draw=draw, params=params,
+        newton=newton, epoch_steps=epoch_steps, **steps,
     )  # fmt: skip
 
 
 def make_lane(plan: Plan, config: FrozenConfigDict) -> Plan:
-    """The plan of a run that differs from `plan` only in what its program takes as values.
+    """The plan of a run that differs from `plan` only in seed and traced values.
 
     It has the same task and recipe, so that both run in one compiled program.
     """
-    if options(config, "cell") == options(plan.config, "cell"):
-        draw = plan.draw
-    else:
-        draw = weights(config, plan.recipe.task)[1]
+    same_cell = options(config, "cell") == options(plan.config, "cell")
+    draw = plan.draw if same_cell else weights(config, plan.recipe.task)[1]
     params = draw(weights_key(config.seed))
     return replace(plan, config=config, hyper=hyper_of(config), draw=draw, params=params)
 
@@ -159,14 +159,8 @@ def hyper_of(config: FrozenConfigDict) -> Hyper:
     return make_hyper(**{name: values[key] for key, name in TRACED.items()})
 
 
-def _require_names(config: FrozenConfigDict) -> None:
-    require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
-    require_choice("config.optimizer.schedule", config.optimizer.schedule, SCHEDULES)
-    require_choice("config.clip.name", config.clip.name, CLIPS)
-
-
 def _epoch_steps(config: FrozenConfigDict, task: Task) -> int | None:
-    """Steps of an epoch, None without epochs; `UsageError` for a batch that cannot be."""
+    """Steps of an epoch, None without epochs; `UsageError` for a bad batch size."""
     batch_size = config.train.batch_size
     require_devices(config.devices, batch_size)
     epoch_steps = epoch_length(task.train, batch_size)
@@ -178,19 +172,11 @@ def _epoch_steps(config: FrozenConfigDict, task: Task) -> int | None:
     return epoch_steps
 
 
-def _steps(config: FrozenConfigDict, epoch_steps: int | None) -> dict[str, int]:
-    """The durations of a configuration in steps, by the names of `PERIODS`."""
-    sizes: dict[str, Any] = {"batch_size": config.train.batch_size, "epoch_steps": epoch_steps}
-    return {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}
-
-
 def _with_chosen_loop(
     config: FrozenConfigDict, task: Task, graphdef: Any, params: Tree
 ) -> tuple[Any, NewtonDecision]:
-    """The model's static part, going through time as chosen, and what came of Newton's iteration.
-
-    Its exponents are those of the network with its initial weights, on the run's first batch.
-    """
+    """The model's static part with the chosen time loop, and the decision on Newton's iteration,
+    from the exponents of the initial network on the run's first batch."""
     model = nnx.merge(graphdef, params)
 
     def find_exponents() -> Exponents:

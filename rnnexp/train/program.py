@@ -1,4 +1,4 @@
-"""The static choices of a training program, and the model that they make of parameters."""
+"""The static choices of a training program, its model, inputs and state."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,10 +24,9 @@ from rnnexp.train.optim import Hyper, optimizer
 class Recipe:
     """The static choices of a training program.
 
-    `teacher_forcing`: show networks with output feedback the true outputs in training.
-    `associative`: the model's cells run on a parallel path.
+    `teacher_forcing`: networks with output feedback get the true outputs in training.
+    `associative`: the time loop is parallel.
     `devices`: over how many the batch is divided; see `rnnexp.runtime.mesh`.
-    `regularizers`: the penalties on gradient flow that the gradient includes.
     `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
     """
 
@@ -51,7 +50,7 @@ class Recipe:
 
     @property
     def forced_steps(self) -> int | None:
-        """At how many steps training shows the true outputs to a network that reads its own."""
+        """At how many steps a network with output feedback gets the true outputs; None: all."""
         return None if self.teacher_forcing else 0
 
     @property
@@ -61,7 +60,7 @@ class Recipe:
 
     @cached_property
     def start(self) -> Callable[[Tree, Hyper], "TrainState"]:
-        """The compiled `init_state` of weights and traced values, in arrays of its own."""
+        """The compiled `init_state` of weights and traced values, which copies the weights."""
 
         def start(params: Tree, hyper: Hyper) -> TrainState:
             return init_state(self, jax.tree.map(jnp.copy, params), hyper)
@@ -71,8 +70,8 @@ class Recipe:
 
 
 class StepInputs(NamedTuple):
-    """What a step's loss depends on besides the parameters: its batch, the states that units
-    begin in (empty: their own), the key of its noise, traced values, and updates made before."""
+    """Arguments of a step's loss besides the parameters: batch, initial states of the units
+    (empty: their own), key of the noise, traced values, and the number of updates before."""
 
     batch: Batch
     carry: Sequence[State]
@@ -97,9 +96,9 @@ class StepInputs(NamedTuple):
 class TrainState(NamedTuple):
     """Everything that changes from step to step.
 
-    `step` counts the updates made. At a divergence it stays at the step that failed,
-    with the parameters that the step started from. `carry` holds the units' states
-    where a task's sequence goes on from batch to batch, and is empty otherwise.
+    `step` counts the updates made. At a divergence it is the step that failed, with the
+    parameters before it. `carry` holds the units' states where a task's sequence continues
+    from batch to batch, and is empty otherwise.
     """
 
     params: Tree
@@ -121,7 +120,7 @@ def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
 
 
 def start_states(model: SequenceModel | Transducer, batch_size: int) -> list[State]:
-    """The initial states of a model's units, in arrays of their own."""
+    """The initial states of a model's units, in new arrays."""
     starts = [unit.layer.start(batch_size) for unit in model.units()]
     return [{k: jnp.array(v) for k, v in start.items()} for start in starts]
 

@@ -1,7 +1,7 @@
 """The penalties of a training program over all units of its model, with their gradients.
 
-A penalty is a mean over the batch, or of the parameters alone; where a batch is divided
-over devices each computes its share, and the shares add up.
+A penalty is a mean over the batch, or a function of the parameters alone. Of several devices
+each computes its part; the penalty is their sum.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,14 +13,13 @@ import jax.numpy as jnp
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.position_losses import Span
-from rnnexp.models.stack import Unit
 from rnnexp.scan.unroll import Trajectory
 from rnnexp.train.program import Recipe, StepInputs, apply_model
 
 
 class Flow(NamedTuple):
-    """What the task's pass leaves: of every unit its span, and for Omega what it did and
-    dL/ds_t of its whole state."""
+    """Results of the task's pass by unit: its span, and for Omega its trajectory and dL/ds_t of
+    the whole state."""
 
     reach: Sequence[Span]
     trajectories: Sequence[Trajectory]
@@ -28,7 +27,7 @@ class Flow(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """This device's share of a penalty without its weight, and the gradient of that."""
+    """This device's part of a penalty without its weight, and the gradient of that."""
 
     value: Array
     grads: Tree
@@ -39,18 +38,17 @@ def find_penalties(
 ) -> dict[str, Penalty]:
     """Every penalty of the recipe, by name.
 
-    Flossing has its value at recorded steps only, and gradient 0 at steps where it is
-    not due.
+    Where flossing is not due its gradient is 0, and its value too unless the step is recorded.
     """
     wanted = recipe.regularizers
-    found = {}
+    penalties = {}
     if wanted.omega:
-        found["omega"] = _share(recipe, params, lambda p: _omega(recipe, p, flow))
+        penalties["omega"] = _part(recipe, params, lambda p: _omega(recipe, p, flow))
     if wanted.orthogonality:
-        found["orthogonality"] = _share(recipe, params, lambda p: _orthogonality(recipe, p))
+        penalties["orthogonality"] = _part(recipe, params, lambda p: _orthogonality(recipe, p))
     if wanted.flossing:
-        found["flossing"] = _flossing_when_due(recipe, params, inputs, flow, record=record)
-    return found
+        penalties["flossing"] = _flossing_when_due(recipe, params, inputs, flow, record=record)
+    return penalties
 
 
 def add_penalties(
@@ -61,9 +59,9 @@ def add_penalties(
     During the first `flossing_before_steps` updates it is that of flossing alone.
     """
     first = recipe.regularizers.flossing_before_steps
-    others = {name: p.grads for name, p in penalties.items() if name != "flossing"}
-    for name, extra in others.items():
-        grads = _plus(grads, extra, inputs.hyper[name])
+    for name, penalty in penalties.items():
+        if name != "flossing":
+            grads = _plus(grads, penalty.grads, inputs.hyper[name])
     if recipe.regularizers.flossing:
         if first:
             after = (inputs.step >= first).astype(inputs.hyper["flossing"].dtype)
@@ -75,8 +73,8 @@ def add_penalties(
 def _omega(recipe: Recipe, params: Tree, flow: Flow) -> Array:
     rows = zip(recipe.model(params).units(), *flow, strict=True)
     return _sum(
-        regularizers.omega(unit.layer.cell, unit.layer.params(), did, adjoint, span.lengths_B)
-        for unit, span, did, adjoint in rows
+        regularizers.omega(unit.layer.cell, unit.layer.params(), seen, adjoint, span.lengths_B)
+        for unit, span, seen, adjoint in rows
     )
 
 
@@ -89,29 +87,26 @@ def _flossing(recipe: Recipe, params: Tree, inputs: StepInputs, reach: Sequence[
     got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, keep_states=True))
     rows = zip(recipe.model(params).units(), got.trajectories, reach, strict=True)
 
-    def of_unit(unit: Unit, did: Trajectory, span: Span) -> Array:
-        return regularizers.flossing(
-            unit.layer.cell, unit.layer.params(), did, span.lengths_B,
-            exponents=recipe.regularizers.flossing_exponents,
-        )  # fmt: skip
-
-    return _sum(of_unit(*row) for row in rows)
+    count = recipe.regularizers.flossing_exponents
+    return _sum(
+        regularizers.flossing(
+            unit.layer.cell, unit.layer.params(), seen, span.lengths_B, exponents=count
+        )
+        for unit, seen, span in rows
+    )
 
 
 def _flossing_when_due(
     recipe: Recipe, params: Tree, inputs: StepInputs, flow: Flow, *, record: bool
 ) -> Penalty:
-    """Flossing; outside the steps at which it is due nothing is computed, unless recorded."""
-    every, first = (
-        recipe.regularizers.flossing_every_steps,
-        recipe.regularizers.flossing_before_steps,
-    )
-    due = inputs.step < first
+    """Flossing, computed at the steps where it is due or recorded."""
+    every = recipe.regularizers.flossing_every_steps
+    due = inputs.step < recipe.regularizers.flossing_before_steps
     if every:
         due |= inputs.step % every == 0
 
     def compute(params: Tree) -> Penalty:
-        return _share(recipe, params, lambda p: _flossing(recipe, p, inputs, flow.reach))
+        return _part(recipe, params, lambda p: _flossing(recipe, p, inputs, flow.reach))
 
     if every == 1:
         return compute(params)
@@ -122,7 +117,6 @@ def _flossing_when_due(
     shapes = jax.eval_shape(compute, params)
 
     def nothing(params: Tree) -> Penalty:
-        del params
         zeros: Penalty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         return zeros
 
@@ -130,7 +124,7 @@ def _flossing_when_due(
     return penalty
 
 
-def _share(recipe: Recipe, params: Tree, penalty: Callable[[Tree], Array]) -> Penalty:
+def _part(recipe: Recipe, params: Tree, penalty: Callable[[Tree], Array]) -> Penalty:
     return Penalty(*jax.value_and_grad(lambda p: penalty(p) / recipe.devices)(params))
 
 

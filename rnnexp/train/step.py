@@ -1,6 +1,6 @@
-"""One training step: the gradient on a batch, the update along it, and what is logged of both.
+"""One training step: the gradient on a batch, the update, and the figures of both.
 
-No input or output. Which batch a step sees is a function of the run's keys and its number.
+No input or output. The batch of a step is a function of the run's keys and the step's number.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from rnnexp.train.program import Recipe, StepInputs, TrainState, start_states
 
 
 class Gradient(NamedTuple):
-    """What a backward pass hands to the update: the loss, the gradient to descend, and the
-    states to go on with where sequences go on from batch to batch."""
+    """Inputs of the update: the loss, the gradient, and the final states where sequences
+    continue from batch to batch."""
 
     loss: Array
     grads: Tree
@@ -31,14 +31,14 @@ class Gradient(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """What a backward pass measured: scalars by name, profiles (L, T) by state leaf."""
+    """Figures of a backward pass: scalars by name, profiles (L, T) by state leaf."""
 
     scalars: dict[str, Array]
     norms: dict[str, Array]
 
 
 class Update(NamedTuple):
-    """An update: the new state, and what it was made with."""
+    """An update: the new state, the learning rate, the clipped gradient, and the step taken."""
 
     state: TrainState
     rate: Array
@@ -47,7 +47,7 @@ class Update(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """A run's state, and the values that its steps are computed with."""
+    """A run's state, and the other inputs of its steps."""
 
     state: TrainState
     indices: Tree
@@ -56,7 +56,7 @@ class Lane(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """A step's new state and what it measured."""
+    """A step's new state and its figures."""
 
     state: TrainState
     scalars: dict[str, Array]
@@ -66,7 +66,7 @@ class StepResult(NamedTuple):
 def measure(
     recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool
 ) -> tuple[Gradient, StepMetrics]:
-    """The gradient on a batch; with `record`, what is logged from the same backward pass."""
+    """The gradient on a batch; with `record`, the figures of the same backward pass."""
     got = backward(recipe, params, inputs, record=record)
     gradient = Gradient(got.means["loss"], got.grads, got.carry)
     if not record:
@@ -78,10 +78,7 @@ def measure(
 
 
 def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) -> Update:
-    """One update along a gradient.
-
-    A non-finite loss or gradient makes no update: the state comes back marked diverged.
-    """
+    """One update along a gradient; a non-finite loss or gradient only marks the state diverged."""
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
     clipped = clip(recipe.clip, gradient.grads, hyper["clip_threshold"], state.params)
     params, opt_state, updates = update_params(
@@ -98,7 +95,7 @@ def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) 
 
 
 def update_scalars(state: TrainState, grads: Tree, done: Update) -> dict[str, Array]:
-    """What is logged of an update, `state` being the one before it."""
+    """The figures of an update; `state` is the one before it."""
     update_norm, params_norm = tree_norms(done.updates, state.params)
     scalars = {
         "learning_rate": done.rate,
@@ -114,10 +111,9 @@ def update_scalars(state: TrainState, grads: Tree, done: Update) -> dict[str, Ar
 def next_inputs(
     recipe: Recipe, arrays: Tree, lane: Lane, devices: int
 ) -> tuple[Array, list[Callable[[], StepInputs]]]:
-    """What a run's next step sees: which of the makers makes it, of which there is one a bucket.
+    """The number of the next step's bucket, and a maker of its inputs for each bucket.
 
-    Args:
-      devices: over how many a batch is divided; each gets its own part. 1: the whole batch.
+    With several devices each gets its own part of the batch.
     """
     state, order, keys, hyper = lane
     source, size = recipe.task.train, recipe.batch_size
@@ -139,7 +135,7 @@ def next_inputs(
 def measure_next(
     recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool
 ) -> tuple[Gradient, StepMetrics]:
-    """`measure` on the batch of a run's next step, in a branch a bucket."""
+    """`measure` on the batch of a run's next step, one branch a bucket."""
     bucket, makers = next_inputs(recipe, arrays, lane, recipe.devices)
 
     def in_bucket(make: Callable[[], StepInputs], params: Tree) -> tuple[Gradient, StepMetrics]:
@@ -155,14 +151,14 @@ def measure_next(
 def train_step(
     recipe: Recipe, state: TrainState, batch: Batch, hyper: Hyper, key: Key, *, record: bool
 ) -> StepResult:
-    """One update on a batch; with `record`, everything that is logged."""
+    """One update on a batch; with `record`, all figures."""
     inputs = StepInputs(batch, state.carry, key, hyper, state.step)
     gradient, metrics = measure(recipe, state.params, inputs, record=record)
     return _result(recipe, state, gradient, metrics, hyper, record=record)
 
 
 def take_step(recipe: Recipe, arrays: Tree, lane: Lane, *, record: bool) -> StepResult:
-    """The next step of a run; with `record`, everything that is logged."""
+    """The next step of a run; with `record`, all figures."""
     gradient, metrics = measure_next(recipe, arrays, lane, record=record)
     return _result(recipe, lane.state, gradient, metrics, lane.hyper, record=record)
 

@@ -1,8 +1,7 @@
-"""What the steps of a chunk record: one row of numbers a step, cut up on the host.
+"""Records of the steps of a chunk: one vector a step on the device, split on the host.
 
-Every array that a branch or a scan hands over is a small program of its own, to compile and
-at every step; so on the device all that a step records is one vector. What its numbers mean
-is known when the chunk is traced, and comes with them.
+Every array that a branch or a scan returns costs a small program, to compile and at every step;
+so a step's figures are one vector. Tracing the chunk gives its structure.
 """
 
 from collections.abc import Mapping
@@ -18,11 +17,11 @@ from rnnexp.core.types import Array, Tree
 
 
 class Records(NamedTuple):
-    """What a chunk reports, with a leading axis over its steps, on the host.
+    """The records of a chunk, with a leading axis over its steps, on the host.
 
-    `recorded` says which rows hold figures; the others are zeros. `scalars` are by name
-    and `norms` are profiles (L, T) by state leaf, one row a unit. A unit or bucket with
-    fewer steps than T has zeros in front, so that lags agree.
+    Rows that are not `recorded` are zeros. `scalars` are by name, and `norms` are profiles
+    (L, T) by state leaf, one row a unit, with zeros in front for fewer steps than T, so that
+    lags agree.
     """
 
     step: np.ndarray
@@ -32,14 +31,14 @@ class Records(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a row holds: the tree that it was made of, shapes and types of its leaves."""
+    """The structure of a row's tree, and the shapes and types of its leaves."""
 
     structure: Any
     leaves: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
 
     @property
     def size(self) -> int:
-        """How many numbers a row has."""
+        """The number of scalars of a row."""
         return sum(int(np.prod(shape)) for shape, _ in self.leaves)
 
 
@@ -50,9 +49,8 @@ class Contents(NamedTuple):
 )
 @dataclass(frozen=True)
 class RecordRows:
-    """What a chunk reports, on the device: `values` are (steps, numbers), zeros where nothing
-    was `recorded`; lanes side by side add an axis in front. `contents` is no array: it goes
-    through compiled functions as it is."""
+    """The records of a chunk on the device: `values` are (steps, numbers), zeros where nothing
+    was `recorded`; lanes side by side add an axis in front. `contents` is static."""
 
     step: Array
     recorded: Array
@@ -66,13 +64,13 @@ def as_row(tree: Tree) -> Array:
 
 
 def contents_of(shapes: Tree) -> Contents:
-    """What `as_row` makes a vector of, from a tree with such shapes and types."""
+    """The contents of an `as_row` vector, from a tree with its shapes and types."""
     leaves, structure = jax.tree.flatten(shapes)
     return Contents(structure, tuple((leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves))
 
 
 def from_rows(values: np.ndarray, contents: Contents) -> Any:
-    """The tree that the vectors `values` (steps, numbers) were made of, with an axis of steps."""
+    """The tree of the vectors `values` (steps, numbers), with an axis of steps."""
     sizes = [int(np.prod(shape)) for shape, _ in contents.leaves]
     parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
     return jax.tree.unflatten(
@@ -85,10 +83,9 @@ def from_rows(values: np.ndarray, contents: Contents) -> Any:
 
 
 def read_rows(rows: RecordRows) -> Records:
-    """Rows of one lane that lie on the host, by name.
+    """The records of one lane's rows, which are on the host.
 
-    Their contents are what the backward pass measured (scalars and norms), and the scalars
-    of the update.
+    Their contents are scalars and norms of the backward pass, and scalars of the update.
     """
     (scalars, norms), more = from_rows(np.asarray(rows.values), rows.contents)
     by_name = dict(sorted({**scalars, **more}.items()))
