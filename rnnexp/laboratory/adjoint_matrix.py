@@ -1,15 +1,17 @@
 """dL_s/dh_t as a matrix: the gradient of each output's loss by the state at each step.
 
 Training records one adjoint a step, of the whole loss. Here every output position s has a
-loss L_s and a backward pass of its own, which give row s.
+loss L_s of its own and a backward pass of its own: the row s over the state times t. A row
+that falls to zero towards the left shows how far back *that* output depends on states.
 
-Rows are output positions: steps in synchronous mode, target symbols of a transducer, a single
-row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the steps of the
-unit's sequence (encoder or decoder steps in a transducer), in the sequence's own order also for
-a unit that reads backwards. Noise is off. Truncated BPTT gives zeros here as in training.
+Rows are output positions: steps in synchronous mode, target symbols of a transducer, one
+single row of a sequence_to_one model (or its classes, `class_adjoints`). Columns are the
+steps of the unit's sequence, in the sequence's own order whatever way the unit reads; a
+transducer has encoder steps in some units and decoder steps in others. Noise is off. What
+truncated BPTT cuts off is zero here too, since this is the gradient that training sees.
 
 The rows share one forward pass; `block` backward passes run at a time, so memory grows with
-the block and not with the number of rows; `matrix_bytes` computes it.
+the block and not with the number of rows; `matrix_bytes` counts it beforehand.
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,6 @@ from rnnexp.gradflow.position_losses import (
     residual_bytes,
     spans,
 )
-from rnnexp.laboratory.labelled import stacked
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.stack import Unit
 
@@ -51,15 +52,16 @@ def adjoint_matrix(
 
     Args:
       batch: one example, B = 1.
-      leaf: the probed leaf of the state that is h.
-      rows: the output positions; None: all.
+      leaf: which of the state's probed leaves stands for h.
+      rows: the output positions wanted; None: all.
       block: rows whose backward passes run at a time.
 
     Returns:
-      By unit; NaN at rows and columns after the example's end.
+      By unit; NaN at rows and columns after the example's end. Zero where s does not depend
+      on h_t.
 
     Raises:
-      UsageError: more than one example, a leaf that is not probed, a row out of range.
+      UsageError: more than one example, a leaf that is not probed, a row that is not there.
     """
     return _rows(model, batch, losses, leaf, rows, block, teacher, output_lengths(model, batch))
 
@@ -73,10 +75,13 @@ def class_adjoints(
     block: int = 16,
     teacher: Teacher | None = None,
 ) -> dict[str, Array]:
-    """||dz_c/dh_t||, (C, T), of every unit for one example, by output (class) c.
+    """||dz_c/dh_t||, (C, T), of every unit for one example: a row an output (class) c.
 
-    `position` is the output position of z, a valid one; None in sequence_to_one mode, else
-    `UsageError`.
+    Args:
+      position: which output position's z, a valid one; None in sequence_to_one mode.
+
+    Raises:
+      UsageError: a position where there is but one, or none where there are several.
     """
     one = isinstance(model, SequenceModel) and model.mode == "sequence_to_one"
     if one != (position is None):
@@ -85,6 +90,7 @@ def class_adjoints(
         )
 
     def outputs_of(outputs: Array, batch: Batch) -> Array:
+        del batch
         return (outputs if position is None else outputs[position]).T
 
     return _rows(model, batch, outputs_of, leaf, None, block, teacher, None)
@@ -102,7 +108,7 @@ def matrix_bytes(
 ) -> int:
     """Bytes that `adjoint_matrix` takes, from shapes alone.
 
-    The residuals of the forward pass, two cotangents a row of a block, and the result.
+    What the forward pass keeps, two cotangents a row of a block, and the result.
     """
     slots = _slots(model, batch, leaf)
     kept, count = residual_bytes(model, batch, losses, slots, teacher)

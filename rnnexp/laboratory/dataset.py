@@ -1,7 +1,7 @@
-"""The laboratory's figures as one Dataset with labelled dimensions and units.
+"""The laboratory's numbers with names: one Dataset, its dimensions labelled and in units.
 
-A gate, matrix, exponent or step that a unit does not have is NaN. A quantity that no unit has is
-left out.
+What a unit does not have (a gate, a matrix, an exponent that its state has no room for, a
+step after its end) is NaN. A quantity that no unit has is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,16 +12,20 @@ import numpy as np
 from rnnexp.laboratory.measure import LagFigures, ModelFigures, UnitFigures, Wanted
 from rnnexp.laboratory.recurrent_matrices import spectral_norm, spectral_radius
 from rnnexp.laboratory.settings import Fitted
+from rnnexp.laboratory.units import UNITS
 
 if TYPE_CHECKING:
     import xarray
 
+Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
+"""By name, dimensions and values."""
+
 
 def cell_dataset(figures: UnitFigures, fitted: Fitted) -> "xarray.Dataset":
-    """The figures of one cell, on the host, as a Dataset without the dimension `unit`."""
+    """The figures of one cell, on the host, as a Dataset without a dimension of units."""
     variables, coordinates = _unit_variables([figures], [fitted])
     del coordinates["unit"]
-    return labelled({k: (dims[1:], v[0]) for k, (dims, v) in variables.items()}, coordinates)
+    return _dataset({k: (dims[1:], v[0]) for k, (dims, v) in variables.items()}, coordinates)
 
 
 def model_dataset(
@@ -31,50 +35,49 @@ def model_dataset(
     step: int | None = None,
     settings: Mapping[str, float] | None = None,
 ) -> "xarray.Dataset":
-    """The figures of a model, on the host, as a Dataset; `names` are its units'.
+    """The figures of a model, on the host, as a Dataset; `names` of its units.
 
-    With a training step, `step` is the first dimension of all variables; settings are in
-    `measured_with`, by their names.
+    With a training step all variables have it as their first dimension; with settings these
+    are in `measured_with`, by their names.
     """
     variables, coordinates = _unit_variables(figures.units, wanted.units)
     coordinates["unit"] = np.array(names)
     if figures.lags is not None:
-        by_lag, bins = lag_variables(*figures.lags, wanted.lag_edges)
-        variables, coordinates = variables | by_lag, coordinates | bins
+        found, bins = _lag_variables(figures.lags, wanted.lag_edges)
+        variables, coordinates = variables | found, coordinates | bins
     if figures.adjoints is not None:
-        matrices = stacked([np.asarray(figures.adjoints[name]) for name in names])
-        variables["adjoint_matrix"] = (("unit", "output_time", "time"), matrices)
-        coordinates["output_time"] = np.arange(matrices.shape[1])
-        coordinates["time"] = np.arange(max(len(coordinates.get("time", ())), matrices.shape[2]))
-    variables = {
-        name: (dims, padded(values, [len(coordinates[dim]) for dim in dims]))
-        for name, (dims, values) in variables.items()
-    }
+        matrices = [np.asarray(figures.adjoints[name]) for name in names]
+        shape = (matrices[0].shape[0], max(matrix.shape[1] for matrix in matrices))
+        stacked = np.stack([_padded(matrix, shape) for matrix in matrices])
+        variables["adjoint_matrix"] = (("unit", "output_time", "time"), stacked)
+        coordinates["output_time"] = np.arange(shape[0])
+        coordinates["time"] = np.arange(max(len(coordinates.get("time", ())), shape[1]))
+    variables = _to_shapes(variables, coordinates)
     if settings is not None:
         coordinates["setting"] = np.array(list(settings))
         variables["measured_with"] = (("setting",), np.array(list(settings.values()), float))
     if step is not None:
         coordinates["step"] = np.array([step])
         variables = {k: (("step", *dims), v[None]) for k, (dims, v) in variables.items()}
-    return labelled(variables, coordinates)
+    return _dataset(variables, coordinates)
 
 
 def _unit_variables(
     units: Sequence[UnitFigures], fits: Sequence[Fitted]
 ) -> tuple[Variables, dict[str, Any]]:
-    """Variables of every unit, with a leading dimension `unit`, and their coordinates."""
-    variables: Variables = {}
+    """What is known of every unit, all with a leading dimension `unit`."""
+    found: Variables = {}
     coordinates: dict[str, Any] = {"unit": np.arange(len(units))}
 
     def add(name: str, dims: tuple[str, ...], pick: Callable[[UnitFigures], Any]) -> None:
-        variables[name] = (("unit", *dims), stacked([np.asarray(pick(unit)) for unit in units]))
+        found[name] = (("unit", *dims), _stacked([np.asarray(pick(unit)) for unit in units]))
 
     _add_dynamics(add, units, fits, coordinates)
     matrices = _names(unit.matrices for unit in units)
     if matrices:
         coordinates["matrix"] = np.array(matrices)
-        add("spectral_radius", ("matrix",), lambda u: _row(u.matrices, matrices, spectral_radius))
-        add("spectral_norm", ("matrix",), lambda u: _row(u.matrices, matrices, _spectral_norm))
+        add("spectral_radius", ("matrix",), lambda u: _row(_radii(u), matrices))
+        add("spectral_norm", ("matrix",), lambda u: _row(_norms(u), matrices))
     gates = _names(unit.gates.mean for unit in units)
     if gates:
         coordinates["gate"] = np.array(gates)
@@ -84,11 +87,11 @@ def _unit_variables(
         nothing = np.full(0, np.nan, np.float32)
         add("time_constant", ("time",), lambda u: nothing if u.constant_T is None else u.constant_T)
     for name in ("gate_low", "time_constant"):
-        if name in variables:
-            coordinates["time"] = np.arange(variables[name][1].shape[-1])
+        if name in found:
+            coordinates["time"] = np.arange(found[name][1].shape[-1])
     add("dead", (), lambda u: u.hidden.dead)
     add("saturated", (), lambda u: u.hidden.saturated)
-    return variables, coordinates
+    return found, coordinates
 
 
 def _add_dynamics(
@@ -114,7 +117,7 @@ def _add_dynamics(
 
 
 def _of(part: str, field: str, shape: tuple[int, ...]) -> Callable[[UnitFigures], Any]:
-    """A function that returns a field of a part of a unit's figures; NaN without the part."""
+    """What picks a field of a part of a unit's figures; NaN of that shape without the part."""
 
     def pick(unit: UnitFigures) -> Any:
         values = getattr(unit, part)
@@ -123,15 +126,23 @@ def _of(part: str, field: str, shape: tuple[int, ...]) -> Callable[[UnitFigures]
     return pick
 
 
+def _lag_variables(lags: LagFigures, edges: Sequence[int]) -> tuple[Variables, dict[str, Any]]:
+    parts = np.stack([np.asarray(part) for part in lags.parts.values()])
+    totals = np.stack([np.asarray(lags.total[name]) for name in lags.parts])
+    variables: Variables = {
+        "lag_norm": (("parameter", "lag"), parts),
+        "parameter_norm": (("parameter",), totals),
+    }
+    return variables, {"parameter": np.array(list(lags.parts)), "lag": np.array(edges)}
+
+
 def _names(mappings: Any) -> list[str]:
-    """The keys of all mappings, in order of first appearance."""
+    """The keys of all mappings, in the order in which they are met."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _spectral_norm(matrix: Array) -> float:
-    """The largest singular value, NaN if not finite; by NumPy, which needs no compilation."""
-    values = np.asarray(matrix)
-    return float(np.linalg.norm(values, 2)) if np.isfinite(values).all() else float("nan")
+def _radii(unit: UnitFigures) -> dict[str, float]:
+    return {name: spectral_radius(matrix) for name, matrix in unit.matrices.items()}
 
 
 def _norms(unit: UnitFigures) -> dict[str, float]:
@@ -144,7 +155,38 @@ def _row(values: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:
 
 
 def _rows(values: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:
-    """Vectors of equal length, in the order of the names."""
+    """Vectors by name, of like length, in the order of the names."""
     length = max((len(value) for value in values.values()), default=0)
     nothing = np.full(length, np.nan)
     return np.stack([np.asarray(values.get(name, nothing)) for name in names])
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays of all units together, each filled up to the largest with NaN."""
+    shape = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
+    return np.stack([_padded(array, shape) for array in arrays])
+
+
+def _padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    room = [(0, wanted - size) for wanted, size in zip(shape, array.shape, strict=True)]
+    return np.pad(array, room, constant_values=np.nan) if any(b for _, b in room) else array
+
+
+def _to_shapes(variables: Variables, coordinates: Mapping[str, Any]) -> Variables:
+    """The variables, filled up with NaN to the sizes of the coordinates."""
+    return {
+        name: (dims, _padded(values, tuple(len(coordinates[dim]) for dim in dims)))
+        for name, (dims, values) in variables.items()
+    }
+
+
+def _dataset(variables: Variables, coordinates: Mapping[str, Any]) -> "xarray.Dataset":
+    import xarray
+
+    def unit(name: str) -> dict[str, str]:
+        return {"units": UNITS[name]} if name in UNITS else {}
+
+    return xarray.Dataset(
+        {name: (dims, values, unit(name)) for name, (dims, values) in variables.items()},
+        {name: (name, values, unit(name)) for name, values in coordinates.items()},
+    )

@@ -1,4 +1,4 @@
-"""dL/dW split exactly into parts by lag.
+"""How much of dL/dW comes from each lag, exactly: the parts add up to dL/dW.
 
 A cell's parameters are applied at every step. With a copy W_t for each step t and a loss
 L = sum over s of L_s, dL/dW = sum over s and t of dL_s/dW_t, and each term has a lag. By
@@ -7,11 +7,12 @@ Mikolov & Bengio 2013, equation 4)
 
     dL_s/dW_t = (ds_t/dW_t)^T dL_s/ds_t + (dy_t/dW_t)^T dL_s/dy_t
 
-with s_t the whole state after step t and y_t the cell's output; s_{t-1} and x_t are held
-fixed. The adjoints dL_s/ds_t include upper layers and a decoder. The rest is linear in them, so
-the adjoints of one bin of lags are summed first, and each bin costs one VJP of the step.
+with s_t the whole state after step t and y_t the cell's output, s_{t-1} and x_t held. The
+adjoints dL_s/ds_t count everything above and after: upper layers, a decoder. The rest is
+linear in them, so those of one bin of lags are added up first, and each bin then costs one
+vector-Jacobian product of the step.
 
-The lag, in steps, between step t of a unit and output position s:
+The lag, in steps, of what unit u does at step t for output position s:
 
 * synchronous: |s - t|, its distance in the sequence. (In one direction a unit acts on later
   outputs only. In a bidirectional stack a lower unit also acts on those before, through an
@@ -23,8 +24,8 @@ The lag, in steps, between step t of a unit and output position s:
   of reading, and u + 1 more: as if the decoder went on with the encoder's sequence.
   (Attention is a short cut over that distance.)
 
-The initial state, if it depends on parameters, is step -1. Parameters outside the cells
-(readout, normalisation, attention) are left out.
+The initial state, where it depends on parameters, is step -1. Parameters outside the cells
+(readout, normalisation, attention) are applied at no state and are left out.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,6 @@ from rnnexp.gradflow.position_losses import (
     residual_bytes,
     stacks,
 )
-from rnnexp.laboratory.labelled import Variables
 from rnnexp.laboratory.lag_bins import check_edges, unit_kinds, windows
 from rnnexp.laboratory.local_step import (
     Sums,
@@ -67,8 +67,9 @@ class LagGradients(NamedTuple):
     """dL/dW by bins of lags.
 
     Attributes:
-      edges: the largest lag of every bin, in steps, ascending, (D,).
-      parts: the part of dL/dW of each bin, (D, ...), by unit and parameter.
+      edges: the largest lag of every bin, in steps, ascending; a bin begins after the one
+        before. (D,).
+      parts: by unit and parameter, (D, ...): what each bin contributes to dL/dW.
       total: their sum over the bins, dL/dW.
     """
 
@@ -90,15 +91,16 @@ def lag_gradients(
     """dL/dW of every unit's parameters by bins of lags; L is the mean over examples of the
     sum of their losses over valid positions.
 
-    Every output position needs a backward pass. A sequence_to_one model without lengths needs
-    one in all, and one VJP a step instead of one a step and bin.
+    Every output position takes a backward pass of its own, all examples at once. A
+    sequence_to_one model without lengths takes one in all, and one product a step instead
+    of one a step and bin.
 
     Args:
-      edges: the largest lag of every bin, ascending, the last one at least `longest_lag`;
-        None: 0, 1, 2, 4, 8, ...
+      edges: the largest lag of every bin, ascending, the last one at least the longest lag
+        there is (`longest_lag`); None: 0, 1, 2, 4, 8, ...
       block: output positions at a time.
       examples: examples at a time; both bound the memory, see `lag_bytes`.
-      teacher: for a network with output feedback; None: it reads its own outputs.
+      teacher: for a network with output feedback; None: it reads its own.
 
     Raises:
       UsageError: edges that do not ascend or do not reach the longest lag.
@@ -112,8 +114,8 @@ def lag_gradients(
 
     def body(sums: list[Sums], index_E: Array) -> tuple[list[Sums], None]:
         part = take_examples(model, batch, jnp.minimum(index_E, batch_size - 1))
-        weight_E = jnp.where(index_E < batch_size, 1 / batch_size, 0.0)
-        more = _sums(model, part, losses, weight_E, edges, block, teacher)
+        share_E = jnp.where(index_E < batch_size, 1 / batch_size, 0.0)
+        more = _sums(model, part, losses, share_E, edges, block, teacher)
         return jax.tree.map(jnp.add, sums, more), None
 
     empty = [empty_sums(unit, len(edges)) for unit in model.units()]
@@ -137,7 +139,7 @@ def lag_bytes(
 ) -> int:
     """Bytes that `lag_gradients` takes, from shapes alone.
 
-    The residuals of the forward pass of `examples`, its trajectory, two cotangents a row of a
+    What the forward pass of `examples` keeps, its trajectory, two cotangents a row of a
     block, one a bin, and three sets of the parameters' parts.
     """
     edges = check_edges(edges, longest_lag(model, batch))
@@ -152,7 +154,7 @@ def lag_bytes(
 
 
 def longest_lag(model: Model, batch: Batch) -> int:
-    """The longest possible lag, in steps: from the start to the last output."""
+    """The longest lag there can be, in steps: the start's of the last output."""
     steps = batch.inputs_TxBxI.shape[0]
     return steps + batch.targets.shape[0] if isinstance(model, Transducer) else steps
 
@@ -170,14 +172,13 @@ def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
     """The fraction n_long / (n_short + n_long) of lags beyond so many steps, by `unit/parameter`.
 
     n_long is the norm of the gradient's part from lags above `beyond`, n_short of the rest.
-    0: the gradient has no long-range part. NaN for a gradient of zero.
+    0: nothing long-range is learned, however healthy the total. NaN without any gradient.
 
     Raises:
       UsageError: `beyond` is not one of the edges, where the parts are separate.
     """
-    edges = [int(edge) for edge in lags.edges]
-    if beyond not in edges[:-1]:
-        known = ", ".join(str(edge) for edge in edges[:-1])
+    if beyond not in [int(edge) for edge in lags.edges[:-1]]:
+        known = ", ".join(str(int(edge)) for edge in lags.edges[:-1])
         raise UsageError(f"beyond must be an edge between two bins, not {beyond}. Known: {known}.")
     bins = [int(edge) for edge in lags.edges].index(beyond) + 1
     fractions = {}
@@ -204,7 +205,7 @@ def _sums(
     model: Model,
     batch: Batch,
     losses: Losses,
-    weight_B: Array,
+    share_B: Array,
     edges: Sequence[int],
     block: int,
     teacher: Teacher | None,
@@ -214,7 +215,7 @@ def _sums(
     losses_SxB, vjp, trajectories = losses_vjp(
         model, batch, losses, slots, teacher=teacher, keep_states=True
     )
-    weights_SxB = jnp.broadcast_to(weight_B.astype(losses_SxB.dtype)[None], losses_SxB.shape)
+    weights_SxB = jnp.broadcast_to(share_B.astype(losses_SxB.dtype)[None], losses_SxB.shape)
     lengths_B = output_lengths(model, batch)
     if lengths_B is not None:
         valid_SxB = valid_steps(losses_SxB.shape[0], lengths_B)

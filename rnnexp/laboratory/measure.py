@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Batch, Key, Params, State
 from rnnexp.gradflow.position_losses import Losses, Model, Teacher, apply, spans, stacks
 from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
-from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples, total_norms
+from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples
 from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
 from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices
@@ -143,7 +144,8 @@ def _lag_figures(
 ) -> LagFigures:
     part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
     lags = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
-    return LagFigures(lag_norms(lags), total_norms(lags))
+    total = {f"{u}/{n}": stable_norm(v) for u, of in lags.total.items() for n, v in of.items()}
+    return LagFigures(lag_norms(lags), total)
 
 
 def unit_figures(

@@ -6,11 +6,12 @@ lag of k steps: Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013; 
 whole distribution: Pennington, Schoenholz & Ganguli 2017, "Resurrecting the sigmoid in
 deep learning through dynamical isometry".
 
-Of two methods, "exact" multiplies explicit step Jacobians in graded form (see
-`rnnexp.laboratory.graded_svd`): no product over- or underflows, and singular values have a
-relative error of about k * eps * (the worst condition number of one step). "krylov" is
-Golub-Kahan bidiagonalisation with JVPs and VJPs of the steps, without matrices. Its rounding
-is relative to the *largest* value; smaller values are missing.
+Two ways, which agree. "exact" multiplies explicit step Jacobians in graded form (see
+`rnnexp.laboratory.graded_svd`), so no product over- or underflows, and small singular values are
+as good as the step Jacobians allow: a relative error of about k * eps * (the worst
+condition number of one step). "krylov" never forms a matrix: J v by forward-mode and
+J^T u by reverse-mode differentiation of the steps, in Golub-Kahan bidiagonalisation.
+Its rounding is relative to the *largest* value; values below that are missing.
 """
 
 import logging
@@ -26,7 +27,6 @@ import numpy as np
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.laboratory.labelled import Variables, labelled
 from rnnexp.laboratory.product_maps import by_products
 from rnnexp.laboratory.product_matrices import by_matrices
 from rnnexp.scan.step import flat_state, flat_transition
@@ -35,21 +35,22 @@ from rnnexp.scan.unroll import initial_state, unroll
 METHODS = ("auto", "exact", "krylov")
 BLOCKS = ("hidden", "state")
 SPANS = (1, 2, 4, 8, 16, 32, 64)
-EXACT_BYTES = 2**24  # above it the exact method takes seconds per trajectory
+EXACT_BYTES = 2**24  # about where the exact way begins to take seconds per trajectory
 logger = logging.getLogger("rnnexp")
 
 
 class ProductSpectrum(NamedTuple):
     """Logarithms (nats) of singular values, their means over trajectories and start times.
 
-    A mean is -inf where one of the trajectories has a singular value of 0.
+    A mean of logarithms is that of a geometric mean; it is -inf where one of the
+    trajectories has a singular value of 0.
 
     Attributes:
-      singular: (spans, rank), the largest ones; -inf for a zero. NaN where the value is below
-        the Krylov method's rounding.
-      smallest: (spans,). NaN by the Krylov method unless `iterations` is the block's size.
+      singular: (spans, rank), the largest ones; -inf for a zero. NaN where the Krylov way
+        cannot tell the value from the rounding of the largest one.
+      smallest: (spans,). NaN on the Krylov way unless it looked at every direction.
       condition: (spans,), of the ratio of largest to smallest; inf if the smallest is 0.
-      error: (spans, rank), mean residual bound of the Krylov values; 0 if exact.
+      error: (spans, rank), mean residual bound of the Krylov values; 0 on the exact way.
     """
 
     singular: Array
@@ -75,24 +76,24 @@ def jacobian_products(
 ) -> ProductSpectrum:
     """Singular values of ds_{t+k}/ds_t along the trajectories that inputs drive.
 
-    For the hidden block the other leaves of s_t (c of an LSTM) are held fixed, but their later
-    values depend on h_t: it is a block of the product of whole Jacobians, not a product of
-    blocks.
+    For the hidden block the other leaves of s_t (c of an LSTM) are held fixed, but what
+    h_t does to them in between flows on: it is a block of the product of whole Jacobians,
+    not a product of blocks.
 
     Args:
       x_TxBxI: inputs, all of them valid steps.
       count: how many of the largest singular values.
-      spans: k, in steps, increasing.
+      spans: k, in steps, growing.
       starts: t, in steps done: 0 is the initial state. t + k is at most T.
-      method: "exact", "krylov", or "auto": exact if `product_bytes` is at most `exact_bytes`,
-        with a line in the log.
+      method: "exact", "krylov", or "auto": exact while `product_bytes` is at most
+        `exact_bytes`; which it was is logged.
       which: "hidden" for the hidden leaf, "state" for the whole flattened state.
-      state: the state before the first step, leaves (B, ...); None: the initial state.
-      iterations: of the Krylov method; None: 4 * count + 16, at most the block's size.
-      key: of the Krylov method's start vectors; None: a fixed one.
+      state: where the trajectories start, leaves (B, ...); None: the initial state.
+      iterations: of the Krylov way; None: 4 * count + 16, or the size if that is less.
+      key: for the Krylov way's start vectors; None: a fixed one.
 
     Raises:
-      UsageError: an unknown method or block, or numbers out of range.
+      UsageError: a method or block that does not exist, or numbers out of range.
     """
     require_choice("method", method, METHODS)
     require_choice("block", which, BLOCKS)
@@ -107,7 +108,7 @@ def jacobian_products(
         iterations = None
     elif iterations is None:
         iterations = min(size, 4 * count + 16)
-    # accelerators round float32 in products, which limits the singular values resolved
+    # accelerators would shorten float32 in products, and rounding bounds what is resolved
     with jax.default_matmul_precision("float32"):
         spectrum: ProductSpectrum = _spectrum(
             *(cell, params, state, x_TxBxI, key),
@@ -120,7 +121,7 @@ def jacobian_products(
 
 
 def _chosen(cell: Cell, params: Params, batch_size: int, which: str, exact_bytes: int) -> str:
-    """The exact method if it needs at most `exact_bytes`, else Krylov; logs it."""
+    """The exact method while it needs at most so many bytes; logs which it is."""
     need = product_bytes(cell, params, batch_size, which=which)
     method = "exact" if need <= exact_bytes else "krylov"
     logger.info(
@@ -131,10 +132,10 @@ def _chosen(cell: Cell, params: Params, batch_size: int, which: str, exact_bytes
 
 
 def product_bytes(cell: Cell, params: Params, batch_size: int, *, which: str = "hidden") -> int:
-    """Working memory of the exact method in bytes, B * (6 S^2 + 6 S N + 12 N^2) scalars.
+    """Bytes that the exact way works in, B * (6 S^2 + 6 S N + 12 N^2) scalars.
 
-    S is the size of the state, N that of the block; spans and start times, computed in turn,
-    add little.
+    S is the size of the state, N that of the block; spans and start times add nothing
+    to speak of, as they come one after the other.
     """
     leaves = jax.tree.leaves(jax.eval_shape(cell.init_state, params))
     S, N = sum(leaf.size for leaf in leaves), len(_block(cell, params, which))
@@ -143,7 +144,7 @@ def product_bytes(cell: Cell, params: Params, batch_size: int, *, which: str = "
 
 
 def _block(cell: Cell, params: Params, which: str) -> np.ndarray:
-    """The block's coordinates in the flattened state."""
+    """Where the block's units are in the flattened state."""
     shapes = jax.eval_shape(cell.init_state, params)
     marks = {k: np.full(v.shape, which == "state" or k == cell.hidden) for k, v in shapes.items()}
     return np.flatnonzero(np.concatenate([mark.ravel() for mark in jax.tree.leaves(marks)]))
@@ -152,7 +153,7 @@ def _block(cell: Cell, params: Params, which: str) -> np.ndarray:
 def _check(
     spans: tuple[int, ...], starts: tuple[int, ...], steps: int, count: int, size: int
 ) -> None:
-    """Raise `UsageError` for numbers out of range."""
+    """Raise `UsageError` for numbers that cannot be."""
     if not spans or spans[0] < 1 or any(b <= a for a, b in pairwise(spans)):
         raise UsageError(f"spans must be positive and growing, not {spans}")
     if not starts or min(starts) < 0 or max(starts) + spans[-1] > steps:
@@ -165,7 +166,7 @@ def _check(
 
 
 Logs = tuple[Array, Array, Array]
-"""Logarithms of largest and smallest singular values of a trajectory; errors of the former."""
+"""Of one trajectory: largest and smallest singular values, and errors of the former."""
 
 
 @partial(jax.jit, static_argnames=("cell", "which", "count", "iterations"))
@@ -182,7 +183,7 @@ def _spectrum(
     count: int,
     iterations: int | None,
 ) -> ProductSpectrum:
-    """All trajectories at once, start by start; `iterations` None: exact."""
+    """All trajectories at once and one start after the other; `iterations` None: exact."""
     params = cell.prepare(params)
     states = unroll(cell, params, x_TxBxI, state=state, keep_states=True).states
     whole = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), dict(state), states)
@@ -197,10 +198,10 @@ def _spectrum(
         if iterations is None:
             return by_matrices(step_at, spans_K, block, count)
         numbers = {"count": count, "iterations": iterations}
-        logs: Logs = jax.lax.map(
+        found: Logs = jax.lax.map(
             lambda span: by_products(step_at, span, block, key=key, **numbers), spans_K
         )
-        return logs
+        return found
 
     def of_start(t: Array) -> Logs:
         return jax.vmap(of_one, (1, 1, None))(states_TxBxS, x_TxBxI, t)

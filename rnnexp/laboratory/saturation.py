@@ -1,4 +1,4 @@
-"""Saturated gates, the fraction of the state that gates keep, dead and saturated units.
+"""Gates near 0 or 1, what the gates keep of the state, and units that no longer move.
 
 A saturated gate has almost no slope: what it lets through or holds back can hardly be
 learned any more. A gate that keeps the fraction f of a state every step gives it the time
@@ -6,7 +6,7 @@ constant -1/ln f steps, over which it falls to 1/e (Tallec & Ollivier 2018, "Can
 neural networks warp time?"). A tanh unit near +-1 passes little gradient through its step,
 and a unit that never changes carries no information.
 
-The figures come from a trajectory (`keep_states=True` of a model), over valid steps only.
+All of it is computed from a trajectory (`keep_states=True` of a model), over valid steps only.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
-from rnnexp.laboratory.labelled import padded
 from rnnexp.scan.unroll import Trajectory
 
 LOW = 0.1
@@ -63,12 +62,15 @@ def gate_saturation(
     *,
     backward: bool = False,
 ) -> GateSaturation:
-    """The fractions of shut and open gates at every step of a trajectory; empty without gates.
+    """How many of a cell's gates are shut or open at every step of a trajectory.
 
     Args:
       params: the cell's, prepared or not.
       lengths_B: valid steps of each example; None: all.
-      backward: the unit reads backwards; the result is in the sequence's own order.
+      backward: the unit reads backwards; what comes back is in the sequence's own order.
+
+    Returns:
+      Empty dicts for a cell without gates.
     """
     steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     params = cell.prepare(params)
@@ -88,8 +90,10 @@ def gate_saturation(
 
 
 def kept_fraction(cell: Cell, gates: GateSaturation) -> Array | None:
-    """The mean fraction of its state that a cell keeps at each step, (T,), if it defines
-    `Cell.kept_fraction`."""
+    """The mean fraction of its state that a cell keeps at each step, (T,).
+
+    None for a cell whose gates do not say it: see `Cell.kept_fraction`.
+    """
     return None if cell.kept_fraction is None else cell.kept_fraction(gates.mean)
 
 
@@ -105,8 +109,8 @@ def time_constant(kept_T: Array) -> Array:
 def hidden_saturation(states_TxBxH: Array, lengths_B: Array | None = None) -> HiddenSaturation:
     """Fractions of dead and saturated units of a hidden leaf over its valid steps.
 
-    Saturation assumes units bounded by 1, such as those of tanh. Axes after the second are all
-    units (real and imaginary parts separately).
+    Saturation is a statement about units bounded by 1, such as those of tanh. Axes after
+    the second are all units (the parts of a complex state each for itself).
     """
     steps, batch_size = states_TxBxH.shape[:2]
     x_TxBxH = states_TxBxH.reshape(steps, batch_size, -1)
@@ -130,7 +134,7 @@ def _fractions(gate_BxH: Array) -> Array:
 
 
 def _mean_over_examples(x_TxBx3: Array, valid_TxB: Array) -> Array:
-    """The mean over valid examples, (T, 3); NaN without any."""
+    """Mean over valid examples, (T, 3); NaN where there is none."""
     valid = jnp.broadcast_to(valid_TxB[:, :, None], x_TxBx3.shape)
     total = jnp.sum(jnp.where(valid, x_TxBx3, jnp.zeros_like(x_TxBx3)), 1)
     count = jnp.sum(valid, 1).astype(x_TxBx3.dtype)
