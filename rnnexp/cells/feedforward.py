@@ -27,10 +27,7 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
     f = find_activation(activation)
 
     def init(key: Key) -> Params:
-        return {
-            "w_x": glorot_uniform(key, (input_size, hidden_size)),
-            "b": jnp.zeros(hidden_size),
-        }
+        return {"w_x": glorot_uniform(key, (input_size, hidden_size)), "b": jnp.zeros(hidden_size)}
 
     def init_state(params: Params) -> State:
         return {"h": jnp.zeros_like(params["b"])}

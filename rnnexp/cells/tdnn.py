@@ -48,10 +48,7 @@ def tdnn(
     window_size = (input_taps + 1) * input_size
 
     def init(key: Key) -> Params:
-        return {
-            "w_x": glorot_uniform(key, (window_size, hidden_size)),
-            "b": jnp.zeros(hidden_size),
-        }
+        return {"w_x": glorot_uniform(key, (window_size, hidden_size)), "b": jnp.zeros(hidden_size)}
 
     def init_state(params: Params) -> State:
         dtype = params["b"].dtype

@@ -71,11 +71,7 @@ class SequenceModel(nnx.Module):
         """The stack's cells with their names."""
         return self.stack.units()
 
-    def __call__(
-        self,
-        inputs_TxBxI: Array,
-        options: ForwardOptions = EVALUATION,
-    ) -> Modelled:
+    def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
         """Outputs (B, O) or, in synchronous mode, (T, B, O)."""
         top = self.stack(inputs_TxBxI, options)
         read = top.outputs_TxBxH

@@ -124,11 +124,7 @@ class Stack(nnx.Module):
         return got, seen
 
     def _join(
-        self,
-        results: Sequence[Unrolled],
-        x_TxBxI: Array,
-        first: int,
-        options: ForwardOptions,
+        self, results: Sequence[Unrolled], x_TxBxI: Array, first: int, options: ForwardOptions
     ) -> tuple[Array, Array]:
         """What the layer above sees of the directions: all steps, and the end alone."""
         outputs = jnp.concatenate([r.outputs_TxBxH for r in results], -1)

@@ -61,10 +61,7 @@ class Transducer(nnx.Module):
         key_enc, key_dec, key_read, key_att = jax.random.split(key, 4)
         self.encoder = Stack(make_cell, structure=structure, input_size=input_size, key=key_enc)
         self.decoder = Stack(
-            make_cell,
-            structure=one_way(structure),
-            input_size=output_size,
-            key=key_dec,
+            make_cell, structure=one_way(structure), input_size=output_size, key=key_dec
         )
         self.attention = structure.attention
         size_e, size_d = self.encoder.output_size, self.decoder.output_size
@@ -88,10 +85,7 @@ class Transducer(nnx.Module):
         ]
 
     def __call__(
-        self,
-        inputs_TxBxI: Array,
-        targets_UxB: Array,
-        options: ForwardOptions = EVALUATION,
+        self, inputs_TxBxI: Array, targets_UxB: Array, options: ForwardOptions = EVALUATION
     ) -> Modelled:
         """Logits (U, B, O) of every target symbol, given the true ones before it.
 

@@ -17,12 +17,7 @@ def classification_scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def drawn_classes(
-    name: str,
-    draw: Callable[[Key, int], Batch],
-    *,
-    input_size: int,
-    classes: int,
-    num_steps: int,
+    name: str, draw: Callable[[Key, int], Batch], *, input_size: int, classes: int, num_steps: int
 ) -> Task:
     """A task of endless batches whose classes are equally likely: chance is its baseline."""
     source = Endless(draw)

@@ -43,10 +43,7 @@ def copy_memory(*, delay_steps: int = 10) -> Task:
         valid=source,
         test=source,
         scores=scores,
-        baseline={
-            "loss": RECALL_STEPS * math.log(SYMBOLS) / steps,
-            "recall_accuracy": 1 / SYMBOLS,
-        },
+        baseline={"loss": RECALL_STEPS * math.log(SYMBOLS) / steps, "recall_accuracy": 1 / SYMBOLS},
         headline="loss",
         higher_is_better=False,
     )

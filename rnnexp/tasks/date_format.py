@@ -54,11 +54,7 @@ HELD_OUT_SHARE = 10
 
 
 def date_format(
-    *,
-    examples: int = 20_000,
-    first_year: int = 1950,
-    last_year: int = 2049,
-    data_seed: int = 0,
+    *, examples: int = 20_000, first_year: int = 1950, last_year: int = 2049, data_seed: int = 0
 ) -> Task:
     """Write dates of `first_year` to `last_year` in ISO form, from `examples` texts.
 

@@ -76,11 +76,7 @@ def draw(key: Key, batch_size: int, length_steps: int) -> Batch:
         key, key_now = jax.random.split(key)
         keep_1xB = bounded(y_TxB)[None]
         new_u_TxB, new_y_TxB = propose(key_now)
-        return (
-            key,
-            jnp.where(keep_1xB, u_TxB, new_u_TxB),
-            jnp.where(keep_1xB, y_TxB, new_y_TxB),
-        )
+        return (key, jnp.where(keep_1xB, u_TxB, new_u_TxB), jnp.where(keep_1xB, y_TxB, new_y_TxB))
 
     key, key_now = jax.random.split(key)
     first = (key, *propose(key_now))

@@ -96,12 +96,7 @@ def _gru_slopes(
     del c, c_old, h
     reset, update, n, share = saved
     dn = dh * (1 - update) * (1 - n * n)
-    z = [
-        dn * share * reset * (1 - reset),
-        dh * (h_old - n) * update * (1 - update),
-        dn,
-        dn * reset,
-    ]
+    z = [dn * share * reset * (1 - reset), dh * (h_old - n) * update * (1 - update), dn, dn * reset]
     return Slopes(z, dh * update, dc)
 
 

@@ -31,10 +31,7 @@ def product(a: Array, w: Array, precision: str) -> Array:
     if precision == "float32":
         return jnp.sum(a[:, :, None] * w, axis=1)
     return jax.lax.dot(
-        shortened(a, precision),
-        w[0],
-        precision=PASSES[precision],
-        preferred_element_type=a.dtype,
+        shortened(a, precision), w[0], precision=PASSES[precision], preferred_element_type=a.dtype
     )
 
 
