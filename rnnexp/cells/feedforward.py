@@ -11,7 +11,7 @@ Parameters: I*H + H.
 import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
-from rnnexp.cells.base import Cell, no_matrices
+from rnnexp.cells.base import Cell, no_matrices, zero_state
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -29,9 +29,6 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
     def init(key: Key) -> Params:
         return {"w_x": glorot_uniform(key, (input_size, hidden_size)), "b": jnp.zeros(hidden_size)}
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["b"])}
-
     def transition(params: Params, state: State, x_I: Array) -> State:
         del state
         return {"h": f(x_I @ params["w_x"] + params["b"])}
@@ -41,7 +38,7 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         recurrent_matrices=no_matrices,
         parameter_count=input_size * hidden_size + hidden_size,

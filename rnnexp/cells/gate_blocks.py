@@ -1,7 +1,6 @@
 """Recurrent kernels cut into the square matrices of their gates.
 
-A kernel (H, N * H) holds the matrices of N gates side by side; this is the only place that
-says so to the laboratory.
+A kernel (H, N * H) holds the matrices of N gates side by side.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +14,15 @@ def gate_blocks(**gates: Sequence[str]) -> Callable[[Params], dict[str, Array]]:
     """`Cell.recurrent_matrices` of a cell whose kernels (H, N * H) are parameters.
 
     Args:
-      gates: by the name of each kernel the names of its gates, in order, as in the cell's
-        equations; none for a kernel that is one matrix.
+      gates: for each kernel the names of its gates, in order, as in the cell's equations;
+        none for a kernel that is one matrix.
     """
 
     def matrices(params: Params) -> dict[str, Array]:
-        found: dict[str, Array] = {}
+        by_name: dict[str, Array] = {}
         for kernel, names in gates.items():
-            found |= named_blocks(kernel, params[kernel], names)
-        return found
+            by_name |= named_blocks(kernel, params[kernel], names)
+        return by_name
 
     return matrices
 

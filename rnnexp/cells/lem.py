@@ -1,4 +1,4 @@
-"""Long expressive memory (LEM): two states, each with a time step of its own that is learned.
+"""Long expressive memory (LEM): two states, each with its own learned time step.
 
     d_t = dt * s(W_1 y_{t-1} + V_1 x_t + b_1)
     e_t = dt * s(W_2 y_{t-1} + V_2 x_t + b_2)
@@ -15,7 +15,7 @@ Parameters: 4*(I*H + H*H + H).
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
@@ -43,12 +43,8 @@ def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:
             for k, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
 
-    def init_state(params: Params) -> State:
-        zeros = jnp.zeros(H, params["b"].dtype)
-        return {"h": zeros, "z": zeros}
-
     def activations(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        """Both gates, and the new states."""
+        """Both gates and both new states."""
         y, z = state["h"], state["z"]
         x_1, x_2, x_z, x_y = jnp.split(x_I @ params["w_x"] + params["b"], 4)
         y_1, y_2, y_z = jnp.split(y @ params["w_h"], 3)
@@ -71,7 +67,7 @@ def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h", "z"),
         transition=transition,
         gates=gates,
         probed=("h", "z"),
