@@ -1,4 +1,4 @@
-"""What tasks share that put a whole sequence in one of several classes."""
+"""Scores and the Task of tasks that classify whole sequences."""
 
 import math
 from collections.abc import Callable

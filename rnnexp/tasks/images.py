@@ -1,4 +1,4 @@
-"""What tasks that read images as sequences share: batches, scores, baselines."""
+"""Batches, scores and baselines of tasks that read images as sequences."""
 
 from collections.abc import Callable
 
@@ -56,7 +56,7 @@ def taker(features: int, white: float) -> Callable[[Tree, Array], Batch]:
 
 
 def prior_baseline(train_labels: np.ndarray, test_labels: np.ndarray) -> dict[str, float]:
-    """What the training set's class frequencies alone score on the test set."""
+    """Scores on the test set of the class frequencies of the training set."""
     prior = np.bincount(train_labels, minlength=CLASSES) / len(train_labels)
     return {
         "loss": float(-np.mean(np.log(prior[test_labels]))),
