@@ -76,7 +76,7 @@ def scores(logits_UxBxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def exact_match(tokens_UxB: Array, batch: Batch) -> Score:
-    """1 for each example whose classes `tokens_UxB` are right up to its stop symbol, else 0."""
+    """1 for each example whose classes `tokens_UxB` are right through its stop, else 0."""
     if batch.target_lengths_B is None:
         raise UsageError("exact_match needs a batch with target_lengths_B")
     valid_UxB = valid_steps(len(batch.targets), batch.target_lengths_B)
