@@ -1,4 +1,4 @@
-"""Whether the kernels can be had here for a cell, and if not, why: tried out, not assumed."""
+"""Whether the kernels of a cell compile here, and if not, why: by compiling them."""
 
 from functools import lru_cache, partial
 from typing import Any
@@ -17,8 +17,8 @@ from rnnexp.scan.kernels.gpu.recurrence import recurrence
 def problem(cell: str, hidden_size: int, dtype: str, precision: str) -> str:
     """Why a cell (of `cells.CELLS`) of that size has no kernel here; empty if it has one.
 
-    What is compiled is what a run compiles, at two steps of one program's batch, so that a
-    device or a version of JAX that cannot have it is known before the run starts.
+    It compiles what a run compiles, for two steps of one program's batch, so that an
+    unsuitable device or version of JAX is known before the run starts.
     """
     if dtype != "float32":
         return f"the kernels of graphics processors are for float32, not for {dtype}"
@@ -27,7 +27,7 @@ def problem(cell: str, hidden_size: int, dtype: str, precision: str) -> str:
         return f"with {padded} in {precision} its weights are too many for one multiprocessor"
     try:
         _compile(cell, hidden_size, precision)
-    except Exception as error:  # of whatever part of the compiler; the scan goes on without it
+    except Exception as error:  # from any part of the compiler; the scan takes its place
         return f"its kernel cannot be compiled here: {type(error).__name__}: {first_line(error)}"
     return ""
 
