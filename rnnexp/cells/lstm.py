@@ -77,8 +77,8 @@ def lstm(
             params["p"] = jnp.zeros((len(peeking), H))
         return params
 
-    def activations(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        """All six quantities of a step, named as in the equations above."""
+    def activations(params: Params, state: State, x_I: Array) -> tuple[dict[str, Array], State]:
+        """The gates and the new state."""
         z = x_I @ params["w_x"] + state["h"] @ params["w_h"] + params["b"]
         z_of = dict(zip(blocks, jnp.split(z, len(blocks)), strict=True))
 
@@ -91,15 +91,13 @@ def lstm(
         i = 1.0 - f if coupled else gate("i", state["c"])
         c = f * state["c"] + i * g
         o = gate("o", c)
-        return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * jnp.tanh(c)}
+        return {"input": i, "forget": f, "output": o}, {"c": c, "h": o * jnp.tanh(c)}
 
     def transition(params: Params, state: State, x_I: Array) -> State:
-        new = activations(params, state, x_I)
-        return {"c": new["c"], "h": new["h"]}
+        return activations(params, state, x_I)[1]
 
     def gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        new = activations(params, state, x_I)
-        return {"input": new["i"], "forget": new["f"], "output": new["o"]}
+        return activations(params, state, x_I)[0]
 
     return Cell(
         name="lstm",

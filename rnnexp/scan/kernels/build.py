@@ -84,8 +84,10 @@ def _built(cell: str, dtype: str) -> Path:
     """The library's file, from the cache or from the compiler."""
     compiler = _compiler()
     options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
+    facts = "\0".join([*options, *_surroundings(compiler)])
+    fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:16]
     folder = cache_dir() / "kernels"
-    file = folder / f"{cell}-{dtype}-{_fingerprint(compiler, options)}.so"
+    file = folder / f"{cell}-{dtype}-{fingerprint}.so"
     if file.exists():
         return file
     try:
@@ -132,8 +134,3 @@ def _surroundings(compiler: str) -> list[str]:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     texts = [path.read_text() for path in sorted(SOURCES.iterdir())]
     return [version, importlib.metadata.version("jaxlib"), platform.machine(), processor(), *texts]
-
-
-def _fingerprint(compiler: str, options: list[str]) -> str:
-    facts = "\0".join([*options, *_surroundings(compiler)])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]

@@ -44,6 +44,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.masking import states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.newton.steps import (
+    FlatStep,
     StepRows,
     diagonals,
     everywhere,
@@ -65,13 +66,6 @@ class NewtonStats(NamedTuple):
 
     iterations: Array
     converged: Array
-
-
-class NewtonProblem(NamedTuple):
-    """The static arguments of a call."""
-
-    cell: Cell
-    method: str
 
 
 def newton_states(
@@ -99,18 +93,18 @@ def newton_states(
     valid_TxB = None if lengths_B is None else valid_steps(inputs_TxBxI.shape[0], lengths_B)
     rows = StepRows(inputs_TxBxI, slots or {}, valid_TxB)
     start_BxS = jax.vmap(lambda leaves: ravel_pytree(leaves)[0])(state)
-    states_TxBxS, stats = _solve(NewtonProblem(cell, method), params, start_BxS, rows)
+    states_TxBxS, stats = _solve(cell, method, params, start_BxS, rows)
     unravel = ravel_pytree(cell.init_state(params))[1]
     return everywhere(unravel)(states_TxBxS), stats
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _solve(
-    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
+    cell: Cell, method: str, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     with jax.default_matmul_precision("float32"):
-        guess_TxBxS, stats = _iterate(static, params, start_BxS, rows)
-        step = one_step(static.cell, params)
+        step = one_step(cell, params)
+        guess_TxBxS, stats = _iterate(step, method, start_BxS, rows)
         states_TxBxS: Array = jax.lax.cond(
             stats.converged, lambda: guess_TxBxS, lambda: scanned(step, start_BxS, rows)
         )
@@ -118,14 +112,14 @@ def _solve(
 
 
 def _solve_forward(
-    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
+    cell: Cell, method: str, params: Params, start_BxS: Array, rows: StepRows
 ) -> tuple[tuple[Array, NewtonStats], Any]:
-    states_TxBxS, stats = _solve(static, params, start_BxS, rows)
+    states_TxBxS, stats = _solve(cell, method, params, start_BxS, rows)
     return (states_TxBxS, stats), (params, start_BxS, rows, states_TxBxS, stats.converged)
 
 
 def _solve_backward(
-    static: NewtonProblem, kept: Any, cotangents: Any
+    cell: Cell, method: str, kept: Any, cotangents: Any
 ) -> tuple[Params, Array, StepRows]:
     """Given dL/ds_t, the cotangents of parameters, first state and rows are those of the single
     steps, all at once."""
@@ -133,11 +127,12 @@ def _solve_backward(
     before_TxBxS = states_before(start_BxS, states_TxBxS)
 
     def steps(params: Params, before_TxBxS: Array, x_TxBxI: Array, slots: State) -> Any:
-        every = everywhere(one_step(static.cell, params))
+        every = everywhere(one_step(cell, params))
         return every(before_TxBxS, StepRows(x_TxBxI, slots, rows.valid_TxB))
 
     with jax.default_matmul_precision("float32"):
-        adjoint_TxBxS = _adjoints(static, params, before_TxBxS, rows, cotangents[0], converged)
+        step = one_step(cell, params)
+        adjoint_TxBxS = _adjoints(step, method, before_TxBxS, rows, cotangents[0], converged)
         _, vjp = jax.vjp(steps, params, before_TxBxS, rows.x_TxBxI, rows.slots)
         d_params, d_before, d_x, d_slots = vjp(adjoint_TxBxS)
     return d_params, d_before[0], StepRows(d_x, d_slots, None)
@@ -147,17 +142,16 @@ _solve.defvjp(_solve_forward, _solve_backward)
 
 
 def _iterate(
-    static: NewtonProblem, params: Params, start_BxS: Array, rows: StepRows
+    step: FlatStep, method: str, start_BxS: Array, rows: StepRows
 ) -> tuple[Array, NewtonStats]:
     """Newton's iteration, with the first state as the guess for every step.
 
     It has converged when no number changes by more than eps^(3/4) of the largest one, or of 1
     if that is larger: 2e-12 in float64, 6e-6 in float32, which is above rounding errors.
     """
-    step = one_step(static.cell, params)
-    linearise = jacobians if static.method == "full" else diagonals
+    linearise = jacobians if method == "full" else diagonals
     tolerance = float(jnp.finfo(start_BxS.dtype).eps) ** 0.75
-    most = MOST_ITERATIONS[static.method]
+    most = MOST_ITERATIONS[method]
     Carry = tuple[Array, Array, Array]
 
     def goes_on(carry: Carry) -> Array:
@@ -180,8 +174,8 @@ def _iterate(
 
 
 def _adjoints(
-    static: NewtonProblem,
-    params: Params,
+    step: FlatStep,
+    method: str,
     before_TxBxS: Array,
     rows: StepRows,
     direct_TxBxS: Array,
@@ -192,7 +186,6 @@ def _adjoints(
     By a scan for `diagonal`, where the states had to be scanned, and where products of
     Jacobians are not finite; else by one linear recurrence.
     """
-    step = one_step(static.cell, params)
 
     def one_by_one() -> Array:
         return scanned_adjoints(step, before_TxBxS, rows, direct_TxBxS)
@@ -201,7 +194,7 @@ def _adjoints(
         _, slopes_TxBxSxS = jacobians(step, before_TxBxS, rows)
         return solve_adjoint(slopes_TxBxSxS, direct_TxBxS)
 
-    if static.method != "full":
+    if method != "full":
         return one_by_one()
     solved = jax.lax.cond(converged, together, lambda: jnp.full_like(direct_TxBxS, jnp.nan))
     finite = jnp.all(jnp.isfinite(solved))
