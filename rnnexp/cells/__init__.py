@@ -5,61 +5,36 @@ from typing import Any
 
 from rnnexp.core.registry import MODES, Entry, Table
 
-
-def _entry(name: str, summary: str, modes: tuple[str, ...] = MODES) -> Entry:
-    """The row of a cell whose file and factory both bear its name."""
-    return Entry(f"rnnexp.cells.{name}:{name}", summary, modes)
-
+SUMMARIES = {
+    "feedforward": "sees only the current input: the baseline without memory",
+    "tdnn": "time-delay network: a delay line in every layer, no recurrence",
+    "narx": "delay lines of past inputs and of the network's own past outputs",
+    "rnn": "Elman network: tanh, relu or linear; orthogonal or identity (IRNN) start",
+    "lstm": "long short-term memory: peepholes, coupled gates, forget bias, chrono initialisation",
+    "gru": "gated recurrent unit: reset gate before or after the recurrent product",
+    "minimal_gated": "minimal gated unit (MGU): one forget gate",
+    "min_gru": "minGRU: gates see the input alone, so the recurrence is linear in the state",
+    "min_lstm": "minLSTM: normalised forget and input gates that see the input alone",
+    "indrnn": "independently recurrent network: every unit reads only itself",
+    "lru": "linear recurrent unit: complex diagonal, eigenvalues near the unit circle",
+    "cornn": "coupled oscillators: a damped, driven second-order system",
+    "lem": "long expressive memory: two states with learned time steps",
+    "antisymmetric": "antisymmetric recurrent matrix, Euler steps: "
+    "eigenvalues near the imaginary axis",
+    "orthogonal": "recurrent matrix kept orthogonal by the exponential map, modReLU",
+    "unitary": "uRNN: complex diagonals, reflections and Fourier transforms, modReLU",
+    "clockwork": "modules of units that tick at periods 1, 2, 4, ...",
+    "scrn": "structurally constrained: slow context units beside a fast Elman layer",
+}
+"""One line on every cell. Its file and its factory have its name."""
+OTHER_MODES = {"narx": ("sequence_to_one", "synchronous")}
+"""The modes of cells that do not fit all of them."""
 
 CELLS = Table(
     "cell",
     {
-        "feedforward": _entry(
-            "feedforward", "sees only the current input: the baseline without memory"
-        ),
-        "tdnn": _entry("tdnn", "time-delay network: a delay line in every layer, no recurrence"),
-        "narx": _entry(
-            "narx",
-            "delay lines of past inputs and of the network's own past outputs",
-            ("sequence_to_one", "synchronous"),
-        ),
-        "rnn": _entry(
-            "rnn", "Elman network: tanh, relu or linear; orthogonal or identity (IRNN) start"
-        ),
-        "lstm": _entry(
-            "lstm",
-            "long short-term memory: peepholes, coupled gates, forget bias, chrono initialisation",
-        ),
-        "gru": _entry(
-            "gru", "gated recurrent unit: reset gate before or after the recurrent product"
-        ),
-        "minimal_gated": _entry("minimal_gated", "minimal gated unit (MGU): one forget gate"),
-        "min_gru": _entry(
-            "min_gru", "minGRU: gates see the input alone, so the recurrence is linear in the state"
-        ),
-        "min_lstm": _entry(
-            "min_lstm", "minLSTM: normalised forget and input gates that see the input alone"
-        ),
-        "indrnn": _entry("indrnn", "independently recurrent network: every unit reads only itself"),
-        "lru": _entry(
-            "lru", "linear recurrent unit: complex diagonal, eigenvalues near the unit circle"
-        ),
-        "cornn": _entry("cornn", "coupled oscillators: a damped, driven second-order system"),
-        "lem": _entry("lem", "long expressive memory: two states with learned time steps"),
-        "antisymmetric": _entry(
-            "antisymmetric",
-            "antisymmetric recurrent matrix, Euler steps: eigenvalues near the imaginary axis",
-        ),
-        "orthogonal": _entry(
-            "orthogonal", "recurrent matrix kept orthogonal by the exponential map, modReLU"
-        ),
-        "unitary": _entry(
-            "unitary", "uRNN: complex diagonals, reflections and Fourier transforms, modReLU"
-        ),
-        "clockwork": _entry("clockwork", "modules of units that tick at periods 1, 2, 4, ..."),
-        "scrn": _entry(
-            "scrn", "structurally constrained: slow context units beside a fast Elman layer"
-        ),
+        name: Entry(f"rnnexp.cells.{name}:{name}", summary, OTHER_MODES.get(name, MODES))
+        for name, summary in SUMMARIES.items()
     },
 )
 cell: Callable[..., Any] = CELLS.register

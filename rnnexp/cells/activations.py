@@ -16,6 +16,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def find_activation(name: str) -> Callable[[Array], Array]:
-    """The activation of that name; `UsageError` with the alternatives for an unknown one."""
+    """The activation of that name. Raises `UsageError`, with the alternatives, if unknown."""
     require_choice("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

@@ -1,4 +1,4 @@
-"""Antisymmetric RNN: Euler steps of a differential equation that keeps distances.
+"""Antisymmetric RNN: Euler steps of a differential equation that preserves distances.
 
     A = W - W^T - gamma * I,   W strictly upper triangular
     h_t = h_{t-1} + epsilon * z_t * tanh(A h_{t-1} + V_h x_t + b_h)
@@ -6,11 +6,11 @@
 
 s is the logistic function, * element by element. Every eigenvalue of A has real part
 -gamma, so at gamma = 0 the linearised flow neither grows nor shrinks; the damping gamma
-makes up for what an Euler step adds. Chang, Chen, Haber & Chi 2019, "AntisymmetricRNN:
-a dynamical system view on recurrent neural networks".
+offsets the growth that an Euler step adds. Chang, Chen, Haber & Chi 2019,
+"AntisymmetricRNN: a dynamical system view on recurrent neural networks".
 
-W is held as the vector of its H*(H-1)/2 entries above the diagonal, row by row;
-`prepare` adds `w_h` = A^T to the parameters.
+The parameter `w_upper` holds the H*(H-1)/2 entries of W row by row; `prepare` adds
+`w_h` = A^T.
 
 Parameters: H*(H-1)/2 + I*H + H, and I*H + H more with `gated`.
 """
@@ -18,7 +18,7 @@ Parameters: H*(H-1)/2 + I*H + H, and I*H + H more with `gated`.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell, no_gates
+from rnnexp.cells.base import Cell, no_gates, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.orthogonal import skew_symmetric
 from rnnexp.core.errors import UsageError
@@ -34,16 +34,16 @@ def antisymmetric(
     gated: bool = False,
     recurrent_scale: float = 1.0,
 ) -> Cell:
-    """An antisymmetric cell, gated or not.
+    """An antisymmetric cell.
 
     Weights, as in the paper's experiments: V Gaussian of variance 1/I, W Gaussian of
     variance `recurrent_scale`^2/H, biases 0.
 
     Args:
       epsilon: step size, positive.
-      gamma: diffusion, at least 0.
-      gated: let z_t scale every step.
-      recurrent_scale: deviation of W in units of 1/sqrt(H).
+      gamma: damping, at least 0.
+      gated: scale every step by z_t.
+      recurrent_scale: standard deviation of W in units of 1/sqrt(H).
     """
     if epsilon <= 0:
         raise UsageError(f"epsilon must be positive, not {epsilon}")
@@ -65,11 +65,8 @@ def antisymmetric(
         A = skew_symmetric(w, H) - gamma * jnp.eye(H, dtype=w.dtype)
         return {**params, "w_h": A.T}
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros(H, params["b"].dtype)}
-
     def arguments(params: Params, state: State, x_I: Array) -> list[Array]:
-        """What tanh and, if gated, the logistic function are taken of."""
+        """The pre-activations of tanh and, if gated, of the logistic function."""
         if "w_h" not in params:
             params = prepare(params)
         recurrent = state["h"] @ params["w_h"]
@@ -92,7 +89,7 @@ def antisymmetric(
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h"),
         transition=transition,
         gates=gates if gated else no_gates,
         prepare=prepare,

@@ -1,20 +1,30 @@
 """The cell contract: a value made of pure functions, written for one example.
 
-A cell's step is split in two, `transition` (the recurrence) and `output` (what the
-layer above sees of the new state). The split lets a probe act on the state *between*
-them, so that dL/dh_t counts both ways in which h_t acts on the loss: through the output
-at t and through every later step.
+A step has two parts, `transition` (the recurrence) and `output` (what the layer above
+sees of the new state). A probe acts on the state between them, so that dL/dh_t counts
+both ways in which h_t acts on the loss: through the output at t and through every later
+step.
 
-Whatever the project knows of a cell is a field of `Cell`. No module has a table by the
-names of cells, so a cell of the user's own has all that a built-in one has.
+All that the project knows of a cell is a field of `Cell`. No module has a table by the
+names of cells, so a user's cell can have all that a built-in one has.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 
 from rnnexp.core.types import Array, Key, Params, State
+
+
+def zero_state(size: int, *leaves: str) -> Callable[[Params], State]:
+    """`Cell.init_state`: zeros (size,) in every leaf, in the float type of the bias `b`."""
+
+    def init_state(params: Params) -> State:
+        return {leaf: jnp.zeros(size, params["b"].dtype) for leaf in leaves}
+
+    return init_state
 
 
 def no_gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
@@ -30,13 +40,13 @@ def no_matrices(params: Params) -> dict[str, Array]:
 
 
 def hidden_output(params: Params, state: State, x_I: Array) -> Array:
-    """The usual output: the hidden state itself."""
+    """The output of most cells: the hidden state `h`."""
     del params, x_I
     return state["h"]
 
 
 def as_they_are(params: Params) -> Params:
-    """The usual preparation: none."""
+    """The preparation of most cells: none."""
     return params
 
 
@@ -45,46 +55,43 @@ States = Callable[[Params, State, Array, State], State]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A recurrent cell with its sizes closed over.
+    """A recurrent cell of fixed sizes.
 
     Attributes:
-      name: what the table calls it.
+      name: its name in the table.
       input_size, output_size: features of `x` and of `y`.
       init: `key -> params`, a dict of arrays.
       init_state: `params -> state`, a dict of arrays of the same dtype.
       transition: `(params, state, x) -> state`, structure and dtypes kept.
       output: `(params, new_state, x) -> y`.
-      gates: `(params, state, x) -> {name: activation}` of the step that would follow,
-        each in [0, 1]; empty for cells without gates.
+      gates: `(params, state, x) -> {name: activation}` of the next step, each in [0, 1];
+        empty for cells without gates.
       kept_fraction: `{name: activation} -> fraction` of the old state that a step with
         these gates keeps, f in c_t = f * c_{t-1} + ... It must be affine, because it is
-        applied to means over units and examples. None: no gate says it alone, and the cell
-        has no time constants.
+        applied to means over units and examples. None: the gates do not determine it, and
+        the cell has no time constants.
       recurrent_matrices: `prepared params -> {name: matrix}`, every square matrix (H, H)
-        that the hidden state meets in a step, written for a row: h @ matrix. A kernel of
-        several gates has one a gate (see `rnnexp.cells.gate_blocks`). `no_matrices`:
-        there is none. None: they are found by differentiation (see
-        `rnnexp.gradflow.recurrent_params`).
-      counters: the leaves of the state that only count steps, along which no tangent vector
-        starts. None: those that are a single number and are not probed.
+        that multiplies the hidden state in a step, written for a row: h @ matrix. A kernel
+        of several gates has one a gate (see `rnnexp.cells.gate_blocks`). `no_matrices`:
+        there is none. None: differentiation finds them (`rnnexp.gradflow.recurrent_params`).
+      counters: the leaves of the state that only count steps; no tangent vector starts
+        along them. None: the scalar leaves that are not probed.
       prepare: `params -> params` with what depends on them alone (a matrix exponential,
         say) added; called once a sequence. Every other function takes either kind.
       parameter_count: number of trainable scalars, from the closed formula.
-      hidden: the name of the state's leaf that is the hidden state.
-      probed: the leaves whose adjoints are recorded, the hidden one among them. Leave
-        out copies of earlier values (delay lines) and counters: they are memory, not
-        something computed at step t.
-      states: a faster path over a whole sequence of one example,
+      hidden: the leaf of the state that is the hidden state.
+      probed: the leaves whose adjoints are recorded, the hidden one among them. Delay lines
+        and counters are left out: they are memory, not computed at step t.
+      states: a parallel path over a whole sequence of one example,
         `(params, state, x_TxI, slots) -> states`, every leaf with a leading time axis:
         the same as the scan of `transition` with `slots[leaf][t]` added to every probed
         leaf after step t. None: there is only the scan.
-      delay_steps: how far back its delay lines remember; 0 without such lines.
+      delay_steps: how many steps back its delay lines reach; 0 without delay lines.
       feedback: the leaf, (O + 1,), into which a teacher may put the true output of the
         step before, followed by a 1. None: the network does not read its own output.
       kernel: which of `rnnexp.scan.kernels` computes the same over a whole sequence, with the
-        parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output. None:
-        there is none.
-      is_network: the output is the network's own, and no readout is put on top.
+        parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output; or None.
+      is_network: the output is the network's own; no readout follows.
     """
 
     name: str

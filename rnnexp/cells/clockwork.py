@@ -8,10 +8,10 @@ so W_h is block triangular. Steps count from 0: all modules tick at the first on
 Koutnik, Greff, Gomez & Schmidhuber 2014, "A clockwork RNN", equations 1 to 4 (the bias
 is ours). The state's leaf `t` counts the steps done.
 
-Only the blocks in use are parameters: `prepare` puts them into `w_h` = W_h^T, (H, H).
+Only the nonzero blocks are parameters: `prepare` puts them into `w_h` = W_h^T, (H, H).
 With H_k units in module k: I*H + sum over k' >= k of H_k * H_k' + H parameters. Every
-module is computed at every step and those at rest are then discarded, so the paper's
-saving of time is not to be had here.
+step computes all modules and discards those that do not tick, so it saves no time, unlike
+the paper's.
 """
 
 import jax
@@ -27,7 +27,7 @@ STDDEV = 0.1  # of all initial weights: Koutnik et al. 2014, section 4
 
 
 def module_sizes(hidden_size: int, modules: int) -> list[int]:
-    """Units of every module, fastest first; the fastest get one more of a remainder."""
+    """Units of every module, fastest first; the fastest share the remainder."""
     each, more = divmod(hidden_size, modules)
     return [each + (k < more) for k in range(modules)]
 
@@ -35,10 +35,10 @@ def module_sizes(hidden_size: int, modules: int) -> list[int]:
 def clockwork(input_size: int, hidden_size: int, *, modules: int = 4) -> Cell:
     """A clockwork cell.
 
-    Weights: Gaussian of deviation 0.1; biases 0.
+    Weights: Gaussian of standard deviation 0.1; biases 0.
 
     Args:
-      modules: how many groups of units; the slowest ticks every 2^(modules - 1) steps.
+      modules: number of groups of units; the slowest ticks every 2^(modules - 1) steps.
     """
     if not 1 <= modules <= hidden_size:
         raise UsageError(f"modules must lie in 1 ... hidden_size = {hidden_size}, not {modules}")

@@ -1,4 +1,4 @@
-"""Coupled oscillatory RNN (coRNN): damped, driven oscillators, one a unit.
+"""Coupled oscillatory RNN (coRNN): every unit is a damped, driven oscillator.
 
     z_t = z_{t-1} + dt * (tanh(W_y y_{t-1} + W_z z_{t-1} + V x_t + b)
                           - gamma * y_{t-1} - epsilon * z_{t-1})
@@ -16,7 +16,7 @@ Parameters: I*H + 2*H*H + H.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
@@ -60,10 +60,6 @@ def cornn(
             for k, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
 
-    def init_state(params: Params) -> State:
-        zeros = jnp.zeros_like(params["b"])
-        return {"h": zeros, "z": zeros}
-
     def transition(params: Params, state: State, x_I: Array) -> State:
         y, z = state["h"], state["z"]
         drive = jnp.tanh(x_I @ params["w_x"] + y @ params["w_h"] + z @ params["w_z"] + params["b"])
@@ -75,7 +71,7 @@ def cornn(
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h", "z"),
         transition=transition,
         probed=("h", "z"),
         recurrent_matrices=gate_blocks(w_h=(), w_z=()),

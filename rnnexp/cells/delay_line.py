@@ -6,7 +6,7 @@ from rnnexp.core.types import Array
 
 
 def push(line_KxI: Array, newest_I: Array) -> Array:
-    """The line one step later: `newest` in front, the oldest dropped."""
+    """The line one step later: `newest` first, the oldest dropped."""
     return jnp.concatenate([newest_I[None], line_KxI])[: line_KxI.shape[0]]
 
 

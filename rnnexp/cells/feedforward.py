@@ -11,7 +11,7 @@ Parameters: I*H + H.
 import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
-from rnnexp.cells.base import Cell, no_matrices
+from rnnexp.cells.base import Cell, no_matrices, zero_state
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -27,13 +27,7 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
     f = find_activation(activation)
 
     def init(key: Key) -> Params:
-        return {
-            "w_x": glorot_uniform(key, (input_size, hidden_size)),
-            "b": jnp.zeros(hidden_size),
-        }
-
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["b"])}
+        return {"w_x": glorot_uniform(key, (input_size, hidden_size)), "b": jnp.zeros(hidden_size)}
 
     def transition(params: Params, state: State, x_I: Array) -> State:
         del state
@@ -44,7 +38,7 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         recurrent_matrices=no_matrices,
         parameter_count=input_size * hidden_size + hidden_size,

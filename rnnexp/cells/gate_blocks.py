@@ -14,15 +14,15 @@ def gate_blocks(**gates: Sequence[str]) -> Callable[[Params], dict[str, Array]]:
     """`Cell.recurrent_matrices` of a cell whose kernels (H, N * H) are parameters.
 
     Args:
-      gates: by the name of each kernel the names of its gates, in order, as in the cell's
-        equations; none for a kernel that is one matrix.
+      gates: for each kernel the names of its gates, in order, as in the cell's equations;
+        none for a kernel that is one matrix.
     """
 
     def matrices(params: Params) -> dict[str, Array]:
-        found: dict[str, Array] = {}
+        by_name: dict[str, Array] = {}
         for kernel, names in gates.items():
-            found |= named_blocks(kernel, params[kernel], names)
-        return found
+            by_name |= named_blocks(kernel, params[kernel], names)
+        return by_name
 
     return matrices
 

@@ -16,7 +16,7 @@ Parameters: 3*(I*H + H*H + H), and H more for b_hn with reset="after".
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
 from rnnexp.core.errors import require_choice
@@ -48,9 +48,6 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
             params["b_hn"] = jnp.zeros(H)
         return params
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros(H, params["b"].dtype)}
-
     def activations(params: Params, state: State, x_I: Array) -> tuple[Array, Array, Array]:
         """r_t, z_t and n_t."""
         h = state["h"]
@@ -76,7 +73,7 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h"),
         transition=transition,
         gates=gates,
         kept_fraction=lambda gates: gates["update"],

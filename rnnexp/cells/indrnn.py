@@ -2,14 +2,13 @@
 
     h_t = relu(W_x x_t + u * h_{t-1} + b),   |u_i| <= gamma^(1/T)
 
-* is element by element: the Jacobian of a step is diagonal, so after T steps of an
-active unit its gradient has grown by at most gamma. Li, Li, Cook, Zhu & Gao 2018,
+* is element by element. The Jacobian of a step is diagonal, so over T steps the gradient
+of an active unit grows by at most gamma. Li, Li, Cook, Zhu & Gao 2018,
 "Independently recurrent neural network (IndRNN): building a longer and deeper RNN".
 Units mix only across layers, so stack two or more.
 
-The bound holds in the forward pass, where u is clipped to it. (The authors overwrite u
-after every update instead. Here a weight that an update has carried past the bound acts
-at the bound and has gradient 0 from there on.)
+The forward pass clips u to the bound, so a weight beyond it has gradient 0. (The authors
+overwrite u after every update instead.)
 
 Parameters: I*H + 2*H.
 """
@@ -17,7 +16,7 @@ Parameters: I*H + 2*H.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -36,14 +35,14 @@ def indrnn(
     """An IndRNN cell.
 
     Weights, from the paper and its code: u uniform as `start` says, W_x Gaussian of
-    deviation 0.001, b 0.
+    standard deviation 0.001, b 0.
 
     Args:
       longest_steps: T of the bound, the longest time span in steps; 0: no end, bound 1.
-      gamma: how much a gradient may grow over that span, at least 1.
-      start: where u is drawn, uniform (0 to gamma^(1/T), every time scale) or long
-        (gamma^(-1/T) to gamma^(1/T), long ones alone; needs `longest_steps`). The paper
-        takes long for the last layer where only the last output counts.
+      gamma: largest growth of a gradient over that span, at least 1.
+      start: range of u, uniform (0 to gamma^(1/T), every time scale) or long (gamma^(-1/T)
+        to gamma^(1/T), long ones alone; needs `longest_steps`). The paper takes long for
+        the last layer where only the last output counts.
     """
     require_choice("start", start, STARTS)
     if longest_steps < 0:
@@ -63,9 +62,6 @@ def indrnn(
             "b": jnp.zeros(hidden_size),
         }
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["b"])}
-
     def transition(params: Params, state: State, x_I: Array) -> State:
         u = jnp.clip(params["u"], -bound, bound)
         return {"h": jax.nn.relu(x_I @ params["w_x"] + u * state["h"] + params["b"])}
@@ -78,7 +74,7 @@ def indrnn(
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         recurrent_matrices=recurrent_matrices,
         parameter_count=(input_size + 2) * hidden_size,

@@ -1,7 +1,7 @@
-"""Initial weights, stated once: what each cell draws and from where.
+"""Draws of initial weights.
 
-Frameworks draw "the same" cell differently (one orthogonal matrix split over all
-gates is not orthogonal for any of them), so the draws here are per gate and named.
+Kernels of several gates are drawn gate by gate: an orthogonal matrix split over the gates,
+as some frameworks have it, is orthogonal for none of them.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ glorot_uniform = jax.nn.initializers.glorot_uniform()
 
 
 def orthogonal(key: Key, shape: tuple[int, int]) -> Array:
-    """Orthonormal columns, or rows where there are fewer, uniformly from all such matrices."""
+    """Orthonormal columns (or rows, if fewer), uniform over all such matrices."""
     draw = jax.nn.initializers.orthogonal()
     return alone(lambda key: draw(key, shape))(key)
 
@@ -28,15 +28,15 @@ def per_gate(
     columns: int,
     gates: int,
 ) -> Array:
-    """A (rows, gates * columns) kernel whose blocks are drawn independently, one a gate."""
+    """A (rows, gates * columns) kernel with one block a gate, drawn independently."""
     drawn = jax.vmap(lambda k: initializer(k, (rows, columns)))(jax.random.split(key, gates))
     return jnp.moveaxis(drawn, 0, 1).reshape(rows, gates * columns)
 
 
 def chrono_biases(key: Key, hidden_size: int, longest_steps: int) -> Array:
-    """Forget biases ln(u), u ~ U(1, longest_steps - 1); the input gate takes their negative.
+    """Forget biases ln(u), u ~ U(1, longest_steps - 1), for time constants up to that length.
 
-    Spreads the cell's time constants up to `longest_steps`
-    (Tallec & Ollivier 2018, "Can recurrent neural networks warp time?").
+    The input gate takes their negative. Tallec & Ollivier 2018, "Can recurrent neural
+    networks warp time?".
     """
     return jnp.log(jax.random.uniform(key, (hidden_size,), minval=1.0, maxval=longest_steps - 1.0))

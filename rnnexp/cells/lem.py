@@ -1,4 +1,4 @@
-"""Long expressive memory (LEM): two states, each with a time step of its own that is learned.
+"""Long expressive memory (LEM): two states, each with its own learned time step.
 
     d_t = dt * s(W_1 y_{t-1} + V_1 x_t + b_1)
     e_t = dt * s(W_2 y_{t-1} + V_2 x_t + b_2)
@@ -15,7 +15,7 @@ Parameters: 4*(I*H + H*H + H).
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
@@ -43,12 +43,8 @@ def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:
             for k, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
 
-    def init_state(params: Params) -> State:
-        zeros = jnp.zeros(H, params["b"].dtype)
-        return {"h": zeros, "z": zeros}
-
-    def activations(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        """Both gates, and the new states."""
+    def activations(params: Params, state: State, x_I: Array) -> tuple[dict[str, Array], State]:
+        """The gates and the new state."""
         y, z = state["h"], state["z"]
         x_1, x_2, x_z, x_y = jnp.split(x_I @ params["w_x"] + params["b"], 4)
         y_1, y_2, y_z = jnp.split(y @ params["w_h"], 3)
@@ -56,22 +52,20 @@ def lem(input_size: int, hidden_size: int, *, dt: float = 1.0) -> Cell:
         d, e = dt * gate_z, dt * gate_y
         z = (1.0 - d) * z + d * jnp.tanh(x_z + y_z)
         y = (1.0 - e) * y + e * jnp.tanh(x_y + z @ params["w_z"])
-        return {"gate_z": gate_z, "gate_y": gate_y, "h": y, "z": z}
+        return {"time_step_z": gate_z, "time_step_h": gate_y}, {"h": y, "z": z}
 
     def transition(params: Params, state: State, x_I: Array) -> State:
-        new = activations(params, state, x_I)
-        return {"h": new["h"], "z": new["z"]}
+        return activations(params, state, x_I)[1]
 
     def gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        new = activations(params, state, x_I)
-        return {"time_step_z": new["gate_z"], "time_step_h": new["gate_y"]}
+        return activations(params, state, x_I)[0]
 
     return Cell(
         name="lem",
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h", "z"),
         transition=transition,
         gates=gates,
         probed=("h", "z"),

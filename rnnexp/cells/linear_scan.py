@@ -2,10 +2,10 @@
 
     s_t = a_t * s_{t-1} + b_t
 
-Two steps make one of the same form, (a_2 a_1, a_2 b_1 + b_2), and this composition is
+Two steps compose to one of the same form, (a_2 a_1, a_2 b_1 + b_2). Composition is
 associative, so all T states take O(log T) parallel rounds: Blelloch 1990, "Prefix sums
 and their applications"; Martin & Cundy 2018, "Parallelizing linear recurrent neural
-nets over sequence length". The program, and with it compile time, grows like log T.
+nets over sequence length". Program size and compile time grow like log T.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from rnnexp.core.types import Array, Params, State
 def linear_scan(a_Tx: Array, b_Tx: Array, start: Array) -> Array:
     """s_1 ... s_T of s_t = a_t * s_{t-1} + b_t with s_0 = `start`; real or complex.
 
-    The states solve the bidiagonal system s_t - a_t * s_{t-1} = b_t. Stated as such,
-    derivatives of both modes are again scans of this kind (the backward one runs from T
-    to 1), which compile and run faster than the derivative of the rounds themselves.
+    The states solve the bidiagonal system s_t - a_t * s_{t-1} = b_t. As a linear solve it
+    has derivatives of both modes that are scans of this kind (the backward one runs from
+    T to 1); they compile and run faster than derivatives of the rounds themselves.
     """
     b_Tx = b_Tx.at[0].add(a_Tx[0] * start)
 
@@ -30,18 +30,18 @@ def linear_scan(a_Tx: Array, b_Tx: Array, start: Array) -> Array:
         return states_Tx.at[1:].add(-a_Tx[1:] * states_Tx[:-1])
 
     def solve(_: Callable[[Array], Array], right_Tx: Array) -> Array:
-        return _scan(a_Tx, right_Tx)
+        return scan_from_zero(a_Tx, right_Tx)
 
     def transpose_solve(_: Callable[[Array], Array], right_Tx: Array) -> Array:
-        # adj_t - a_{t+1} * adj_{t+1} = right_t; what stands for a_{T+1} meets a zero
-        return _scan(jnp.roll(a_Tx, -1, axis=0)[::-1], right_Tx[::-1])[::-1]
+        # adj_t - a_{t+1} * adj_{t+1} = right_t; the value in place of a_{T+1} multiplies 0
+        return scan_from_zero(jnp.roll(a_Tx, -1, axis=0)[::-1], right_Tx[::-1])[::-1]
 
     states_Tx: Array = jax.lax.custom_linear_solve(residual, b_Tx, solve, transpose_solve)
     return states_Tx
 
 
-def _scan(a_Tx: Array, b_Tx: Array) -> Array:
-    """The same from s_0 = 0."""
+def scan_from_zero(a_Tx: Array, b_Tx: Array) -> Array:
+    """s_1 ... s_T of s_t = a_t * s_{t-1} + b_t with s_0 = 0."""
 
     def compose(earlier: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
         (a_1, b_1), (a_2, b_2) = earlier, later
@@ -54,7 +54,7 @@ def _scan(a_Tx: Array, b_Tx: Array) -> Array:
 def linear_paths(
     coefficients: Callable[[Params, Array], tuple[Array, Array]],
 ) -> tuple[Callable[[Params, State, Array], State], States]:
-    """The `transition` and the `states` of a cell whose only leaf `h` is linear and real.
+    """`Cell.transition` and `Cell.states` where the state is `h` alone, linear and real.
 
     Args:
       coefficients: `(params, x) -> (a, b)` of one step; both have the state's shape.

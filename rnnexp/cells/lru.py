@@ -1,4 +1,4 @@
-"""Linear recurrent unit: a complex diagonal recurrence, no nonlinearity inside it.
+"""Linear recurrent unit: a complex diagonal recurrence without a nonlinearity.
 
     h_t = lambda * h_{t-1} + gamma * (B x_t)
     y_t = Re(C h_t) + D x_t
@@ -27,7 +27,7 @@ from rnnexp.core.types import Array, Key, Params, State
 
 
 def to_complex(pairs: Array) -> Array:
-    """Complex numbers from their real and imaginary parts, which the axis before the last holds."""
+    """Complex numbers from real and imaginary parts along the axis before the last."""
     return jax.lax.complex(pairs[..., 0, :], pairs[..., 1, :])
 
 
@@ -46,11 +46,11 @@ def ring(key: Key, size: int, r_min: float, r_max: float, max_phase: float) -> P
     """nu_log, theta_log and gamma_log, (N,) each, of eigenvalues uniform on a ring's area.
 
     |lambda|^2 ~ U(r_min^2, r_max^2), phase ~ U(0, max_phase), and gamma = sqrt(1 -
-    |lambda|^2), which gives h the variance of its drive: Orvieto et al. 2023, lemma 3.2
-    and equation 7.
+    |lambda|^2), which gives h the variance of its input term: Orvieto et al. 2023, lemma
+    3.2 and equation 7.
     """
     key_r, key_phase = jax.random.split(key)
-    floor = 1e-6  # draws may be 0, and round to 1, where a logarithm does not exist
+    floor = 1e-6  # draws may be 0 or round to 1, where the logarithms are infinite
     squares = jax.random.uniform(key_r, (size,), minval=r_min**2, maxval=r_max**2)
     nu = -0.5 * jnp.log(jnp.clip(squares, floor, 1.0 - floor))
     phases = max_phase * jax.random.uniform(key_phase, (size,), minval=floor)
@@ -71,14 +71,14 @@ def lru(
 ) -> Cell:
     """An LRU cell.
 
-    Weights: lambda and gamma as `ring` draws them; B Gaussian of variance 1/(2 I) and C
-    of variance 1/N in the real and in the imaginary part; D Gaussian of variance 1/I
-    (the paper has I = H and a diagonal D of variance 1).
+    Weights: lambda and gamma from `ring`; B Gaussian of variance 1/(2 I) and C of variance
+    1/N in the real and in the imaginary part; D Gaussian of variance 1/I (the paper has
+    I = H and a diagonal D of variance 1).
 
     Args:
-      r_min: the least |lambda| at the start, 0 or more.
-      r_max: the largest |lambda| at the start, above r_min, at most 1.
-      max_phase: the phase of lambda starts in (0, max_phase), at most 2 pi (radians).
+      r_min: smallest initial |lambda|, 0 or more.
+      r_max: largest initial |lambda|, above r_min, at most 1.
+      max_phase: largest initial phase of lambda in radians, at most 2 pi.
     """
     if not 0 <= r_min < r_max <= 1:
         raise UsageError(f"need 0 <= r_min < r_max <= 1, not r_min={r_min}, r_max={r_max}")

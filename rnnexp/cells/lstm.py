@@ -8,13 +8,12 @@
     h_t = o_t * tanh(c_t)
 
 s is the logistic function, * element by element; the p terms only with `peepholes`.
-With `coupled` there is no input block: i_t = 1 - f_t.
-Hochreiter & Schmidhuber 1997, "Long short-term memory"; forget gate: Gers,
-Schmidhuber & Cummins 2000, "Learning to forget"; peepholes: Gers, Schraudolph &
-Schmidhuber 2002, "Learning precise timing with LSTM recurrent networks"; forget bias
-1: Jozefowicz, Zaremba & Sutskever 2015; chrono: Tallec & Ollivier 2018; coupled gates
-(CIFG): Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2017, "LSTM: a search
-space odyssey".
+With `coupled` there is no input block: i_t = 1 - f_t. Hochreiter & Schmidhuber 1997,
+"Long short-term memory"; forget gate: Gers, Schmidhuber & Cummins 2000, "Learning to
+forget"; peepholes: Gers, Schraudolph & Schmidhuber 2002, "Learning precise timing with
+LSTM recurrent networks"; forget bias 1: Jozefowicz, Zaremba & Sutskever 2015; chrono:
+Tallec & Ollivier 2018; coupled gates (CIFG): Greff, Srivastava, Koutnik, Steunebrink &
+Schmidhuber 2017, "LSTM: a search space odyssey".
 
 Parameters: 4*(I*H + H*H + H), and 3*H more with peepholes; coupled 3*(I*H + H*H + H),
 and 2*H more with peepholes.
@@ -23,14 +22,14 @@ and 2*H more with peepholes.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import chrono_biases, glorot_uniform, orthogonal, per_gate
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 
 GATES = ("i", "f", "g", "o")
-"""The order of the blocks in every kernel and bias (coupled: without i)."""
+"""The blocks of every kernel and bias, in order (coupled: without i)."""
 
 
 def lstm(
@@ -48,16 +47,15 @@ def lstm(
     peepholes 0; biases 0 but for the forget gate.
 
     Args:
-      forget_bias: where the forget gate's bias starts.
+      forget_bias: initial bias of the forget gate.
       peepholes: let the gates see the cell state.
-      coupled: set the input gate to 1 - f_t, so that a cell writes just what it forgets.
+      coupled: set the input gate to 1 - f_t.
       chrono_steps: longest time constant of the chrono initialisation, in steps (3 or
         more), which then sets the forget and input biases; 0: off. It starts i at 1 - f,
-        so coupled gates begin at the same values without a bias of their own.
+        as coupled gates do without an input bias.
     """
     if chrono_steps != 0 and chrono_steps < 3:
         raise UsageError(f"chrono_steps must be 0 (off) or at least 3, not {chrono_steps}")
-
     H = hidden_size
     blocks = GATES[1:] if coupled else GATES
     peeking = [block for block in blocks if block != "g"]
@@ -79,12 +77,8 @@ def lstm(
             params["p"] = jnp.zeros((len(peeking), H))
         return params
 
-    def init_state(params: Params) -> State:
-        zeros = jnp.zeros(H, params["b"].dtype)
-        return {"c": zeros, "h": zeros}
-
-    def activations(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        """All six quantities of a step, by the names of the equations above."""
+    def activations(params: Params, state: State, x_I: Array) -> tuple[dict[str, Array], State]:
+        """The gates and the new state."""
         z = x_I @ params["w_x"] + state["h"] @ params["w_h"] + params["b"]
         z_of = dict(zip(blocks, jnp.split(z, len(blocks)), strict=True))
 
@@ -97,22 +91,20 @@ def lstm(
         i = 1.0 - f if coupled else gate("i", state["c"])
         c = f * state["c"] + i * g
         o = gate("o", c)
-        return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * jnp.tanh(c)}
+        return {"input": i, "forget": f, "output": o}, {"c": c, "h": o * jnp.tanh(c)}
 
     def transition(params: Params, state: State, x_I: Array) -> State:
-        new = activations(params, state, x_I)
-        return {"c": new["c"], "h": new["h"]}
+        return activations(params, state, x_I)[1]
 
     def gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
-        new = activations(params, state, x_I)
-        return {"input": new["i"], "forget": new["f"], "output": new["o"]}
+        return activations(params, state, x_I)[0]
 
     return Cell(
         name="lstm",
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "c", "h"),
         transition=transition,
         gates=gates,
         kept_fraction=lambda gates: gates["forget"],

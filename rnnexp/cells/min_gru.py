@@ -17,7 +17,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell, no_matrices
+from rnnexp.cells.base import Cell, no_matrices, zero_state
 from rnnexp.cells.initializers import glorot_uniform, per_gate
 from rnnexp.cells.linear_scan import linear_paths
 from rnnexp.core.errors import require_choice
@@ -30,7 +30,7 @@ def positive(x: Array) -> Array:
 
 
 CANDIDATES: dict[str, Callable[[Array], Array]] = {"linear": lambda x: x, "positive": positive}
-"""The functions g that the candidate n_t may pass through."""
+"""The functions g."""
 
 
 def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> Cell:
@@ -52,9 +52,6 @@ def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> 
             "b": jnp.zeros(2 * hidden_size),
         }
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros(hidden_size, params["b"].dtype)}
-
     def gate_and_candidate(params: Params, x_I: Array) -> tuple[Array, Array]:
         """z_t and n_t."""
         x_z, x_n = jnp.split(x_I @ params["w_x"] + params["b"], 2)
@@ -74,11 +71,11 @@ def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> 
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         states=states,
         gates=gates,
         kept_fraction=lambda gates: 1.0 - gates["update"],
-        recurrent_matrices=no_matrices,  # what multiplies the state depends on the input
+        recurrent_matrices=no_matrices,  # the state's factor depends on the input
         parameter_count=2 * (input_size + 1) * hidden_size,
     )

@@ -7,8 +7,8 @@
 
 s is the logistic function, * element by element. The recurrence is linear in h, so a
 whole sequence is one parallel scan. Feng, Tung, Hassani, Hamarneh & Ahmed 2024, "Were
-RNNs all we needed?", section 3.2, the plain version: h itself is carried, not its
-logarithm, so h may have either sign.
+RNNs all we needed?", section 3.2, the plain version: the state is h, not its logarithm,
+so h may have either sign.
 
 Parameters: 3*(I*H + H).
 """
@@ -16,7 +16,7 @@ Parameters: 3*(I*H + H).
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell, no_matrices
+from rnnexp.cells.base import Cell, no_matrices, zero_state
 from rnnexp.cells.initializers import glorot_uniform, per_gate
 from rnnexp.cells.linear_scan import linear_paths
 from rnnexp.cells.min_gru import CANDIDATES
@@ -30,13 +30,13 @@ def min_lstm(
     """A minLSTM cell.
 
     Weights: Glorot uniform kernels, gate by gate (order f, i, n); biases 0 but for the
-    forget gate. The paper states no initialisation, but finds that a larger forget
-    bias helps.
+    forget gate. The paper states no initialisation, but says that a larger forget bias
+    helps.
 
     Args:
       candidate: linear (g is the identity, the paper's plain version) or positive (g keeps
         the state positive, as in its log-space version).
-      forget_bias: where b_f starts.
+      forget_bias: initial b_f.
     """
     require_choice("candidate", candidate, CANDIDATES)
     g = CANDIDATES[candidate]
@@ -47,13 +47,10 @@ def min_lstm(
             "b": jnp.zeros(3 * hidden_size).at[:hidden_size].set(forget_bias),
         }
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros(hidden_size, params["b"].dtype)}
-
     def activations(params: Params, x_I: Array) -> tuple[Array, Array, Array]:
         """f'_t, i'_t and n_t."""
         x_f, x_i, x_n = jnp.split(x_I @ params["w_x"] + params["b"], 3)
-        # f / (f + i) = s(log f - log i), which is no 0/0 where both gates are closed
+        # f / (f + i) = s(log f - log i), which is not 0/0 where both gates are closed
         ratio = jax.nn.log_sigmoid(x_f) - jax.nn.log_sigmoid(x_i)
         return jax.nn.sigmoid(ratio), jax.nn.sigmoid(-ratio), g(x_n)
 
@@ -72,11 +69,11 @@ def min_lstm(
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         states=states,
         gates=gates,
         kept_fraction=lambda gates: gates["forget"],
-        recurrent_matrices=no_matrices,  # what multiplies the state depends on the input
+        recurrent_matrices=no_matrices,  # the state's factor depends on the input
         parameter_count=3 * (input_size + 1) * hidden_size,
     )

@@ -1,4 +1,4 @@
-"""Minimal gated unit (MGU): a GRU whose reset and update gate are one.
+"""Minimal gated unit (MGU): a GRU with one gate in place of reset and update gate.
 
     f_t = s(W_f x_t + U_f h_{t-1} + b_f)
     n_t = tanh(W_n x_t + U_n (f_t * h_{t-1}) + b_n)
@@ -14,7 +14,7 @@ Parameters: 2*(I*H + H*H + H).
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal, per_gate
 from rnnexp.core.types import Array, Key, Params, State
@@ -23,11 +23,11 @@ from rnnexp.core.types import Array, Key, Params, State
 def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0) -> Cell:
     """A minimal gated unit.
 
-    Weights: as this project's GRU, Glorot uniform input and orthogonal recurrent
-    kernels, block by block (order f, n); biases 0 but for `forget_bias`.
+    Weights: Glorot uniform input and orthogonal recurrent kernels, block by block (order
+    f, n); biases 0 but for `forget_bias`.
 
     Args:
-      forget_bias: where b_f starts; the more negative, the longer the memory.
+      forget_bias: initial b_f; the more negative, the longer the memory.
     """
     H = hidden_size
 
@@ -38,9 +38,6 @@ def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0
             "w_h": per_gate(orthogonal, key_h, H, H, 2),
             "b": jnp.zeros(2 * H).at[:H].set(forget_bias),
         }
-
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros(H, params["b"].dtype)}
 
     def activations(params: Params, state: State, x_I: Array) -> tuple[Array, Array]:
         """f_t and n_t."""
@@ -63,7 +60,7 @@ def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h"),
         transition=transition,
         gates=gates,
         kept_fraction=lambda gates: 1.0 - gates["forget"],

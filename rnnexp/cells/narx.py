@@ -9,8 +9,8 @@ network whose output delays are short cuts for the gradient: Lin, Horne, Tino & 
 1996, "Learning long-term dependencies in NARX recurrent neural networks".
 
 Series-parallel: a teacher puts the true past outputs into the line, and no gradient
-flows through time at all. Parallel: the network reads its own. For tasks with classes,
-what is fed back is softmax(y), as the teacher shows one-hot vectors.
+flows through time. Parallel: the network reads its own outputs. For tasks with classes
+the network feeds back softmax(y), as the teacher's outputs are one-hot.
 
 Parameters: ((Kx+1)*I + Ky*O + 1)*H + (H+1)*O.
 """
@@ -36,13 +36,13 @@ def narx(
     feedback: str = "identity",
     output_size: int = 1,
 ) -> Cell:
-    """A NARX network: one hidden layer with its own readout, alone in its stack.
+    """A NARX network: one hidden layer with its own readout, the only layer of its stack.
 
     Weights: Glorot uniform over the whole window; biases 0.
 
     Args:
-      input_delay_steps: Kx, how many past inputs are remembered; 0 or more.
-      output_delay_steps: Ky, how many past outputs are remembered; 1 or more.
+      input_delay_steps: Kx, number of past inputs; 0 or more.
+      output_delay_steps: Ky, number of past outputs; 1 or more.
       feedback: identity, or softmax for tasks with classes.
       output_size: O, the outputs of the task.
     """
@@ -80,7 +80,7 @@ def narx(
     def transition(params: Params, state: State, x_I: Array) -> State:
         y = output(params, state, x_I)
         y = jax.nn.softmax(y) if feedback == "softmax" else y
-        # The last entry says whether there is a teacher, the others what it shows.
+        # The last entry is 1 if there is a teacher; the others are then the true outputs.
         y_past = jnp.where(state["taught"][-1] > 0, state["taught"][:-1], y)
         window = jnp.concatenate([taps(x_I, state["x_line"]), taps(y_past, state["y_line"])])
         return {
@@ -98,7 +98,7 @@ def narx(
         init_state=init_state,
         transition=transition,
         output=output,
-        recurrent_matrices=no_matrices,  # the loop is through the output: V U has its rank
+        recurrent_matrices=no_matrices,  # through the output: the rank of V U is at most O
         parameter_count=(window_size + 1) * hidden_size + (hidden_size + 1) * output_size,
         delay_steps=max(input_delay_steps, output_delay_steps),
         feedback="taught",

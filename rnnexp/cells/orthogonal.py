@@ -9,8 +9,8 @@ Lezcano-Casado & Martinez-Rubio 2019, "Cheap orthogonal constraints in neural ne
 a simple parametrization of the orthogonal and unitary group"; modReLU: Arjovsky, Shah &
 Bengio 2016, equation 8.
 
-The exponential takes some twenty products and a solution of H x H matrices, so it is
-taken once a sequence: `prepare` adds `w_h` = W^T to the parameters.
+The exponential costs some twenty products of H x H matrices and a linear solve, so it is
+computed once a sequence: `prepare` adds `w_h` = W^T to the parameters.
 
 Parameters: I*H + H*(H-1)/2 + H.
 """
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.core.errors import require_choice
 from rnnexp.core.linalg import expm
@@ -57,12 +57,12 @@ def start_angles(key: Key, blocks: int, start: str) -> Array:
 def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> Cell:
     """An expRNN cell.
 
-    Weights: A block diagonal, with rotations by `start_angles` (the last unit stays by
-    itself if H is odd); W_x Gaussian of variance 2/I and b ~ U(-0.01, 0.01), as in the
+    Weights: A block diagonal, with rotations by `start_angles` (the last unit has none if
+    H is odd); W_x Gaussian of variance 2/I and b ~ U(-0.01, 0.01), as in the
     authors' code.
 
     Args:
-      start: the angles of the rotations, cayley (0 to 1 radian) or henaff (any).
+      start: distribution of the angles, cayley (0 to 1 radian) or henaff (any).
     """
     require_choice("start", start, STARTS)
     H = hidden_size
@@ -81,9 +81,6 @@ def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> C
     def prepare(params: Params) -> Params:
         return {**params, "w_h": expm(skew_symmetric(params["a"], H)).T}
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["b"])}
-
     def transition(params: Params, state: State, x_I: Array) -> State:
         if "w_h" not in params:
             params = prepare(params)
@@ -95,7 +92,7 @@ def orthogonal(input_size: int, hidden_size: int, *, start: str = "cayley") -> C
         input_size=input_size,
         output_size=H,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(H, "h"),
         transition=transition,
         prepare=prepare,
         recurrent_matrices=gate_blocks(w_h=()),

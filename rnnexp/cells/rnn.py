@@ -5,8 +5,8 @@
 Elman 1990, "Finding structure in time". With `start="identity"` and
 `activation="relu"` it is the IRNN of Le, Jaitly & Hinton 2015, "A simple way to
 initialize recurrent networks of rectified linear units". With `activation="linear"`
-the Jacobian of a step is W_h itself, so `recurrent_scale=c` makes the adjoint norm
-shrink by exactly c a step: the check of every gradient in this project.
+the Jacobian of a step is W_h, so with `recurrent_scale=c` the adjoint's norm shrinks by
+exactly c a step, which the tests of gradients use.
 
 Parameters: I*H + H*H + H.
 """
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.activations import find_activation
-from rnnexp.cells.base import Cell
+from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.initializers import glorot_uniform, orthogonal
 from rnnexp.core.errors import require_choice
@@ -37,9 +37,9 @@ def rnn(
 
     Args:
       activation: tanh, relu or linear.
-      start: what W_h starts from, orthogonal (with Glorot uniform W_x) or identity (with
-        Gaussian W_x of deviation 0.001); it is multiplied by `recurrent_scale`.
-      recurrent_scale: the factor of W_h at the start.
+      start: initial W_h before scaling, orthogonal (with Glorot uniform W_x) or identity
+        (with Gaussian W_x of standard deviation 0.001).
+      recurrent_scale: factor of the initial W_h.
     """
     f = find_activation(activation)
     require_choice("start", start, STARTS)
@@ -54,9 +54,6 @@ def rnn(
             w_h = orthogonal(key_h, (hidden_size, hidden_size))
         return {"w_x": w_x, "w_h": recurrent_scale * w_h, "b": jnp.zeros(hidden_size)}
 
-    def init_state(params: Params) -> State:
-        return {"h": jnp.zeros_like(params["b"])}
-
     def transition(params: Params, state: State, x_I: Array) -> State:
         return {"h": f(x_I @ params["w_x"] + state["h"] @ params["w_h"] + params["b"])}
 
@@ -65,7 +62,7 @@ def rnn(
         input_size=input_size,
         output_size=hidden_size,
         init=init,
-        init_state=init_state,
+        init_state=zero_state(hidden_size, "h"),
         transition=transition,
         kernel=activation,
         recurrent_matrices=gate_blocks(w_h=()),

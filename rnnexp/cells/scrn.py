@@ -5,7 +5,7 @@
 
 sigma is the logistic function, element by element. The context s is a leaky average of
 the inputs, linear and without mixing, so its gradient shrinks by exactly alpha a step.
-Both are seen by the layer above: y_t = (h_t, s_t). Mikolov, Joulin, Chopra, Mathieu &
+The layer above sees both: y_t = (h_t, s_t). Mikolov, Joulin, Chopra, Mathieu &
 Ranzato 2015, "Learning longer memory in recurrent neural networks", equations 3 to 5.
 
 Parameters: (I + H)*(H + C) with C context units; no biases, as in the paper.
@@ -25,13 +25,12 @@ STDDEV = 0.05  # the authors' code
 def scrn(input_size: int, hidden_size: int, *, context_size: int = 0, alpha: float = 0.95) -> Cell:
     """An SCRN cell; its output has hidden_size + context_size features.
 
-    Weights: Gaussian of deviation 0.05, as in the authors' code; A is `w_x`, B `w_xs`,
-    P `w_sh` and R `w_h`. States start at 0.
+    Weights: Gaussian of standard deviation 0.05, as in the authors' code; A is `w_x`, B
+    `w_xs`, P `w_sh` and R `w_h`. States start at 0.
 
     Args:
       context_size: number of context units; 0: half of the hidden ones, at least one.
-      alpha: how much of itself a context unit keeps every step, between 0 and 1; not
-        trained. 0.95 is the paper's.
+      alpha: fraction of a context unit that a step keeps, between 0 and 1; not trained.
     """
     if context_size < 0:
         raise UsageError(f"context_size must be 0 (half of hidden_size) or more: {context_size}")

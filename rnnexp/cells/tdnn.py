@@ -1,15 +1,14 @@
-"""Time-delay network: a delay line in every layer that is not the output, no recurrence.
+"""Time-delay network: a delay line in every layer but the output, no recurrence.
 
     h_t = f(W [x_t, x_{t-1}, ..., x_{t-K}] + b)        first layer
     h_t = f(W x_t + b)                                  layers above
     y_t = [h_t, h_{t-1}, ..., h_{t-K}]
 
-The layer above, or the readout, sees the last K + 1 activations y_t, so every layer but
-the output has a delay line and the layers above the first need none for their inputs.
-Waibel, Hanazawa, Hinton, Shikano & Lang 1989, "Phoneme recognition using time-delay
-neural networks". Nothing is fed back: from the loss at step t no gradient reaches h of
-the top layer before t - K, nor x before t - K*(number of layers + 1); there it is
-exactly zero.
+The layer above, or the readout, sees the last K + 1 activations y_t, so only the first
+layer needs a delay line for its inputs. Waibel, Hanazawa, Hinton, Shikano & Lang 1989,
+"Phoneme recognition using time-delay neural networks". There is no feedback: the gradient
+of the loss at step t is exactly zero by h of the top layer before t - K, and by x before
+t - K*(number of layers + 1).
 
 Parameters: (K+1)*I*H + H in the first layer, I*H + H above (I is then (K+1)*H).
 """
@@ -37,9 +36,9 @@ def tdnn(
     Weights: Glorot uniform over the whole window; biases 0.
 
     Args:
-      delay_steps: K, how many past activations are remembered.
+      delay_steps: K, number of past activations.
       activation: tanh, relu or linear.
-      layer: the number of the layer; only layer 0 has a delay line for its inputs.
+      layer: number of the layer; only layer 0 has a delay line for its inputs.
     """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
@@ -48,10 +47,7 @@ def tdnn(
     window_size = (input_taps + 1) * input_size
 
     def init(key: Key) -> Params:
-        return {
-            "w_x": glorot_uniform(key, (window_size, hidden_size)),
-            "b": jnp.zeros(hidden_size),
-        }
+        return {"w_x": glorot_uniform(key, (window_size, hidden_size)), "b": jnp.zeros(hidden_size)}
 
     def init_state(params: Params) -> State:
         dtype = params["b"].dtype

@@ -42,7 +42,7 @@ def modrelu(z_2xH: Array, b_H: Array) -> Array:
 
 
 def reflect(v_H: Array, z_H: Array) -> Array:
-    """R z of the reflection along v, both complex."""
+    """R z of the reflection R along v; both are complex."""
     return z_H - 2.0 * v_H * (jnp.vdot(v_H, z_H) / jnp.vdot(v_H, v_H))
 
 
@@ -58,9 +58,9 @@ def evolve(params: Params, order: np.ndarray, z_H: Array) -> Array:
 def unitary(input_size: int, hidden_size: int, *, permutation_seed: int = 0) -> Cell:
     """A uRNN cell of H complex units; its output has 2*H features.
 
-    Weights, all as in section 4.3: V Glorot uniform (2*H outputs), d ~ U(-pi, pi), v ~
-    U(-1, 1), b = 0, so that the first network is linear; h_0 ~ U(-a, a) with a =
-    sqrt(3/(2 H)), which has the expected square norm 1.
+    Weights, as in section 4.3: V Glorot uniform (2*H outputs), d ~ U(-pi, pi), v ~ U(-1, 1),
+    b = 0, so that the initial network is linear; h_0 ~ U(-a, a) with a = sqrt(3/(2 H)),
+    which has the expected squared norm 1.
 
     Args:
       permutation_seed: seed of the permutation P, which is not trained.

@@ -1,4 +1,4 @@
-"""Group sequences by length into few buckets, with as little padding as possible."""
+"""Groups sequences by length into few buckets with the least padding."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ from rnnexp.core.errors import UsageError
 class Grouping(NamedTuple):
     """Indices of the sequences of each bucket, shortest bucket first, and the padding.
 
-    Every bucket is padded to its longest sequence. `padding` is the share of all padded
-    steps that hold no data, in [0, 1).
+    Every bucket is padded to its longest sequence. `padding` is the fraction of all steps
+    that hold no data, in [0, 1).
     """
 
     members: tuple[np.ndarray, ...]
@@ -21,17 +21,16 @@ class Grouping(NamedTuple):
 def group_by_length(
     lengths_N: np.ndarray, *, most_buckets: int = 8, padding_below: float = 0.2
 ) -> Grouping:
-    """The fewest buckets with less padding than `padding_below`, at most `most_buckets`.
+    """The fewest buckets with less padding than `padding_below`, or else `most_buckets`.
 
-    For its number of buckets the padding is the least there is: a bucket of an optimum
-    holds all lengths from its shortest to its longest, so dynamic programming over the D
-    distinct lengths finds it in O(D^2) per bucket. Where even `most_buckets` leave more
-    padding than wished, that many are returned.
+    The padding is minimal for the number of buckets: a bucket of an optimum holds all
+    lengths from its shortest to its longest, so dynamic programming over the D distinct
+    lengths finds it in O(D^2) per bucket.
 
     Args:
       lengths_N: steps of each sequence, positive.
-      most_buckets: never more buckets than this.
-      padding_below: stop adding buckets once the share of padding is below this.
+      most_buckets: the largest number of buckets.
+      padding_below: the fraction of padding below which no more buckets are added.
 
     Raises `UsageError` if there is no sequence, an empty one, or no bucket allowed.
     """

@@ -1,7 +1,6 @@
-"""scikit-learn's digits: 1,797 images of 8 x 8, shipped with the package, no download.
+"""scikit-learn's digits: 1,797 images of 8 x 8, part of that package, no download.
 
-The test set of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak
-1998).
+The test set of the UCI "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998).
 """
 
 from typing import NamedTuple
@@ -18,7 +17,7 @@ class Digits(NamedTuple):
 
 def load() -> Digits:
     """All 1,797 examples in the file's order."""
-    from sklearn.datasets import load_digits  # over a second to import, for this alone
+    from sklearn.datasets import load_digits  # takes over a second to import
 
     bunch = load_digits()
     return Digits(bunch.images.astype(np.uint8), bunch.target.astype(np.uint8))

@@ -1,7 +1,7 @@
-"""Find a data file, or download it, and verify its checksum.
+"""Finds a data file, or downloads it, and verifies its checksum.
 
-Looked for in `--data-dir`, then `$RNNEXP_DATA`, then the cache
-(`$XDG_CACHE_HOME/rnnexp` or `~/.cache/rnnexp`), then downloaded into the cache.
+It may be in `--data-dir`, `$RNNEXP_DATA` or the cache (`$XDG_CACHE_HOME/rnnexp` or
+`~/.cache/rnnexp`), searched in this order; downloads go into the cache.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ REFUSALS = (urllib.error.URLError, http.client.HTTPException, OSError, UsageErro
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file by its path below a data directory, its checksum, and where it is published."""
+    """A file: its path below a data directory, its checksum, and addresses of copies."""
 
     path: str
     sha256: str
@@ -42,7 +42,7 @@ def find(file: DataFile, data_dir: Path | None = None) -> Path:
     folders = [data_dir, Path(environment) if environment else None, cache_dir()]
     places = [folder / file.path for folder in folders if folder is not None]
     for place in places:
-        if os.path.isfile(place):  # unlike Path.is_file, False where it may not look
+        if os.path.isfile(place):  # unlike Path.is_file, False without permission
             verify(place, file.sha256)
             return place
     return download(file, cache_dir() / file.path, places)
@@ -68,9 +68,9 @@ def _sha256(path: Path) -> str:
 
 
 def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
-    """Fetch `file` from the first mirror that answers, verify it, put it at `target`.
+    """Download `file` from the first mirror that answers, verify it, store it at `target`.
 
-    The target appears whole or not at all. Raises `UsageError` if no mirror has it,
+    The target is complete or absent. Raises `UsageError` if no mirror has it,
     `RunError` if it cannot be stored.
     """
     failures = []

@@ -15,7 +15,7 @@ UNSIGNED_BYTE = 0x08
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array in a gzipped IDX file.
 
-    Raises `UsageError`, naming the file, if it is not gzip, is truncated, has another
+    Raises `UsageError`, which names the file, if it is not gzip, is truncated, has another
     magic number, or holds more or fewer bytes than its header says.
     """
     try:

@@ -1,9 +1,9 @@
-"""Piano rolls as standard MIDI files, to listen to what a network has learned.
+"""Piano rolls as standard MIDI files.
 
-The MIDI Association, "Standard MIDI Files 1.0" (RP-001). Written is a file of type 0:
-one track with a tempo, the notes of a piano on channel 1, and an end-of-track event at
-the end of the last step. A step is a quarter note. A roll does not tell a held note
-from a repeated one, so a note that sounds in consecutive steps is held.
+The MIDI Association, "Standard MIDI Files 1.0" (RP-001). A file has type 0: one track
+with a tempo, the notes of a piano on channel 1, and an end-of-track event at the end of
+the last step. A step is a quarter note. A roll does not distinguish held from repeated
+notes, so a note that sounds in consecutive steps is held.
 """
 
 import struct
@@ -24,7 +24,7 @@ CHUNK = struct.Struct(">4sI")
 
 
 def write_midi(path: Path, roll_Tx88: np.ndarray, *, seconds_per_step: float = 0.5) -> None:
-    """Write a piano roll as a MIDI file. Raises as `encode`, `RunError` if it cannot."""
+    """Write a piano roll as a MIDI file. Raises as `encode`, or `RunError` if writing fails."""
     content = encode(roll_Tx88, seconds_per_step=seconds_per_step)
     try:
         path.write_bytes(content)
@@ -35,8 +35,8 @@ def write_midi(path: Path, roll_Tx88: np.ndarray, *, seconds_per_step: float = 0
 def encode(roll_Tx88: np.ndarray, *, seconds_per_step: float = 0.5) -> bytes:
     """The bytes of the MIDI file of a piano roll (T, 88); column j is MIDI note j + 21.
 
-    Raises `UsageError` if the roll has another shape or other values than 0 and 1, or a
-    step is longer than the 16.7 s that a tempo event can say.
+    Raises `UsageError` if the roll has another shape or other values than 0 and 1, or if a
+    step is longer than the 16.7 s of the slowest tempo.
     """
     if roll_Tx88.ndim != 2 or roll_Tx88.shape[1] != NOTES or not np.isin(roll_Tx88, (0, 1)).all():
         raise UsageError(

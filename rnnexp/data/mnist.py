@@ -33,7 +33,7 @@ class Images(NamedTuple):
 
 
 def load(data_dir: Path | None = None) -> dict[str, Images]:
-    """The official `train` and `test` sets. Raises `UsageError` as `find` and `read_idx` do."""
+    """The official `train` and `test` sets. Raises as `find` and `read_idx`."""
     return {
         "train": _load_pair("train", 60_000, data_dir),
         "test": _load_pair("t10k", 10_000, data_dir),

@@ -1,12 +1,12 @@
-"""N-gram models of a sequence of symbols: what counting alone achieves.
+"""N-gram models of a sequence of symbols.
 
 Jurafsky & Martin, "Speech and language processing", chapter 3: the probability of a
 symbol after its context (the n - 1 symbols before it), with additive smoothing,
 
     p(x | context) = (count(context x) + a) / (count(context) + a V)
 
-where V is the number of symbols and count(context) leaves out its occurrence at the very
-end of the training text, so that the p(x | context) sum to 1.
+where V is the number of symbols and count(context) excludes an occurrence at the end of
+the training text, so that the p(x | context) sum to 1.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ def ngram_losses(
     """Nats a symbol on `test` of the 1-gram, ..., `most`-gram counted on `train`.
 
     Args:
-      train, test: symbols, 0 to `symbols` - 1. The first n - 1 symbols of the test part
-        are the context of the next and not scored themselves.
+      train, test: symbols, 0 to `symbols` - 1. The first n - 1 of the test part are
+        context only and not scored.
       symbols: V above.
       added: a above.
 
@@ -33,7 +33,7 @@ def ngram_losses(
             f"the test part {len(test)}"
         )
     losses = []
-    # contexts are numbered as they occur in training; -1 is one that does not
+    # contexts are numbered; -1 is one that does not occur in training
     train_contexts, test_contexts = np.zeros(len(train), int), np.zeros(len(test), int)
     for before in range(most):
         context_counts = np.bincount(train_contexts)
@@ -49,12 +49,12 @@ def ngram_losses(
 
 
 def _find(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The place of each value in the sorted array, -1 where it is not in it."""
+    """The index of each value in the sorted array, -1 if it is absent."""
     places = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.where(known[places] == values, places, -1)
 
 
 def _counts(counts: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The counts at the places, 0 at place -1."""
-    found: np.ndarray = np.append(counts, 0)[places]
-    return found
+    """The counts at the indices, 0 at index -1."""
+    at_places: np.ndarray = np.append(counts, 0)[places]
+    return at_places

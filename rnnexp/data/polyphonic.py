@@ -32,7 +32,7 @@ VARIABLES = ("traindata", "validdata", "testdata")
 
 
 class PianoRolls(NamedTuple):
-    """Sequences of frames, each a uint8 array (T, 88) of 0 and 1: which notes sound."""
+    """Sequences of frames, each a uint8 array (T, 88): 1 where a note sounds."""
 
     train: tuple[np.ndarray, ...]
     valid: tuple[np.ndarray, ...]
@@ -40,7 +40,7 @@ class PianoRolls(NamedTuple):
 
 
 def load(collection: str, data_dir: Path | None = None) -> PianoRolls:
-    """The collection of that name (a key of `SHA256`), found or downloaded.
+    """The collection of that name, a key of `SHA256`.
 
     Raises `UsageError` as `find` and `read_rolls` do.
     """
@@ -53,14 +53,14 @@ def load(collection: str, data_dir: Path | None = None) -> PianoRolls:
 def read_rolls(path: Path) -> PianoRolls:
     """The piano rolls in a MATLAB 5 file with the three cell arrays of `VARIABLES`.
 
-    Raises `UsageError`, which names the file, if it is something else.
+    Raises `UsageError`, which names the file, for any other content.
     """
     try:
         with path.open("rb") as stream:
             content = loadmat(stream)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # on damaged bytes scipy raises whatever came up in its parser
+    except Exception as error:  # on damaged bytes scipy's parser raises errors of any kind
         raise UsageError(f"{path} is not a MATLAB 5 file that can be read: {error}") from error
     found = sorted(name for name in content if not name.startswith("__"))
     if not set(VARIABLES) <= set(found):
@@ -72,7 +72,7 @@ def read_rolls(path: Path) -> PianoRolls:
 
 
 def _sequences(path: Path, name: str, cells: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The sequences of one split; at least two frames each, so that one can be predicted."""
+    """The sequences of one split, each of at least two frames, of which one is predicted."""
     if cells.dtype != object or cells.ndim != 2 or cells.shape[0] != 1 or cells.size == 0:
         raise UsageError(
             f"{path}: {name} is an array of {cells.dtype} of shape {cells.shape}; "

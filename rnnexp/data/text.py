@@ -1,7 +1,7 @@
-"""Text files as sequences of symbols: read, split, and numbered by a vocabulary.
+"""Text files as sequences of symbols.
 
 Tiny Shakespeare: Karpathy 2015, "The unreasonable effectiveness of recurrent neural
-networks". 1,115,394 characters, 65 different ones.
+networks". 1,115,394 characters, 65 of them distinct.
 """
 
 import math
@@ -40,9 +40,9 @@ def read_text(path: Path) -> str:
 
 
 def split_ends(length: int, valid_fraction: float, test_fraction: float) -> tuple[int, int]:
-    """Where the training and the validation part of a text end; the test part is the rest.
+    """The ends of the training and the validation part of a text; the test part is the rest.
 
-    Raises `UsageError` unless the fractions leave something to train on.
+    Raises `UsageError` unless the fractions leave a training part.
     """
     if valid_fraction <= 0 or test_fraction < 0 or valid_fraction + test_fraction >= 1:
         raise UsageError(
@@ -62,9 +62,9 @@ def vocabulary(text: str) -> str:
 
 
 def encode(text: str, alphabet: str, path: Path) -> np.ndarray:
-    """Every character's place in the alphabet (sorted, as `vocabulary` makes it), as int32.
+    """Every character's index in the alphabet (sorted, from `vocabulary`), as int32.
 
-    Raises `UsageError` for a character that is not in it: which one, and where in the file.
+    Raises `UsageError` for an unknown character, with its position in the file.
     """
     points, known = _code_points(text), _code_points(alphabet)
     codes = np.minimum(np.searchsorted(known, points), len(known) - 1)

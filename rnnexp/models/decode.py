@@ -1,4 +1,4 @@
-"""What an encoder-decoder writes: the likeliest symbol at every step, or a beam of them."""
+"""Decoding with an encoder-decoder: greedy, or by beam search."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,7 @@ STOP = 0
 
 
 def greedy(model: Transducer, inputs_TxBxI: Array, lengths_B: Array | None, *, steps: int) -> Array:
-    """Symbols (U, B) int32, each the likeliest after those before it.
-
-    After the stop symbol everything is the stop symbol.
-    """
+    """Symbols (U, B) int32, each the likeliest given those before it; stops after a stop."""
     encoded = model.encode(inputs_TxBxI, ForwardOptions(lengths_B))
     batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
 
@@ -47,9 +44,9 @@ class Beam(NamedTuple):
 def beam(
     model: Transducer, inputs_TxBxI: Array, lengths_B: Array | None, *, steps: int, width: int
 ) -> Beam:
-    """The `width` likeliest sequences found when that many prefixes are kept at each step.
+    """The `width` likeliest sequences by beam search with that many prefixes at each step.
 
-    A stopped hypothesis keeps its likelihood (no length normalisation) and goes on with
+    A stopped hypothesis keeps its likelihood (no length normalisation) and continues with
     stop symbols. Width 1 is `greedy`; a width of all prefixes finds the true maximum.
     """
     batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
@@ -61,8 +58,8 @@ def beam(
         states, logits = model.step(states, shown, encoded)
         log_p = jax.nn.log_softmax(logits, -1).reshape(batch_size, width, symbols)
         only_stop_O = jnp.where(jnp.arange(symbols) == STOP, 0.0, -jnp.inf).astype(log_p.dtype)
-        going_on = jnp.broadcast_to(only_stop_O[None, None], log_p.shape)
-        log_p = jnp.where(stopped_BxW[:, :, None], going_on, log_p)
+        after_stop = jnp.broadcast_to(only_stop_O[None, None], log_p.shape)
+        log_p = jnp.where(stopped_BxW[:, :, None], after_stop, log_p)
         reached = (total_BxW[:, :, None] + log_p).reshape(batch_size, width * symbols)
         total_BxW, chosen_BxW = jax.lax.top_k(reached, width)
         parent_BxW, symbol_BxW = chosen_BxW // symbols, chosen_BxW % symbols
@@ -95,7 +92,7 @@ def _repeated(encoded: Encoded, width: int) -> Encoded:
 
 
 def _follow(state: State, parent_BxW: Array) -> State:
-    """The states of the hypotheses that were gone on with."""
+    """The states of the parents of the new hypotheses."""
     batch_size, width = parent_BxW.shape
     row_B = jnp.arange(batch_size, dtype=parent_BxW.dtype)[:, None] * width
     index = (row_B + parent_BxW).reshape(-1)

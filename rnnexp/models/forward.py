@@ -1,4 +1,4 @@
-"""What a forward pass through a model is given besides its inputs."""
+"""The options of a forward pass through a model."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,13 +15,13 @@ class ForwardOptions(NamedTuple):
 
     Attributes:
       lengths_B: valid steps of each sequence; None: all are full.
-      states: where each unit starts; None: its own initial state.
+      states: each unit's state before the first step; None: its own initial state.
       probes: one a unit, applied to its state after every step.
       key: of dropout and zoneout; None: no noise.
-      rates: rates of dropout in place of the structure's, where that has any.
+      rates: rates of dropout in place of the structure's, if that has any.
       taught_TxBxO: for a cell that reads the network's output, the true outputs.
-      forced_steps: at how many steps they are shown; None: at all.
-      keep_states: also give the trajectory of every unit.
+      forced_steps: number of steps that show them; None: all.
+      keep_states: also return the trajectory of every unit.
     """
 
     lengths_B: Array | None = None

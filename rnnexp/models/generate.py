@@ -1,4 +1,4 @@
-"""A synchronous model running on what it says itself, its state carried from step to step."""
+"""A synchronous model that generates: its inputs are drawn from its own outputs."""
 
 from collections.abc import Callable
 
@@ -16,12 +16,11 @@ Draw = Callable[[Key, Array], Array]
 def generate(
     model: SequenceModel, prompt_TxBxI: Array, draw: Draw, *, steps: int, key: Key
 ) -> Array:
-    """What follows a prompt of at least one step: `steps` drawn inputs, (steps, B, I)."""
+    """`steps` drawn inputs, (steps, B, I), after a prompt of at least one step."""
     read = model(prompt_TxBxI)
+    Carry = tuple[list[State], Array]
 
-    def body(
-        carry: tuple[list[State], Array], step_key: Key
-    ) -> tuple[tuple[list[State], Array], Array]:
+    def body(carry: Carry, step_key: Key) -> tuple[Carry, Array]:
         states, outputs_BxO = carry
         drawn_BxI = draw(step_key, outputs_BxO)
         got = model(drawn_BxI[None], ForwardOptions(states=states))

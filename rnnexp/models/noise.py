@@ -1,11 +1,11 @@
-"""Noise in a model, and what may change a state between two steps.
+"""Noise in a model, and hooks that change a state between two steps.
 
-All of it is off unless asked for. `key` is None in evaluation. The shares of dropout may be
-traced, so that runs that differ in them share a program.
+All of it is off by default. `key` is None in evaluation. The rates of dropout may be traced
+values, so that runs that differ in them share a program.
 
 Where a batch is divided over devices (see `rnnexp.runtime.mesh`), every device draws the masks
-of the whole batch and takes those of its own examples, so that they are the masks that one
-device would have used. That costs each the time and memory of all masks.
+of the whole batch and takes those of its own examples, so the masks are those of one device.
+Each device spends the time and memory of all masks.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +20,16 @@ from rnnexp.runtime.mesh import BATCH_AXIS
 from rnnexp.scan.step import Hook
 
 Rates = Mapping[str, Array]
-"""Traced shares of `dropout` and `recurrent_dropout`, in place of the structure's own."""
+"""Traced rates of `dropout` and `recurrent_dropout`, in place of the structure's own."""
 
 
 def own_part(draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], axis: int) -> Array:
-    """What `draw` gives for the whole batch, cut to the examples of this device.
+    """This device's examples of `draw` for the whole batch.
 
     Args:
       draw: `shape -> array`.
-      shape, axis: of this device's part, and which of its axes is the batch.
+      shape: of this device's part.
+      axis: its axis of the batch.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if BATCH_AXIS not in mesh.manual_axes:
@@ -40,10 +41,10 @@ def own_part(draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], a
 
 
 def dropout(x_TxBxH: Array, rate: float | Array, key: Key, *, one_mask: bool) -> Array:
-    """Hide a share of the features and scale up the rest; `one_mask` for all steps.
+    """Hide a fraction of the features and scale up the rest; `one_mask` for all steps.
 
-    Srivastava et al. 2014, "Dropout"; one mask: Gal & Ghahramani 2016. (`nnx.Dropout` does
-    the same for a share that is known when the program is compiled.)
+    Srivastava et al. 2014, "Dropout"; one mask: Gal & Ghahramani 2016. (`nnx.Dropout`
+    does not take a traced rate.)
     """
     shape = (1, *x_TxBxH.shape[1:]) if one_mask else x_TxBxH.shape
     kept = own_part(partial(jax.random.bernoulli, key, 1 - rate), shape, 1)
@@ -52,10 +53,10 @@ def dropout(x_TxBxH: Array, rate: float | Array, key: Key, *, one_mask: bool) ->
 
 
 def recurrent_dropout(cell: Cell, rate: float | Array, key: Key | None) -> Hook:
-    """Hide a share of the hidden state from every transition, one mask for all steps.
+    """Hide a fraction of the hidden state from every transition, one mask for all steps.
 
     Gal & Ghahramani 2016, "A theoretically grounded application of dropout in recurrent
-    neural networks". What is left is scaled up, so evaluation does nothing.
+    neural networks". The rest is scaled up, so evaluation needs no hook.
     """
     if key is None:
         return Hook()
@@ -70,7 +71,7 @@ def recurrent_dropout(cell: Cell, rate: float | Array, key: Key | None) -> Hook:
 
 
 def zoneout(cell: Cell, rate: float, key: Key | None) -> Hook:
-    """Keep a share of the state's units at their old value, another share at every step.
+    """Keep a fraction of the state's units at their old value, drawn at every step.
 
     Krueger et al. 2017, "Zoneout: regularizing RNNs by randomly preserving hidden
     activations". Evaluation takes the expectation.
@@ -94,7 +95,7 @@ def zoneout(cell: Cell, rate: float, key: Key | None) -> Hook:
 def teacher(leaf: str, values_TxBxO: Array, forced_steps: int) -> Hook:
     """Show a network with output feedback the true outputs of the first `forced_steps`.
 
-    At step t it sees the true output of step t - 1 (nothing at t = 0).
+    Step t sees the true output of step t - 1 (nothing at t = 0).
     """
 
     def before(state: State, t: Array) -> State:

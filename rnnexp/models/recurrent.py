@@ -14,11 +14,11 @@ START = "start_"
 class Recurrent(nnx.Module):
     """Holds a cell's parameters, one `nnx.Param` a name, and unrolls it over time.
 
-    The module owns parameters only; states and randomness are passed in per call.
+    The module owns parameters only; states and randomness are arguments of each call.
 
     Args:
-      learned_state: the initial values of the cell's probed leaves are parameters too;
-        they begin where the cell would.
+      learned_state: the initial values of the cell's probed leaves are parameters too,
+        initially the cell's own.
     """
 
     def __init__(self, cell: Cell, key: Key, *, learned_state: bool = False):

@@ -25,8 +25,8 @@ MODES = ("sequence_to_one", "synchronous")
 
 
 class Modelled(NamedTuple):
-    """What a model gives for a batch: its outputs, the final states, one a unit, and of every
-    unit its trajectory, if that was to be kept, and the statistics of Newton's iteration."""
+    """A model's results for a batch: outputs, and of every unit the final state, the trajectory
+    if kept, and the statistics of Newton's iteration."""
 
     outputs: Array
     states: list[State]
@@ -71,11 +71,7 @@ class SequenceModel(nnx.Module):
         """The stack's cells with their names."""
         return self.stack.units()
 
-    def __call__(
-        self,
-        inputs_TxBxI: Array,
-        options: ForwardOptions = EVALUATION,
-    ) -> Modelled:
+    def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
         """Outputs (B, O) or, in synchronous mode, (T, B, O)."""
         top = self.stack(inputs_TxBxI, options)
         read = top.outputs_TxBxH
@@ -86,7 +82,7 @@ class SequenceModel(nnx.Module):
 
 
 def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -> Array:
-    """One vector a sequence: its last valid output, or the mean or maximum of all of them."""
+    """One vector a sequence: its last valid output, or the mean or maximum of all valid ones."""
     if name == "last":
         return final_BxH
     steps, batch_size, _ = x_TxBxH.shape
@@ -94,8 +90,8 @@ def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -
         lengths_B = jnp.full(batch_size, steps, jnp.int32)
     valid_TxBx1 = valid_steps(steps, lengths_B)[:, :, None]
     if name == "max":
-        # The gradient of jnp.max compares values again, and compiled code may have computed
-        # them in another order by then; an index is the same in both passes.
+        # The gradient of jnp.max compares values again, which compiled code may recompute
+        # with other rounding; an index is the same in both passes.
         masked = jnp.where(valid_TxBx1, x_TxBxH, jnp.full_like(x_TxBxH, -jnp.inf))
         index_1xBxH = jnp.argmax(masked, axis=0, keepdims=True)
         return jnp.take_along_axis(x_TxBxH, index_1xBxH, axis=0)[0]

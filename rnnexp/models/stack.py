@@ -1,6 +1,6 @@
-"""A stack of recurrent layers, each in one direction or two, and what stands between them.
+"""A stack of recurrent layers in one direction or two, with norms, dropout and residuals.
 
-Every cell of the stack is a *unit* with a name, `layer_0` or `layer_0_backward`; probes,
+Every cell of the stack is a unit with a name, `layer_0` or `layer_0_backward`; probes,
 states and diagnostics come one a unit, bottom first, forward before backward.
 """
 
@@ -35,10 +35,9 @@ class Unit(NamedTuple):
 
 
 class Stacked(NamedTuple):
-    """What a stack gives: top outputs, the top's output after each sequence's last valid
-    step (for a backward direction its first), the final states, one a unit, the trajectories,
-    one a unit if they were to be kept, and the statistics of Newton's iteration, if that is
-    how it ran."""
+    """A stack's results: the top's outputs, its output after each sequence's last valid step
+    (its first, for a backward direction), and of every unit the final state, the trajectory
+    if kept, and the statistics of Newton's iteration or None."""
 
     outputs_TxBxH: Array
     final_BxH: Array
@@ -52,6 +51,7 @@ class Stack(nnx.Module):
 
     def __init__(self, make_cell: MakeCell, *, structure: Structure, input_size: int, key: Key):
         directions = 2 if structure.bidirectional else 1
+        dtype = jax.dtypes.canonicalize_dtype(float)
         layers, norms, size = [], [], input_size
         for number in range(structure.num_layers):
             for direction in range(directions):
@@ -60,7 +60,7 @@ class Stack(nnx.Module):
                 layers.append(Recurrent(cell, unit_key, learned_state=structure.learned_state))
             size = directions * layers[-1].cell.output_size
             if structure.layer_norm:
-                norms.append(nnx.LayerNorm(size, param_dtype=_float(), rngs=nnx.Rngs(0)))
+                norms.append(nnx.LayerNorm(size, param_dtype=dtype, rngs=nnx.Rngs(0)))
         self.layers = nnx.List(layers)
         self.norms = nnx.List(norms)
         self.structure = structure
@@ -108,8 +108,8 @@ class Stack(nnx.Module):
         hooks: tuple[Hook, ...],
         options: ForwardOptions,
     ) -> tuple[Unrolled, list[Trajectory]]:
-        """One unit over the sequence, outputs in the sequence's own order of time, and its
-        trajectory, if that is to be kept."""
+        """One unit over the sequence, outputs in the sequence's order of time, and its
+        trajectory if kept."""
         lengths_B = options.lengths_B
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
         if state is None:
@@ -124,13 +124,9 @@ class Stack(nnx.Module):
         return got, seen
 
     def _join(
-        self,
-        results: Sequence[Unrolled],
-        x_TxBxI: Array,
-        first: int,
-        options: ForwardOptions,
+        self, results: Sequence[Unrolled], x_TxBxI: Array, first: int, options: ForwardOptions
     ) -> tuple[Array, Array]:
-        """What the layer above sees of the directions: all steps, and the end alone."""
+        """The inputs of the layer above: all steps, and the end alone."""
         outputs = jnp.concatenate([r.outputs_TxBxH for r in results], -1)
         final = jnp.concatenate([r.final_BxH for r in results], -1)
         structure, key = self.structure, options.key
@@ -153,7 +149,7 @@ class Stack(nnx.Module):
 def unit_hooks(
     structure: Structure, cell: Cell, options: ForwardOptions, index: int = 0
 ) -> tuple[Hook, ...]:
-    """What changes the states of a stack's unit of that index: noise, and a teacher."""
+    """The hooks of a stack's unit of that index: noise, and a teacher."""
     key, hooks = options.key, []
     unit_key = None if key is None else jax.random.fold_in(key, 2 * index)
     if structure.recurrent_dropout:
@@ -169,20 +165,16 @@ def unit_hooks(
 
 def _rate(structure: Structure, name: str, options: ForwardOptions) -> float | Array:
     """The rate of that kind of dropout."""
-    own: float = getattr(structure, name)
-    return own if options.rates is None else options.rates[name]
+    if options.rates is not None:
+        return options.rates[name]
+    return float(getattr(structure, name))
 
 
 def _ends(x_TxBxH: Array, lengths_B: Array | None, directions: int) -> Array:
     """Features at the end of their direction: the last valid step, or the first for the
-    half that a backward cell made."""
+    backward half."""
     last_BxH = last_valid(x_TxBxH, lengths_B)
     if directions == 1:
         return last_BxH
     half = x_TxBxH.shape[-1] // 2
     return jnp.concatenate([last_BxH[:, :half], x_TxBxH[0, :, half:]], -1)
-
-
-def _float() -> jnp.dtype:
-    """The default float type, as the cells' parameters have it."""
-    return jax.dtypes.canonicalize_dtype(float)

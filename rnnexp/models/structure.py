@@ -1,4 +1,4 @@
-"""How a model is put together around its cells: plain values, no arrays."""
+"""The structure of a model around its cells: plain values, no arrays."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from rnnexp.scan.unroll import TimeLoop
 
 POOLINGS = ("last", "mean", "max")
 ATTENTIONS = ("none", "dot", "additive")
-SHARES = ("dropout", "recurrent_dropout", "zoneout")
+RATES = ("dropout", "recurrent_dropout", "zoneout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,20 +17,19 @@ class Structure:
     Attributes:
       num_layers: depth of the stack.
       bidirectional: every layer has a second cell that reads the sequence backwards
-        within its valid part; outputs are concatenated, states never meet.
+        within its valid part; outputs are concatenated, states are separate.
       residual: add a layer's input to its output, where both have the same size.
       layer_norm: normalise every layer's output over its features.
-      dropout: share of a layer's outputs that the layer above does not see. It never
-        touches a state, so nothing is lost between t - 1 and t.
+      dropout: fraction of a layer's outputs hidden from the layer above; states are intact.
       variational_dropout: one dropout mask for all steps instead of one a step.
-      recurrent_dropout: share of the hidden state that the next step does not see, one
-        mask for all steps (Gal & Ghahramani 2016).
-      zoneout: share of every state that keeps its old value (Krueger et al. 2017).
+      recurrent_dropout: fraction of the hidden state hidden from the next step, one mask
+        for all steps (Gal & Ghahramani 2016).
+      zoneout: fraction of every state that keeps its old value (Krueger et al. 2017).
       learned_state: the initial state is a parameter.
-      pooling: what a sequence_to_one readout sees: the last valid step, or the mean or
-        the maximum over all valid steps.
-      attention: what an asynchronous decoder sees of the encoder: none, dot, additive.
-      time_loop: how time is run through.
+      pooling: input of a sequence_to_one readout: the last valid step, or the mean or the
+        maximum over all valid steps.
+      attention: of an asynchronous decoder to the encoder: none, dot, additive.
+      time_loop: how the units go through time.
     """
 
     num_layers: int = 1
@@ -49,7 +48,7 @@ class Structure:
     def __post_init__(self) -> None:
         require_choice("config.model.pooling", self.pooling, POOLINGS)
         require_choice("config.model.attention", self.attention, ATTENTIONS)
-        for name in SHARES:
+        for name in RATES:
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(
                     f"config.model.{name} must be at least 0 and below 1, not {getattr(self, name)}"

@@ -1,7 +1,7 @@
 """Encoder and decoder: one sequence in, another out (the asynchronous mode).
 
-The encoder is a stack over the inputs. The decoder is a stack over target symbols, each
-step seeing the symbol before it, and begins in the state in which the encoder ended (of
+The encoder is a stack over the inputs. The decoder is a stack over target symbols, with
+the previous symbol as the input of a step, and starts from the encoder's final state (of
 a bidirectional one, the mean of both directions). With attention the readout sees
 
     a_us = softmax_s(score(d_u, e_s))      c_u = sum_s a_us e_s
@@ -15,6 +15,7 @@ Symbol 0 is the stop symbol. There is no start symbol: the first step sees zeros
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -32,7 +33,7 @@ from rnnexp.scan.unroll import Trajectory
 
 
 class Encoded(NamedTuple):
-    """What the decoder needs of the encoder."""
+    """The encoder's results."""
 
     outputs_TxBxH: Array
     lengths_B: Array | None
@@ -62,7 +63,7 @@ class Transducer(nnx.Module):
         self.encoder = Stack(make_cell, structure=structure, input_size=input_size, key=key_enc)
         self.decoder = Stack(
             make_cell,
-            structure=one_way(structure),
+            structure=replace(structure, bidirectional=False),
             input_size=output_size,
             key=key_dec,
         )
@@ -80,33 +81,26 @@ class Transducer(nnx.Module):
 
     def units(self) -> list[Unit]:
         """All cells: `encoder_layer_0`, ..., then `decoder_layer_0`, ..."""
-        named = [("encoder", self.encoder), ("decoder", self.decoder)]
         return [
             unit._replace(name=f"{part}_{unit.name}")
-            for part, stack in named
+            for part, stack in (("encoder", self.encoder), ("decoder", self.decoder))
             for unit in stack.units()
         ]
 
     def __call__(
-        self,
-        inputs_TxBxI: Array,
-        targets_UxB: Array,
-        options: ForwardOptions = EVALUATION,
+        self, inputs_TxBxI: Array, targets_UxB: Array, options: ForwardOptions = EVALUATION
     ) -> Modelled:
         """Logits (U, B, O) of every target symbol, given the true ones before it.
 
-        Of the options, `states` and what is taught have no meaning here.
+        The options `states`, `taught_TxBxO` and `forced_steps` have no effect.
         """
         count = len(self.encoder.layers)
         probes = options.probes or [None] * (count + len(self.decoder.layers))
         key_enc, key_dec = options.split_key(2)
         encoded = self.encode(inputs_TxBxI, options._replace(probes=probes[:count], key=key_enc))
-        shown_UxBxO = jnp.concatenate(
-            [
-                jnp.zeros((1, targets_UxB.shape[1], self.output_size), inputs_TxBxI.dtype),
-                jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=inputs_TxBxI.dtype),
-            ]
-        )
+        dtype = inputs_TxBxI.dtype
+        first_1xBxO = jnp.zeros((1, targets_UxB.shape[1], self.output_size), dtype)
+        later = jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=dtype)
         decoding = ForwardOptions(
             states=encoded.states,
             probes=probes[count:],
@@ -114,15 +108,16 @@ class Transducer(nnx.Module):
             rates=options.rates,
             keep_states=options.keep_states,
         )
-        got = self.decoder(shown_UxBxO, decoding)
-        trajectories = [*encoded.trajectories, *got.trajectories]
-        newton_stats = [*encoded.newton_stats, *got.newton_stats]
+        got = self.decoder(jnp.concatenate([first_1xBxO, later]), decoding)
         return Modelled(
-            self.read(got.outputs_TxBxH, encoded), got.states, trajectories, newton_stats
+            self.read(got.outputs_TxBxH, encoded),
+            got.states,
+            [*encoded.trajectories, *got.trajectories],
+            [*encoded.newton_stats, *got.newton_stats],
         )
 
     def encode(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Encoded:
-        """Run the encoder; the states in which the decoder begins."""
+        """Run the encoder; its `states` are the decoder's initial states."""
         got = self.encoder(inputs_TxBxI, options._replace(states=None))
         directions = len(self.encoder.layers) // len(self.decoder.layers)
         starts = []
@@ -144,13 +139,12 @@ class Transducer(nnx.Module):
         return got.states, self.read(got.outputs_TxBxH, encoded)[0]
 
     def read(self, d_UxBxH: Array, encoded: Encoded) -> Array:
-        """Logits from decoder outputs, through attention where there is any."""
-        if self.attention == "none":
-            return jnp.asarray(self.readout(d_UxBxH))
-        weights_UxBxT = self.weights(d_UxBxH, encoded)
-        context_UxBxH = jnp.einsum("ubt,tbh->ubh", weights_UxBxT, encoded.outputs_TxBxH)
-        mixed = jnp.tanh(self.mix(jnp.concatenate([context_UxBxH, d_UxBxH], -1)))
-        return jnp.asarray(self.readout(mixed))
+        """Logits from decoder outputs, through attention if there is any."""
+        if self.attention != "none":
+            weights_UxBxT = self.weights(d_UxBxH, encoded)
+            context_UxBxH = jnp.einsum("ubt,tbh->ubh", weights_UxBxT, encoded.outputs_TxBxH)
+            d_UxBxH = jnp.tanh(self.mix(jnp.concatenate([context_UxBxH, d_UxBxH], -1)))
+        return jnp.asarray(self.readout(d_UxBxH))
 
     def weights(self, d_UxBxH: Array, encoded: Encoded) -> Array:
         """Attention (U, B, T) over the valid encoder outputs; sums to 1."""
@@ -163,14 +157,6 @@ class Transducer(nnx.Module):
             scores_UxBxT = jnp.swapaxes(self.score(both_UxTxBxH)[..., 0], 1, 2)
         if encoded.lengths_B is not None:
             valid_TxB = valid_steps(encoded.outputs_TxBxH.shape[0], encoded.lengths_B)
-            valid_1xBxT = valid_TxB.T[None]
-            scores_UxBxT = jnp.where(
-                valid_1xBxT, scores_UxBxT, jnp.full_like(scores_UxBxT, -jnp.inf)
-            )
+            nothing = jnp.full_like(scores_UxBxT, -jnp.inf)
+            scores_UxBxT = jnp.where(valid_TxB.T[None], scores_UxBxT, nothing)
         return jax.nn.softmax(scores_UxBxT, -1)
-
-
-def one_way(structure: Structure) -> Structure:
-    """The decoder's structure: the same, forward only."""
-    values = vars(structure) | {"bidirectional": False}
-    return Structure(**values)

@@ -1,11 +1,10 @@
-"""A Flax recurrent cell of the user's own as a cell of this project.
+"""A user's Flax recurrent cell as a cell of this project.
 
     cell = from_linen(nn.OptimizedLSTMCell(64), input_size=10)
     cell = from_nnx(lambda rngs: nnx.GRUCell(10, 64, rngs=rngs), input_size=10)
 
-The result satisfies the contract of `rnnexp.cells.base`: it trains, stacks and has its
-adjoints recorded like any other. Its state's leaves are those of the Flax carry, named
-by their place: `h` if there is one, `c` and `h` for a pair (Flax's order is (c, h)).
+The result satisfies the contract of `rnnexp.cells.base`. The leaves of its state are those
+of the Flax carry: `h` if there is one, `c` and `h`, in this order, for a pair.
 """
 
 from collections.abc import Callable
@@ -25,28 +24,26 @@ CARRIES = {1: ("h",), 2: ("c", "h")}
 
 
 def from_linen(module: nn.RNNCellBase, input_size: int) -> Cell:
-    """A cell that computes what a `flax.linen` cell does; its weights are drawn by Flax.
+    """A cell that computes what a `flax.linen` cell does; Flax draws its weights.
 
-    Raises `UsageError` if its carry has more than two leaves, or one that is no vector.
+    Raises `UsageError` unless its carry is one vector or two.
     """
     shape = (input_size,)
     carry = module.initialize_carry(jax.random.key(0), shape)
     require_vectors(type(module).__name__, carry)
 
-    def init(key: Key) -> Params:
+    def init_tree(key: Key) -> Tree:
         key_init, key_carry = jax.random.split(key)
         carry = module.initialize_carry(key_carry, shape)
-        variables = module.init(key_init, carry, jnp.zeros(shape))
-        return _named(variables["params"])
+        return module.init(key_init, carry, jnp.zeros(shape))["params"]
 
-    variables = jax.eval_shape(
-        lambda key: module.init(key, module.initialize_carry(key, shape), jnp.zeros(shape)),
-        jax.random.key(0),
-    )
+    def init(key: Key) -> Params:
+        return _named(init_tree(key))
+
+    like = jax.eval_shape(init_tree, jax.random.key(0))
 
     def call(params: Params, carry: Tree, x_I: Array) -> tuple[Tree, Array]:
-        tree = _unnamed(params, variables["params"])
-        result: Any = module.apply({"params": tree}, carry, x_I)
+        result: Any = module.apply({"params": _unnamed(params, like)}, carry, x_I)
         return result[0], result[1]
 
     return _wrapped(type(module).__name__, input_size, init, call, carry)
@@ -90,7 +87,7 @@ def _wrapped(
     call: Callable[[Params, Tree, Array], tuple[Tree, Array]],
     carry: Tree,
 ) -> Cell:
-    """The contract around a call `(params, carry, x) -> (carry, y)` with y in the carry."""
+    """A cell from a call `(params, carry, x) -> (carry, y)` with y in the carry."""
     leaves, treedef = jax.tree.flatten(carry)
     names = CARRIES[len(leaves)]
 
@@ -116,7 +113,7 @@ def _wrapped(
 
 
 def _named(tree: Tree) -> Params:
-    """A nested dict of parameters as a flat one: attribute names may hold no slash."""
+    """A nested dict of parameters as a flat one, whose keys can be attribute names."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="_"): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)

@@ -19,20 +19,19 @@ def run_parallel(
     slots: State,
     lengths_B: Array | None,
 ) -> tuple[State, Array, Array, State, NewtonStats | None]:
-    """What a cell does over a batch of sequences.
+    """A batch of sequences through a cell.
 
     Args:
-      params: as `cell.prepare` gives them.
+      params: from `cell.prepare`.
       newton: `full` or `diagonal`, for any cell; empty: the cell's own path.
-      slots: added to leaves of the state after every step, (T, B, ...); of the probed leaves
-        on a cell's own path, of any with Newton's iteration.
+      slots: added to leaves of the state after every step, (T, B, ...); to probed leaves on
+        a cell's own path, to any with Newton's iteration.
 
     Returns:
-      The final states, the outputs then (B, H), all outputs (T, B, H), the states after every
-      step, (T, B, ...) by leaf and held from a sequence's end on, and Newton's statistics.
+      The final states and outputs (B, H), all outputs (T, B, H), the states after every step,
+      (T, B, ...) by leaf and held after a sequence's end, and Newton's statistics.
 
-    Raises:
-      UsageError: the cell has no path of its own.
+    Raises `UsageError` if the cell has no path of its own.
     """
     newton_stats = None
     if newton:

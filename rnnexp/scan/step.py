@@ -1,4 +1,4 @@
-"""One step of a cell with what a model puts around it, for scans and for measurements."""
+"""One step of a cell with a model's hooks around it, for scans and for measurements."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ Transition = Callable[[Params, State, Array], State]
 
 
 class Hook(NamedTuple):
-    """Something that changes a state between two steps, such as dropout or a teacher.
+    """A change of the state between two steps, such as dropout or a teacher.
 
     Attributes:
-      before: `(state, t) -> state`, what the transition of step t gets to see.
-      after: `(old, new, t) -> new`, what becomes of its result; the probe comes next.
+      before: `(state, t) -> state`, the input of the transition of step t.
+      after: `(old, new, t) -> new`, applied to its result, before the probe.
     """
 
     before: Callable[[State, Array], State] | None = None

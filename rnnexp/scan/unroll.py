@@ -1,8 +1,4 @@
-"""The only scan over time in the project.
-
-Cells are written for one example and one step; here they are mapped over the batch
-and scanned over time. Compile time does not depend on T.
-"""
+"""Maps a cell over the batch and scans it over time. Compile time does not depend on T."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,15 +19,15 @@ from rnnexp.scan.step import Hook, hooked
 
 
 class Probe(NamedTuple):
-    """Something applied to the probed leaves after every step, before the output.
+    """A function of the probed leaves, applied after every step, before the output.
 
     Attributes:
       apply: `(state_Bx..., slot_t) -> state`, of the same structure.
       slots: a tree whose leaves have a leading time axis; `apply` gets its row t.
-      additive: `apply` adds the slot, so that paths other than the scan can do it too.
+      additive: `apply` adds the slot, which paths other than the scan can do too.
       silent: `apply` changes nothing, and the derivative by the slot is the cotangent of
-        the state; so other paths can give that.
-      norms: the same, but for the derivative, which is the cotangent's norm by example.
+        the state, which other paths can give too.
+      norms: as `silent`, but the derivative is the cotangent's norm by example.
     """
 
     apply: Callable[[State, Tree], State]
@@ -42,20 +38,20 @@ class Probe(NamedTuple):
 
 
 class TimeLoop(NamedTuple):
-    """How the time axis is run through; every way gives the same values.
+    """How a unit goes through time; every way gives the same values.
 
     Attributes:
       associative: use the cell's parallel path over the whole sequence.
       cut_steps: no gradient flows back over steps divisible by it (truncated BPTT); 0
         or at least T: full BPTT.
-      remat_steps: keep the state of every so many steps only and compute those between
-        again in the backward pass; 0: keep all. sqrt(T) needs least memory.
-      kernel: use the cell's compiled kernel wherever nothing asks for single steps: no
-        hooks, no states to keep, no probe but a silent one; where not `fused`, also with
-        `remat_steps` and for a probe of norms.
-      fused: the kernel is that of graphics processors, with products in this precision (see
-        `rnnexp.scan.kernels.gpu.layout`); empty: it is that of processors.
-      newton: `full` or `diagonal`: all steps at once by Newton's iteration, where there is
+      remat_steps: keep one state in so many steps and recompute the others in the backward
+        pass; 0: keep all. sqrt(T) needs least memory.
+      kernel: use the cell's compiled kernel where nothing needs single steps: no hooks, no
+        kept states, no probe but a silent one. A CPU's also takes `remat_steps` and a
+        probe of norms.
+      fused: use the kernel of GPUs, with products in this precision (see
+        `rnnexp.scan.kernels.gpu.layout`); empty: that of CPUs.
+      newton: `full` or `diagonal`: all steps at once by Newton's iteration, if there is
         more than one step (see `rnnexp.scan.newton.solve`).
     """
 
@@ -68,10 +64,9 @@ class TimeLoop(NamedTuple):
 
 
 class Unrolled(NamedTuple):
-    """States after every sequence's last valid step, its output then, and all outputs.
+    """States and outputs after every sequence's last valid step, and all outputs.
 
-    `states` are those after every step, (T, B, ...) by leaf, where they were asked for.
-    `newton_stats` is that of Newton's iteration.
+    `states` are those after every step, (T, B, ...) by leaf, if they were kept.
     """
 
     final_state: State
@@ -82,10 +77,10 @@ class Unrolled(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """What a cell did: its inputs, its initial state, and the states after every step.
+    """A cell's inputs, its initial state, and its states after every step.
 
     Leaves of `states` are (T, B, ...). Time is the cell's own: one that reads backwards
-    begins with the last valid step. From a sequence's end on its state is held.
+    begins with the last valid step. After a sequence's end its state is held.
     """
 
     inputs_TxBxI: Array
@@ -114,20 +109,16 @@ def unroll(
     """Run a cell over a batch of sequences.
 
     Args:
-      lengths_B: number of valid steps of each sequence. From there on its state is
-        held and its outputs are those of the held state, so nothing after the end acts
-        on the final state, and no gradient enters the steps after it. None: all T.
-      state: where to start; None: the cell's initial state.
+      lengths_B: number of valid steps of each sequence. After them its state is held and
+        its outputs are those of the held state, so steps after the end neither act on the
+        final state nor receive a gradient. None: all T.
+      state: the state before the first step; None: the cell's initial state.
       probe: applied to the state after every step (see `Probe`).
       hooks: applied around every transition, in their order (see `Hook`).
-      time_loop: how the time axis is run through.
-      keep_states: give back the states after every step.
+      time_loop: how the cell goes through time.
+      keep_states: also return the states after every step.
 
-    Returns:
-      Final states, final outputs and all outputs.
-
-    Raises:
-      UsageError: a parallel path with a cell, or with hooks, that it cannot take.
+    Raises `UsageError` for a parallel path with a cell, or with options, that it cannot take.
     """
     steps, batch_size, _ = inputs_TxBxI.shape
     params = cell.prepare(params)
@@ -135,16 +126,12 @@ def unroll(
         state = initial_state(cell, params, batch_size)
     if time_loop.associative or (time_loop.newton and steps > 1):
         added = _parallel_slots(time_loop, probe, hooks)
-        got = run_parallel(
-            cell,
-            params,
-            inputs_TxBxI,
-            state,
-            newton=time_loop.newton,
-            slots=added,
-            lengths_B=lengths_B,
+        newton = time_loop.newton
+        run = Unrolled(
+            *run_parallel(
+                cell, params, inputs_TxBxI, state, newton=newton, slots=added, lengths_B=lengths_B
+            )
         )
-        run = Unrolled(*got)
         return run if keep_states else run._replace(states=None)
     slots = None if probe is None else probe.slots
     rows = (inputs_TxBxI, jnp.arange(steps, dtype=jnp.int32), slots)
@@ -168,11 +155,11 @@ def unroll(
 def fits_kernel(
     cell: Cell, time_loop: TimeLoop, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
 ) -> bool:
-    """Whether the cell's kernel gives all that is asked for."""
-    plain = not (time_loop.associative or time_loop.newton or time_loop.cut_steps or hooks)
-    plain = plain and not (time_loop.fused and time_loop.remat_steps)
-    fits = probe is None or probe.silent or (probe.norms and not time_loop.fused)
-    return cell.kernel is not None and plain and fits
+    """Whether the cell has a kernel that supports all of these options."""
+    others = time_loop.associative or time_loop.newton or time_loop.cut_steps or hooks
+    if cell.kernel is None or others or (time_loop.fused and time_loop.remat_steps):
+        return False
+    return probe is None or probe.silent or (probe.norms and not time_loop.fused)
 
 
 Row = tuple[Array, Array, Tree]
@@ -181,9 +168,11 @@ Row = tuple[Array, Array, Tree]
 def _kernel_run(
     name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop
 ) -> SegmentRun:
-    """Some steps in one call of the compiled kernel: `(state, rows) -> (state, outputs)`."""
+    """`(state, rows) -> (state, outputs)`: some steps in one call of the compiled kernel."""
     if time_loop.fused:
-        from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused  # Pallas takes a while
+        from rnnexp.scan.kernels.gpu.recurrence import (
+            recurrence as fused,
+        )  # Pallas is slow to import
 
         call: Callable[..., tuple[Array, State]] = partial(fused, precision=time_loop.fused)
     else:
@@ -229,7 +218,7 @@ def _make_body(
 
 
 def _parallel_slots(time_loop: TimeLoop, probe: Probe | None, hooks: tuple[Hook, ...]) -> State:
-    """What a probe adds to the states, if a parallel path has a place for all that is asked."""
+    """What a probe adds to the states. Raises `UsageError` if a parallel path cannot take it."""
     silent = probe is not None and probe.silent and time_loop.newton != ""
     fits = probe is None or probe.additive or silent
     if hooks or time_loop.cut_steps or time_loop.remat_steps or not fits:
@@ -239,12 +228,12 @@ def _parallel_slots(time_loop: TimeLoop, probe: Probe | None, hooks: tuple[Hook,
             "zoneout, teacher, truncated BPTT or rematerialisation"
         )
     slots: State = {} if probe is None else probe.slots
-    if silent:  # it adds nothing, but has the derivative
+    if silent:  # adds nothing, with the derivative of a sum
         return {k: v - jax.lax.stop_gradient(v) for k, v in slots.items()}
     return slots
 
 
 def _cut(state: State, t: Array, cut_steps: int) -> State:
-    """The state; at steps that `cut_steps` divides, all but the first, without its history."""
+    """The state, without its gradient at the steps t > 0 that `cut_steps` divides."""
     at = (t % cut_steps == 0) & (t > 0)
     return {k: jax.lax.select(at, jax.lax.stop_gradient(v), v) for k, v in state.items()}

@@ -15,7 +15,7 @@ from rnnexp.tasks.scores import once
 
 
 def adding(*, length_steps: int = 50) -> Task:
-    """Add two marked numbers in sequences of `length_steps`; the loss is the squared error.
+    """Add the two marked numbers; the loss is the squared error.
 
     Args:
       length_steps: steps of a sequence, 2 or more.

@@ -4,8 +4,8 @@
     target  3 5 7 $        ($ is the stop symbol)
 
 The addition of Zaremba & Sutskever 2014, "Learning to execute", with no program around
-the sum. Written most significant digit first, the first
-digit can depend on every carry; `reversed_output` makes each carry local.
+the sum. The first digit written can depend on every carry; `reversed_output` makes each
+carry local.
 """
 
 from typing import TypeAlias
@@ -33,19 +33,19 @@ MOST_DIGITS = 6
 """The baseline needs the distribution of all sums, 2 * 10^digits numbers."""
 
 Number: TypeAlias = tuple[Array, Array]
-"""Numbers (B,) and how many digits each has (B,), both int32."""
+"""Numbers (B,) and their counts of digits (B,), both int32."""
 
 
 def addition(*, digits: int = 3, reversed_output: bool = False) -> Task:
-    """Add two numbers of up to `digits` digits; the sum is written backwards if `reversed_output`.
+    """Add two numbers of up to `digits` digits.
 
-    How many digits a number has is uniform, and so is the number among those of as many
-    digits (0 is one of the ten with one). No number is padded with zeros.
+    The number of digits is uniform, and so is the number given its digits (0 is one of the
+    ten with one digit). No number is padded with zeros.
 
     Baseline, without reading: the entropy of the sum, and the likeliest sum.
 
     Args:
-      digits: the most digits of a number.
+      digits: largest number of digits of a number.
       reversed_output: write the sum backwards, its lowest digit first.
     """
     if not 1 <= digits <= MOST_DIGITS:
@@ -76,7 +76,7 @@ def addition(*, digits: int = 3, reversed_output: bool = False) -> Task:
 
 
 def draw_number(key: Key, batch_size: int, digits: int) -> Number:
-    """Numbers whose count of digits is uniform on 1 to `digits`."""
+    """Numbers whose count of digits is uniform in 1 ... `digits`."""
     count_key, number_key = jax.random.split(key)
     count_B = jax.random.randint(count_key, (batch_size,), 1, digits + 1, dtype=jnp.int32)
     smallest_B = jnp.where(count_B == 1, 0, powers_of_ten(count_B - 1))
@@ -87,7 +87,7 @@ def draw_number(key: Key, batch_size: int, digits: int) -> Number:
 
 
 def counted(number_B: Array, digits: int) -> Number:
-    """Numbers of at most `digits` digits with their count of digits."""
+    """Numbers of at most `digits` digits with their counts of digits."""
     power_Kx1 = powers_of_ten(jnp.arange(1, digits, dtype=jnp.int32))[:, None]
     return number_B, 1 + jnp.sum(number_B[None, :] >= power_Kx1, 0, dtype=jnp.int32)
 
@@ -115,18 +115,18 @@ def written_number(number: Number, steps: int, *, reversed_output: bool) -> Arra
 
 
 def digit_at(number_B: Array, place_TxB: Array) -> Array:
-    """The digit of each number at each place, 0 the ones; any digit where there is no place."""
+    """The digit of each number at each place, 0 the ones; arbitrary at negative places."""
     return number_B[None, :] // powers_of_ten(place_TxB) % 10
 
 
 def powers_of_ten(exponent: Array) -> Array:
-    """10^exponent as int32, the exponent clipped to what the sums need."""
+    """10^exponent as int32, the exponent clipped to 0 ... MOST_DIGITS + 1."""
     power_K = jnp.array([10**k for k in range(MOST_DIGITS + 2)], jnp.int32)
     return power_K[jnp.clip(exponent, 0, MOST_DIGITS + 1)]
 
 
 def blind_baseline(digits: int) -> dict[str, float]:
-    """What the best writer scores that knows the distribution of the sums and reads nothing."""
+    """Scores of the best writer that reads nothing but knows the distribution of the sums."""
     probability = sum_distribution(digits)
     symbols = 1 + sum(probability[10**k :].sum() for k in range(1, digits + 1)) + 1
     return {
@@ -136,7 +136,7 @@ def blind_baseline(digits: int) -> dict[str, float]:
 
 
 def sum_distribution(digits: int) -> np.ndarray:
-    """The probability of each sum, 0 to 2 * 10^digits - 2: that of a number, convolved."""
+    """The probability of each sum, 0 to 2 * 10^digits - 2: a number's, convolved with itself."""
     number = np.empty(10**digits)
     for count in range(digits, 0, -1):
         numbers = 10**count - (10 ** (count - 1) if count > 1 else 0)

@@ -4,9 +4,9 @@
 
 Graves, Wayne & Danihelka 2014, "Neural Turing machines", section 4.3, in the form with
 single symbols of Ba, Hinton, Mnih, Leibo & Ionescu 2016, "Using fast weights to attend
-to the recent past", section 4.1. Keys of one sequence are all different, values are
-drawn evenly and may repeat; keys and values are different symbols, one-hot in one vector.
-The sequence ends with the query, one of its keys.
+to the recent past", section 4.1. The keys of a sequence are distinct, the values uniform
+and independent; keys and values are different symbols, one-hot in one vector. The
+sequence ends with the query, one of its keys.
 
 The query alone says nothing about the value, so without memory chance is the best:
 ln(symbols) nats, an accuracy of 1 / symbols.
@@ -25,10 +25,8 @@ def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
     """Recall one of `pairs` values, from `symbols` keys and as many values.
 
     Args:
-      pairs: key-value pairs that are stored, at most `symbols`.
-      symbols: how many keys there are, and how many values; 2 or more.
-
-    Raises `UsageError` for fewer than 2 symbols, and unless 1 <= pairs <= symbols.
+      pairs: stored key-value pairs, 1 to `symbols`.
+      symbols: number of keys, and of values; 2 or more.
     """
     if symbols < 2:
         raise UsageError(f"symbols must be at least 2, not {symbols}")

@@ -1,7 +1,7 @@
 """The task contract: where batches come from, how outputs are scored, what chance scores.
 
-A score is a pair of per-example totals and counts, so that averages over many batches
-pool valid steps and never count padding: mean = sum(totals) / sum(counts).
+A score is a pair of per-example totals and counts, so that an average over many batches
+pools the valid steps: mean = sum(totals) / sum(counts).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from rnnexp.core.types import Array, Batch, Key, Tree
 
 
 class Score(NamedTuple):
-    """What each example adds to an average: its total and the number of terms in it."""
+    """What each example adds to an average: a total and its number of terms."""
 
     total_B: Array
     count_B: Array
@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Endless:
-    """Batches drawn from a key, as many as wanted. `draw`: `(key, batch_size) -> Batch`."""
+    """Any number of batches, drawn from a key. `draw`: `(key, batch_size) -> Batch`."""
 
     draw: Callable[[Key, int], Batch]
 
@@ -42,7 +42,7 @@ class Finite:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Sequences of like length, padded to `steps`: `size` of them, in `arrays`."""
+    """`size` sequences of similar lengths in `arrays`, padded to `steps`."""
 
     arrays: Tree
     size: int
@@ -51,7 +51,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Bucketed:
-    """A data set of sequences of many lengths, in buckets, so that little is padding.
+    """A data set of sequences of many lengths, in buckets, with little padding.
 
     `take`: `(bucket.arrays, indices_B) -> Batch`, inside jit; the batch has `lengths_B`.
     """
@@ -62,10 +62,10 @@ class Bucketed:
 
 @dataclass(frozen=True)
 class Stream:
-    """One long sequence, read in windows side by side, the state carried from one to the next.
+    """One long sequence, read in parallel windows; the state goes from each to the next.
 
-    `take`: `(arrays, positions_TxB) -> Batch`, inside jit, where `positions` are those of
-    the inputs, 0 to `size` - 1; targets may come from one position further.
+    `take`: `(arrays, positions_TxB) -> Batch`, inside jit, with the positions of the inputs,
+    0 to `size` - 1; targets may come from one position further.
     """
 
     arrays: Tree
@@ -82,27 +82,26 @@ class Task:
     """A task: its batches, its scores and its closed-form baseline.
 
     Attributes:
-      name: what the table calls it.
+      name: its name in the table.
       mode: one of `rnnexp.core.registry.MODES`.
       input_size, output_size: features of a step, and outputs.
       num_steps: T, the number of steps of the longest (padded) sequence.
-      train, valid, test: where batches come from.
-      scores: `(outputs, batch) -> {name: Score}`; "loss" (nats, or squared error) is
-        what is trained, the rest is reported.
-      baseline: what the best predictor without memory scores, by the names of `scores`.
-      headline: the score that says how good a model is; best checkpoints go by it.
-      higher_is_better: which way the headline points.
+      train, valid, test: sources of batches.
+      scores: `(outputs, batch) -> {name: Score}`; training minimises "loss" (nats, or
+        squared error), the rest is reported.
+      baseline: scores of the best predictor without memory, by the names of `scores`.
+      headline: the score that selects the best checkpoint.
+      higher_is_better: whether a larger headline is better.
       references: further closed-form figures that are logged and printed, by what they
         are, such as {"loss of 3-grams": 2.046}.
-      teacher: `batch -> (T, B, O)`, the true outputs that a network with output feedback
-        is shown in training; None: the task has none at every step.
-      forced_steps: how many steps of an evaluation have a teacher; the rest run free.
+      teacher: `batch -> (T, B, O)`, the true outputs that training shows to a network with
+        output feedback; None: the task has none at every step.
+      forced_steps: number of steps of an evaluation with a teacher; the rest run free.
       target_steps: U, the longest target of an asynchronous task; 0 otherwise. Its
-        targets are (U, B) symbols, of which 0 is the stop symbol: every target ends with
-        one, and is padded with them.
-      alphabet: the symbols of a task that writes text, in the order of its classes; None
-        where there are no symbols to show.
-      input_alphabet: the symbols that it reads, where those are others.
+        targets are (U, B) symbols; the stop symbol 0 ends and pads each.
+      alphabet: the symbols of a task that writes text, in the order of its classes; None:
+        it has no symbols.
+      input_alphabet: the symbols that it reads, if those are others.
     """
 
     name: str

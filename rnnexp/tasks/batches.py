@@ -1,16 +1,16 @@
-"""Which examples a step sees: a function of the key and the step alone.
+"""The examples of a step: a function of the key and the step alone.
 
-| source | an epoch is | a batch of step n |
+| source | an epoch is | the batch of step n is |
 | --- | --- | --- |
 | `Endless` | not defined | drawn from the key of step n |
 | `Finite` | the whole batches of one shuffle | the next of this epoch's order |
 | `Bucketed` | every bucket's batches, all shuffled | one bucket's, filled up from that bucket |
-| `Stream` | the windows of one reading | the next window of B parallel stretches |
+| `Stream` | the windows of one pass | the next window of B parallel stretches |
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the 
 
 
 class Keys(NamedTuple):
-    """The streams of randomness of training: data and their order, noise in the model."""
+    """The keys of training: of data and their order, and of noise in the model."""
 
     data: Key
     noise: Key
@@ -36,7 +36,7 @@ def stream_keys(seed: int) -> dict[str, Key]:
 
 
 def source_arrays(source: Source) -> Tree:
-    """What a source keeps on the device: passed to compiled functions, never closed over."""
+    """A source's arrays on the device: arguments of compiled functions, never closed over."""
     match source:
         case Finite() | Stream():
             return source.arrays
@@ -84,10 +84,10 @@ def left_out(source: Source, batch_size: int) -> int:
 
 
 def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
-    """The shuffled order of the epoch that `step` is in, a function of (key, step) alone.
+    """The shuffled order of the epoch of `step`, a function of (key, step) alone.
 
     Of a `Finite` source the indices, of a `Bucketed` one the numbers of its batches and
-    then the indices within each bucket; nothing otherwise.
+    then the indices within each bucket; else ().
     """
     if not isinstance(source, Finite | Bucketed):
         return ()
@@ -106,14 +106,14 @@ def epoch_order(source: Source, key: Key, step: Array, batch_size: int) -> Tree:
 
 
 class EpochOrder(NamedTuple):
-    """The shuffled order of an epoch, and that epoch's number; -1 where none was drawn yet."""
+    """The shuffled order of an epoch, and that epoch's number; -1 before the first draw."""
 
     epoch: Array | np.ndarray
     indices: Tree
 
 
 def no_order(source: Source, batch_size: int) -> EpochOrder:
-    """What a chunk of steps is given as the last one's order if there was none; on the host."""
+    """The order before the first chunk of steps, as arrays on the host."""
     first = np.zeros((), np.int32)
     shapes = jax.eval_shape(
         lambda key: epoch_order(source, key, jnp.asarray(first), batch_size), jax.random.key(0)
@@ -124,20 +124,19 @@ def no_order(source: Source, batch_size: int) -> EpochOrder:
 def current_order(
     source: Source, key: Key, step: Array, batch_size: int, held: EpochOrder
 ) -> EpochOrder:
-    """`epoch_order`, drawn anew only if `held` is another epoch's: to sort takes its time."""
+    """`epoch_order`, drawn again only if `held` is of another epoch: the shuffle is slow."""
     epoch = step // (epoch_length(source, batch_size) or 1)
-    indices = jax.lax.cond(
-        epoch == held.epoch,
-        lambda: held.indices,
-        lambda: epoch_order(source, key, step, batch_size),
-    )
-    return EpochOrder(epoch, indices)
+
+    def draw() -> Tree:
+        return epoch_order(source, key, step, batch_size)
+
+    return EpochOrder(epoch, jax.lax.cond(epoch == held.epoch, lambda: held.indices, draw))
 
 
 def current_orders(
     source: Source, key_L: Key, step_L: Array, batch_size: int, held: EpochOrder
 ) -> EpochOrder:
-    """`current_order` of lanes side by side: drawn for all if one of them needs it."""
+    """`current_order` of all lanes: drawn for all if one of them needs it."""
     epoch_L = step_L // (epoch_length(source, batch_size) or 1)
 
     def draw() -> Tree:
@@ -170,24 +169,23 @@ def training_batch(
 def next_batches(
     source: Source, arrays: Tree, order: Tree, key: Key, step: Array, batch_size: int
 ) -> tuple[Array, list[Callable[[], Batch]]]:
-    """The batch of the step that follows `step` updates: which of the makers makes it.
+    """The batch after `step` updates: an index, and functions of which that one makes it.
 
-    There is one maker a bucket, as batches of different lengths have different shapes; where
-    there are no buckets there is but one. `order` is the epoch's (`epoch_order`).
+    There is one function a bucket, as batches of different lengths have different shapes,
+    and only one without buckets. `order` is the epoch's (`epoch_order`).
     """
     if not isinstance(source, Bucketed):
         make = partial(training_batch, source, arrays, order, key, step, batch_size)
         return jnp.zeros((), jnp.int32), [make]
     bucket, index = bucket_of(source, order, step, batch_size)
-    numbers = range(len(source.buckets))
     return bucket, [
         partial(bucket_batch, source, number, arrays, order, index, batch_size)
-        for number in numbers
+        for number in range(len(source.buckets))
     ]
 
 
 def first_batch(source: Source, key: Key, batch_size: int) -> Batch:
-    """The batch of a run's first step; `key` is that of its training data."""
+    """The batch of a run's first step; `key` is the key of its training data."""
     step, arrays = jnp.zeros((), jnp.int32), source_arrays(source)
     order = jax.jit(lambda key: epoch_order(source, key, step, batch_size))(key)
     bucket = int(next_batches(source, arrays, order, key, step, batch_size)[0])
@@ -200,7 +198,7 @@ def first_batch(source: Source, key: Key, batch_size: int) -> Batch:
 
 
 def padding(source: Bucketed) -> float:
-    """The fraction of all steps of all buckets that lie after the end of their sequence."""
+    """The fraction of all steps of all buckets that are padding."""
     steps = valid = 0
     for bucket in source.buckets:
         lengths_B = source.take(bucket.arrays, jnp.arange(bucket.size)).lengths_B
@@ -221,7 +219,7 @@ def bucket_of(source: Bucketed, order: Tree, step: Array, batch_size: int) -> tu
 def bucket_batch(
     source: Bucketed, bucket: int, arrays: Tree, order: Tree, index: Array, batch_size: int
 ) -> Batch:
-    """Batch `index` of a bucket. A last one that is not full begins again at the front."""
+    """Batch `index` of a bucket. The last is filled up from the bucket's first examples."""
     position_B = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
     return source.take(arrays[bucket], order[1][bucket][position_B % source.buckets[bucket].size])
 
@@ -229,7 +227,7 @@ def bucket_batch(
 def evaluation_batch(
     source: Endless | Finite, arrays: Tree, key: Key, index: Array, batch_size: int, examples: int
 ) -> tuple[Batch, Array]:
-    """Batch `index` of an evaluation over `examples`, and 1 for its examples, 0 for fill."""
+    """Batch `index` of an evaluation over `examples`, and weights: 1, or 0 beyond them."""
     position_B = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
     weight_B = (position_B < examples).astype(float)
     if isinstance(source, Endless):
@@ -248,15 +246,13 @@ def stream_batch(source: Stream, arrays: Tree, window: Array, batch_size: int) -
     stretch = -(-source.size // batch_size)
     positions_TxB = _positions(source, window, stretch, batch_size)
     batch = source.take(arrays, jnp.minimum(positions_TxB, source.size - 1))
-    begin_B = positions_TxB[0]
     stretch_end_B = (jnp.arange(batch_size, dtype=jnp.int32) + 1) * stretch
-    end_B = jnp.minimum(stretch_end_B, source.size)
-    return batch._replace(lengths_B=jnp.clip(end_B - begin_B, 0, source.window_steps))
+    left_B = jnp.minimum(stretch_end_B, source.size) - positions_TxB[0]
+    return batch._replace(lengths_B=jnp.clip(left_B, 0, source.window_steps))
 
 
 def _positions(source: Stream, window: Array, stretch: int, batch_size: int) -> Array:
     """Positions (T, B) of a window in stretches that begin every `stretch` symbols."""
     t_Tx1 = jnp.arange(source.window_steps, dtype=jnp.int32)[:, None]
     begin_1xB = jnp.arange(batch_size, dtype=jnp.int32)[None, :] * stretch
-    result: Any = begin_1xB + t_Tx1 + window * source.window_steps
-    return jnp.asarray(result)
+    return begin_1xB + t_Tx1 + window * source.window_steps

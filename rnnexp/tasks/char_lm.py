@@ -1,7 +1,8 @@
-"""Character-level language model: the next character of a text, read in one long stream.
+"""Character-level language model: the next character of a text, read as one long stream.
 
-Karpathy 2015, "The unreasonable effectiveness of recurrent neural networks". The text
-is cut in order: training, validation, test. The vocabulary is that of the training part.
+Karpathy 2015, "The unreasonable effectiveness of recurrent neural networks". The parts of
+the text are, in order, training, validation and test. The vocabulary is the training
+part's.
 """
 
 import math
@@ -32,8 +33,8 @@ def char_lm(
 ) -> Task:
     """Predict the next character of a text file.
 
-    Without a test part (test_fraction 0) the test source is the validation source, so a
-    test score is then no independent one.
+    Without a test part (test_fraction 0) the test source is the validation source, and the
+    test score is not independent.
 
     The baseline is the 4-gram model with 0.1 added to every count, fitted on the training
     part and scored on the test source; shorter n-grams are references.
@@ -45,7 +46,7 @@ def char_lm(
       window_steps: characters between two cuts of back-propagation.
       data_dir: where to look for tiny Shakespeare first.
 
-    Raises `UsageError` if the file or the fractions will not do.
+    Raises `UsageError` if the file or an option is unsuitable.
     """
     if window_steps < 1:
         raise UsageError(f"window_steps must be at least 1, not {window_steps}")
@@ -78,7 +79,7 @@ def char_lm(
 
 
 def require_room(path: Path, lengths: np.ndarray, window_steps: int) -> None:
-    """Raise `UsageError` if a part is too short for a window, or for the longest n-gram.
+    """Raise `UsageError` if a part is shorter than a window or the longest n-gram.
 
     `lengths` are those of the training, validation and test part; the last may be 0.
     """
@@ -92,7 +93,7 @@ def require_room(path: Path, lengths: np.ndarray, window_steps: int) -> None:
 
 
 def stream(codes_N: np.ndarray, symbols: int, window_steps: int) -> Stream:
-    """The source of a part of the text: every symbol but the last is an input."""
+    """The source of a part of the text; every symbol but the last is an input."""
 
     def take(codes: Tree, positions_TxB: Array) -> Batch:
         inputs = jax.nn.one_hot(codes[positions_TxB], symbols, dtype=float)

@@ -1,4 +1,4 @@
-"""What tasks share that put a whole sequence in one of several classes."""
+"""Scores and the Task of tasks that classify whole sequences."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,7 @@ def classification_scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def drawn_classes(
-    name: str,
-    draw: Callable[[Key, int], Batch],
-    *,
-    input_size: int,
-    classes: int,
-    num_steps: int,
+    name: str, draw: Callable[[Key, int], Batch], *, input_size: int, classes: int, num_steps: int
 ) -> Task:
     """A task of endless batches whose classes are equally likely: chance is its baseline."""
     source = Endless(draw)

@@ -5,10 +5,11 @@
 
 Hochreiter & Schmidhuber 1997 in the form of Arjovsky, Shah & Bengio 2016, "Unitary
 evolution recurrent neural networks", section 4.1. The loss is averaged over all T + 20
-steps; without memory the best is 10*ln(8) / (T + 20) nats.
+steps; the best predictor without memory has 10*ln(8) / (T + 20) nats.
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -31,44 +32,55 @@ def copy_memory(*, delay_steps: int = 10) -> Task:
     """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
-    steps = delay_steps + 2 * RECALL_STEPS
-    source = Endless(lambda key, batch_size: draw(key, batch_size, delay_steps))
-    return Task(
-        name="copy_memory",
-        mode="synchronous",
-        input_size=SYMBOLS + 2,
-        output_size=SYMBOLS + 1,
-        num_steps=steps,
-        train=source,
-        valid=source,
-        test=source,
-        scores=scores,
-        baseline={
-            "loss": RECALL_STEPS * math.log(SYMBOLS) / steps,
-            "recall_accuracy": 1 / SYMBOLS,
-        },
-        headline="loss",
-        higher_is_better=False,
+    return recall_task(
+        "copy_memory",
+        lambda key, batch_size: draw(key, batch_size, delay_steps),
+        num_steps=delay_steps + 2 * RECALL_STEPS,
+        items=RECALL_STEPS,
     )
 
 
 def draw(key: Key, batch_size: int, delay_steps: int) -> Batch:
     """A batch of random symbols; targets are (T, B) classes."""
     symbols = jax.random.randint(key, (RECALL_STEPS, batch_size), 0, SYMBOLS, dtype=jnp.int32)
+    blanks = jnp.full((delay_steps - 1, batch_size), BLANK, jnp.int32)
+    return recall_batch(jnp.concatenate([symbols, blanks]), symbols)
 
-    def blanks(steps: int) -> Array:
-        return jnp.full((steps, batch_size), BLANK, jnp.int32)
 
+def recall_batch(shown_TxB: Array, symbols_NxB: Array) -> Batch:
+    """The inputs shown, a marker, and blanks during the recall of the N symbols."""
+    batch_size = symbols_NxB.shape[1]
     marker = jnp.full((1, batch_size), MARKER, jnp.int32)
-    inputs = jnp.concatenate([symbols, blanks(delay_steps - 1), marker, blanks(RECALL_STEPS)])
-    targets = jnp.concatenate([blanks(delay_steps + RECALL_STEPS), symbols])
+    inputs = jnp.concatenate([shown_TxB, marker, jnp.full_like(symbols_NxB, BLANK)])
+    blanks = jnp.full((len(shown_TxB) + 1, batch_size), BLANK, jnp.int32)
+    targets = jnp.concatenate([blanks, symbols_NxB])
     return Batch(jax.nn.one_hot(inputs, SYMBOLS + 2, dtype=float), targets)
 
 
-def scores(logits_TxBxO: Array, batch: Batch) -> dict[str, Score]:
-    """Cross-entropy over all steps, and the accuracy over the ten recall steps."""
-    recalled = correct(logits_TxBxO[-RECALL_STEPS:], batch.targets[-RECALL_STEPS:])
-    return {
-        "loss": over_steps(cross_entropy(logits_TxBxO, batch.targets)),
-        "recall_accuracy": over_steps(recalled),
-    }
+def recall_task(
+    name: str, draw: Callable[[Key, int], Batch], *, num_steps: int, items: int
+) -> Task:
+    """A task whose targets are blank but for `items` symbols in the last steps."""
+
+    def scores(logits_TxBxO: Array, batch: Batch) -> dict[str, Score]:
+        recalled = correct(logits_TxBxO[-items:], batch.targets[-items:])
+        return {
+            "loss": over_steps(cross_entropy(logits_TxBxO, batch.targets)),
+            "recall_accuracy": over_steps(recalled),
+        }
+
+    source = Endless(draw)
+    return Task(
+        name=name,
+        mode="synchronous",
+        input_size=SYMBOLS + 2,
+        output_size=SYMBOLS + 1,
+        num_steps=num_steps,
+        train=source,
+        valid=source,
+        test=source,
+        scores=scores,
+        baseline={"loss": items * math.log(SYMBOLS) / num_steps, "recall_accuracy": 1 / SYMBOLS},
+        headline="loss",
+        higher_is_better=False,
+    )

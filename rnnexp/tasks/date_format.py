@@ -3,10 +3,9 @@
     input   t h u r s d a y ,   m a r c h   5 t h   1 9 9 8
     target  1 9 9 8 - 0 3 - 0 5 $        ($ is the stop symbol)
 
-A small translation with long reorderings: some texts have the year last, which is
-written first. Texts are made here, in ten formats, none of which is ambiguous: years
-have four digits, and a month that is a number comes after the year. Letters are lower
-and upper case; the two alphabets are `INPUT_ALPHABET` and `ALPHABET`.
+A small translation with long reorderings: many texts have the year last, which the target
+has first. The texts have ten formats, none of them ambiguous: years have four digits, and
+a month that is a number comes after the year.
 """
 
 import datetime
@@ -49,35 +48,31 @@ INPUT_STEPS = len("wednesday, september 30th 1998")
 TARGET_STEPS = len("YYYY-MM-DD$")
 NO_CLASS = 255
 """Class of an input step after the end, as uint8; its one-hot vector is zero."""
-HELD_OUT_SHARE = 10
+HELD_OUT = 10
 """One date in ten is for validation, one in ten for the test."""
 
 
 def date_format(
-    *,
-    examples: int = 20_000,
-    first_year: int = 1950,
-    last_year: int = 2049,
-    data_seed: int = 0,
+    *, examples: int = 20_000, first_year: int = 1950, last_year: int = 2049, data_seed: int = 0
 ) -> Task:
     """Write dates of `first_year` to `last_year` in ISO form, from `examples` texts.
 
-    `numpy.random.default_rng(data_seed)` shuffles all dates and cuts them 8 : 1 : 1, so
-    that no date of validation or test occurs in training in any format. Of its dates,
-    training has `examples` texts, validation and test a tenth of that each; date and
-    format of each are uniform draws, so that a text can occur twice.
+    `numpy.random.default_rng(data_seed)` shuffles all dates and splits them 8 : 1 : 1, so
+    no date of validation or test occurs in training. Training has `examples` texts,
+    validation and test a tenth of that each; the date and format of each are uniform draws
+    with replacement.
 
     Baseline, without reading: all dates of those years are equally likely, so the loss is
     ln(dates) nats over 11 symbols, and any constant answer is right once in `dates`.
 
     Args:
       examples: texts of the training set.
-      first_year: the earliest year of a date.
-      last_year: the latest year of a date.
+      first_year: earliest year.
+      last_year: latest year.
       data_seed: seed of the split of the dates and of the texts.
     """
-    if examples < HELD_OUT_SHARE:
-        raise UsageError(f"examples must be at least {HELD_OUT_SHARE}, not {examples}")
+    if examples < HELD_OUT:
+        raise UsageError(f"examples must be at least {HELD_OUT}, not {examples}")
     if not 1000 <= first_year <= last_year <= 9999:
         raise UsageError(
             "first_year to last_year must be a range of years of four digits, "
@@ -85,11 +80,7 @@ def date_format(
         )
     rng = np.random.default_rng(data_seed)
     pools = date_pools(rng, first_year, last_year)
-    sizes = {
-        "train": examples,
-        "valid": examples // HELD_OUT_SHARE,
-        "test": examples // HELD_OUT_SHARE,
-    }
+    sizes = {"train": examples, "valid": examples // HELD_OUT, "test": examples // HELD_OUT}
     dates = sum(map(len, pools.values()))
     return transduction_task(
         "date_format",
@@ -103,17 +94,17 @@ def date_format(
 
 
 def date_pools(rng: np.random.Generator, first_year: int, last_year: int) -> dict[str, np.ndarray]:
-    """The ordinals of all dates of the years, shuffled and cut into train, valid and test."""
+    """The ordinals of all dates of the years, shuffled and split into train, valid and test."""
     start = datetime.date(first_year, 1, 1).toordinal()
     end = datetime.date(last_year, 12, 31).toordinal() + 1
     order = rng.permutation(np.arange(start, end))
-    held_out = len(order) // HELD_OUT_SHARE
+    held_out = len(order) // HELD_OUT
     test, valid, train = np.split(order, [held_out, 2 * held_out])
     return {"train": train, "valid": valid, "test": test}
 
 
 def draw_texts(rng: np.random.Generator, pool: np.ndarray, size: int) -> Finite:
-    """`size` dates of a pool with replacement, each in a format of its own."""
+    """`size` dates of a pool, with replacement, each in a random format."""
     dates = [datetime.date.fromordinal(int(day)) for day in rng.choice(pool, size)]
     formats = rng.integers(len(FORMATS), size=size)
     texts = [write_date(date, FORMATS[i]) for date, i in zip(dates, formats, strict=True)]
@@ -152,7 +143,7 @@ def ordinal_suffix(day: int) -> str:
 
 
 def padded_classes(texts: Sequence[str], alphabet: str, steps: int, padding: int) -> np.ndarray:
-    """Classes of texts, (N, T) uint8."""
+    """Classes of texts, (N, T) uint8, with `padding` after each text."""
     classes_NxT = np.full((len(texts), steps), padding, np.uint8)
     for row, text in zip(classes_NxT, texts, strict=True):
         row[: len(text)] = transduction.encode(text, alphabet)
@@ -160,7 +151,7 @@ def padded_classes(texts: Sequence[str], alphabet: str, steps: int, padding: int
 
 
 def take(arrays: Tree, indices_B: Array) -> Batch:
-    """The texts and dates of those indices; all targets have 11 symbols."""
+    """The batch of those indices; all targets have 11 symbols."""
     input_NxT, lengths_N, target_NxU = arrays
     return transduction_batch(
         input_NxT[indices_B].T,

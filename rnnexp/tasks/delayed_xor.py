@@ -4,12 +4,12 @@
     marker    0        1                 0                 1        0
 
 The first bit comes at one of the first 5 steps, the second `delay_steps` later; bits are
--1 or +1, the noise is drawn from U[-1, 1]. Exclusive or is the classical problem that no
-linear readout solves (Minsky & Papert 1969); with a delay between the bits it also needs
-a memory that noise does not overwrite, as in the two-sequence problem of Bengio, Simard
-& Frasconi 1994, "Learning long-term dependencies with gradient descent is difficult".
+-1 or +1, the noise is U[-1, 1]. No linear readout solves exclusive or (Minsky & Papert
+1969); the delay also needs a memory that noise does not overwrite, as in the two-sequence
+problem of Bengio, Simard & Frasconi 1994, "Learning long-term dependencies with gradient
+descent is difficult".
 
-Each bit alone says nothing about the answer, so without memory chance is the best, even
+The answer is independent of each single bit, so without memory chance is the best, even
 where the last step is the second bit: ln(2) nats, an accuracy of 1/2.
 """
 
@@ -29,8 +29,6 @@ def delayed_xor(*, delay_steps: int = 10) -> Task:
 
     Args:
       delay_steps: steps from the first marked bit to the second; 1 or more.
-
-    Raises `UsageError` for a delay below 1.
     """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")

@@ -1,6 +1,4 @@
-"""What tasks that read images as sequences share: batches, scores, baselines."""
-
-from collections.abc import Callable
+"""Batches, scores and baselines of tasks that read images as sequences."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +20,14 @@ def image_sequence_task(
       features: pixels of one step; the sequence has pixels / features steps.
       white: the grey level that becomes 1.0.
     """
-    take = taker(features, white)
+
+    def take(arrays: Tree, indices_B: Array) -> Batch:
+        """Images as (T, B, features) in [0, 1]."""
+        images, labels = arrays
+        picked = images[indices_B].astype(float) / white
+        x_BxTxI = picked.reshape(len(indices_B), -1, features)
+        return Batch(jnp.swapaxes(x_BxTxI, 0, 1), labels[indices_B].astype(jnp.int32))
+
     sources = {
         split: Finite((jnp.asarray(images), jnp.asarray(labels)), len(labels), take)
         for split, (images, labels) in splits.items()
@@ -43,20 +48,8 @@ def image_sequence_task(
     )
 
 
-def taker(features: int, white: float) -> Callable[[Tree, Array], Batch]:
-    """`(arrays, indices) -> Batch`, with images as (T, B, features) in [0, 1]."""
-
-    def take(arrays: Tree, indices_B: Array) -> Batch:
-        images, labels = arrays
-        picked = images[indices_B].astype(float) / white
-        x_BxTxI = picked.reshape(len(indices_B), -1, features)
-        return Batch(jnp.swapaxes(x_BxTxI, 0, 1), labels[indices_B].astype(jnp.int32))
-
-    return take
-
-
 def prior_baseline(train_labels: np.ndarray, test_labels: np.ndarray) -> dict[str, float]:
-    """What the training set's class frequencies alone score on the test set."""
+    """Scores on the test set of the class frequencies of the training set."""
     prior = np.bincount(train_labels, minlength=CLASSES) / len(train_labels)
     return {
         "loss": float(-np.mean(np.log(prior[test_labels]))),

@@ -4,23 +4,23 @@
 
 Mackey & Glass 1977, "Oscillation and chaos in physiological control systems"; as a test
 of prediction Jaeger & Haas 2004, "Harnessing nonlinearity". Inputs are x_t at unit times,
-targets x_{t+1}. NRMSE is sqrt(nmse). Of an evaluation with a teacher the last 100 steps
-run free, and `free_nmse` is over these alone; as x_t still comes in as the input, only
-`feedback_only=True`, with inputs of 0, makes them predict from their own outputs.
+targets x_{t+1}. NRMSE is sqrt(nmse). The last 100 steps of an evaluation have no teacher,
+and `free_nmse` is over these alone. As x_t is still the input, a network predicts from its
+own outputs only with `feedback_only=True`, where the inputs are 0.
 
-The integration goes by the method of steps: over one delay the feedback term is a known
+The integration is the method of steps: over one delay the feedback term is a known
 function of time, F, and the rest is linear, so that exactly
 
     x(t + s) = e^{-0.1 s} x(t) + integral over r from 0 to s of e^{-0.1 (s - r)} F(t + r)
 
 The integral is that of the cubic through the four nearest points of a grid of step 0.2,
-error O(step^4): one matrix product a delay. Halving the step moves the first 100 samples
+error O(step^4): one matrix product a delay. Halving the step changes the first 100 samples
 by less than 1e-6 in float64; float32 adds up to 3e-6. Every sequence has a constant
 history of random level, and starts at a random time after a transient of 2000.
 
-Always answering the mean scores the variance of the series, so nmse = 1; the best
-predictor without memory has no closed form, and neighbouring samples are alike: what the
-input itself scores as the answer is given as a reference. Both are measured constants.
+The best predictor without memory has no closed form. The baseline is the mean, whose loss
+is the variance of the series (nmse = 1); a reference is the input as the answer, as
+neighbouring samples are alike. Both are measured constants.
 """
 
 from collections.abc import Callable
@@ -55,10 +55,8 @@ def mackey_glass(*, tau: int = 17, length_steps: int = 200, feedback_only: bool 
     Args:
       tau: the delay; 17 is mildly chaotic, 30 strongly.
       length_steps: steps of a sequence, in training and evaluation, above 100.
-      feedback_only: all inputs are 0, and only an output that is fed back (the true one
-        while there is a teacher) tells the series: not for networks without feedback.
-
-    Raises `UsageError` for another tau or length.
+      feedback_only: all inputs are 0; only networks whose output (the teacher's while there
+        is one) is fed back see the series.
     """
     if tau not in VARIANCE:
         raise UsageError(f"tau must be 17 or 30, not {tau}")
@@ -132,7 +130,7 @@ def times(tau: int, grid: int) -> np.ndarray:
 
 
 def integrals(tau: int, grid: int) -> np.ndarray:
-    """The matrix that turns F on the grid into its decaying integrals up to each later point."""
+    """The matrix from F on the grid to its decaying integrals up to each later point."""
     steps = tau * grid
     increments = np.zeros((steps, steps + 1))
     for step in range(steps):
@@ -144,7 +142,7 @@ def integrals(tau: int, grid: int) -> np.ndarray:
 
 
 def scorer(variance: float) -> Callable[[Array, Batch], dict[str, Score]]:
-    """The squared error, its share of the variance, and that over the last 100 steps."""
+    """The squared error, its ratio to the variance, and that over the last 100 steps."""
 
     def scores(outputs_TxBx1: Array, batch: Batch) -> dict[str, Score]:
         error_TxB = jnp.square(outputs_TxBx1 - batch.targets)[..., 0]

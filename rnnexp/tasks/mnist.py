@@ -31,7 +31,7 @@ def mnist(
       permuted: reorder the 784 pixels of every image by one fixed permutation (pixel only),
         `numpy.random.default_rng(permutation_seed).permutation(784)`.
       permutation_seed: seed of that permutation.
-      validation_examples: the last so many training images are held out.
+      validation_examples: number of training images, the last, that are held out.
       data_dir: where to look for the files first.
     """
     require_choice("reading order 'by'", by, FEATURES)

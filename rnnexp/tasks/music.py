@@ -1,14 +1,14 @@
-"""Polyphonic music: from the frames of a piano roll so far, which notes sound next.
+"""Polyphonic music: predict the notes of the next frame of a piano roll.
 
 Boulanger-Lewandowski, Bengio & Vincent 2012; Chung, Gulcehre, Cho & Bengio 2014,
 "Empirical evaluation of gated recurrent neural networks on sequence modeling". The
 loss of a step is the negative log-likelihood of its frame, in nats summed over the 88
 notes, each an independent Bernoulli variable given the past.
 
-Papers differ on two points, worth more than the gap between their cells, so both are
-explicit here. Averages: "loss" pools all valid steps of a split, "loss_per_sequence"
-is the mean over sequences of each one's mean. First frame: `first_step` is "skipped"
-(not scored, as nothing precedes it) or "predicted" (from a silent frame put before it).
+Papers differ on two points, which matter more than the cell. Averages: "loss" pools all
+valid steps of a split, "loss_per_sequence" is the mean over sequences of each one's mean.
+First frame: `first_step` is "skipped" (not scored, as nothing precedes it) or "predicted"
+(from a silent frame before it).
 """
 
 import math
@@ -34,8 +34,7 @@ def jsb_chorales(*, first_step: str = "skipped", data_dir: Path | None = None) -
     """Bach's chorales, in quarter notes: 229 / 76 / 77 sequences of 25 to 160 frames.
 
     Args:
-      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
-        before it).
+      first_step: skipped (the first frame is not scored) or predicted (after a silent frame).
     """
     return music_task("jsb_chorales", load("JSB_Chorales", data_dir), first_step)
 
@@ -44,8 +43,7 @@ def nottingham(*, first_step: str = "skipped", data_dir: Path | None = None) -> 
     """Folk tunes with chords: 694 / 173 / 170 sequences of 40 to 1,793 frames.
 
     Args:
-      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
-        before it).
+      first_step: skipped (the first frame is not scored) or predicted (after a silent frame).
     """
     return music_task("nottingham", load("Nottingham", data_dir), first_step)
 
@@ -54,8 +52,7 @@ def musedata(*, first_step: str = "skipped", data_dir: Path | None = None) -> Ta
     """Orchestral and piano music: 524 / 135 / 124 sequences of 9 to 4,273 frames.
 
     Args:
-      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
-        before it).
+      first_step: skipped (the first frame is not scored) or predicted (after a silent frame).
     """
     return music_task("musedata", load("MuseData", data_dir), first_step)
 
@@ -64,8 +61,7 @@ def piano_midi(*, first_step: str = "skipped", data_dir: Path | None = None) -> 
     """Classical piano music: 87 / 12 / 25 sequences of 65 to 3,857 frames.
 
     Args:
-      first_step: skipped (the first frame is not scored) or predicted (from a silent frame
-        before it).
+      first_step: skipped (the first frame is not scored) or predicted (after a silent frame).
     """
     return music_task("piano_midi", load("Piano_midi", data_dir), first_step)
 
@@ -74,15 +70,15 @@ def music_task(name: str, rolls: PianoRolls, first_step: str) -> Task:
     """Next-frame prediction on any piano rolls.
 
     The baseline is a two-state Markov chain per note, fitted on the training set, scored
-    on the test set. It sees one note of one frame; a network without memory that sees all
-    88 may do better. Raises `UsageError` if `first_step` is unknown.
+    on the test set. It sees one note of one frame; a network without memory sees all 88
+    and may do better. Raises `UsageError` if `first_step` is unknown.
     """
     require_choice("option 'first_step'", first_step, FIRST_STEPS)
     if first_step == "predicted":
-        rolls = PianoRolls(*(tuple(map(_after_silence, split)) for split in rolls))
+        silence = ((1, 0), (0, 0))
+        rolls = PianoRolls(*(tuple(np.pad(roll, silence) for roll in split) for split in rolls))
     train, valid, test = (bucketed(split) for split in rolls)
     buckets = (*train.buckets, *valid.buckets, *test.buckets)
-    marginals = _averages(rolls.test, note_marginals(rolls.train))
     return Task(
         name=name,
         mode="synchronous",
@@ -98,13 +94,15 @@ def music_task(name: str, rolls: PianoRolls, first_step: str) -> Task:
         higher_is_better=False,
         references={
             "loss of probability 1/2 for every note": NOTES * math.log(2),
-            "loss of per-note marginals": marginals["loss"],
+            "loss of per-note marginals": _averages(rolls.test, note_marginals(rolls.train))[
+                "loss"
+            ],
         },
     )
 
 
 def bucketed(rolls: tuple[np.ndarray, ...]) -> Bucketed:
-    """Sequences on the device, each of one step less than it has frames."""
+    """Sequences on the device, each with one step fewer than frames."""
     steps_N = np.array([len(roll) - 1 for roll in rolls])
     buckets = []
     for members in group_by_length(steps_N).members:
@@ -134,7 +132,7 @@ def scores(logits_TxBxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def note_transitions(rolls: tuple[np.ndarray, ...]) -> np.ndarray:
-    """(2, 88): probability that a note sounds after it was silent (row 0), sounded (row 1)."""
+    """(2, 88): probability that a note sounds, given that it was silent (row 0) or not (row 1)."""
     before = np.concatenate([roll[:-1] for roll in rolls])
     after = np.concatenate([roll[1:] for roll in rolls])
     was_on, stays_on = before.sum(0, int), (before & after).sum(0, int)
@@ -145,7 +143,7 @@ def note_transitions(rolls: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def note_marginals(rolls: tuple[np.ndarray, ...]) -> np.ndarray:
-    """(2, 88), in the form of `note_transitions`: how often a note sounds, whatever preceded."""
+    """(2, 88), in the form of `note_transitions`: how often a note sounds at all."""
     after = np.concatenate([roll[1:] for roll in rolls])
     probability = (after.sum(0, int) + PRIOR_COUNT) / (len(after) + 2 * PRIOR_COUNT)
     return np.stack([probability, probability])
@@ -153,18 +151,11 @@ def note_marginals(rolls: tuple[np.ndarray, ...]) -> np.ndarray:
 
 def _averages(rolls: tuple[np.ndarray, ...], probability_2xI: np.ndarray) -> dict[str, float]:
     """Both averages of the loss of a predictor that knows the previous frame alone."""
-    losses = [_step_losses(roll, probability_2xI) for roll in rolls]
+    losses = []
+    for roll in rolls:
+        probability_TxI = np.where(roll[:-1], probability_2xI[1], probability_2xI[0])
+        losses.append(-np.log(np.where(roll[1:], probability_TxI, 1 - probability_TxI)).sum(1))
     return {
         "loss": float(np.mean(np.concatenate(losses))),
         "loss_per_sequence": float(np.mean([np.mean(loss_T) for loss_T in losses])),
     }
-
-
-def _step_losses(roll: np.ndarray, probability_2xI: np.ndarray) -> np.ndarray:
-    probability_TxI = np.where(roll[:-1], probability_2xI[1], probability_2xI[0])
-    loss_T: np.ndarray = -np.log(np.where(roll[1:], probability_TxI, 1 - probability_TxI)).sum(1)
-    return loss_T
-
-
-def _after_silence(roll: np.ndarray) -> np.ndarray:
-    return np.pad(roll, ((1, 0), (0, 0)))

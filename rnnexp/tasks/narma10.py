@@ -2,20 +2,18 @@
 
     y_{t+1} = 0.3 y_t + 0.05 y_t (y_t + ... + y_{t-9}) + 1.5 u_{t-9} u_t + 0.1
 
-Atiya & Parlos 2000, "New results on recurrent network training"; u is drawn from
-U[0, 0.5]. Inputs are u_t, targets y_{t+1}, everything before the first step is 0. The
-first `WARMUP` steps, in which y leaves 0 and settles, are not scored. NRMSE is
-sqrt(nmse).
+Atiya & Parlos 2000, "New results on recurrent network training"; u is U[0, 0.5]. Inputs
+are u_t, targets y_{t+1}, everything before the first step is 0. The first `WARMUP` steps,
+in which y settles, are not scored. NRMSE is sqrt(nmse).
 
-The system is unstable: above y = 1 it tends to run off, and sooner or later some input
-sends it there. A sequence with y > 1 is discarded whole and drawn anew, so that what is
-given is the distribution under the condition y <= 1. Of 200 steps that is 0.3% of the
-sequences (0.06% reach infinity), of 1,000 steps 1.7%.
+The system is unstable: above y = 1 it tends to diverge. A sequence with y > 1 is discarded
+and drawn again, so the distribution is that under the condition y <= 1. Of 200 steps this
+affects 0.3% of the sequences (0.06% reach infinity), of 1,000 steps 1.7%.
 
 Given u_t alone, y_{t+1} has the mean E[y] + 1.5 E[u] (u_t - E[u]), since u_t is independent
-of all that came before (the condition changes this by less than 1%). The best predictor
-without memory thus scores var(y) - (3/8)^2 / 48. E[y] and var(y) are measured constants,
-over 10^6 sequences; always answering E[y] scores var(y), nmse = 1.
+of the past (the condition changes this by less than 1%). The best predictor without memory
+thus scores var(y) - (3/8)^2 / 48. E[y] and var(y) are measured over 10^6 sequences; always
+answering E[y] scores var(y), nmse = 1.
 """
 
 import jax
@@ -31,7 +29,7 @@ WARMUP = 50
 LIMIT = 1.0
 MEAN, VARIANCE = 0.3880, 0.01177
 SLOPE = 1.5 / 4
-"""1.5 E[u]: what y_{t+1} gains on average for each unit of u_t."""
+"""1.5 E[u]: the mean change of y_{t+1} by u_t."""
 MEMORYLESS = VARIANCE - SLOPE**2 * 0.5**2 / 12
 
 
@@ -40,8 +38,6 @@ def narma10(*, length_steps: int = 200) -> Task:
 
     Args:
       length_steps: steps of a sequence, above 50.
-
-    Raises `UsageError` unless there are steps to score.
     """
     if length_steps <= WARMUP:
         raise UsageError(f"length_steps must be above {WARMUP} (warm-up), not {length_steps}")
@@ -76,11 +72,7 @@ def draw(key: Key, batch_size: int, length_steps: int) -> Batch:
         key, key_now = jax.random.split(key)
         keep_1xB = bounded(y_TxB)[None]
         new_u_TxB, new_y_TxB = propose(key_now)
-        return (
-            key,
-            jnp.where(keep_1xB, u_TxB, new_u_TxB),
-            jnp.where(keep_1xB, y_TxB, new_y_TxB),
-        )
+        return (key, jnp.where(keep_1xB, u_TxB, new_u_TxB), jnp.where(keep_1xB, y_TxB, new_y_TxB))
 
     key, key_now = jax.random.split(key)
     first = (key, *propose(key_now))
@@ -94,7 +86,7 @@ def bounded(y_TxB: Array) -> Array:
 
 
 def simulate(u_TxB: Array) -> Array:
-    """The outputs y_1 ... y_T for the inputs u_0 ... u_{T-1}, from rest."""
+    """The outputs y_1 ... y_T for the inputs u_0 ... u_{T-1}, from y = 0 and u = 0."""
 
     def body(past: tuple[Array, Array], u_B: Array) -> tuple[tuple[Array, Array], Array]:
         u_KxB, y_KxB = past  # the latest 10, oldest first
@@ -108,6 +100,6 @@ def simulate(u_TxB: Array) -> Array:
 
 
 def scores(outputs_TxBx1: Array, batch: Batch) -> dict[str, Score]:
-    """The squared error after the warm-up, and its share of the series' variance."""
+    """The squared error after the warm-up, and its ratio to the variance."""
     error_TxB = jnp.square(outputs_TxBx1 - batch.targets)[WARMUP:, :, 0]
     return {"loss": over_steps(error_TxB), "nmse": over_steps(error_TxB / VARIANCE)}

@@ -1,12 +1,12 @@
 """Parity: whether a sequence of bits has an odd number of ones.
 
 Each step is one bit, -1 for 0 and +1 for 1; the answer comes after the last one. Two
-states solve it at every length, but every single bit decides the answer and no shorter
-sum of bits tells anything about it. For recurrent networks: Bengio, Simard & Frasconi
-1994, "Learning long-term dependencies with gradient descent is difficult".
+states solve it at every length, but the answer depends on every bit and is independent of
+any part of them. For recurrent networks: Bengio, Simard & Frasconi 1994, "Learning
+long-term dependencies with gradient descent is difficult".
 
-From two steps on the last bit says nothing about the answer, so without memory chance
-is the best: ln(2) nats, an accuracy of 1/2.
+From two steps on the answer is independent of the last bit, so without memory chance is
+the best: ln(2) nats, an accuracy of 1/2.
 """
 
 import jax
@@ -23,8 +23,6 @@ def parity(*, length_steps: int = 8) -> Task:
 
     Args:
       length_steps: bits of a sequence, 2 or more.
-
-    Raises `UsageError` below 2 steps, where no memory is needed.
     """
     if length_steps < 2:
         raise UsageError(f"length_steps must be at least 2, not {length_steps}")

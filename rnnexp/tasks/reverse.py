@@ -21,8 +21,8 @@ def reverse(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
     """Reverse words of `shortest` to `longest` letters, drawn uniformly from `symbols`.
 
     Baseline, without reading: a word of L letters has L ln(symbols) nats, its length
-    ln(lengths), and the letters before tell nothing of the next. "symbol_accuracy" is
-    that of always writing the likelier of the stop and any one letter.
+    ln(lengths), and letters are independent. "symbol_accuracy" is that of always writing
+    the likelier of the stop and any one letter.
 
     Args:
       symbols: letters of the alphabet.
@@ -52,7 +52,7 @@ def backwards(word_TxB: Array, lengths_B: Array) -> Array:
 
 
 def blind_accuracy(symbols: int, shortest: int, longest: int) -> float:
-    """The largest share of symbols that can be right without reading the input.
+    """The largest fraction of symbols that can be right without reading the input.
 
     At position u it is the larger of p(length = u), for the stop, and
     p(length > u) / symbols, for a letter.

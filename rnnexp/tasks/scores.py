@@ -1,4 +1,4 @@
-"""Scores shared by tasks: cross-entropy, accuracy, squared error."""
+"""Scores shared by tasks: averages by example and by step, cross-entropy, accuracy."""
 
 import jax.numpy as jnp
 import optax

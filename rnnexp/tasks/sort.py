@@ -3,8 +3,8 @@
     input   c a b a
     target  a a b c $      ($ is the stop symbol)
 
-Symbols may occur more than once. What must be remembered is how often each came, not
-when: less than in `reverse`, but no symbol can be written before all are read.
+Symbols may repeat. A network must remember how often each came, not when: less than in
+`reverse`, but it can write no symbol before it has read all.
 """
 
 import math
@@ -19,9 +19,9 @@ from rnnexp.tasks.transduction import PADDING, STOP, check_words, words_loss, wo
 def sort(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
     """Sort words of `shortest` to `longest` letters, drawn uniformly from `symbols`.
 
-    Baseline, without reading: the length has ln(lengths) nats, the counts of the
-    letters the entropy of a multinomial distribution. The likeliest answer is one of
-    the shortest: with a letter more, the likeliest counts never become likelier.
+    Baseline, without reading: the length has ln(lengths) nats, the counts of the letters
+    the entropy of a multinomial distribution. The likeliest answer is one of the shortest,
+    as one more letter never makes the likeliest counts likelier.
 
     Args:
       symbols: letters of the alphabet.
@@ -45,17 +45,17 @@ def sort(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
 
 def ascending(word_TxB: Array, lengths_B: Array) -> Array:
     """The target classes of words (T, B) in ascending order, stops after the end."""
-    del lengths_B  # the padding of the words says it
+    del lengths_B  # the words are padded
     last = jnp.iinfo(word_TxB.dtype).max
     sorted_TxB = jnp.sort(jnp.where(word_TxB == PADDING, last, word_TxB), axis=0)
     return jnp.where(sorted_TxB == last, STOP, sorted_TxB + 1)
 
 
 def counts_entropy(length: int, symbols: int) -> float:
-    """Entropy in nats of how often each of `symbols` comes in a word of uniform letters.
+    """Entropy in nats of the counts of `symbols` in a word of uniform letters.
 
-    Of the length * ln(symbols) nats of the word, those of the order are lost, on average
-    E ln(length! / prod n_k!); each count n_k is binomial(length, 1 / symbols).
+    It is length * ln(symbols), the word's, less that of the order, E ln(length! / prod
+    n_k!); each count n_k is binomial(length, 1 / symbols).
     """
     log_one, log_other = -math.log(symbols), math.log1p(-1 / symbols)
     log_factorial = [math.lgamma(n + 1) for n in range(length + 1)]
@@ -68,7 +68,7 @@ def counts_entropy(length: int, symbols: int) -> float:
 
 
 def likeliest_counts(length: int, symbols: int) -> float:
-    """The probability of the likeliest counts in a word of uniform letters, the most even."""
+    """The probability of the likeliest, most even, counts in a word of uniform letters."""
     each, more = divmod(length, symbols)
     log_orders = math.lgamma(length + 1) - symbols * math.lgamma(each + 1)
     return math.exp(log_orders - more * math.log(each + 1) - length * math.log(symbols))

@@ -1,4 +1,4 @@
-"""Temporal order: tell in which order the 2 or 3 relevant symbols came.
+"""Temporal order: classify the order of the 2 or 3 relevant symbols.
 
     a c b X d a ... c Y b d a ... c d     X, Y -> class 1 of XX, XY, YX, YY
 
@@ -6,11 +6,11 @@ Hochreiter & Schmidhuber 1997, "Long short-term memory", experiments 6a (two rel
 symbols, 4 classes) and 6b (three, 8 classes). Relevant symbols are X or Y, all others
 are drawn from 4 distractors. The paper has 100 to 110 steps, with the relevant symbols
 at 10-20 and 50-60 (6a), at 10-20, 33-43 and 66-76 (6b). Here the length is fixed at
-`length_steps` and the ranges keep their share of it, as Pascanu, Mikolov & Bengio 2013
-scale them; the paper's start and end symbols, at fixed places here, are left out.
+`length_steps` and the ranges scale with it, as in Pascanu, Mikolov & Bengio 2013; there
+are no start and end symbols.
 
-Symbols are drawn evenly and the last step is a distractor, so without memory chance is
-the best: ln(classes) nats, an accuracy of 1 / classes.
+Symbols are uniform and the last step is a distractor, so without memory chance is the
+best: ln(classes) nats, an accuracy of 1 / classes.
 """
 
 import jax
@@ -24,7 +24,7 @@ from rnnexp.tasks.classification import drawn_classes
 DISTRACTORS = 4
 X, Y = DISTRACTORS, DISTRACTORS + 1
 RANGES_PERCENT = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
-"""First and last place of each relevant symbol, in percent of the length, rounded down."""
+"""First and last step of each relevant symbol, in percent of the length, rounded down."""
 
 
 def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
@@ -33,8 +33,6 @@ def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
     Args:
       length_steps: steps of a sequence, 10 or more.
       symbols: relevant symbols of a sequence, 2 (4 classes) or 3 (8 classes).
-
-    Raises `UsageError` for other numbers of symbols and for fewer than 10 steps.
     """
     if symbols not in RANGES_PERCENT:
         raise UsageError(f"symbols must be 2 or 3, not {symbols}")
@@ -65,6 +63,6 @@ def draw(key: Key, batch_size: int, length_steps: int, symbols: int) -> Batch:
 
 
 def draw_place(key: Key, batch_size: int, length_steps: int, percent: tuple[int, int]) -> Array:
-    """Steps (B,) drawn evenly between two shares of the length, both included."""
-    first, last = (length_steps * share // 100 for share in percent)
+    """Steps (B,), uniform between two percentages of the length, both included."""
+    first, last = (length_steps * part // 100 for part in percent)
     return jax.random.randint(key, (batch_size,), first, last + 1, dtype=jnp.int32)

@@ -1,13 +1,13 @@
-"""What tasks that read one sequence and write another share: symbols, batches, scores.
+"""Symbols, batches and scores of tasks that read one sequence and write another.
 
 Inputs are one-hot; steps after the end of a sequence are zero vectors. Targets are
 (U, B) classes, class 0 the stop symbol, which ends every target and pads it.
 
-The baseline of these tasks is the best writer that reads nothing. It knows how likely
-each answer is and, as the loss is teacher-forced, all symbols before the one it writes;
-so it scores entropy of an answer / mean symbols of an answer, the stop counted, and no
-network whose state carries nothing of the input can score less. "exact" is how often
-the most likely answer is right when it is always given.
+The baseline of these tasks is the best writer that reads nothing. It knows the
+distribution of answers and, as the loss is teacher-forced, all symbols before the one it
+writes. Its loss is the entropy of an answer / the mean symbols of an answer, the stop
+included; no network whose state is independent of the input scores less. "exact" is the
+probability of the likeliest answer.
 """
 
 import math
@@ -30,10 +30,10 @@ STOP_CHARACTER = "$"
 PADDING = -1
 """The class of an input step after the end; its one-hot vector is zero."""
 LETTERS = string.ascii_lowercase
-"""Input alphabet of `words_task`, of which it uses the first `symbols`."""
+"""The input alphabet of `words_task` is the first `symbols` of these."""
 
 Rewrite: TypeAlias = Callable[[Array, Array], Array]
-"""`(word_TxB, lengths_B) -> written_TxB`: classes in, target classes out, 0 after the end."""
+"""`(word_TxB, lengths_B) -> target_TxB`, both classes; 0 after the end of a target."""
 
 
 def transduction_task(
@@ -76,10 +76,7 @@ def scores(logits_UxBxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def exact_match(tokens_UxB: Array, batch: Batch) -> Score:
-    """1 for each example written right up to and including the stop symbol, else 0.
-
-    `tokens_UxB` are the classes that were written; what follows the stop is ignored.
-    """
+    """1 for each example whose classes `tokens_UxB` are right through its stop, else 0."""
     if batch.target_lengths_B is None:
         raise UsageError("exact_match needs a batch with target_lengths_B")
     valid_UxB = valid_steps(len(batch.targets), batch.target_lengths_B)
@@ -88,7 +85,7 @@ def exact_match(tokens_UxB: Array, batch: Batch) -> Score:
 
 
 def encode(text: str, alphabet: str) -> np.ndarray:
-    """The class of each character of a text, (T,) int32; `UsageError` for an unknown one."""
+    """The classes of a text, (T,) int32. Raises `UsageError` for an unknown character."""
     for position, character in enumerate(text):
         if character not in alphabet:
             raise UsageError(
@@ -101,7 +98,7 @@ def encode(text: str, alphabet: str) -> np.ndarray:
 def decode(tokens: Iterable[int], alphabet: str) -> str:
     """The text of classes, up to the first stop symbol if there is one.
 
-    Raises `UsageError` for a class before it that the alphabet lacks.
+    Raises `UsageError` for an unknown class before it.
     """
     text = ""
     for position, token in enumerate(map(int, tokens)):
@@ -118,7 +115,7 @@ def decode(tokens: Iterable[int], alphabet: str) -> str:
 def transduction_batch(
     input_TxB: Array, lengths_B: Array, target_UxB: Array, target_lengths_B: Array, input_size: int
 ) -> Batch:
-    """A batch from classes, of which the inputs are out of range where padded."""
+    """A batch from classes; those of padded inputs are out of range."""
     inputs_TxBxI = jax.nn.one_hot(input_TxB, input_size, dtype=float)
     return Batch(inputs_TxBxI, target_UxB, lengths_B, target_lengths_B)
 
@@ -154,7 +151,7 @@ def words_task(
 
 
 def check_words(symbols: int, shortest: int, longest: int) -> None:
-    """Raise `UsageError` unless the options of `words_task` make sense."""
+    """Raise `UsageError` unless the options of `words_task` are valid."""
     if not 2 <= symbols <= len(LETTERS):
         raise UsageError(f"symbols must be 2 to {len(LETTERS)}, not {symbols}")
     if shortest < 1:
@@ -168,19 +165,18 @@ def draw_words(
 ) -> tuple[Array, Array]:
     """Random classes (T, B), padded with -1, and their lengths (B,), all uniform."""
     key_length, key_symbol = jax.random.split(key)
-    shape = (longest, batch_size)
     lengths_B = jax.random.randint(
         key_length, (batch_size,), shortest, longest + 1, dtype=jnp.int32
     )
+    shape = (longest, batch_size)
     symbol_TxB = jax.random.randint(key_symbol, shape, 0, symbols, dtype=jnp.int32)
-    valid_TxB = valid_steps(longest, lengths_B)
-    return jnp.where(valid_TxB, symbol_TxB, PADDING), lengths_B
+    return jnp.where(valid_steps(longest, lengths_B), symbol_TxB, PADDING), lengths_B
 
 
 def words_loss(word_entropy: Callable[[int], float], shortest: int, longest: int) -> float:
-    """The baseline's loss, from the entropy of an answer whose length is known (nats).
+    """The baseline's loss in nats, from the entropy of an answer of known length.
 
-    The length itself is uniform, so that an answer has ln(lengths) nats more.
+    The length is uniform, which adds ln(lengths) nats.
     """
     lengths = range(shortest, longest + 1)
     entropy = math.log(len(lengths)) + sum(map(word_entropy, lengths)) / len(lengths)

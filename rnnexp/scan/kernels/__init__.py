@@ -1,1 +1,1 @@
-"""Compiled kernels: whole recurrences in one call, where XLA's scan over time leaves room."""
+"""Compiled kernels: whole recurrences in one call, faster than XLA's scan over time."""

@@ -1,8 +1,8 @@
-"""Compiles a kernel for this processor when it is first needed, and keeps the result.
+"""Compiles a kernel for this processor when it is first needed, and caches the result.
 
-A library holds one cell in one float type, so that the first run of a cell waits some
-seconds once on a machine. It lies in the user's cache folder under a name that stands for
-all that decides its content: the sources, the compiler, JAX's headers, the processor.
+A library holds one cell in one float type; the first run of a cell on a machine waits some
+seconds for it. Its name in the user's cache folder is a hash of all that determines its
+content: the sources, the compiler, JAX's headers, the processor.
 """
 
 import ctypes
@@ -32,17 +32,17 @@ CELLS = {
     "relu": "ReluCell",
     "linear": "LinearCell",
 }
-"""What can be built, and what C++ calls it."""
+"""The kernels and their names in C++."""
 REALS = {"float32": "float", "float64": "double"}
 SOURCES = Path(__file__).parent / "native"
 MARCH = "RNNEXP_MARCH"
-"""Environment variable: the instruction set, as g++'s -march has it; this processor's if unset."""
+"""Environment variable: the instruction set for g++'s -march; this processor's if unset."""
 log = logging.getLogger("rnnexp")
 
 
 class Library(NamedTuple):
-    """A kernel: the names that XLA knows its calls by, and how many numbers the forward pass
-    keeps for an example and step, by hidden size."""
+    """A kernel: the names of its calls in XLA, and the function from the hidden size to the
+    numbers that the forward pass keeps for an example and step."""
 
     forward: str
     backward: str
@@ -50,12 +50,12 @@ class Library(NamedTuple):
 
 
 class BuildError(Exception):
-    """No kernel can be had here; the text says why."""
+    """There is no kernel here; the message has the reason."""
 
 
 @lru_cache(maxsize=32)
 def load(cell: str, dtype: str) -> Library:
-    """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if need be.
+    """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if necessary.
 
     Raises `BuildError` if there is no compiler, or if it fails.
     """
@@ -72,7 +72,7 @@ def load(cell: str, dtype: str) -> Library:
 
 @lru_cache(maxsize=32)
 def problem(cell: str, dtype: str) -> str:
-    """Why `load` fails; empty if it does not."""
+    """The reason why `load` fails; empty if it does not."""
     try:
         load(cell, dtype)
     except BuildError as error:
@@ -84,8 +84,10 @@ def _built(cell: str, dtype: str) -> Path:
     """The library's file, from the cache or from the compiler."""
     compiler = _compiler()
     options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
+    facts = "\0".join([*options, *_surroundings(compiler)])
+    fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:16]
     folder = cache_dir() / "kernels"
-    file = folder / f"{cell}-{dtype}-{_fingerprint(compiler, options)}.so"
+    file = folder / f"{cell}-{dtype}-{fingerprint}.so"
     if file.exists():
         return file
     try:
@@ -128,12 +130,7 @@ def _options() -> list[str]:
 
 @lru_cache(maxsize=1)
 def _surroundings(compiler: str) -> list[str]:
-    """What the content of a library depends on besides its options."""
+    """All that determines the content of a library besides its options."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     texts = [path.read_text() for path in sorted(SOURCES.iterdir())]
     return [version, importlib.metadata.version("jaxlib"), platform.machine(), processor(), *texts]
-
-
-def _fingerprint(compiler: str, options: list[str]) -> str:
-    facts = "\0".join([*options, *_surroundings(compiler)])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]

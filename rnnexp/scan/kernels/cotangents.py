@@ -1,4 +1,4 @@
-"""What `custom_vjp` with symbolic zeros hands to both kinds of kernels, made plain."""
+"""Arguments of `custom_vjp` with symbolic zeros as arrays, for both kinds of kernels."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ def plain(tree: Tree) -> Any:
 
 
 def marked(x: Any) -> dict[str, tuple[()]]:
-    """An entry `dx` if the derivative by this argument of a forward pass is wanted.
+    """An entry `dx` if the derivative by this argument of a forward pass is needed.
 
-    The structure says it, as leaves of what is kept become traced arrays.
+    It is part of the structure, because leaves of the residuals become traced arrays.
     """
     return {"dx": ()} if x.perturbed else {}
 
@@ -27,7 +27,7 @@ def dense(tree: Tree) -> Any:
 
 
 def is_zero(leaf: Any) -> bool:
-    """Whether nothing depends on what this is the cotangent of."""
+    """Whether this is the cotangent of a value that the result does not depend on."""
     return isinstance(leaf, jax.custom_derivatives.SymbolicZero)
 
 

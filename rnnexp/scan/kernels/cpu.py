@@ -1,10 +1,10 @@
 """A cell over a whole batch of sequences in one compiled call, on a CPU.
 
 XLA runs a scan over time as dozens of small operations a step, each of which reads and
-writes memory and uses one thread; the kernel (C++, in `native/`) keeps states and weights in
-the cache, forms products and gates together, divides the batch once over the threads, and
-sums the gradient of the weights several steps at a time. The mathematics are those of the
-cell's `transition`: values, gradients and adjoints are held to the scan in the tests.
+writes memory and uses one thread. The kernel (C++, in `native/`) keeps states and weights in
+the cache, computes products and gates together, divides the batch once over the threads, and
+sums the gradient of the weights several steps at a time. The equations are those of the
+cell's `transition`; the tests compare values, gradients and adjoints with the scan.
 """
 
 import os
@@ -20,10 +20,12 @@ from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cotangents import dense, is_zero, marked, plain
 
+WEIGHTS = ("w_x", "w_h", "b", "b_hn")
+
 
 class CompiledCall(NamedTuple):
-    """What is fixed of a call: the cell, how many threads may work, and the leaves whose
-    adjoints are wanted, or of these the norms alone."""
+    """The static arguments of a call: the cell, the most threads, the leaves whose adjoints are
+    computed, and whether only the adjoints' norms are."""
 
     cell: str
     threads: int
@@ -45,17 +47,16 @@ def recurrence(
 
     Args:
       cell: one of `build.CELLS`; `params` and `state` are those of the cell of that name.
-      lengths_B: int32; from there on a sequence's state is held.
+      lengths_B: int32, valid steps; after them a sequence's state is held.
       slots: zeros (T, B, H) for some leaves of the state; the derivative by them is dL/ds_t.
         Of shape (T, B): its norms, example by example.
-      threads: how many may work on the batch at once; None: this device's share of the
-        cores. It changes no result.
+      threads: the most threads; None: one for each of this device's cores. It changes no
+        result.
 
-    Raises:
-      BuildError: there is no kernel; see `build.load`.
+    Raises `BuildError` if there is no kernel; see `build.load`.
     """
-    given = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
-    weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
+    padded = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
+    weights = {name: padded[name] for name in WEIGHTS}
     norms = any(slot.ndim == 2 for slot in (slots or {}).values())
     static = CompiledCall(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
     start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
@@ -65,7 +66,7 @@ def recurrence(
 
 
 def threads_of_a_device() -> int:
-    """This device's share of the processor's cores, at least 1."""
+    """The processor's cores by device, at least 1."""
     return max(1, len(os.sched_getaffinity(0)) // jax.local_device_count())
 
 
@@ -75,8 +76,8 @@ Start = tuple[Array, Array]
 class CompiledOutputs(NamedTuple):
     """h after every step, and h and c after the last.
 
-    The last h is given twice: where no other is read, the backward pass is then told so, and
-    needs no array of zeros for the steps before.
+    The last h is there twice: if no other is read, the cotangent of the first field is a
+    symbolic zero, and the backward pass needs no array of zeros.
     """
 
     h_TxBxH: Array
@@ -100,7 +101,7 @@ def _run(
 def _run_forward(
     static: CompiledCall, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
 ) -> tuple[CompiledOutputs, Any]:
-    """The values, and what the backward pass needs of them."""
+    """The values, and the residuals of the backward pass."""
     del slots
     with_dx = marked(x_TxBxI)
     weights, x_TxBxI, start, lengths_B = plain((weights, x_TxBxI, start, lengths_B))
@@ -112,26 +113,24 @@ def _run_forward(
 def _run_backward(static: CompiledCall, kept: Any, cotangents: Any) -> Any:
     """Cotangents of all arguments."""
     with_dx, weights, x_TxBxI, start, lengths_B, h_TxBxH, saved = kept
-    like = jax.ShapeDtypeStruct
-    dtype = x_TxBxI.dtype
-    nothing = jnp.zeros(0, dtype)
-    dh_TxBxH = nothing if is_zero(cotangents.h_TxBxH) else cotangents.h_TxBxH
+    like = partial(jax.ShapeDtypeStruct, dtype=x_TxBxI.dtype)
+    zero = is_zero(cotangents.h_TxBxH)
+    dh_TxBxH = jnp.zeros(0, x_TxBxI.dtype) if zero else cotangents.h_TxBxH
     dh_BxH, dc_BxH = dense(cotangents[1:])
     tap_shape = h_TxBxH.shape[: 2 if static.norms else 3]
     shapes = [
-        like(x_TxBxI.shape if "dx" in with_dx else (0,), dtype),
-        *(like(weights[name].shape, dtype) for name in ("w_x", "w_h", "b", "b_hn")),
-        *(like(leaf.shape, dtype) for leaf in start),
-        *(like(tap_shape if leaf in static.taps else (0,), dtype) for leaf in ("h", "c")),
+        like(x_TxBxI.shape if "dx" in with_dx else (0,)),
+        *(like(weights[name].shape) for name in WEIGHTS),
+        *(like(leaf.shape) for leaf in start),
+        *(like(tap_shape if leaf in static.taps else (0,)) for leaf in ("h", "c")),
     ]
     call = _call("backward", shapes, static, lengths_B)
     arguments = _arguments(weights, x_TxBxI, start, lengths_B)
     more = (h_TxBxH, saved, dh_TxBxH, dh_BxH, dc_BxH)
-    dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c = call(*arguments, *more, norms=static.norms)
-    grads = {"w_x": dw_x, "w_h": dw_h, "b": db, "b_hn": db_hn}
+    dx, *grads, dh0, dc0, tap_h, tap_c = call(*arguments, *more, norms=static.norms)
     taps = {leaf: value for leaf, value in (("h", tap_h), ("c", tap_c)) if leaf in static.taps}
-    dx = dx if "dx" in with_dx else None
-    return grads, dx, (dh0, dc0), None, taps
+    d_weights = dict(zip(WEIGHTS, grads, strict=True))
+    return d_weights, dx if "dx" in with_dx else None, (dh0, dc0), None, taps
 
 
 _run.defvjp(_run_forward, _run_backward, symbolic_zeros=True)
@@ -146,7 +145,7 @@ def _forward(
     *,
     saved_size: int,
 ) -> tuple[CompiledOutputs, Array]:
-    """The values, and what a backward pass needs (none of it if size is 0)."""
+    """The values, and the residuals of a backward pass (empty if `saved_size` is 0)."""
     steps, batch_size, _ = x_TxBxI.shape
     hidden_size = start[0].shape[1]
     like = partial(jax.ShapeDtypeStruct, dtype=x_TxBxI.dtype)
@@ -165,8 +164,7 @@ def _arguments(
 ) -> tuple[Array, ...]:
     """The first eight arguments of both calls."""
     lengths = jnp.zeros(0, jnp.int32) if lengths_B is None else lengths_B
-    named = (weights[name] for name in ("w_x", "w_h", "b", "b_hn"))
-    return (x_TxBxI, *named, *start, lengths)
+    return (x_TxBxI, *(weights[name] for name in WEIGHTS), *start, lengths)
 
 
 def _call(name: str, shapes: list[Any], static: CompiledCall, lengths_B: Array | None) -> Any:

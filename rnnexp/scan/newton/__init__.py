@@ -1,1 +1,1 @@
-"""Time in parallel for cells of any kind: `rnnexp.scan.newton.solve` says how."""
+"""All time steps in parallel for cells of any kind; see `rnnexp.scan.newton.solve`."""

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
+from rnnexp.cells.linear_scan import scan_from_zero
 from rnnexp.core.types import Array, Params, State
 
-TANGENTS = 8  # pushed side by side where diagonals are found
+TANGENTS = 8  # pushed forward at once for diagonals
 
 
 class StepRows(NamedTuple):
-    """What every step gets besides the state: its input, what is added to leaves of its result,
-    and whether it is valid (None: all are)."""
+    """The arguments of every step besides the state: its input, what is added to leaves of its
+    result, and whether it is valid (None: all are)."""
 
     x_TxBxI: Array
     slots: State
@@ -28,7 +29,7 @@ class StepRows(NamedTuple):
 FlatStep = Callable[[Array, StepRows], Array]
 """`(state_S, row) -> state_S` of one example."""
 Pair = tuple[Array, Array]
-"""Slopes and right sides of some steps that follow each other, as one step of the same form."""
+"""Slopes and right sides of some consecutive steps, as one step of the same form."""
 
 
 def one_step(cell: Cell, params: Params) -> FlatStep:
@@ -45,7 +46,7 @@ def one_step(cell: Cell, params: Params) -> FlatStep:
 
 
 def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of one step and example, for all steps and examples."""
+    """A function of one step and example, mapped over all."""
     return jax.vmap(jax.vmap(function))
 
 
@@ -64,15 +65,15 @@ def scanned_adjoints(
 ) -> Array:
     """a_t = J_{t+1}^T a_{t+1} + direct_t from the last step to the first, (T, B, S)."""
 
-    def body(later_BxS: Array, given: tuple[Array, Array, StepRows]) -> Pair:
-        direct_BxS, before_BxS, row = given
+    def body(later_BxS: Array, terms: tuple[Array, Array, StepRows]) -> Pair:
+        direct_BxS, before_BxS, row = terms
         adjoint_BxS = later_BxS + direct_BxS
         _, vjp = jax.vjp(lambda state_BxS: jax.vmap(step)(state_BxS, row), before_BxS)
         return vjp(adjoint_BxS)[0], adjoint_BxS
 
     last_BxS = jnp.zeros_like(direct_TxBxS[0])
-    given = (direct_TxBxS, before_TxBxS, rows)
-    return jax.lax.scan(body, last_BxS, given, reverse=True)[1]
+    terms = (direct_TxBxS, before_TxBxS, rows)
+    return jax.lax.scan(body, last_BxS, terms, reverse=True)[1]
 
 
 def jacobians(step: FlatStep, before_TxBxS: Array, rows: StepRows) -> Pair:
@@ -90,7 +91,7 @@ def diagonals(step: FlatStep, before_TxBxS: Array, rows: StepRows) -> Pair:
     """The results of all steps and the diagonals of the Jacobians, both (T, B, S).
 
     One tangent is pushed along each coordinate of the state, `TANGENTS` at a time, so that
-    the matrices are never held.
+    the matrices are never in memory.
     """
     size = before_TxBxS.shape[-1]
     new_TxBxS, push = jax.linearize(lambda at: everywhere(step)(at, rows), before_TxBxS)
@@ -110,22 +111,18 @@ def solve_linear(slopes: Array, right_TxBxS: Array) -> Array:
     Args:
       slopes: the J_t as matrices, (T, B, S, S), or as diagonals, (T, B, S).
     """
+    if slopes.ndim == right_TxBxS.ndim:
+        return scan_from_zero(slopes, right_TxBxS)
 
-    def of_matrices(earlier: Pair, later: Pair) -> Pair:
+    def compose(earlier: Pair, later: Pair) -> Pair:
         (a_1, b_1), (a_2, b_2) = earlier, later
         return a_2 @ a_1, jnp.einsum("...ij,...j->...i", a_2, b_1) + b_2
 
-    def of_diagonals(earlier: Pair, later: Pair) -> Pair:
-        (a_1, b_1), (a_2, b_2) = earlier, later
-        return a_2 * a_1, a_2 * b_1 + b_2
-
-    compose = of_diagonals if slopes.ndim == right_TxBxS.ndim else of_matrices
     solved_TxBxS: Array = jax.lax.associative_scan(compose, (slopes, right_TxBxS))[1]
     return solved_TxBxS
 
 
 def solve_adjoint(slopes_TxBxSxS: Array, direct_TxBxS: Array) -> Array:
     """a_t = J_{t+1}^T a_{t+1} + direct_t, a_{T+1} = 0, in O(log T) parallel rounds."""
-    nothing = jnp.zeros_like(slopes_TxBxSxS[:1])
-    following = jnp.concatenate([slopes_TxBxSxS[1:], nothing])
+    following = jnp.concatenate([slopes_TxBxSxS[1:], jnp.zeros_like(slopes_TxBxSxS[:1])])
     return solve_linear(jnp.swapaxes(following, -1, -2)[::-1], direct_TxBxS[::-1])[::-1]

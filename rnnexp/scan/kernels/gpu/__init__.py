@@ -1,1 +1,1 @@
-"""A whole recurrence in one kernel of a graphics processor, forward and backward (Pallas)."""
+"""A whole recurrence in one GPU kernel, forward and backward (Pallas)."""

@@ -1,9 +1,9 @@
-"""What a cell does with its products in a step, and the derivatives of that, array by array.
+"""The element-wise part of a cell's step, and its derivatives.
 
-Arrays are (rows, H), all of one shape. Of a step there are, gate by gate, `z` (the product
-of the old hidden state, with the share of the inputs and the bias added) and, for gates that
-are not simply added up, both apart. The equations are those of `rnnexp.cells`, with the gates
-in the order of their matrices.
+All arrays are (rows, H). A step has, gate by gate, the pre-activations `z` (the product with
+the old hidden state plus the term of the inputs and the bias); gates `apart` have the two
+terms separately. The equations are those of `rnnexp.cells`, with the gates in the order of
+their matrices.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,17 @@ import jax.numpy as jnp
 from rnnexp.core.types import Array
 
 Arrays = Sequence[Array]
-Forward = Callable[[Arrays, Arrays, Array, Array, Array], tuple[Array, Array, list[Array]]]
+Stepped = tuple[Array, Array, list[Array]]
+Forward = Callable[[Arrays, Arrays, Array, Array, Array], Stepped]
 Backward = Callable[[Arrays, Array, Array, Array, Array, Array, Array], "Slopes"]
 
 
 class Slopes(NamedTuple):
-    """Derivatives of the loss that a step hands back.
+    """Derivatives of the loss from the backward pass of a step.
 
     Attributes:
-      z: by the pre-activations, all that differ between inputs and state.
-      h: by the old hidden state, but for what goes through the products.
+      z: by the pre-activations, and by the separate terms of gates `apart`.
+      h: by the old hidden state, without the part through the products.
       c: by the old cell state.
     """
 
@@ -37,15 +38,14 @@ class FusedCell(NamedTuple):
     """A cell's step.
 
     Attributes:
-      gates: blocks of its matrices.
-      apart: gates whose product `forward` gets without the share of the inputs, and that
-        share by itself.
+      gates: number of blocks of its matrices.
+      apart: gates for which `forward` gets the product and the term of the inputs separately.
       of_x, of_h: which of `Slopes.z` belong to the blocks of `w_x` and of `w_h`.
-      saved: arrays that `forward` saves of a step.
+      saved: number of arrays that `forward` saves of a step.
       has_c: there is a cell state; it is saved too.
       forward: `(z, x, h, c, b_hn) -> (h, c, saved)`; x only of the gates `apart`.
-      backward: `(saved, c, c_old, h, h_old, dh, dc) -> slopes`; dh is all that reaches h, dc
-        what reaches c but for what goes through h.
+      backward: `(saved, c, c_old, h, h_old, dh, dc) -> slopes`; dh is the adjoint of h, dc
+        that of c without the part through h.
     """
 
     gates: int
@@ -58,9 +58,7 @@ class FusedCell(NamedTuple):
     backward: Backward
 
 
-def _lstm(
-    z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array
-) -> tuple[Array, Array, list[Array]]:
+def _lstm(z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array) -> Stepped:
     del x, h, b_hn
     i, f, g, o = jax.nn.sigmoid(z[0]), jax.nn.sigmoid(z[1]), jnp.tanh(z[2]), jax.nn.sigmoid(z[3])
     c = f * c + i * g
@@ -83,34 +81,28 @@ def _lstm_slopes(
     return Slopes(z, jnp.zeros_like(dh), both * f)
 
 
-def _gru(z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array) -> tuple[Array, Array, list[Array]]:
+def _gru(z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array) -> Stepped:
     reset, update = jax.nn.sigmoid(z[0]), jax.nn.sigmoid(z[1])
-    share = z[2] + b_hn
-    n = jnp.tanh(x[0] + reset * share)
-    return (1 - update) * n + update * h, c, [reset, update, n, share]
+    recurrent = z[2] + b_hn
+    n = jnp.tanh(x[0] + reset * recurrent)
+    return (1 - update) * n + update * h, c, [reset, update, n, recurrent]
 
 
 def _gru_slopes(
     saved: Arrays, c: Array, c_old: Array, h: Array, h_old: Array, dh: Array, dc: Array
 ) -> Slopes:
     del c, c_old, h
-    reset, update, n, share = saved
+    reset, update, n, recurrent = saved
     dn = dh * (1 - update) * (1 - n * n)
-    z = [
-        dn * share * reset * (1 - reset),
-        dh * (h_old - n) * update * (1 - update),
-        dn,
-        dn * reset,
-    ]
-    return Slopes(z, dh * update, dc)
+    d_reset = dn * recurrent * reset * (1 - reset)
+    d_update = dh * (h_old - n) * update * (1 - update)
+    return Slopes([d_reset, d_update, dn, dn * reset], dh * update, dc)
 
 
 def _elman(f: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> FusedCell:
     """An Elman cell from its activation and from `(h, dh) -> dz`."""
 
-    def forward(
-        z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array
-    ) -> tuple[Array, Array, list[Array]]:
+    def forward(z: Arrays, x: Arrays, h: Array, c: Array, b_hn: Array) -> Stepped:
         del x, h, b_hn
         return f(z[0]), c, []
 

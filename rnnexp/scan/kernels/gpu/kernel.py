@@ -1,8 +1,8 @@
 """The two kernels, forward and backward through time, and the calls that run them.
 
-Sizes are padded: B fills whole programs, H is a power of 2. G counts the gates, S what is
-saved of a step, Z the pre-activations. All else of a recurrence, the products that need no
-step before them, is done around the kernels by one large matrix product each.
+Sizes are padded: B fills whole programs, H is a power of 2. G counts the gates, S the saved
+arrays of a step, Z the pre-activations. The products that do not depend on previous steps
+are one large matrix product each, outside the kernels.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from rnnexp.scan.kernels.gpu.layout import KernelLayout
 from rnnexp.scan.kernels.gpu.products import product
 
 Refs = dict[str, Any]
-"""A program's part of every array, by name; results have `new_` before theirs."""
+"""A program's part of every array, by name; names of results begin with `new_`."""
 
 
 class Spec(NamedTuple):
-    """What is fixed of a kernel.
+    """The static arguments of a kernel.
 
     Attributes:
       cell: a name of `cells.CELLS`.
-      layout: who computes what.
-      lengths: sequences end; from there on their states are held.
-      taps: of which leaves the adjoints are wanted, of "h" and "c".
-      interpret: run it by XLA, on whatever device; slowly.
+      layout: see `layout`.
+      lengths: sequences end; after that their states are held.
+      taps: the leaves whose adjoints are computed, of "h" and "c".
+      interpret: run it by XLA, on any device; slowly.
     """
 
     cell: str
@@ -42,15 +42,15 @@ class Spec(NamedTuple):
 
 
 def forward(spec: Spec, inputs: dict[str, Array], *, save: bool) -> dict[str, Array]:
-    """Run through time.
+    """Run forward in time.
 
     Args:
-      inputs: `x` (T, B, G, H), `w` (G, H, H) as `products.shortened` has it, `b_hn` (B, H),
-        `h` and `c` (B, H), `lengths` (B,) int32.
-      save: also give back what a backward pass needs.
+      inputs: `x` (T, B, G, H), `w` (G, H, H) from `products.shortened`, `b_hn` (B, H), `h`
+        and `c` (B, H), `lengths` (B,) int32.
+      save: also return the residuals of a backward pass.
 
     Returns:
-      `h` (T, B, H) and `c` (B, H) after the last step; to be saved: `gates` (T, B, S, H), and
+      `h` (T, B, H) and `c` (B, H) after the last step; residuals: `gates` (T, B, S, H), and
       `cells` (T, B, H), c after every step, of a cell that has it.
     """
     cell = CELLS[spec.cell]
@@ -64,16 +64,16 @@ def forward(spec: Spec, inputs: dict[str, Array], *, save: bool) -> dict[str, Ar
 
 
 def backward(spec: Spec, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Run backwards through time.
+    """Run backward in time.
 
     Args:
-      inputs: `w` (G, H, H), transposed; what was saved; `h` (T, B, H); `h_old` and, of a cell
+      inputs: `w` (G, H, H), transposed; the residuals; `h` (T, B, H); `h_old` and, of a cell
         that has it, `c_old`, the states a step earlier; `dh` (T, B, H) and `dc` (B, H), the
         cotangents of the results; `lengths` (B,).
 
     Returns:
       `z` (T, B, Z, H), the derivatives by all pre-activations; `dh` and `dc` (B, H) by the
-      initial state; `tap_h` and `tap_c` (T, B, H) where wanted.
+      initial state; `tap_h` and `tap_c` (T, B, H) of `spec.taps`.
     """
     steps, batch_size, hidden_size = inputs["h"].shape
     slopes = max(CELLS[spec.cell].of_h) + 1
@@ -92,7 +92,7 @@ def _call(
     inputs: dict[str, Array],
     shapes: dict[str, tuple[int, ...]],
 ) -> dict[str, Array]:
-    """Run a kernel's body over programs, each of which sees its rows of all but the weights."""
+    """Run a kernel's body over programs; each has its rows of all arrays but the weights."""
     layout = spec.layout
 
     def block(name: str, shape: tuple[int, ...]) -> pl.BlockSpec:
@@ -122,17 +122,17 @@ def _call(
 
 
 def _weights(refs: Refs, layout: KernelLayout) -> Callable[[int], Array]:
-    """`gate -> its weights`, (1, K, N): the first are read once, here, others when asked for.
+    """`gate -> its weights`, (1, K, N): the held ones are read here, once, the others at each call.
 
-    Those that stay are read as a matrix and given their first axis then, which lets the compiler
-    lay them out once for the products; what is read again is best multiplied as it comes.
+    The held ones are read as a matrix and then get their first axis, which lets the compiler
+    lay them out once for the products; the others are fastest multiplied as they are read.
     """
     kept = [refs["w"][gate][None] for gate in range(layout.held)]
     return lambda gate: kept[gate] if gate < layout.held else refs["w"][pl.ds(gate, 1)]
 
 
 def _going_on(spec: Spec, refs: Refs) -> Callable[[Array, Array, Array], Array]:
-    """`(t, new, old) -> row by row one of them`: the new one for as long as a sequence goes on."""
+    """`(t, new, old) -> state`: the rows of `new` where the sequence has not ended, else `old`."""
     if not spec.lengths:
         return lambda t, new, old: new
     length = refs["lengths"][...][:, None]
@@ -150,7 +150,7 @@ def _forward_kernel(spec: Spec, refs: Refs) -> None:
 
     def step(t: Array, carry: tuple[Array, Array, list[Array]]) -> Any:
         h, c, x = carry
-        x_next = inputs(jnp.minimum(t + 1, steps - 1))  # on its way while this is computed
+        x_next = inputs(jnp.minimum(t + 1, steps - 1))  # is read during this step
         z = [product(h, weights(gate), layout.precision) for gate in range(cell.gates)]
         z = [a if gate in cell.apart else a + x[gate] for gate, a in enumerate(z)]
         h_new, c_new, saved = cell.forward(z, [x[gate] for gate in cell.apart], h, c, b_hn)
@@ -180,7 +180,7 @@ def _backward_kernel(spec: Spec, refs: Refs) -> None:
     def step(back: Array, carry: Any) -> Any:
         dh, dc, (gates, (c, c_old, h, h_old), above) = carry
         t = steps - 1 - back
-        before = kept(jnp.maximum(t - 1, 0))  # on its way while this is computed
+        before = kept(jnp.maximum(t - 1, 0))  # is read during this step
         dh = dh + above
         zero = jnp.zeros_like(dh)
         for leaf, adjoint in (("h", dh), ("c", dc)):

@@ -1,11 +1,11 @@
-"""How a recurrence is laid out on a graphics processor: who computes which rows, what stays there.
+"""The layout of a recurrence on a GPU: the rows of a program, and the weights that it holds.
 
-A program (a block of threads, on one multiprocessor) takes some sequences of the batch through
-all steps, so programs never wait for each other. It holds their states in registers and, as
-far as `HELD` goes, the recurrent matrices W_h, gate by gate. Gates that are not held are read
-again at every step from the second-level cache, which has all of them. (Triton, to which
-Pallas compiles this, can neither divide a matrix over programs, as they cannot meet at every
-step, nor be told what lies in shared memory.)
+A program (a block of threads, on one multiprocessor) computes all steps of some sequences of
+the batch, so programs never wait for each other. It holds their states in registers and, up
+to `HELD` bytes, the recurrent matrices W_h, gate by gate. It reads the other gates at every
+step from the second-level cache, which has all of them. (Pallas compiles this to Triton, which
+can neither divide a matrix over programs, as they cannot synchronise at every step, nor
+control the content of shared memory.)
 
 There are two ways to multiply:
 
@@ -23,9 +23,9 @@ KiB of W_h (lstm, gru, rnn) at H hidden units, padded to a power of 2, of 256 Ki
 | 128 | 256, 192, 64 | 2 gates of lstm; gru, rnn all | 128, 96, 32 | all |
 | 256 | 1024, 768, 256 | not offered | 512, 384, 128 | rnn; others not offered |
 
-These numbers are from compilations for compute capability 9.0, in which nothing that is held
-leaves the registers, but for some at 128 with tensor cores. Wider cells would read so much at every
-step, at some 64 bytes a clock, that a scan over cuBLAS's products is as fast.
+These numbers are from compilations for compute capability 9.0, in which the held weights stay
+in the registers, but for some at 128 with tensor cores. Wider cells would read so much at
+every step, at some 64 bytes a clock, that a scan over cuBLAS's products is as fast.
 """
 
 from typing import NamedTuple
@@ -35,19 +35,19 @@ from rnnexp.scan.kernels.gpu.cells import CELLS
 PRECISIONS = ("float32", "tf32", "bf16")
 KIB = 1024
 HELD = 192 * KIB
-"""Bytes of weights that may be held, if that is all of them."""
+"""The most bytes of weights that a program holds if they are all of the cell's."""
 HELD_OF_MORE = 128 * KIB
-"""Bytes that may be held if there are more: what is on its way needs registers as well."""
+"""The same if they are not: weights that are being read need registers too."""
 MOST, WIDEST = 256 * KIB, 128 * KIB
-"""Bytes of a cell's recurrent weights, and of one gate's, above which it has no kernel."""
+"""The most bytes of a cell's recurrent weights, and of one gate's, for which it has a kernel."""
 TENSOR_CORE_ROWS = 16
 
 
 class KernelLayout(NamedTuple):
-    """One kernel's shape.
+    """One kernel's layout.
 
     Attributes:
-      padded: hidden units, with those that are there to fill up.
+      padded: hidden units, padding included.
       rows: sequences of a program.
       held: gates whose weights are held.
       warps: groups of 32 threads of a program.
@@ -69,13 +69,12 @@ def layout(cell: str, hidden_size: int, precision: str) -> KernelLayout:
     if precision != "float32":
         warps = 8 if gates * tile >= 32 * KIB else 4
         return KernelLayout(padded, TENSOR_CORE_ROWS, held, warps, precision)
-    rows = 4 if padded <= 64 else 1
     warps = 8 if gates * tile >= 32 * KIB else 4 if padded > 16 else 2
-    return KernelLayout(padded, rows, held, warps, precision)
+    return KernelLayout(padded, 4 if padded <= 64 else 1, held, warps, precision)
 
 
 def padded_size(hidden_size: int) -> int:
-    """Hidden units with those that fill up: kernels have sizes that are powers of 2."""
+    """Hidden units, padded to a power of 2, which the kernels need."""
     return max(16, 1 << (hidden_size - 1).bit_length())
 
 

@@ -1,4 +1,4 @@
-"""Whether the kernels can be had here for a cell, and if not, why: tried out, not assumed."""
+"""Whether the kernels of a cell compile here, and if not, why: by compiling them."""
 
 from functools import lru_cache, partial
 from typing import Any
@@ -17,25 +17,21 @@ from rnnexp.scan.kernels.gpu.recurrence import recurrence
 def problem(cell: str, hidden_size: int, dtype: str, precision: str) -> str:
     """Why a cell (of `cells.CELLS`) of that size has no kernel here; empty if it has one.
 
-    What is compiled is what a run compiles, at two steps of one program's batch, so that a
-    device or a version of JAX that cannot have it is known before the run starts.
+    It compiles what a run compiles, for two steps of one program's batch, so that an
+    unsuitable device or version of JAX is known before the run starts.
     """
     if dtype != "float32":
         return f"the kernels of graphics processors are for float32, not for {dtype}"
     if too_wide(cell, hidden_size, precision):
         padded = f"{hidden_size} hidden units (padded to {padded_size(hidden_size)})"
         return f"with {padded} in {precision} its weights are too many for one multiprocessor"
+    rows = layout(cell, hidden_size, precision).rows
+    compute = jax.jit(partial(_everything, cell, precision))
     try:
-        _compile(cell, hidden_size, precision)
-    except Exception as error:  # of whatever part of the compiler; the scan goes on without it
+        compute.lower(*shapes(cell, hidden_size, rows)).compile()
+    except Exception as error:  # from any part of the compiler; the scan takes its place
         return f"its kernel cannot be compiled here: {type(error).__name__}: {first_line(error)}"
     return ""
-
-
-def _compile(cell: str, hidden_size: int, precision: str) -> None:
-    """Compile value and gradients; nothing runs."""
-    rows = layout(cell, hidden_size, precision).rows
-    jax.jit(partial(_everything, cell, precision)).lower(*shapes(cell, hidden_size, rows)).compile()
 
 
 def shapes(cell: str, hidden_size: int, batch_size: int, steps: int = 2) -> tuple[Any, ...]:
@@ -54,6 +50,8 @@ def shapes(cell: str, hidden_size: int, batch_size: int, steps: int = 2) -> tupl
 def _everything(
     cell: str, precision: str, params: Params, x_TxBxI: Array, state: State
 ) -> tuple[Array, Any]:
+    """Value and gradients."""
+
     def loss(params: Params) -> Array:
         h_TxBxH, _ = recurrence(cell, params, x_TxBxI, state, precision=precision, interpret=False)
         return jnp.sum(h_TxBxH)

@@ -1,8 +1,8 @@
-"""Matrix products in the precision that was asked for, within the kernels and around them.
+"""Matrix products in a given precision, within the kernels and around them.
 
-"float32" forbids the shorter formats that a graphics processor takes for float32 unless told
-otherwise; "tf32" asks for them; "bf16" rounds both factors. Sums are float32 always. A
-processor has no TF32: there "tf32" is exact, so that the mathematics can be tested.
+"float32" forbids the shorter formats that GPUs use for float32 by default; "tf32" allows
+them; "bf16" rounds both factors. Sums are always float32. A CPU has no TF32: there "tf32"
+is exact, so that the equations can be tested.
 """
 
 import jax
@@ -18,23 +18,20 @@ PASSES = {
 
 
 def shortened(a: Array, precision: str) -> Array:
-    """A factor in the format in which it is multiplied."""
+    """A factor in the format of the product."""
     return a.astype(jnp.bfloat16) if precision == "bf16" else a
 
 
 def product(a: Array, w: Array, precision: str) -> Array:
     """(rows, K) times (1, K, N), `shortened` already, within a kernel.
 
-    Tensor cores multiply tiles of at least 16 rows. "float32" has few rows and does without:
-    all products of a program at once, then their sums over K.
+    Tensor cores multiply tiles of at least 16 rows. "float32" has fewer and does without
+    them: all products of a program at once, then their sums over K.
     """
     if precision == "float32":
         return jnp.sum(a[:, :, None] * w, axis=1)
     return jax.lax.dot(
-        shortened(a, precision),
-        w[0],
-        precision=PASSES[precision],
-        preferred_element_type=a.dtype,
+        shortened(a, precision), w[0], precision=PASSES[precision], preferred_element_type=a.dtype
     )
 
 

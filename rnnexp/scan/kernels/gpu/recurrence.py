@@ -1,11 +1,11 @@
-"""A cell over a whole batch of sequences in one kernel each way, on a graphics processor.
+"""A cell over a whole batch of sequences in one kernel each way, on a GPU.
 
-XLA runs a scan over time as several kernels a step, each of which waits for the one before,
-reads the weights again and writes the state out. Here the inputs' products for all steps are
-one large product before, one kernel takes the state through all steps, and the gradient of
-the weights is one large product after. `layout` says what is held where. The mathematics are
-those of the cell's `transition`: the tests hold values, gradients and adjoints to the scan, by
-running the kernels on a processor, step by step (`interpret`).
+XLA runs a scan over time as several kernels a step, each of which waits for the previous one,
+reads the weights again and writes the state. Here the inputs' products for all steps are one
+large product before, one kernel computes all steps, and the gradient of the weights is one
+large product after. `layout` describes the memory. The equations are those of the cell's
+`transition`; the tests compare values, gradients and adjoints with the scan, by running the
+kernels on a CPU (`interpret`).
 """
 
 from collections.abc import Mapping
@@ -47,12 +47,12 @@ def recurrence(
 
     Args:
       cell: one of `cells.CELLS`; `params` and `state` are those of the cell of that name.
-      lengths_B: int32; from there on a sequence's state is held.
+      lengths_B: int32, valid steps; after them a sequence's state is held.
       slots: zeros (T, B, H) for some leaves of the state; the derivative by them is dL/ds_t.
       precision: of all matrix products, forward and backward; one of `layout.PRECISIONS`.
-      shape: how the work is laid out; None: as `layout` has it for this cell and size.
-      interpret: run step by step by XLA, slowly, for tests; None: only where the default
-        device is a processor.
+      shape: the kernels' layout; None: `layout` of this cell and size.
+      interpret: run step by step by XLA, slowly, for tests; None: only if the default device
+        is a CPU.
     """
     h_BxH = state["h"]
     hidden_size = h_BxH.shape[1]
@@ -63,8 +63,8 @@ def recurrence(
         tuple(slots or ()),
         jax.default_backend() == "cpu" if interpret is None else interpret,
     )
-    given = {"b_hn": jnp.zeros(hidden_size, inputs_TxBxI.dtype), **params}
-    weights = {name: given[name] for name in ("w_x", "w_h", "b", "b_hn")}
+    padded = {"b_hn": jnp.zeros(hidden_size, inputs_TxBxI.dtype), **params}
+    weights = {name: padded[name] for name in ("w_x", "w_h", "b", "b_hn")}
     start = {"h": h_BxH, "c": state["c"] if CELLS[cell].has_c else jnp.zeros_like(h_BxH)}
     run = _run(spec, weights, inputs_TxBxI, start, lengths_B, slots or {})
     final = {"h": run.h_TxBxH[-1]} | ({"c": run.c_BxH} if CELLS[cell].has_c else {})
@@ -87,7 +87,7 @@ def _run(
 def _run_forward(
     spec: Spec, weights: Any, x_TxBxI: Any, start: Any, lengths_B: Any, slots: Any
 ) -> tuple[FusedOutputs, Any]:
-    """The values, and what the backward pass needs of them."""
+    """The values, and the residuals of the backward pass."""
     del slots
     with_dx = marked(x_TxBxI)
     weights, x_TxBxI, start, lengths_B = plain((weights, x_TxBxI, start, lengths_B))
@@ -102,7 +102,7 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
     cell, size = CELLS[spec.cell], _Size(spec.layout, *h_TxBxH.shape[1:])
     precision = spec.layout.precision
     h_old = states_before(start["h"], h_TxBxH)
-    given = {
+    inputs = {
         "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision).swapaxes(1, 2),
         **saved,
         "h": size.padded(h_TxBxH),
@@ -112,9 +112,8 @@ def _run_backward(spec: Spec, kept: Any, cotangents: Any) -> Any:
         "lengths": size.lengths(lengths_B),
     }
     if cell.has_c:
-        given["c_old"] = states_before(size.padded(start["c"]), saved["cells"])
-    out = {name: size.cut(array) for name, array in backward(spec, given).items()}
-
+        inputs["c_old"] = states_before(size.padded(start["c"]), saved["cells"])
+    out = {name: size.cut(array) for name, array in backward(spec, inputs).items()}
     z_x, z_h = (
         jnp.concatenate([out["z"][:, :, k] for k in which], axis=-1)
         for which in (cell.of_x, cell.of_h)
@@ -142,7 +141,7 @@ def _forward(
     *,
     save: bool,
 ) -> tuple[FusedOutputs, dict[str, Array]]:
-    """The values, and what a backward pass needs: that padded, for nothing else sees it."""
+    """The values, and the residuals of a backward pass, which stay padded."""
     cell, size = CELLS[spec.cell], _Size(spec.layout, *start["h"].shape)
     precision = spec.layout.precision
     steps = x_TxBxI.shape[0]
@@ -151,7 +150,7 @@ def _forward(
     b = _by_gate(weights["b"][None], cell, size).reshape(-1)
     x_TxBxI = jnp.pad(x_TxBxI, ((0, 0), (0, size.batch - size.batch_size), (0, 0)))
     x = matmul(x_TxBxI, w_x.reshape(w_x.shape[0], -1), precision)
-    given = {
+    inputs = {
         "x": (x + b[None, None]).reshape(steps, size.batch, cell.gates, size.hidden),
         "w": shortened(_by_gate(weights["w_h"], cell, size, both=True), precision),
         "b_hn": size.padded(jnp.broadcast_to(weights["b_hn"], start["h"].shape)),
@@ -159,9 +158,8 @@ def _forward(
         "c": size.padded(start["c"]),
         "lengths": size.lengths(lengths_B, steps),
     }
-    out = forward(spec, given, save=save)
-    result = FusedOutputs(size.cut(out.pop("h")), size.cut(out.pop("c")))
-    return result, out
+    out = forward(spec, inputs, save=save)
+    return FusedOutputs(size.cut(out.pop("h")), size.cut(out.pop("c"))), out
 
 
 class _Size:
@@ -173,17 +171,17 @@ class _Size:
         self.hidden = layout.padded
 
     def padded(self, array: Array) -> Array:
-        """(..., B, H) with zeros behind."""
+        """(..., B, H), padded with zeros."""
         more = ((0, self.batch - self.batch_size), (0, self.hidden - self.hidden_size))
         return jnp.pad(array, ((0, 0),) * (array.ndim - 2) + more)
 
     def cut(self, array: Array) -> Array:
-        """Without what fills up: (B, H), (T, B, H) or (T, B, Z, H)."""
+        """Without padding: (B, H), (T, B, H) or (T, B, Z, H)."""
         array = array[..., : self.hidden_size]
         return array[: self.batch_size] if array.ndim == 2 else array[:, : self.batch_size]
 
     def lengths(self, lengths_B: Array | None, steps: int = 0) -> Array:
-        """(B,) int32; what fills up has none."""
+        """(B,) int32, 0 for padding."""
         if lengths_B is None:
             return jnp.full(self.batch, steps, jnp.int32)
         return jnp.pad(lengths_B, (0, self.batch - self.batch_size))
