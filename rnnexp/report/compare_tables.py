@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rnnexp.results.compare import Rows
 from rnnexp.results.groups import NOTHING, value_text
+from rnnexp.results.summary import Rows
 
 INTERVAL = "95 % of the mean"
 MOST_TASKS = 8

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.results.index import WORTHWHILE, read_index
+from rnnexp.results.index import WORTHWHILE, read_index, scan
 from rnnexp.results.listing import runs as list_rows
-from rnnexp.results.load import list_runs
 from tests.helpers.synthetic_runs import write_many, write_run
 
 DAMAGES = {
@@ -53,9 +52,10 @@ def test_scores_that_are_not_finite_are_read(tmp_path: Path) -> None:
 def test_a_running_run_is_told_from_a_killed_one(tmp_path: Path) -> None:
     for seed in range(WORTHWHILE):
         write_run(tmp_path, changes={"seed": seed}, status="running", age=seed)
-    for path in list_runs(tmp_path):
+    paths = [tmp_path / run for run, _ in scan(tmp_path)]
+    for path in paths:
         (path / "lock").touch()
-    held = list_runs(tmp_path)[7]
+    held = paths[7]
     for _ in range(2):
         with (held / "lock").open("a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
