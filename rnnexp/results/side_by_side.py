@@ -137,7 +137,7 @@ def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
     names = labels(runs)
     found = [("runs side by side", _outcomes(runs, names))]
     for (leaf, unit), readings in profiles(runs).items():
-        rows = [
+        rows: Rows = [
             {
                 "run": name, "step": one.step, "nats/step": one.slope,
                 "half-life": one.half_life, "zero lags": one.zero_lags,
@@ -150,7 +150,7 @@ def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
         if rows:
             found.append((f"mean ||dL/d{leaf}_t||, {unit}: first and last recorded step", rows))
     rows = [
-        {"key": key} | {name: value_text(v) for name, v in zip(names, values, strict=True)}
+        {"key": key, **{name: value_text(v) for name, v in zip(names, values, strict=True)}}
         for key, values in differences(runs).items()
     ]
     return [*found, ("what differs in the configuration", rows)] if rows else found
