@@ -1,4 +1,4 @@
-"""The command `bench`: a training step beside other libraries, on the same work."""
+"""The command `bench`: the time of a training step, compared with other libraries."""
 
 import argparse
 from collections.abc import Sequence
