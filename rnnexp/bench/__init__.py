@@ -1,1 +1,1 @@
-"""How fast a training step is, beside other libraries, on the same work."""
+"""The speed of a training step, compared with other libraries on the same work."""

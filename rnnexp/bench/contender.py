@@ -1,7 +1,7 @@
-"""The contenders, and the process that each of them runs in.
+"""The contenders, and the process of each of them.
 
-`python -m rnnexp.bench.contender NAME` reads a JSON line a command from its input, such as
-{"workload": "W1", "cell": "lstm", "seconds": 2.0}, and answers each with a JSON line: the
+`python -m rnnexp.bench.contender NAME` reads commands from its input, one JSON line each, such as
+{"workload": "W1", "cell": "lstm", "seconds": 2.0}. It answers each with a JSON line: the
 milliseconds of a step, or an error. Only one contender works at a time.
 """
 
@@ -28,7 +28,7 @@ CONTENDERS: dict[str, Callable[[Workload, str], TimedLoop]] = {
     "torch.nn": peers.torch,
 }
 PEERS = {"flax.linen.RNN": "flax", "flax.nnx.RNN": "flax", "torch.nn": "torch"}
-"""Those of other libraries, and the package that must be there."""
+"""The contenders of other libraries, and the package that each needs."""
 FLOOR = "matrix rate"
 
 
@@ -39,12 +39,12 @@ def missing(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _made(name: str, workload: str, cell: str) -> TimedLoop:
-    """The contender for one workload; the one before is forgotten, and its memory freed."""
+    """The contender for one workload; the previous one is dropped to free its memory."""
     return CONTENDERS[name](WORKLOADS[workload], cell)
 
 
 def answer(name: str, command: dict[str, Any]) -> dict[str, Any]:
-    """What a contender answers to a command."""
+    """A contender's answer to a command."""
     work, cell, seconds = command["workload"], command["cell"], command["seconds"]
     if name == FLOOR:
         return {"flops": matrix_rate(WORKLOADS[work], cell, seconds)}
@@ -57,7 +57,7 @@ def main() -> None:
     logging.getLogger("rnnexp").setLevel(logging.INFO)
     if sys.argv[1] not in PEERS:
         keep_memory()  # as `rnnexp run` does
-    out, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not an answer
+    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is not an answer
     for line in sys.stdin:
         try:
             reply = answer(sys.argv[1], json.loads(line))

@@ -1,4 +1,4 @@
-"""The floor under every time: the rate at which this machine multiplies matrices of a size."""
+"""The lower bound of all times: the rate at which this machine multiplies matrices of a size."""
 
 import time
 
@@ -12,10 +12,10 @@ REPEATS = 64
 
 
 def matrix_rate(work: Workload, cell: str, seconds: float) -> float:
-    """Operations a second of the product that a step of the recurrence is, (B, H) @ (H, G H).
+    """Operations a second of the matrix product in a recurrent step, (B, H) @ (H, G H).
 
-    The best of what fits into so many seconds: a floor is not an average. The compiled
-    program multiplies again and again, and each product depends on the one before.
+    This is the best rate within `seconds`, because it is a bound and not an average. In the
+    compiled program each product depends on the previous one.
     """
     columns = GATES[cell] * work.hidden_size
     h_BxH = jnp.full((work.batch_size, work.hidden_size), 0.01)

@@ -1,4 +1,4 @@
-"""How exact the fused kernels are: against the scan in float64, beside the scan in float32."""
+"""Errors of the fused kernels and of the scan in float32, relative to the scan in float64."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("rnn", {"activation": "relu", "recurrent_scale": 0.9}),
     "linear": ("rnn", {"activation": "linear", "recurrent_scale": 0.9}),
 }
-"""Every kernel, by a cell and options that lead to it."""
+"""By kernel, the cell and the options that use it."""
 
 
 class KernelInputs(NamedTuple):
@@ -35,7 +35,7 @@ class KernelInputs(NamedTuple):
 
 
 def given(cell: Cell, work: Workload) -> KernelInputs:
-    """Weights of a new cell, the benchmark's inputs, zeros for the adjoints."""
+    """The weights of a new cell, the benchmark's inputs, and zeros for the adjoints."""
     params = cell.init(jax.random.key(0))
     start = initial_state(cell, params, work.batch_size)
     slots = zero_slot(cell, params, work.steps, work.batch_size)
@@ -43,7 +43,7 @@ def given(cell: Cell, work: Workload) -> KernelInputs:
 
 
 def everything(cell: Cell, how: TimeLoop, lengths_B: Array | None) -> Callable[..., Tree]:
-    """Compiled: outputs and derivatives of a loss of them by all of `Given`."""
+    """A compiled function of `KernelInputs`: the outputs, and the gradients of a loss of them."""
 
     def loss(*arguments: Any) -> tuple[Array, Array]:
         params, x_TxBxI, start, slots = arguments
@@ -59,7 +59,7 @@ def everything(cell: Cell, how: TimeLoop, lengths_B: Array | None) -> Callable[.
 
 
 def distance(got: Tree, exact: Tree) -> float:
-    """The largest difference, relative to the largest entry of its array."""
+    """The largest absolute difference, relative to the largest entry of its array."""
     pairs = zip(jax.tree.leaves(got), jax.tree.leaves(exact), strict=True)
     arrays = ((np.asarray(a, np.float64), np.asarray(b)) for a, b in pairs)
     return max(float(np.max(np.abs(a - b)) / (np.max(np.abs(b)) or 1.0)) for a, b in arrays)
@@ -68,8 +68,8 @@ def distance(got: Tree, exact: Tree) -> float:
 def errors(work: Workload, kind: str, *, full: bool) -> Iterator[dict[str, Any]]:
     """Rows for one kernel: the scan in float32, then the kernel in every precision.
 
-    Each has the distance from the scan in float64, or what went wrong; `full`: no sequence ends
-    before the others.
+    Each row has the distances from the scan in float64, or the error. With `full` all sequences
+    have the same length.
     """
     name, options = KINDS[kind]
     cell = CELLS.entry(name).factory()(work.input_size, work.hidden_size, **options)

@@ -1,4 +1,4 @@
-"""Training steps on a graphics processor: the fused kernels, the scan, and cuDNN."""
+"""Times of training steps on a GPU: the fused kernels, the scan, and cuDNN."""
 
 import statistics
 import time
@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnexp.bench.update import sgd_step
-from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
+from rnnexp.bench.update import sgd_step, torch_step
+from rnnexp.bench.workloads import CLASSES, Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params, Tree
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, KernelLayout, too_wide
@@ -18,13 +18,13 @@ from rnnexp.scan.kernels.gpu.recurrence import recurrence
 from rnnexp.scan.unroll import TimeLoop, initial_state, unroll
 
 KERNELS = {"lstm": "lstm", "gru": "gru", "rnn": "tanh"}
-"""Of the benchmark's cells."""
+"""The fused kernels of the benchmark's cells."""
 TimedStep = Callable[[], Any]
-"""Makes one training step, and gives back what to wait for."""
+"""Makes one training step and returns the argument of `wait`."""
 
 
 def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload) -> TimedStep:
-    """A step from what gives the last hidden states, (B, H)."""
+    """A step from a function that returns the last hidden states, (B, H)."""
     x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
     head = 0.01 * jax.random.normal(jax.random.key(1), (work.hidden_size, CLASSES))
 
@@ -36,7 +36,7 @@ def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload
 
 
 def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> TimedStep:
-    """rnnexp's unroll; `exact`: where a scan multiplies, it does so in float32."""
+    """rnnexp's unroll; with `exact` the scan's matrix products are in float32, not TF32."""
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
 
     def outputs(params: Params, x_TxBxI: Array) -> Array:
@@ -47,7 +47,7 @@ def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> Tim
 
 
 def laid_out(work: Workload, kind: str, shape: KernelLayout) -> TimedStep:
-    """The fused kernel with a layout of one's own."""
+    """The fused kernel with a given layout."""
     cell = CELLS.entry(kind).factory()(work.input_size, work.hidden_size)
 
     def outputs(params: Params, x_TxBxI: Array) -> Array:
@@ -58,7 +58,7 @@ def laid_out(work: Workload, kind: str, shape: KernelLayout) -> TimedStep:
 
 
 def cudnn_in_jax(work: Workload, *, tf32: bool) -> TimedStep:
-    """`jax.experimental.rnn`, which has the LSTM alone."""
+    """`jax.experimental.rnn`, which has only the LSTM."""
     from jax.experimental import rnn
 
     sizes = (work.input_size, work.hidden_size, 1)
@@ -77,30 +77,21 @@ def cudnn_in_jax(work: Workload, *, tf32: bool) -> TimedStep:
 
 
 def cudnn_in_torch(work: Workload, kind: str, *, tf32: bool) -> TimedStep:
-    """`torch.nn.LSTM`, `GRU` or `RNN`, time-major, with `torch.optim.SGD`."""
+    """`torch_step` on the GPU."""
     import torch as pt
 
-    pt.manual_seed(0)
-    kinds = {"lstm": pt.nn.LSTM, "gru": pt.nn.GRU, "rnn": pt.nn.RNN}
-    layer = kinds[kind](work.input_size, work.hidden_size).cuda()
-    head = pt.nn.Linear(work.hidden_size, CLASSES).cuda()
-    optimizer = pt.optim.SGD([*layer.parameters(), *head.parameters()], lr=LEARNING_RATE)
-    x_TxBxI, class_B = (pt.from_numpy(array).cuda() for array in draw(work))
-    target_B = class_B.long()
+    make = torch_step(work, kind, "cuda")
 
     def step() -> Any:
         pt.backends.cudnn.allow_tf32 = pt.backends.cuda.matmul.allow_tf32 = tf32
-        optimizer.zero_grad()
-        loss = pt.nn.functional.cross_entropy(head(layer(x_TxBxI)[0][-1]), target_B)
-        loss.backward()
-        optimizer.step()
+        make()
         return pt.cuda
 
     return step
 
 
 def wait(result: Any) -> None:
-    """Until a step is done."""
+    """Wait until a step is done, given its result."""
     if hasattr(result, "synchronize"):
         result.synchronize()
     else:
@@ -108,7 +99,7 @@ def wait(result: Any) -> None:
 
 
 def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], TimedStep]]]:
-    """By name, what makes a contender's step."""
+    """The contenders' names and the functions that make their steps."""
     kernel = KERNELS[kind]
     for precision in PRECISIONS:
         if not too_wide(kernel, work.hidden_size, precision):
@@ -124,7 +115,7 @@ def contenders(work: Workload, kind: str) -> Iterator[tuple[str, Callable[[], Ti
 
 
 def timed(makers: Mapping[str, Callable[[], TimedStep]], rounds: int) -> dict[str, Any]:
-    """Milliseconds of a step by name, medians of rounds in which all work in turn; or why not."""
+    """Milliseconds of a step by name, the median over rounds of all in turn; or the error."""
     steps: dict[str, tuple[TimedStep, int]] = {}
     rows: dict[str, Any] = {}
     for name, make in makers.items():

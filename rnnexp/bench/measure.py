@@ -1,4 +1,4 @@
-"""Runs contenders in turn, each in a process of its own, and compares them pair by pair."""
+"""Runs contenders in turn, each in its own process, and compares them pairwise."""
 
 import json
 import logging
@@ -19,12 +19,12 @@ BARE = "rnnexp, bare step"
 
 
 class TimedRow(NamedTuple):
-    """What was measured of one cell at one workload.
+    """The measurements of one cell at one workload.
 
     Attributes:
-      times: milliseconds of a training step of every contender, a round each.
-      failed: contenders that failed there, and why.
-      rate: operations a second of matrix products at this size, the floor.
+      times: by contender, the milliseconds of a training step in each round.
+      failed: the contenders that failed, and their errors.
+      rate: operations a second of matrix products at this size.
     """
 
     work: Workload
@@ -38,17 +38,19 @@ class TimedRow(NamedTuple):
         return statistics.median(self.times[name])
 
     def ratio(self, name: str) -> float:
-        """How many times rnnexp's a contender's time is, the median of the rounds' ratios."""
+        """A contender's time over rnnexp's, the median of the rounds' ratios."""
         pairs = zip(self.times[name], self.times[MAIN], strict=True)
         return statistics.median(other / mine for other, mine in pairs)
 
     def share(self, name: str) -> float:
-        """Which share of the matrix rate a contender reaches."""
+        """The fraction of the matrix rate that a contender reaches."""
         return step_flops(self.work, self.cell) / (self.median(name) * 1e-3) / self.rate
 
     def loop_cost(self) -> float | None:
-        """By which share a step takes longer in the training loop than bare, the median of the
-        rounds; None where one of the two was not measured."""
+        """The fraction by which a step in the training loop takes longer than a bare step.
+
+        It is the median over the rounds; None if either was not measured.
+        """
         if BARE not in self.times or not self.times[MAIN]:
             return None
         pairs = zip(self.times[MAIN], self.times[BARE], strict=True)
@@ -61,7 +63,7 @@ class TimedRow(NamedTuple):
 
 
 class Contender:
-    """A contender's process. Used as a context; it is killed in the end."""
+    """A contender's process: a context that kills it at the end."""
 
     def __init__(self, name: str):
         self.name = name
@@ -77,7 +79,7 @@ class Contender:
         self._process.communicate()
 
     def ask(self, work: Workload, cell: str, seconds: float) -> dict[str, Any]:
-        """Its answer. Raises `RunError` if the process has died."""
+        """The process's answer; `RunError` if it has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         command = {"workload": work.name, "cell": cell, "seconds": seconds}
@@ -96,16 +98,15 @@ def measure(
     *,
     rounds: int,
     seconds: float,
-    told: Callable[[TimedRow], None],
+    on_row: Callable[[TimedRow], None],
 ) -> list[TimedRow]:
-    """Every cell at every workload: all contenders one after another, and that `rounds` times.
+    """Time every cell at every workload: all contenders in turn, `rounds` times.
 
     Args:
-      seconds: how long a contender trains in a round, at least.
-      told: gets every row as it is measured.
+      seconds: the least time that a contender trains in a round.
+      on_row: receives every row when it is measured.
 
-    Raises:
-      RunError: rnnexp itself failed.
+    Raises `RunError` if rnnexp itself failed.
     """
     names = [name for name in CONTENDERS if not missing(name)]
     for name in set(CONTENDERS) - set(names):
@@ -116,7 +117,7 @@ def measure(
         for work in works:
             for cell in cells:
                 row = _row(processes, names, work, cell, rounds, seconds)
-                told(row)
+                on_row(row)
                 rows.append(row)
     return rows
 

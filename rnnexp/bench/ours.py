@@ -32,35 +32,35 @@ from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, take_step
 
 TimedLoop = Callable[[float], tuple[int, float]]
-"""`seconds -> (steps, seconds)`: train for at least so long; what was done in what time."""
+"""`seconds -> (steps, seconds)`: trains for at least `seconds`; the steps made and their time."""
 FOREVER = 1_000_000_000
 EPOCH_BATCHES = 1000
 BARE_STEPS = 10
 
 
 def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> TimedLoop:
-    """`rnnexp run` as it is, at the default cadence of recording: data, metrics, gradients.
+    """The loop of `rnnexp run` at the default recording period: data, metrics, gradients.
 
-    Evaluations and checkpoints, which are no part of a training step, are off.
+    Evaluations and checkpoints, which are not part of a training step, are off.
     """
     import_storage()  # a run does so at its second chunk
     going = _training(configure(work, cell, kernel))
     trainer, session = next(going)
 
     def run(seconds: float) -> tuple[int, float]:
-        next(going)  # collects the chunk that was left over, and starts another
+        next(going)  # collects the last call's chunk and launches another
         first, began, spent = session.step, time.monotonic(), 0.0
         while spent < seconds:
             next(going)
             spent = time.monotonic() - began
-        jax.block_until_ready(trainer.lane_states.state)  # nothing goes on while others are timed
+        jax.block_until_ready(trainer.lane_states.state)  # the devices are idle for the others
         return session.step - first, spent
 
     return run
 
 
 def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
-    """The run's trainer and session, once before its first chunk, then after every launch."""
+    """Yields the run's trainer and session before its first chunk and after every launch."""
     with tempfile.TemporaryDirectory(prefix="rnnexp-bench-") as folder:
         plan = make_plan(config, data_dir=None, chunk_steps=CHUNK_STEPS)
         session = RunSession(plan, RunLog(run_path(config, Path(folder))), Observer())
@@ -72,12 +72,12 @@ def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
 
 
 def scan_loop(work: Workload, cell: str) -> TimedLoop:
-    """The same without the compiled kernel."""
+    """`training_loop` without the compiled kernel."""
     return training_loop(work, cell, kernel="scan")
 
 
 def bare_step(work: Workload, cell: str) -> TimedLoop:
-    """The compiled training step of `training_loop` alone: no record, no file, no host."""
+    """Only the compiled training step of `training_loop`: no records, files or host work."""
     plan = make_plan(configure(work, cell), data_dir=None, chunk_steps=CHUNK_STEPS)
     recipe, keys = plan.recipe, stream_keys(0)
     streams, arrays = Keys(keys["train"], keys["noise"]), source_arrays(plan.recipe.task.train)
@@ -102,7 +102,7 @@ def bare_step(work: Workload, cell: str) -> TimedLoop:
         while spent < seconds:
             state = jax.block_until_ready(steps(state, arrays, jnp.asarray(launch)))
             count, spent = count + launch, time.monotonic() - began
-        launch = max(1, int(VISIT_S * count / spent))  # the next time as many as a chunk has
+        launch = max(1, int(VISIT_S * count / spent))  # next time as many as in a chunk
         return count, spent
 
     return run
@@ -115,9 +115,9 @@ def _on_run_end(result: RunResult, error: BaseException | None) -> None:
 def configure(
     work: Workload, cell: str, kernel: str = "auto", changes: Mapping[str, Any] | None = None
 ) -> FrozenConfigDict:
-    """The experiment that a workload is, with `changes` of its keys.
+    """The experiment of a workload, with `changes` of its keys; its task is `_task`.
 
-    Its task holds one batch of noise, again and again. Raises `UsageError` as `finish` does.
+    Raises `UsageError` as `finish` does.
     """
     name = f"bench_{work.name}"
     if name not in TASKS.names():
@@ -141,7 +141,7 @@ def configure(
 
 
 def _task(work: Workload) -> Task:
-    """One batch of noise, again and again, taken from an epoch of `EPOCH_BATCHES` of it."""
+    """A task whose epoch repeats one batch of noise `EPOCH_BATCHES` times."""
     x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
     examples = work.batch_size
 

@@ -1,4 +1,4 @@
-"""Other libraries as contenders: each its own layer, as its documentation has it used."""
+"""Other libraries as contenders: each with its own layer, used as its documentation shows."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.bench.ours import TimedLoop
-from rnnexp.bench.update import sgd_step
-from rnnexp.bench.workloads import CLASSES, LEARNING_RATE, Workload, draw
+from rnnexp.bench.update import sgd_step, torch_step
+from rnnexp.bench.workloads import CLASSES, Workload, draw
 from rnnexp.core.types import Array, Tree
 
 
 def timed(step: Callable[[], None], wait: Callable[[], None]) -> TimedLoop:
-    """A contender from a step and from what waits for its result."""
+    """A contender made from a step and a function that waits for its result."""
 
     def run(seconds: float) -> tuple[int, float]:
         count, began, spent = 0, time.monotonic(), 0.0
@@ -54,12 +54,8 @@ def nnx(work: Workload, cell: str) -> TimedLoop:
     """`flax.nnx.RNN` over `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, time-major."""
     from flax import nnx
 
-    kinds: dict[str, Any] = {
-        "lstm": nnx.OptimizedLSTMCell,
-        "gru": nnx.GRUCell,
-        "rnn": nnx.SimpleCell,
-    }
-    rngs = nnx.Rngs(0)
+    lstm, rngs = nnx.OptimizedLSTMCell, nnx.Rngs(0)
+    kinds: dict[str, Any] = {"lstm": lstm, "gru": nnx.GRUCell, "rnn": nnx.SimpleCell}
     made = kinds[cell](work.input_size, work.hidden_size, rngs=rngs)
     both = {
         "layer": nnx.RNN(made, time_major=True, rngs=rngs),
@@ -92,21 +88,5 @@ def _in_jax(
 
 
 def torch(work: Workload, cell: str) -> TimedLoop:
-    """`torch.nn.LSTM`, `GRU` or `RNN` on the processor, time-major, `torch.optim.SGD`."""
-    import torch as pt
-
-    pt.manual_seed(0)
-    kinds = {"lstm": pt.nn.LSTM, "gru": pt.nn.GRU, "rnn": pt.nn.RNN}
-    layer = kinds[cell](work.input_size, work.hidden_size)
-    head = pt.nn.Linear(work.hidden_size, CLASSES)
-    optimizer = pt.optim.SGD([*layer.parameters(), *head.parameters()], lr=LEARNING_RATE)
-    x_TxBxI, class_B = (pt.from_numpy(array) for array in draw(work))
-    target_B = class_B.long()
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss = pt.nn.functional.cross_entropy(head(layer(x_TxBxI)[0][-1]), target_B)
-        loss.backward()
-        optimizer.step()
-
-    return timed(step, lambda: None)
+    """`torch_step` on the CPU."""
+    return timed(torch_step(work, cell, "cpu"), lambda: None)

@@ -1,4 +1,4 @@
-"""What a benchmark found, as tables, as data and as a picture."""
+"""The results of a benchmark as tables, data and a figure."""
 
 import importlib.metadata
 import os
@@ -15,7 +15,7 @@ PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "torch", "numpy")
 
 
 def table(row: TimedRow) -> list[dict[str, object]]:
-    """One line a contender: time, share of the matrix rate, and how many times rnnexp's time."""
+    """A line for each contender: time, fraction of the matrix rate, and time over rnnexp's."""
     lines: list[dict[str, object]] = [
         {
             "contender": name,
@@ -32,7 +32,7 @@ def table(row: TimedRow) -> list[dict[str, object]]:
 
 
 def title(row: TimedRow) -> str:
-    """The workload in words, with its floor."""
+    """The workload in words, with the time of its matrix products."""
     work = row.work
     floor_ms = 1e3 * step_flops(work, row.cell) / row.rate
     return (
@@ -43,9 +43,8 @@ def title(row: TimedRow) -> str:
 
 
 def loop_text(row: TimedRow) -> str:
-    """What the training loop costs over its compiled step, in words; empty if not measured."""
-    cost = row.loop_cost()
-    if cost is None:
+    """The cost of the training loop over its compiled step, in words; empty if not measured."""
+    if (cost := row.loop_cost()) is None:
         return ""
     return (
         f"the training loop (data, metrics and gradient profiles every 10 steps) costs {cost:+.1%} "
@@ -54,7 +53,7 @@ def loop_text(row: TimedRow) -> str:
 
 
 def summary(rows: Sequence[TimedRow]) -> list[dict[str, object]]:
-    """How many times rnnexp's the fastest peer's time is, by cell and workload."""
+    """The fastest peer's time over rnnexp's, by cell and workload."""
     works = list(dict.fromkeys(row.work.name for row in rows))
     lines: list[dict[str, object]] = []
     for cell in dict.fromkeys(row.cell for row in rows):
@@ -67,7 +66,7 @@ def summary(rows: Sequence[TimedRow]) -> list[dict[str, object]]:
 
 
 def as_data(rows: Sequence[TimedRow], *, rounds: int, seconds: float) -> dict[str, Any]:
-    """Everything, with the machine, the versions and the date."""
+    """All results, with the machine, the versions and the date."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -95,7 +94,7 @@ def as_data(rows: Sequence[TimedRow], *, rounds: int, seconds: float) -> dict[st
 
 
 def draw(rows: Sequence[TimedRow], file: Path) -> None:
-    """How many times rnnexp's time each contender takes, a panel a workload."""
+    """Draw each contender's time over rnnexp's, with a panel for each workload."""
     from rnnexp.report.figures import COLOURS, new_figure, save
 
     works = list(dict.fromkeys(row.work for row in rows))
@@ -106,13 +105,9 @@ def draw(rows: Sequence[TimedRow], file: Path) -> None:
         here = [row for row in rows if row.work == work]
         for number, name in enumerate(names):
             there = [(place, row) for place, row in enumerate(here) if name in row.times]
-            axes.bar(
-                [place + (number - len(names) / 2 + 0.5) * 0.8 / len(names) for place, _ in there],
-                [row.ratio(name) for _, row in there],
-                0.8 / len(names),
-                color=COLOURS[number % len(COLOURS)],
-                label=name,
-            )
+            places = [p + (number - len(names) / 2 + 0.5) * 0.8 / len(names) for p, _ in there]
+            ratios, colour = [row.ratio(name) for _, row in there], COLOURS[number % len(COLOURS)]
+            axes.bar(places, ratios, 0.8 / len(names), color=colour, label=name)
         axes.axhline(1, color="0.3", linewidth=1)
         axes.set_xticks(range(len(here)), [row.cell for row in here])
         axes.set_title(f"{work.name} {work.title}")
@@ -122,7 +117,7 @@ def draw(rows: Sequence[TimedRow], file: Path) -> None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, from the system if it states one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The workloads of the benchmark: sizes, arithmetic, and the batch that all contenders get.
+"""The workloads of the benchmark: sizes, operation counts, and the batch of all contenders.
 
 A training step is forward, backward and an SGD update of one recurrent layer with a linear
 readout of its last output into `CLASSES` classes, under the mean cross-entropy.
@@ -13,7 +13,7 @@ from rnnexp.core.errors import UsageError, require_choice
 CLASSES = 10
 LEARNING_RATE = 0.01
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-"""The cells that are compared (`rnn`: tanh), and how many blocks their matrices have."""
+"""The compared cells (`rnn`: tanh), and how many blocks their matrices have."""
 
 
 class Workload(NamedTuple):
@@ -53,8 +53,9 @@ def find_workloads(text: str) -> list[Workload]:
 def step_flops(work: Workload, cell: str) -> float:
     """Floating-point operations of a training step's matrix products.
 
-    Each weight takes a multiplication and an addition an example and time step, forward, as
-    much again for the gradient of the states (inputs need none), and for that of the weights.
+    For each example and time step, each weight takes a multiplication and an addition in the
+    forward pass, as many for the gradient by the states (the inputs need none), and as many for
+    that by the weights.
     """
     rows = work.steps * work.batch_size
     columns = GATES[cell] * work.hidden_size

@@ -1,1 +1,1 @@
-"""The command line: one file a command, with its arguments and what it does."""
+"""The command line: one file for each command, with its arguments and its function."""

@@ -64,13 +64,18 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     found = analyze_run(path, data_dir=known.data_dir, overrides=overrides, again=known.again)
     rows = summary(found.data)
     if known.plot is not None:
-        _draw(path, known.plot)
+        from rnnexp.report.paper_laboratory import draw_laboratory
+        from rnnexp.results.frames import load_laboratory
+
+        task, cell, run_id = path.absolute().parts[-3:]
+        draw_laboratory(load_laboratory(path), known.plot, f"{task}/{cell} {run_id}")
     if known.json:
         content = {"run": str(path), "measured": found.measured, "skipped": found.skipped}
         print(to_json(content | {"units": rows}, indent=2))
         return 0
     print(str(path))
-    print(_done(found.measured, found.skipped))
+    skipped = f"; had been measured: {_steps(found.skipped)} (--again measures them anew)"
+    print(f"measured: {_steps(found.measured)}{skipped if found.skipped else ''}")
     for unit, figures in rows.items():
         print_table(unit, _renamed(figures))
     print(READING)
@@ -79,28 +84,13 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
-def _draw(path: Path, file: Path) -> None:
-    from rnnexp.report.paper_laboratory import draw_laboratory
-    from rnnexp.results.frames import load_laboratory
-
-    task, cell, run_id = path.absolute().parts[-3:]
-    draw_laboratory(load_laboratory(path), file, f"{task}/{cell} {run_id}")
-
-
-def _done(measured: Sequence[int], skipped: Sequence[int]) -> str:
-    text = f"measured: {_list('step', measured)}"
-    if skipped:
-        text += f"; had been measured: {_list('step', skipped)} (--again measures them anew)"
-    return text
-
-
-def _list(noun: str, numbers: Sequence[int]) -> str:
+def _steps(numbers: Sequence[int]) -> str:
     if not numbers:
-        return f"no {noun}"
-    return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        return "no step"
+    return f"step{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def _renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows for the table: with its headings, and without columns that nobody has."""
+    """Rows with the table's headings, without empty columns."""
     kept = [key for key in COLUMNS if any(key in row for row in rows)]
     return [{COLUMNS[key]: row.get(key, float("nan")) for key in kept} for row in rows]

@@ -1,4 +1,4 @@
-"""What several commands share: arguments, refusals, the space of a sweep, exit codes."""
+"""Code shared by commands: arguments, refusals, the space of a sweep, exit codes."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143, "cancelled": 143}
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
-    """The argument RUN: one run that is there already."""
+    """Add the argument RUN: one existing run."""
     command.add_argument("run", metavar="RUN", help="a run's directory or id, or TASK/CELL")
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
-    """The option --data-dir."""
+    """Add the option --data-dir."""
     parser.add_argument("--data-dir", type=Path, help="where to look for data files first")
 
 
 def refuse(known: argparse.Namespace, by: str, **defaults: object) -> None:
-    """Raise `UsageError` for an argument that has no meaning together with `by`."""
+    """Raise `UsageError` for an argument that does not go with `by`, unless it is the default."""
     for name, default in defaults.items():
         if getattr(known, name) != default:
             raise UsageError(f"--{name.replace('_', '-')} does not go with {by}")
@@ -32,11 +32,9 @@ def read_space(known: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any
     """The space and the base that the arguments of a sweep or a search describe."""
     from rnnexp.sweep.space import load_space, parse_space, read_base
 
+    seeds, draw_seed, file = known.seeds, known.draw_seed, None
     if known.space is not None:
-        space, file = load_space(
-            str(known.space), known.sweep, seeds=known.seeds, draw_seed=known.draw_seed
-        )
+        space, file = load_space(str(known.space), known.sweep, seeds=seeds, draw_seed=draw_seed)
     else:
-        space = parse_space(known.sweep, seeds=known.seeds, draw_seed=known.draw_seed or 0)
-        file = None
+        space = parse_space(known.sweep, seeds=seeds, draw_seed=draw_seed or 0)
     return space, read_base(known.experiment, rest, file=file)

@@ -1,4 +1,4 @@
-"""The command `bench`: a training step beside other libraries, on the same work."""
+"""The command `bench`: the time of a training step, compared with other libraries."""
 
 import argparse
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.rounds < 1 or known.seconds <= 0 or not cells:
         raise UsageError("--rounds must be at least 1, --seconds above 0, and a cell be named")
 
-    def told(row: TimedRow) -> None:
+    def on_row(row: TimedRow) -> None:
         if not known.json:
             print(results.title(row))
             print_table("", results.table(row))
             if text := results.loop_text(row):
                 print(text)
 
-    rows = measure(works, cells, rounds=known.rounds, seconds=known.seconds, told=told)
+    rows = measure(works, cells, rounds=known.rounds, seconds=known.seconds, on_row=on_row)
     data = to_json(results.as_data(rows, rounds=known.rounds, seconds=known.seconds), indent=2)
     if known.json:
         print(data)

@@ -1,4 +1,4 @@
-"""The command `inspect --divergence`: how a run diverged, and that step once more."""
+"""The command `inspect --divergence`: how a run diverged, and a replay of that step."""
 
 import argparse
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from rnnexp.run.divergence.replay import Replay
 
 SHOWN = 12
-"""Steps of the window that the table shows: the last ones."""
+"""How many steps of the window the table shows, the last ones."""
 
 
 def divergence_command(known: argparse.Namespace) -> int:
     """`rnnexp inspect RUN --divergence`: explain, and replay the step that failed.
 
-    Takes `run`, `runs_dir`, `json` and, if there, `data_dir`. Raises `UsageError` if the run
+    Reads `run`, `runs_dir`, `json` and, if present, `data_dir`. Raises `UsageError` if the run
     has not diverged or its last steps were not recorded.
     """
     from rnnexp.results.load import find_run, load_run
@@ -62,9 +62,9 @@ def _file(path: Path, status: str) -> Path:
 
 
 def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
-    """A row a step of the window: loss, gradient norm, the largest profile norm and its place.
+    """A row for each step of the window: loss, gradient norm, largest profile norm and its place.
 
-    Where norms are not finite, the place is that of the first one in the backward pass.
+    If norms are not finite, the place is that of the first one in the backward pass.
     """
     import numpy as np
 
@@ -127,19 +127,13 @@ def _as_data(
     rows: list[dict[str, Any]],
     again: "Replay",
 ) -> dict[str, Any]:
+    worst = [difference._asdict() for difference in again.worst]
+    same = {"step": again.step, "identical": again.differing == 0}
     return {
         "run": str(path),
-        "step": status["step"],
-        "reason": status["reason"],
-        "divergence": status["divergence"],
+        **{key: status[key] for key in ("step", "reason", "divergence")},
         "exact": bool(data.attrs["exact"]),
         "origin": int(data.attrs["origin"]),
         "steps": rows,
-        "replay": {
-            "step": again.step,
-            "identical": again.differing == 0,
-            "compared": again.compared,
-            "differing": again.differing,
-            "worst": [difference._asdict() for difference in again.worst],
-        },
+        "replay": same | again._asdict() | {"worst": worst},
     }

@@ -48,7 +48,7 @@ def export_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _paths(name: str, runs_dir: Path) -> list[Path]:
-    """The run that is meant, or all runs of a directory that have begun."""
+    """The named run, or all runs of a directory that have started."""
     from rnnexp.results.index import load_records
     from rnnexp.results.load import find_run
 

@@ -26,9 +26,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp inspect`."""
     if known.divergence:
         if known.plot is not None:
-            raise UsageError(
-                "--plot draws the gradients of a run; it does not go with --divergence"
-            )
+            raise UsageError("--plot draws a run's gradients; it does not go with --divergence")
         from rnnexp.cli.divergence import divergence_command
 
         return divergence_command(known)

@@ -42,6 +42,6 @@ def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, object]:
-    """An option's row as text: an empty default is shown as `""`."""
+    """An option's row as text; an empty default becomes `""`."""
     default = row["default"]
     return row | {"default": f"{default:g}" if isinstance(default, float) else str(default) or '""'}

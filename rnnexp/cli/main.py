@@ -1,17 +1,17 @@
 """The command line: the parser of all commands, and the exit codes of errors.
 
 Exit codes: 0 done (a divergence is a result), 1 a run failed, 2 bad input, 130 or 143
-stopped by SIGINT or SIGTERM. Each command has a file of its own beside this one, with its
-arguments and what it does. Nothing outside this package prints.
+stopped by SIGINT or SIGTERM. Each command has its own file beside this one. Nothing outside
+this package prints.
 """
 
 import argparse
 import difflib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
 
 from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sample, sweep
 from rnnexp.cli import list as listing
@@ -19,53 +19,21 @@ from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.load_module import load_module
 
-
-class Command(NamedTuple):
-    """A row of the table of commands."""
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    function: Callable[[argparse.Namespace, Sequence[str]], int]
-    help: str
-
-
-COMMANDS = {
-    "list": Command(listing.add_arguments, listing.list_command, "show what there is"),
-    "run": Command(
-        run.add_arguments, run.run_command,
-        "train one experiment; the same command again resumes it",
-    ),
-    "sweep": Command(
-        sweep.add_arguments, sweep.sweep_command,
-        "train many runs, and only those that are missing",
-    ),
-    "compare": Command(
-        compare.add_arguments, compare.compare_command,
-        "groups of runs side by side, or single runs",
-    ),
-    "inspect": Command(
-        inspect.add_arguments, inspect.inspect_command, "show a run's gradient norms through time"
-    ),
-    "analyze": Command(
-        analyze.add_arguments, analyze.analyze_command,
-        "Lyapunov spectra and more of a run's checkpoints",
-    ),
-    "report": Command(
-        report.add_arguments, report.report_command, "many runs as one page that needs no network"
-    ),
-    "export": Command(
-        export.add_arguments, export.export_command,
-        "runs for TensorBoard, MLflow or Weights & Biases",
-    ),
-    "sample": Command(
-        sample.add_arguments, sample.sample_command,
-        "let a trained run write text, music or an answer",
-    ),
-    "bench": Command(
-        bench.add_arguments, bench.bench_command, "a training step beside other libraries"
-    ),
-}  # fmt: skip
+COMMANDS: dict[str, tuple[ModuleType, str]] = {
+    "list": (listing, "show what there is"),
+    "run": (run, "train one experiment; the same command again resumes it"),
+    "sweep": (sweep, "train many runs, and only those that are missing"),
+    "compare": (compare, "groups of runs side by side, or single runs"),
+    "inspect": (inspect, "show a run's gradient norms through time"),
+    "analyze": (analyze, "Lyapunov spectra and more of a run's checkpoints"),
+    "report": (report, "many runs as one page that needs no network"),
+    "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
+    "sample": (sample, "let a trained run write text, music or an answer"),
+    "bench": (bench, "a training step beside other libraries"),
+}
+"""By name the command's module, which has `add_arguments` and `NAME_command`, and its help."""
 CONFIGURED = ("run", "sweep", "analyze")
-"""Commands that take `--config.KEY=VALUE`, and all but `analyze` `--config=FILE`."""
+"""Commands that take `--config.KEY=VALUE`; all but `analyze` also take `--config=FILE`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"unexpected arguments: {' '.join(rest)}")
         for file in known.imports:
             load_module(file, "imported file")
-        return COMMANDS[known.command].function(known, rest)
+        code: int = getattr(COMMANDS[known.command][0], f"{known.command}_command")(known, rest)
+        return code
     except (UsageError, RunError) as error:
         print(f"rnnexp: {error}", file=sys.stderr)
         return error.exit_code
@@ -88,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Argparse, with errors as `UsageError` and a suggestion for a mistyped command."""
+    """Argparse that raises `UsageError`, with a suggestion for a mistyped command."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         typed = message.partition("invalid choice: '")[2].partition("'")[0]
@@ -108,8 +77,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print data instead of tables")
     top = _Parser(prog="rnnexp", description="How far gradients flow through time.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, row in COMMANDS.items():
-        row.add_arguments(
-            commands.add_parser(name, parents=[common], help=row.help, description=row.help)
-        )
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, parents=[common], help=text, description=text)
+        module.add_arguments(command)
     return top

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 MANY_ROWS = 200
-"""Beyond so many rows a table is plain text, which takes no time to lay out."""
+"""A table of more rows is plain text, whose layout takes no time."""
 GAP = "  "
 
 
 def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
-    """Rows of like keys as a table; plain text if there are many or none."""
+    """Print rows with equal keys as a table; plain text if there are many or none."""
     if not rows or len(rows) > MANY_ROWS:
         print(plain_table(title, rows))
         return
@@ -30,11 +30,10 @@ def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
 
 
 def plain_table(title: str, rows: Sequence[dict[str, Any]]) -> str:
-    """A title, a line of column names, and a line a row, without the last line break.
+    """A title, a line of column names, and a line for each row, without the last line break.
 
-    Columns are those of the first row, texts to the left and everything else to the
-    right; floats have four significant digits. Nothing is cut or folded: line breaks
-    within a value become spaces.
+    The columns are those of the first row, text left-aligned and all else right-aligned; floats
+    have four significant digits. Nothing is cut or folded: line breaks in a value become spaces.
     """
     if not rows:
         return title
@@ -44,7 +43,7 @@ def plain_table(title: str, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _column(name: str, values: list[Any]) -> list[str]:
-    """The name and the values as texts of one width."""
+    """The name and the values as text of equal width."""
     cells = [name, *map(_text, values)]
     width = max(map(len, cells))
     if isinstance(values[0], str):

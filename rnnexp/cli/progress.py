@@ -1,4 +1,4 @@
-"""A run's progress on the console: a live line on a terminal, a few plain lines elsewhere."""
+"""A run's progress on the console: a live line on a terminal, a few plain lines otherwise."""
 
 import logging
 import time
@@ -19,37 +19,37 @@ def scores_text(scores: Mapping[str, float]) -> str:
 
 
 class PlainProgress(Observer):
-    """Two lines at the start and one an evaluation."""
+    """Prints two lines at the start and one for each evaluation."""
 
     def __init__(self, console: Console):
         self.console = console
 
     def started(self, path: Path, first_step: int, total_steps: int) -> None:
-        """Where the run is kept, and from which step it goes."""
+        """Print the run's directory and its first step."""
         begin = "starting" if first_step == 0 else f"resuming at step {first_step}"
         self._say(f"{path}: {begin}, {total_steps} steps in all")
 
     def noted(self, text: str) -> None:
-        """A line of the log."""
+        """Log the remark."""
         log.info("%s", text)
 
     def compared(self, baselines: Mapping[str, float]) -> None:
-        """The closed-form figures on one line."""
+        """Print the closed-form figures on one line."""
         self._say(f"for comparison: {scores_text(baselines)}")
 
     def evaluated(self, split: str, step: int, scores: Mapping[str, float]) -> None:
-        """The scores on one line."""
+        """Print the scores on one line."""
         self._say(f"step {step}  {split}: {scores_text(scores)}")
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class LiveProgress(PlainProgress):
-    """The plain lines, above a live one: steps/s, loss, gradient norm, time left."""
+    """Prints the plain lines above a live one: steps/s, loss, gradient norm, time left."""
 
     def __init__(self, console: Console):
         super().__init__(console)
@@ -72,7 +72,7 @@ class LiveProgress(PlainProgress):
         self.bar.start()
 
     def advanced(self, step: int, scalars: Mapping[str, float] | None) -> None:
-        """Move the live line on."""
+        """Update the live line."""
         now = time.monotonic()
         self.begun = self.begun or (now, step)
         seconds, steps = now - self.begun[0], step - self.begun[1]

@@ -1,4 +1,4 @@
-"""The command `run`: train one experiment, or go on with it."""
+"""The command `run`: train one experiment, or resume it."""
 
 import argparse
 from collections.abc import Sequence
@@ -62,10 +62,10 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _join(known: argparse.Namespace, devices: int) -> None:
     """Become one of the processes of a run, if there are several."""
-    given = [known.coordinator, known.num_processes, known.process_id]
-    if all(value is None for value in given):
+    missing = [x is None for x in (known.coordinator, known.num_processes, known.process_id)]
+    if all(missing):
         return
-    if any(value is None for value in given):
+    if any(missing):
         raise UsageError("--coordinator, --num-processes and --process-id go together")
     from rnnexp.runtime.mesh import join
 
@@ -73,7 +73,7 @@ def _join(known: argparse.Namespace, devices: int) -> None:
 
 
 def _print_result(result: "RunResult", *, as_json: bool) -> None:
-    """How a run ended, its test scores, and the command that shows more."""
+    """Print how a run ended, its test scores, and the command that shows more."""
     from rnnexp.cli.progress import scores_text
 
     if as_json:

@@ -10,7 +10,7 @@ from rnnexp.core.files import to_json
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Arguments of a search, a group of those of `rnnexp sweep`."""
+    """Arguments of a search, as a group of those of `rnnexp sweep`."""
     search = command.add_argument_group("search (needs Optuna)")
     search.add_argument("--search", metavar="SAMPLER", help="tpe or random, in place of a grid")
     search.add_argument("--trials", type=int, default=50, metavar="N", help="runs of the search")
@@ -40,24 +40,17 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         seed=known.draw_seed or 0, width=known.width,
     )  # fmt: skip
     imported = [Path(file) for file in known.imports]
-    summary = search(
-        space,
-        base,
-        settings,
-        StudyLocation(name, sweep_dir, known.storage),
-        RunPaths(known.runs_dir, known.data_dir, imported),
-    )
+    paths = RunPaths(known.runs_dir, known.data_dir, imported)
+    location = StudyLocation(name, sweep_dir, known.storage)
+    summary = search(space, base, settings, location, paths)
     if known.json:
         from dataclasses import asdict
 
         print(to_json(asdict(summary), indent=2))
     else:
-        if summary.best is not None:
-            best = summary.best
-            figures = {
-                f"validation {best.metric}": best.validation,
-                f"test {best.metric}": best.test,
-            }
+        if (best := summary.best) is not None:
+            figures = {f"validation {best.metric}": best.validation}
+            figures |= {f"test {best.metric}": best.test}
             print_table("best by validation", [{"run": best.run, **best.values, **figures}])
         parts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
         print(f"{sum(summary.counts.values())} trials: {parts}")
@@ -68,7 +61,7 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _name(known: argparse.Namespace, rest: Sequence[str]) -> str:
-    """A name for a search: the same command again, here or on another machine, goes on."""
+    """A name for a search, by which the same command resumes it on any machine."""
     import hashlib
     import json
 

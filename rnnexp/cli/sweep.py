@@ -1,4 +1,4 @@
-"""The command `sweep`: many runs from one line; plan, start, follow and stop them."""
+"""The command `sweep`: plans, starts, follows and stops many runs from one line."""
 
 import argparse
 import logging
@@ -76,11 +76,8 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sweep`."""
     from rnnexp.sweep.executors import EXECUTORS
 
-    for directory, function in (
-        (known.status, print_state),
-        (known.retry_failed, _retry),
-        (known.cancel, _cancel),
-    ):
+    actions = (known.status, print_state), (known.retry_failed, _retry), (known.cancel, _cancel)
+    for directory, function in actions:
         if directory is not None:
             if known.experiment or known.sweep or rest:
                 raise UsageError("--status, --retry-failed and --cancel take a directory alone")
@@ -124,25 +121,23 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
 def _costs(
     plan: "SweepPlan", known: argparse.Namespace
 ) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, int]]:
-    """By group: what its runs cost, and the bytes to ask an executor for. Local sweeps ask
-    for nothing, so both are empty there but for a dry run."""
+    """By group, the costs of its runs and the bytes to request of an executor.
+
+    A local sweep requests nothing, so both are empty unless it is a dry run.
+    """
     if not known.dry_run and known.executor == "local":
         return {}, {}
     from rnnexp.sweep.estimate import estimate, request_bytes
 
     costs = estimate(plan, data_dir=known.data_dir, measure=known.dry_run)
-    lanes = (known.cpus or 1) * (known.width or 1)
-    groups = plan.groups
-    memory = {
-        group: request_bytes(cost, len(groups[group]), lanes) for group, cost in costs.items()
-    }
-    return costs, memory
+    lanes, groups = (known.cpus or 1) * (known.width or 1), plan.groups
+    return costs, {g: request_bytes(cost, len(groups[g]), lanes) for g, cost in costs.items()}
 
 
 def _print_plan(
     plan: "SweepPlan", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
 ) -> None:
-    """The groups of a plan, and of a dry run the time. As data a dry run alone prints them."""
+    """Print the groups of a plan, and for a dry run the time; as JSON only for a dry run."""
     from rnnexp.sweep.launch import group_rows
 
     rows = group_rows(plan, known.runs_dir, costs)
@@ -160,8 +155,7 @@ def _print_plan(
 
 
 def _choose_devices(known: argparse.Namespace) -> None:
-    """For a dry run the devices that a worker would have. Otherwise keep this process off the
-    accelerator, which its workers need whole."""
+    """Start a worker's devices for a dry run; otherwise leave the accelerator to the workers."""
     import jax
 
     from rnnexp.sweep.lanes import start_devices
@@ -190,13 +184,14 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
 
 
 def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
-    """How many runs stand where, and why; exit code 1 if any failed."""
+    """Print how many runs have each status, and the reasons; exit code 1 if any failed."""
     from rnnexp.sweep.launch import count_statuses, reasons
 
     counts = count_statuses(sweep_dir)
+    code = 1 if counts.get("failed") else 0
     if known.json:
         print(to_json({"sweep": str(sweep_dir), "runs": counts}, indent=2))
-        return 1 if counts.get("failed") else 0
+        return code
     for status in ("failed", "diverged"):
         found = reasons(sweep_dir, status)
         for reason, count in found[:SHOWN_REASONS]:
@@ -206,14 +201,14 @@ def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
             print(f"{rest} {status} for {len(found) - SHOWN_REASONS} other reasons")
     parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     print(f"{_count(sum(counts.values()), 'run')}: {parts}")
-    if counts.get("failed"):
+    if code:
         print(f"rnnexp sweep --retry-failed {sweep_dir}")
     print(f"rnnexp compare {sweep_dir}")
-    return 1 if counts.get("failed") else 0
+    return code
 
 
 def _retry(sweep_dir: Path, known: argparse.Namespace) -> int:
-    """Train failed runs once more, and whatever else is missing."""
+    """Train failed runs again, and all others that are missing."""
     from rnnexp.sweep.launch import retry_failed
 
     log.info("%d failed run(s) to be tried again", retry_failed(sweep_dir))
@@ -237,7 +232,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _readable(row: dict[str, Any]) -> dict[str, object]:
-    """A group's row for people: whole MiB, a duration in words."""
+    """A group's row for the table: MiB with one digit, a duration in words."""
     shown = {key: value for key, value in row.items() if key != "seconds"}
     for key in ("MiB a run", "MiB of data"):
         if key in shown:

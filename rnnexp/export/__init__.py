@@ -1,14 +1,15 @@
-"""What a run has logged, written as files that other programs open: offline, never a service.
+"""Writes the logs of a run as files for other programs, offline.
 
-`EXPORTERS` is the table of them. Each writes the figures of `metrics.jsonl` as scalars, the
-configuration, and of every profile a heat map and its histogram over the time steps.
+Each of the `EXPORTERS` writes the figures of `metrics.jsonl` as scalars, the configuration, and
+for every profile a heat map and histograms over the time steps.
 """
 
 import hashlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from rnnexp.results.load import Run
 
 
 class Exported(NamedTuple):
-    """Where an export lies, whether an earlier one gave way to it, and a command that shows it."""
+    """The path of an export, whether it replaced an earlier one, and a command that shows it."""
 
     path: Path
     replaced: bool
@@ -28,9 +29,9 @@ class Exporter(NamedTuple):
     """An entry of the table.
 
     Attributes:
-      module: its home, which has `export(run, directory) -> Exported`.
-      package: what it needs, which is also the name of rnnexp's extra.
-      summary: what it writes.
+      module: the module with `export(run, directory) -> Exported`.
+      package: the required package, which is also the name of rnnexp's extra.
+      summary: what the exporter writes.
     """
 
     module: str
@@ -48,18 +49,16 @@ EXPORTERS = {
 
 
 def export(run: Run, to: str, directory: Path) -> Exported:
-    """Write a run for another program; no network is used.
+    """Write a run for another program, without any network.
 
-    The same run exported again replaces its earlier export in the same directory.
+    An earlier export of the run in the same directory is replaced.
 
     Args:
-      run: as of `rnnexp.load_run`.
       to: a name of `EXPORTERS`.
-      directory: holds the exports of many runs; made if it is not there.
+      directory: of the exports of many runs; made if it does not exist.
 
-    Raises:
-      UsageError: there is no such exporter, its package is not installed, or the directory
-        cannot be written.
+    Raises `UsageError` if there is no such exporter, its package is not installed, or the
+    directory cannot be written.
     """
     require_choice("exporter", to, EXPORTERS)
     entry = EXPORTERS[to]
@@ -78,11 +77,26 @@ def export(run: Run, to: str, directory: Path) -> Exported:
         raise UsageError(f"cannot write {directory}: {error.strerror or error}") from error
 
 
+@contextmanager
+def with_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """A context in which environment variables have other values."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def run_name(run: Run) -> str:
     """`TASK/CELL/ID`."""
     return f"{run.name}/{run.path.resolve().name}"
 
 
 def run_key(run: Run) -> str:
-    """16 letters and digits made from `run_name`, by which an earlier export is found."""
+    """16 hexadecimal digits of a hash of `run_name`, which identify an earlier export."""
     return hashlib.sha256(run_name(run).encode()).hexdigest()[:16]

@@ -1,24 +1,23 @@
 """A run in MLflow's database `DIR/mlflow.db`, its pictures in `DIR/mlartifacts`.
 
-The database is SQLite, since MLflow does not write its old store of plain files any more. An
-experiment is a TASK/CELL. MLflow has no histograms of its own: they are the file
-`histograms.json` beside the heat maps. Infinity it keeps as the largest float. The database
-knows the artifacts by their absolute path.
+The database is SQLite, because MLflow no longer writes its old store of plain files. An
+experiment is a TASK/CELL. MLflow has no histograms: they are in the file `histograms.json`
+beside the heat maps. MLflow stores infinity as the largest float. The database refers to the
+artifacts by their absolute path.
 """
 
 import json
 import logging
-import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.files import to_json
-from rnnexp.export import Exported, run_key, run_name
-from rnnexp.export.series import Histogram, histograms, pictures, scalars
+from rnnexp.export import Exported, run_key, run_name, with_environment
+from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
 from rnnexp.results.summary import flatten
 
@@ -27,20 +26,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rnnexp")
 TAG = "rnnexp.key"
-METRICS, PARAMETERS = 1000, 100  # the most that MLflow takes at a time
+METRICS, PARAMETERS = 1000, 100  # MLflow's largest batches
 TEXT = 6000  # characters of a parameter's value
 STATES = {"completed": "FINISHED", "pruned": "FINISHED", "running": "RUNNING"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+"""MLflow reads these variables when it is imported."""
 
 
 def export(run: Run, directory: Path) -> Exported:
-    """Write the run. An earlier export of it in this database is deleted when this one is whole.
+    """Write the run, then delete an earlier export of it in this database.
 
-    MLflow keeps a deleted run until `mlflow gc`, and does not show it by default.
+    MLflow keeps a deleted run until `mlflow gc`, but does not show it by default.
     """
     directory = directory.resolve()
     uri = f"sqlite:///{directory / 'mlflow.db'}"
-    with _offline():
+    with with_environment(QUIET), _quiet_logs():
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -54,7 +54,7 @@ def export(run: Run, directory: Path) -> Exported:
 
 
 def _experiment(client: "MlflowClient", name: str, artifacts: Path) -> str:
-    """The number of the experiment of that name; made, or taken out of MLflow's bin."""
+    """The number of the experiment of that name; it is made, or restored if deleted."""
     found = client.get_experiment_by_name(name)
     if found is None:
         return str(client.create_experiment(name, artifact_location=artifacts.as_uri()))
@@ -64,7 +64,7 @@ def _experiment(client: "MlflowClient", name: str, artifacts: Path) -> str:
 
 
 def _write(client: "MlflowClient", experiment: str, run: Run) -> None:
-    """A new run with everything in it; deleted again if that fails."""
+    """Write a new run; it is deleted again if that fails."""
     figures = scalars(run)
     times = [round(figure.time * 1000) for figure in figures]  # milliseconds
     tags = {
@@ -105,22 +105,17 @@ def _log_values(client: "MlflowClient", name: str, run: Run, times: list[int]) -
 
 
 def _write_files(folder: Path, run: Run) -> None:
-    """The configuration, the heat maps and the histograms as files."""
+    """Write the configuration, the heat maps and the histograms as files."""
     (folder / "config.json").write_text(to_json(run.config, indent=2))
     for picture in pictures(run):
         file = folder / f"{picture.name}.png"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(picture.png)
-    (folder / "histograms.json").write_text(to_json(_by_name(histograms(run))))
-
-
-def _by_name(parts: Iterable[Histogram]) -> dict[str, list[dict[str, Any]]]:
-    """Histograms as data: `{name: [{step, edges, counts}, ...]}`."""
-    result: dict[str, list[dict[str, Any]]] = {}
-    for part in parts:
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for part in histograms(run):
         entry = {"step": part.step, "edges": part.edges.tolist(), "counts": part.counts.tolist()}
-        result.setdefault(part.name, []).append(entry)
-    return result
+        by_name.setdefault(part.name, []).append(entry)
+    (folder / "histograms.json").write_text(to_json(by_name))
 
 
 def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
@@ -131,20 +126,17 @@ def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
 def _text(key: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if len(text) > TEXT:
-        log.warning("MLflow keeps %d characters of %s; config.json has it whole", TEXT, key)
+        log.warning("MLflow keeps %d characters of %s; config.json has all of it", TEXT, key)
     return text[:TEXT]
 
 
 def _allowed(name: str) -> str:
-    """The name with `_` for each character that MLflow refuses in names."""
+    """The name with `_` for each character that MLflow does not allow in names."""
     return re.sub(r"[^\w\-. :/]", "_", name)
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
-    """Keep MLflow from sending usage statistics, which it decides when it is imported."""
-    before = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
+def _quiet_logs() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in ("alembic", "mlflow")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -153,8 +145,3 @@ def _offline() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,4 +1,4 @@
-"""The figures, histograms and pictures of a run in the form that every exporter writes."""
+"""The scalars, histograms and pictures of a run, in the form that every exporter writes."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from rnnexp.results.load import Run
 from rnnexp.run.files import CLOSED_FORMS, figures
 
 log = logging.getLogger("rnnexp")
-HISTOGRAMS = 200  # recorded steps of which a histogram is written
+HISTOGRAMS = 200  # the most recorded steps with histograms
 BINS = 30
 PICTURE_IN = (7.0, 4.5)
 DPI = 130
@@ -26,13 +26,13 @@ class Scalar(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """How log10 of a profile's norms is distributed over the time steps of the sequence.
+    """The distribution of log10 of a profile's norms over the time steps of the sequence.
 
     Attributes:
       name: `log10_dL_dh/layer_0` and so on.
       step: the training step of the profile.
       edges: of the bins, (bins + 1,).
-      counts: how many time steps fall into each, (bins,).
+      counts: of the time steps in each bin, (bins,).
     """
 
     name: str
@@ -42,7 +42,7 @@ class Histogram(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A PNG file's content: `dL_dh/layer_0` and so on, so many pixels wide and high."""
+    """The content of a PNG file, its name (`dL_dh/layer_0` and so on), and its size in pixels."""
 
     name: str
     png: bytes
@@ -53,8 +53,8 @@ class Picture(NamedTuple):
 def scalars(run: Run) -> list[Scalar]:
     """Every figure of `metrics.jsonl` by step, named KIND/NAME.
 
-    Closed forms (kinds `baseline` and `reference`) are given at the first and the last step of
-    the others, so that they are drawn as lines.
+    Closed forms (kinds `baseline` and `reference`) are repeated at the last step, so that they
+    are drawn as lines.
     """
     rows = run.metrics
     last = max((row["step"] for row in rows), default=0)
@@ -70,10 +70,10 @@ def scalars(run: Run) -> list[Scalar]:
 
 
 def histograms(run: Run) -> list[Histogram]:
-    """Of every unit and leaf, at no more than `HISTOGRAMS` recorded steps, evenly chosen.
+    """Histograms for every unit and leaf, at `HISTOGRAMS` or fewer evenly spaced recorded steps.
 
-    A norm that is zero or not finite has no logarithm and is left out (their number is the
-    scalar `train/zero_lags/...`). What is left out is logged.
+    Norms that are zero or not finite have no logarithm and are left out (the scalar
+    `train/zero_lags/...` counts the zeros). Omitted steps and norms are logged.
     """
     picked = np.linspace(0, len(run.steps) - 1, min(len(run.steps), HISTOGRAMS)).round()
     if len(picked) < len(run.steps):
@@ -97,7 +97,7 @@ def histograms(run: Run) -> list[Histogram]:
 
 
 def pictures(run: Run) -> list[Picture]:
-    """The heat map of every profile over training and time, all of a leaf on one colour scale."""
+    """The heat map of every profile over training and time; units share a leaf's colour scale."""
     from rnnexp.report.figures import MISSING, colour_scale, draw_heat_map, new_figure, verbatim
 
     result = []

@@ -1,8 +1,8 @@
 """A run as a TensorBoard event file, `DIR/TASK/CELL/ID/events.out.tfevents.*`.
 
-Through the writer of the package `tensorboard` alone; TensorFlow is not needed. The tab
-"Scalars" has every figure, "Distributions" and "Histograms" log10 of the profiles, "Images"
-their heat maps, "HParams" and "Text" the configuration.
+The package `tensorboard` writes it; TensorFlow is not needed. The tab "Scalars" has every figure,
+"Distributions" and "Histograms" have log10 of the profiles, "Images" their heat maps, and
+"HParams" and "Text" the configuration.
 """
 
 import json
@@ -31,7 +31,7 @@ PATTERN = "events.out.tfevents.*"
 
 
 def export(run: Run, directory: Path) -> Exported:
-    """Write the event file. It takes the place of an earlier one when it is whole."""
+    """Write the event file, then remove an earlier one."""
     target = directory / run_name(run)
     target.mkdir(parents=True, exist_ok=True)
     earlier = sorted(target.glob(PATTERN))
@@ -48,7 +48,7 @@ def export(run: Run, directory: Path) -> Exported:
 
 
 def events(run: Run) -> Iterator[Event]:
-    """Everything that is written of a run, with the times at which it was measured."""
+    """All events of a run, with the times at which its values were measured."""
     figures = scalars(run)
     begun = figures[0].time if figures else 0.0
     yield Event(wall_time=begun, step=0, summary=hparams_pb(_hparams(run), run_name(run), begun))
@@ -61,9 +61,8 @@ def events(run: Run) -> Iterator[Event]:
         yield Event(wall_time=figure.time, step=figure.step, summary=summary)
     for part in histograms(run):
         values = np.stack([part.edges[:-1], part.edges[1:], part.counts], 1)
-        summary = _summary(
-            part.name, histogram_metadata.create_summary_metadata(None, None), values
-        )
+        kind = histogram_metadata.create_summary_metadata(None, None)
+        summary = _summary(part.name, kind, values)
         yield Event(wall_time=times.get(part.step, begun), step=part.step, summary=summary)
     last = int(run.steps[-1]) if len(run.steps) else 0
     for picture in pictures(run):
@@ -80,7 +79,7 @@ def _summary(tag: str, metadata: SummaryMetadata, values: np.ndarray) -> Summary
 
 
 def _hparams(run: Run) -> dict[str, Any]:
-    """The configuration by dotted key; what is no number, truth value or text as JSON."""
+    """The configuration by dotted key; values other than numbers, booleans and text as JSON."""
     return {
         key: value if isinstance(value, bool | int | float | str) else json.dumps(value)
         for key, value in flatten(run.config).items()

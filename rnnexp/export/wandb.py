@@ -1,20 +1,17 @@
 """A run as an offline run of Weights & Biases, `DIR/wandb/offline-run-TIME-ID`.
 
-`wandb sync` may send it later; nothing is sent here. A program of the package `wandb` writes
-the file, and ends with this process. The project is `rnnexp`, the group TASK/CELL.
+Nothing is sent here; `wandb sync` may send the run later. A program of the package `wandb`
+writes the file and ends with this process. The project is `rnnexp`, the group TASK/CELL.
 """
 
 import io
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import RunError
 from rnnexp.core.files import scratch_folder
-from rnnexp.export import Exported, run_key
+from rnnexp.export import Exported, run_key, with_environment
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
 
@@ -23,17 +20,17 @@ QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "DO_NOT_TRACK
 
 
 def export(run: Run, directory: Path) -> Exported:
-    """Write the run. Earlier exports of it in this directory are removed when this one is whole.
+    """Write the run, then remove earlier exports of it in this directory.
 
-    Its id is made from TASK/CELL/ID, so that after `wandb sync` it is one run as well.
+    Its id is made from TASK/CELL/ID, so that it is also one run after `wandb sync`.
     """
     directory = directory.resolve()
-    with _quiet():
+    with with_environment(QUIET):
         import wandb
 
         name = run_key(run)
         earlier = sorted((directory / "wandb").glob(f"offline-run-*-{name}"))
-        if earlier:  # a directory is named by the second in which it was begun
+        if earlier:  # a directory is named after the second in which it was started
             with scratch_folder(directory) as folder:
                 written = _write(wandb, run, name, folder)
                 for old in earlier:
@@ -46,7 +43,7 @@ def export(run: Run, directory: Path) -> Exported:
 
 
 def _write(wandb: Any, run: Run, name: str, directory: Path) -> Path:
-    """Write the run below `directory`; returns where."""
+    """Write the run below `directory`; returns its path."""
     settings = wandb.Settings(
         console="off", disable_code=True, disable_git=True, save_code=False, silent=True,
         x_disable_machine_info=True, x_disable_meta=True, x_disable_stats=True,
@@ -74,7 +71,9 @@ def _write(wandb: Any, run: Run, name: str, directory: Path) -> Path:
 
 
 def _rows(wandb: Any, run: Run) -> dict[int, dict[str, Any]]:
-    """What is logged at each step: figures, histograms, and at the last one the heat maps."""
+    """The values to log at each step: figures, histograms, and heat maps at the last one."""
+    from PIL import Image
+
     rows: dict[int, dict[str, Any]] = {}
     for figure in scalars(run):
         row = rows.setdefault(figure.step, {})
@@ -84,27 +83,6 @@ def _rows(wandb: Any, run: Run) -> dict[int, dict[str, Any]]:
         rows.setdefault(part.step, {})[part.name] = drawn
     last = max(rows, default=0)
     for picture in pictures(run):
-        drawn = wandb.Image(_decoded(picture.png), caption=picture.name)
+        drawn = wandb.Image(Image.open(io.BytesIO(picture.png)), caption=picture.name)
         rows.setdefault(last, {})[f"{picture.name}/heat_map"] = drawn
     return rows
-
-
-def _decoded(png: bytes) -> Any:
-    from PIL import Image
-
-    return Image.open(io.BytesIO(png))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Neither error reports nor lines on the console."""
-    before = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

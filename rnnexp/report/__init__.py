@@ -1,1 +1,1 @@
-"""Reading, tabulating and drawing runs."""
+"""Tables, figures and pages about runs."""

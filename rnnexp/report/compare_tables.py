@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rnnexp.results.compare import Rows
 from rnnexp.results.groups import NOTHING, value_text
+from rnnexp.results.summary import Rows
 
 INTERVAL = "95 % of the mean"
 MOST_TASKS = 8
@@ -12,8 +12,8 @@ MOST_TASKS = 8
 def comparison_tables(rows: Rows, metric: str) -> list[tuple[str, Rows]]:
     """Titled tables of the rows of `compare`.
 
-    All runs of each group; the setting chosen by validation, if a group has several; and
-    the single best run by validation.
+    They show all runs of each group, the setting chosen by validation (if a group has several
+    settings), and the single best run by validation.
     """
     tables = [(f"{metric} of all completed runs", [_all_runs(row) for row in rows])]
     chosen = [row for row in rows if row["best_setting"] is not None]
@@ -28,10 +28,8 @@ def comparison_tables(rows: Rows, metric: str) -> list[tuple[str, Rows]]:
 
 
 def rank_table(ranking: Rows) -> Rows:
-    """Flat rows of `rank`; ranks by task where there are few tasks, what is missing if anything."""
-    tasks = list(
-        dict.fromkeys(task for row in ranking for task in [*row["ranks"], *row["missing"]])
-    )
+    """Flat rows of `rank`, with ranks by task for few tasks, and the missing runs if any."""
+    tasks = {task for row in ranking for task in [*row["ranks"], *row["missing"]]}
     shown = sorted(tasks) if len(tasks) <= MOST_TASKS else []
     gaps = any(row["missing"] for row in ranking)
     rows = []

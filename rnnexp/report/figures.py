@@ -1,4 +1,4 @@
-"""Pictures through matplotlib: the heat map of a run's gradients, and runs side by side."""
+"""Figures through matplotlib: a run's loss, gradient norms and heat maps."""
 
 import logging
 from collections.abc import Sequence
@@ -20,47 +20,48 @@ from rnnexp.results.load import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
 FLOOR = 1e-38  # float32 has no normal numbers below
-COLOUR_MAP = "viridis"  # even for colour-blind eyes, and no grey in it
+COLOUR_MAP = "viridis"  # perceptually uniform, also for colour-blind eyes, and without grey
 MISSING = "hatched: zero or not finite"
-CELLS = 800  # of a heat map, along either axis: more than a page can show
+CELLS = 800  # of a heat map, along either axis; a page cannot show more
 
 log = logging.getLogger("rnnexp")
 
 
 def verbatim(text: str) -> str:
-    """A text that matplotlib draws as it is: on one line, `$` no mathematics, not hidden.
+    """A text that matplotlib draws literally: on one line, with `$` escaped, and not hidden.
 
-    Characters that cannot be printed become `?`. Of a legend, a label that begins with an
-    underscore would be left out, so a space is put before it.
+    Unprintable characters become `?`. A legend omits labels that begin with an underscore, so
+    those get a leading space.
     """
     line = "".join(" " if c.isspace() else c if c.isprintable() else "?" for c in text)
     return f" {line}".replace("$", r"\$") if line.startswith("_") else line.replace("$", r"\$")
 
 
 def draw_run(run: Run, file: Path) -> None:
-    """Loss and gradient norm against the baseline; a heat map and the last profile a layer."""
+    """Draw a run: loss and baseline, gradient norm, heat map and last profile of each unit."""
     if not run.norms:
         raise UsageError(f"{run.path} has no recorded gradients yet")
-    panels = [(leaf, layer) for leaf in run.norms for layer in range(run.norms[leaf].shape[1])]
-    figure, axes = plt.subplots(
-        len(panels) + 1, 2, figsize=(11, 3.1 * (len(panels) + 1)), layout="constrained"
-    )
+    panels = [(leaf, unit) for leaf in run.norms for unit in range(run.norms[leaf].shape[1])]
+    rows = len(panels) + 1
+    figure, axes = plt.subplots(rows, 2, figsize=(11, 3.1 * rows), layout="constrained")
     figure.suptitle(verbatim(f"{run.name}   {run.path.name}   {run.status['status']}"))
-    draw_loss(axes[0, 0], [run])
+    draw_loss(axes[0, 0], [run], [run.name])
     _draw_norm(axes[0, 1], run)
-    for row, (leaf, layer) in enumerate(panels, 1):
-        _draw_heat_map(figure, axes[row, 0], run, leaf, layer)
-        title = f"last profile, {run.units[layer]}, step {run.steps[-1]}"
-        draw_profiles(axes[row, 1], [run], leaf, layer, labels=[run.name])
-        axes[row, 1].set_title(title)
+    for row, (leaf, unit) in enumerate(panels, 1):
+        norms = run.norms[leaf][:, unit]
+        mesh = draw_heat_map(axes[row, 0], run.steps, norms, colour_scale([norms]))
+        axes[row, 0].set_title(f"||dL/d{leaf}_t||, {run.units[unit]} ({MISSING})")
+        if mesh is not None:
+            figure.colorbar(mesh, ax=axes[row, 0])
+        _draw_last_profile(axes[row, 1], run, leaf, unit)
+        axes[row, 1].set_title(f"last profile, {run.units[unit]}, step {run.steps[-1]}")
     save(figure, file)
 
 
-def draw_loss(axes: Axes, runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
-    """Training and validation loss of runs, and the closed-form baseline of each."""
-    for index, run in enumerate(runs):
-        label = verbatim(labels[index] if labels else run.name)
-        colour = COLOURS[index % len(COLOURS)]
+def draw_loss(axes: Axes, runs: Sequence[Run], labels: Sequence[str]) -> None:
+    """Draw training and validation loss of runs, and the closed-form baseline of each."""
+    for index, (run, text) in enumerate(zip(runs, labels, strict=True)):
+        label, colour = verbatim(text), COLOURS[index % len(COLOURS)]
         axes.plot(*run.curve("train", "loss"), color=colour, alpha=0.35, linewidth=0.8)
         axes.plot(*run.curve("valid", "loss"), color=colour, marker=".", label=label)
         if (level := run.baseline().get("loss")) is not None:
@@ -71,22 +72,6 @@ def draw_loss(axes: Axes, runs: Sequence[Run], labels: Sequence[str] | None = No
     axes.set_title("loss: training (thin), validation (dots)")
 
 
-def draw_profiles(
-    axes: Axes, runs: Sequence[Run], leaf: str, layer: int, labels: Sequence[str]
-) -> None:
-    """The last recorded profile of each run over the lag, with its logarithmic slope."""
-    for index, (run, label) in enumerate(zip(runs, labels, strict=True)):
-        norms_T = run.by_lag(leaf, layer)[-1]
-        lags = np.arange(len(norms_T))
-        shown = np.where(norms_T > FLOOR, norms_T, np.nan)
-        _, slopes = run.curve("train", f"slope/{run.units[layer]}/{leaf}")
-        text = f"{label}: {slopes[-1]:+.3g} nats/step" if len(slopes) else label
-        axes.plot(lags, shown, color=COLOURS[index % len(COLOURS)], label=verbatim(text))
-    axes.set(xlabel="lag: steps before the last one", ylabel=f"||dL/d{leaf}_t||", yscale="log")
-    axes.invert_xaxis()
-    axes.legend(fontsize="small")
-
-
 def _draw_norm(axes: Axes, run: Run) -> None:
     axes.plot(*run.curve("train", "grad_norm"), color=COLOURS[0], label="before clipping")
     axes.plot(*run.curve("train", "grad_norm_clipped"), color=COLOURS[1], label="after clipping")
@@ -95,22 +80,22 @@ def _draw_norm(axes: Axes, run: Run) -> None:
     axes.set_title("gradient norm")
 
 
-def _draw_heat_map(figure: Figure, axes: Axes, run: Run, leaf: str, layer: int) -> None:
-    norms = run.norms[leaf][:, layer]
-    mesh = draw_heat_map(axes, run.steps, norms, colour_scale([norms]))
-    axes.set_title(f"||dL/d{leaf}_t||, {run.units[layer]} ({MISSING})")
-    if mesh is not None:
-        figure.colorbar(mesh, ax=axes)
+def _draw_last_profile(axes: Axes, run: Run, leaf: str, unit: int) -> None:
+    """The last recorded profile over the lag, with its logarithmic slope."""
+    norms_T = run.by_lag(leaf, unit)[-1]
+    shown = np.where(norms_T > FLOOR, norms_T, np.nan)
+    _, slopes = run.curve("train", f"slope/{run.units[unit]}/{leaf}")
+    text = f"{run.name}: {slopes[-1]:+.3g} nats/step" if len(slopes) else run.name
+    axes.plot(np.arange(len(norms_T)), shown, color=COLOURS[0], label=verbatim(text))
+    axes.set(xlabel="lag: steps before the last one", ylabel=f"||dL/d{leaf}_t||", yscale="log")
+    axes.invert_xaxis()
+    axes.legend(fontsize="small")
 
 
 def colour_scale(arrays: Sequence[np.ndarray], decades: float | None = None) -> LogNorm | None:
     """One logarithmic scale for all arrays, over their finite values above `FLOOR`.
 
-    Args:
-      decades: the scale ends so far below the largest value, whatever lies lower.
-
-    Returns:
-      None if there is no such value.
+    The scale ends at most `decades` below the largest value. None if there is no such value.
     """
     values = np.concatenate([part[usable(part)] for part in arrays])
     if len(values) == 0:
@@ -124,12 +109,10 @@ def colour_scale(arrays: Sequence[np.ndarray], decades: float | None = None) -> 
 def draw_heat_map(
     axes: Axes, steps: np.ndarray, norms_SxT: np.ndarray, scale: LogNorm | None
 ) -> QuadMesh | None:
-    """Norms over (training step, time step) as colours; what is zero or not finite is hatched.
+    """Draw norms over (training step, time step) as colours; zero or non-finite ones hatched.
 
-    Rows and columns beyond `CELLS` are left out evenly, with a line in the log.
-
-    Returns:
-      What a colour bar is made from; None where everything is hatched.
+    Rows and columns beyond `CELLS` are omitted evenly, with a line in the log. Returns the mesh
+    for a colour bar; None if everything is hatched.
     """
     axes.set(xlabel="time step t", ylabel="training step")
     axes.patch.set(facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
@@ -148,12 +131,12 @@ def draw_heat_map(
 
 
 def usable(norms: np.ndarray) -> np.ndarray:
-    """Where norms have a place on a logarithmic scale."""
+    """Which norms are finite and above `FLOOR`, as a logarithmic scale needs."""
     return np.asarray(np.isfinite(norms) & (norms > FLOOR))
 
 
 def _picked(size: int) -> np.ndarray:
-    """Indices below `size`, all of them or `CELLS` evenly spaced ones."""
+    """All indices below `size`, or `CELLS` evenly spaced ones."""
     return np.linspace(0, size - 1, min(size, CELLS)).round().astype(int)
 
 
@@ -166,7 +149,7 @@ def _edges(steps: np.ndarray) -> np.ndarray:
 
 
 def new_figure(size_in: tuple[float, float]) -> Figure:
-    """A figure that belongs to no window and needs no closing."""
+    """A figure without a window, which needs no closing."""
     return Figure(figsize=size_in, layout="constrained")
 
 

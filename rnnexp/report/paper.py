@@ -1,9 +1,9 @@
 """Figures for papers: runs side by side, two columns wide, as PDF, SVG or PNG.
 
-Loss against the closed-form baseline, the slope of ln||dL/dh_t|| over training, and of every
-unit the profiles at the first and the last recorded step and a heat map a run, all heat maps
-on one logarithmic colour scale. Colours are Okabe and Ito's and viridis, which colour-blind
-eyes tell apart; every line is also told by its mark or dash.
+The figures show the loss against the closed-form baseline, the slope of ln||dL/dh_t|| over
+training, and for every unit the profiles at the first and the last recorded step and one heat
+map for each run. All heat maps share one logarithmic colour scale. The colours, those of Okabe
+and Ito and viridis, suit colour-blind eyes; lines also differ in their marks or dashes.
 """
 
 import logging
@@ -35,14 +35,13 @@ from rnnexp.results.side_by_side import labels
 
 log = logging.getLogger("rnnexp")
 DECADES = 12.0
-"""The colour scale ends so far below the largest norm; an arrow on its bar says so."""
+"""The colour scale ends this far below the largest norm; an arrow on its bar indicates it."""
 
 
 def draw_comparison(runs: Sequence[Run], file: Path) -> None:
     """Draw runs side by side.
 
-    Raises:
-      UsageError: no run has recorded gradients, or the file's ending cannot be drawn.
+    Raises `UsageError` if no run has recorded gradients, or the file's ending is unknown.
     """
     with_norms = [run for run in runs if len(run.steps)]
     if not with_norms:
@@ -55,7 +54,8 @@ def draw_comparison(runs: Sequence[Run], file: Path) -> None:
     units = list(dict.fromkeys(unit for run in with_norms for unit in run.units))
     with mpl.rc_context(STYLE):
         names, texts = key_names(runs, names)
-        counts = [1 + _having(runs, leaf, unit) for unit in units]
+        having = {unit: sum(leaf in r.norms and unit in r.units for r in runs) for unit in units}
+        counts = [1 + number for number in having.values()]
         figure, blocks = _frame(counts, max(ROW_IN, key_height(texts)))
         first, *rest = blocks
         draw_outcome(first[0], runs)
@@ -69,14 +69,9 @@ def draw_comparison(runs: Sequence[Run], file: Path) -> None:
         save(figure, file, DPI)
 
 
-def _having(runs: Sequence[Run], leaf: str, unit: str) -> int:
-    """How many of the runs have that unit and leaf."""
-    return sum(leaf in run.norms and unit in run.units for run in runs)
-
-
 def _frame(counts: Sequence[int], top_in: float) -> tuple[Figure, list[list[Axes]]]:
-    """Axes in rows: loss, slope and key; then for each unit so many, a profile and its maps."""
-    columns = 4 if max(counts) in (4, 7, 8) else 3  # so that few places stay empty
+    """Axes in rows: loss, slope and key; then for each unit its count, a profile and its maps."""
+    columns = 4 if max(counts) in (4, 7, 8) else 3  # so that few places remain empty
     rows = [-(-count // columns) for count in counts]
     figure = new_figure((WIDTH_IN, top_in + ROW_IN * sum(rows)))
     parts: Any = figure.subfigures(2, 1, height_ratios=[top_in, ROW_IN * sum(rows)])
@@ -92,7 +87,7 @@ def _frame(counts: Sequence[int], top_in: float) -> tuple[Figure, list[list[Axes
 
 
 def draw_outcome(axes: Axes, runs: Sequence[Run]) -> None:
-    """Loss over training: of batches (thin), of validation (marks), and the baseline (dashed)."""
+    """Draw the losses over training: batches (thin), validation (marks), baseline (dashed)."""
     levels: dict[float, list[int]] = {}
     for index, run in enumerate(runs):
         colour = COLOURS[index % len(COLOURS)]
@@ -109,7 +104,7 @@ def draw_outcome(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 def draw_slopes(axes: Axes, runs: Sequence[Run], leaf: str, units: Sequence[str]) -> None:
-    """The slope of ln||dL/dh_t|| over the lag, of every unit, over training."""
+    """Draw the slope of ln||dL/dh_t|| over the lag for every unit, over training."""
     for index, run in enumerate(runs):
         for number, unit in enumerate(units):
             steps, slopes = run.curve("train", f"slope/{unit}/{leaf}")
@@ -132,7 +127,7 @@ def draw_unit(
     unit: str,
     scale: LogNorm | None,
 ) -> None:
-    """The profiles of a unit over the lag on the first axes, a heat map a run on the others."""
+    """Draw a unit's profiles over the lag on the first axes, each run's heat map on the others."""
     places = iter(axes[1:])
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
         if leaf not in run.norms or unit not in run.units:
@@ -169,7 +164,7 @@ def _colour_bar(
 
 
 def _log_if_positive(axes: Axes) -> None:
-    """A logarithmic axis, unless nothing on it has a logarithm."""
+    """Make the axis logarithmic if it shows any positive value."""
     values = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.lines])
     if (np.isfinite(values) & (values > 0)).any():
         axes.set_yscale("log")

@@ -1,4 +1,4 @@
-"""The key of a figure of several runs: their names and scores, and what its signs mean."""
+"""The key of a figure of several runs: their names and scores, and the meaning of its signs."""
 
 import string
 import textwrap
@@ -20,15 +20,13 @@ SIGNS = 6  # lines of the key beside those of the runs
 
 
 def key_names(runs: Sequence[Run], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What maps are called, and the lines of the key: A, B, C where the names are long."""
-    longest = max(map(len, names))
-    if longest <= LONG:
-        short, told = list(names), list(names)
-    else:
+    """The titles of the heat maps, and the lines of the key: A, B, C if the names are long."""
+    short = full = list(names)
+    if max(map(len, names)) > LONG:
         short = [_letter(number) for number in range(len(names))]
-        told = [f"{letter}: {name}" for letter, name in zip(short, names, strict=True)]
+        full = [f"{letter}: {name}" for letter, name in zip(short, names, strict=True)]
     texts = []
-    for run, name in zip(runs, told, strict=True):
+    for run, name in zip(runs, full, strict=True):
         whole = ": ".join(filter(None, [name, _score(run)]))
         parts = [*textwrap.wrap(name, WRAP, subsequent_indent=INDENT), INDENT + _score(run)]
         lines = [whole] if len(whole) <= WRAP else [part for part in parts if part.strip()]
@@ -43,12 +41,12 @@ def _letter(number: int) -> str:
 
 
 def key_height(texts: Sequence[str]) -> float:
-    """Inches that the key of these texts takes."""
+    """The height in inches of the key of these texts."""
     return (sum(text.count("\n") + 1 for text in texts) + SIGNS + 1) * LINE_IN
 
 
 def draw_key(axes: Axes, texts: Sequence[str]) -> None:
-    """What the colours, marks and dashes mean, on axes of its own; a text a run."""
+    """Draw the key of colours, marks and dashes on its own axes, with one text for each run."""
     axes.set_axis_off()
     colours = [COLOURS[index % len(COLOURS)] for index in range(len(texts))]
     handles: list[Any] = [

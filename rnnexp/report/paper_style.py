@@ -1,4 +1,4 @@
-"""How figures for papers look: sizes, fonts, marks and dashes."""
+"""The style of figures for papers: sizes, fonts, marks and dashes."""
 
 from typing import Any
 
@@ -29,5 +29,5 @@ LAST: Any = "-"
 
 
 def mark(index: int) -> str:
-    """Colours repeat after six runs; the marks are then others."""
+    """The mark of a run; colours repeat after six runs, but then with other marks."""
     return MARKS[(index + index // len(COLOURS)) % len(MARKS)]

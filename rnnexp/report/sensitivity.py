@@ -1,4 +1,4 @@
-"""How a metric depends on a swept number, such as the learning rate: a picture."""
+"""A figure of a metric over a swept number, such as the learning rate."""
 
 import logging
 from collections import Counter
@@ -33,8 +33,8 @@ DASHES = ("-", "--", ":")
 PANELS_A_ROW = 3
 PANEL_IN = (4.2, 3.1)
 STRIP_ROW_IN = 0.17
-SHIFT, SPREAD = 0.1, 0.4  # of the way to the next place: from group to group, and all at most
-MOST_COUNTS = 12  # with more places than this there is no room for figures beside the crosses
+SHIFT, SPREAD = 0.1, 0.4  # fractions of the way to the next place: between groups, and in all
+MOST_COUNTS = 12  # with more places than this there is no space for counts beside the crosses
 
 Line = tuple[str, list[Record]]  # the text of a group, and its runs in one panel
 
@@ -43,7 +43,7 @@ class _Style(NamedTuple):
     colour: str
     marker: str
     dash: str
-    shift: float  # of its marks, as a share of the way to the next place
+    shift: float  # of its marks, as a fraction of the way to the next place
 
 
 def draw_sensitivity(
@@ -54,16 +54,15 @@ def draw_sensitivity(
     x: str = "optimizer.learning_rate",
     by: str = "cell",
 ) -> None:
-    """Draw the metric over the key `x`, a panel a task and a line a value of the key `by`.
+    """Draw the metric over the key `x`: a panel for each task, a line for each value of `by`.
 
-    Lines are means over the completed runs, bands their bootstrap 95 % intervals, marks
-    the runs, side by side where groups share a place. A cross above a panel says that runs
-    diverged at that place, and how many of those that were begun there. The grey line is
-    the task's closed-form baseline, if it has one of this score. What is left out is logged.
+    Lines are means over the completed runs, bands their bootstrap 95 % intervals, and marks the
+    runs, side by side if groups share a place. A cross above a panel marks a place where runs
+    diverged, with their number among those that started. The grey line is the task's closed-form
+    baseline for this score, if any. Omitted runs are logged.
 
-    Raises:
-      UsageError: no run has such a key or metric, `x` is not a number, or `file` has an
-        ending that cannot be drawn.
+    Raises `UsageError` if no run has such a key or metric, if `x` is not a number, or if the
+    ending of `file` is unknown.
     """
     require_metric(records, metric)
     x, by = full_key(x), short_key(full_key(by))
@@ -99,7 +98,7 @@ def _log_what_is_left_out(records: Sequence[Record], metric: str) -> None:
 
 
 def _frame(panels: int, lost: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """A figure of panels, each with a strip above it of a row a group that diverged."""
+    """A figure of panels, each below a strip with a row for each group that diverged."""
     rows = -(-panels // PANELS_A_ROW)
     columns, strip = -(-panels // rows), STRIP_ROW_IN * max(lost, 0.1)
     size = (PANEL_IN[0] * columns + 1.2, (PANEL_IN[1] + strip + 0.25) * rows)
@@ -114,7 +113,7 @@ def _frame(panels: int, lost: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
 
 
 def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str, x: str) -> None:
-    """A task's lines, bands, marks and baseline."""
+    """Draw a task's lines, bands, marks and baseline."""
     everything = [record for _, members in lines for record in members]
     places = sorted({float(record.keys[x]) for record in everything})
     if logarithmic := _spans_decades(places):
@@ -144,7 +143,7 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str
 
 
 def _line(axes: Axes, text: str, members: list[Record], style: _Style, metric: str, x: str) -> None:
-    """A group's means over the places, and the band of their intervals."""
+    """Draw a group's means over the places, and the band of their intervals."""
     points = []
     for place, runs in _by_place(members, x):
         values = np.array([_value(record, metric) for record in runs])
@@ -162,7 +161,7 @@ def _line(axes: Axes, text: str, members: list[Record], style: _Style, metric: s
 def _strip(
     strip: Axes, lines: list[Line], styles: dict[str, _Style], lost: list[str], x: str
 ) -> None:
-    """A row a group: a cross where runs diverged, and how many of how many."""
+    """Draw a row for each group: a cross where runs diverged, and how many of how many."""
     if not lost:
         strip.set_axis_off()
         return
@@ -186,7 +185,7 @@ def _strip(
 
 
 def _note_mixtures(figure: Figure, points: list[tuple[dict[str, Any], list[Record]]]) -> None:
-    """Say so, in the log and in the picture, if points are means of several settings."""
+    """State in the log and in the figure if points are means of several settings."""
     mixed = {key for _, runs in points for key in telling_keys(runs)}
     if mixed:
         text = f"points are means of runs that differ in {', '.join(sorted(mixed))}"
@@ -208,7 +207,7 @@ def _legend(figure: Figure, panels: list[Axes], by: str) -> None:
 
 
 def _style(place: int, count: int) -> _Style:
-    """Of the group at a place among so many; colours first, then marks and dashes."""
+    """The style of a group, by its place among `count`; colours vary first, then marks, dashes."""
     turn, colour = divmod(place, len(COLOURS))
     shift = (place - (count - 1) / 2) * min(SHIFT, SPREAD / max(1, count - 1))
     return _Style(COLOURS[colour], MARKERS[turn % len(MARKERS)], DASHES[turn % len(DASHES)], shift)
@@ -232,6 +231,6 @@ def _spans_decades(values: Sequence[float]) -> bool:
 
 
 def _smallest_gap(places: Sequence[float], logarithmic: bool) -> float:
-    """The least distance of neighbours on the axis as it is drawn, or an eighth of its length."""
+    """The smallest distance of neighbours on the drawn axis, at most an eighth of its length."""
     scaled = np.log10(places) if logarithmic else np.array(places)
     return float(min(np.diff(scaled).min(), np.ptp(scaled) / 8)) if len(scaled) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""The gradient table of a run: figures and a sparkline of ||dL/dh_t|| by training step."""
+"""The gradient table of a run: figures and sparklines of ||dL/dh_t|| by training step."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MOST_ROWS = 8
 
 
 def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -> str:
-    """Logarithms of positive values as bars from `low` to `high`; zero or non-finite: a dot.
+    """Logarithms of positive values as bars from `low` to `high`; a dot for all others.
 
     Longer sequences are averaged (geometrically) into `width` columns.
     """
@@ -27,13 +27,13 @@ def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -
         if len(usable) == 0:
             columns.append(MISSING)
             continue
-        share = (float(np.mean(np.log(usable))) - low) / (high - low) if high > low else 1.0
-        columns.append(BARS[min(len(BARS) - 1, max(0, int(share * len(BARS))))])
+        height = (float(np.mean(np.log(usable))) - low) / (high - low) if high > low else 1.0
+        columns.append(BARS[min(len(BARS) - 1, max(0, int(height * len(BARS))))])
     return "".join(columns)
 
 
 def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
-    """At most 8 recorded steps, first and last among them: norms, slope, half-life, bars.
+    """Norms, slope, half-life and bars at up to 8 recorded steps, the first and last included.
 
     All sparklines of a table share one logarithmic scale.
     """
@@ -62,29 +62,27 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
 
 
 def table_lags(steps: int) -> Sequence[int]:
-    """The lags that a table shows: none, half, and the whole sequence."""
+    """The lags that a table shows: 0, half of the sequence, and the whole sequence."""
     return sorted({0, (steps - 1) // 2, steps - 1})
 
 
 def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
-    """A titled table a layer and state leaf, with flat columns for printing."""
+    """A titled table for each unit and state leaf, with flat columns for printing."""
     tables = []
     for leaf, norms in run.norms.items():
         for layer in range(norms.shape[1]):
             rows = []
             for row in gradient_rows(run, layer, leaf):
-                columns = {f"lag {lag}": norm for lag, norm in row.pop("norm").items()}
-                bars = {f"t = 0 ... {norms.shape[2] - 1}": row.pop("bars")}
+                columns = {f"lag {lag}": norm for lag, norm in row["norm"].items()}
                 shown = {"step": row["step"], "loss": row["loss"], **columns}
-                rows.append(
-                    shown | {"nats/step": row["slope"], "half-life": row["half_life"]} | bars
-                )
+                shown |= {"nats/step": row["slope"], "half-life": row["half_life"]}
+                rows.append(shown | {f"t = 0 ... {norms.shape[2] - 1}": row["bars"]})
             tables.append((f"mean ||dL/d{leaf}_t||, {run.units[layer]}", rows))
     return tables
 
 
 def headlines(run: Run) -> list[str]:
-    """What a reader needs before the table: status, scores against the baseline, clipping."""
+    """The lines above the table: status, scores against the baseline, clipping."""
     status = run.status
     reason = f" ({status['reason']})" if status.get("reason") else ""
     lines = [
@@ -103,8 +101,8 @@ def headlines(run: Run) -> list[str]:
     return lines
 
 
-def clip_share(run: Run) -> float | None:
-    """Share of the recorded steps at which clipping changed the gradient; None without any."""
+def clip_rate(run: Run) -> float | None:
+    """Fraction of the recorded steps whose gradient clipping changed; None without any steps."""
     _, fired = run.curve("train", "clip_fired")
     return float(np.mean(fired)) if len(fired) else None
 

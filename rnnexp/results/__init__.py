@@ -1,1 +1,1 @@
-"""What runs have logged, read again: tables, statistics, comparisons. Nothing is drawn."""
+"""Reads the logs of runs: tables, statistics, comparisons. Nothing is drawn."""

@@ -11,7 +11,7 @@ FIELDS = ("grad_norm", "grad_norm_clipped", "clip_fired")
 
 
 def audit(run: Run) -> ClipAudit | None:
-    """The clip audit of a run's recorded steps; None if it has recorded none."""
+    """The clip audit of a run's recorded steps; None if there are none."""
     rows = _rows(run)
     if not rows:
         return None
@@ -25,8 +25,7 @@ def audit(run: Run) -> ClipAudit | None:
 
 def clip_lines(run: Run) -> list[str]:
     """The norms before and after clipping, and the verdict; empty without recorded steps."""
-    found = audit(run)
-    if found is None:
+    if (found := audit(run)) is None:
         return []
     clip, norms = run.config["clip"], _norms(run)
     unclipped = clip["name"] == "none"
@@ -41,14 +40,13 @@ def clip_lines(run: Run) -> list[str]:
             f"gradient norm at {found.steps} recorded step{plural}: median "
             f"{norms['median_before']:.3g}, largest {norms['max_before']:.3g}; {how}"
         )
-    said = found.verdict[1:] if unclipped and found.steps else found.verdict
-    return lines + ["; ".join(said)] * bool(said)
+    verdict = found.verdict[1:] if unclipped and found.steps else found.verdict
+    return lines + ["; ".join(verdict)] * bool(verdict)
 
 
 def clip_data(run: Run) -> dict[str, Any] | None:
     """The audit by name, with the kind of clipping and the norms; None without recorded steps."""
-    found = audit(run)
-    if found is None:
+    if (found := audit(run)) is None:
         return None
     clip = run.config["clip"]
     facts = found._asdict() | {"verdict": list(found.verdict)}
@@ -72,8 +70,5 @@ def _norms(run: Run) -> dict[str, float]:
     usable = norms[:, np.isfinite(norms).all(0)]
     if not usable.size:
         return dict.fromkeys(("median_before", "median_after", "max_before"), np.nan)
-    before, after = np.median(usable, 1)
-    largest = usable[0].max()
-    return {
-        "median_before": float(before), "median_after": float(after), "max_before": float(largest)
-    }  # fmt: skip
+    before, after = np.median(usable, 1).tolist()
+    return {"median_before": before, "median_after": after, "max_before": float(usable[0].max())}

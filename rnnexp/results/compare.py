@@ -2,7 +2,7 @@
 
 Nothing is chosen by its test score. Within a group the setting (everything but the
 seed) is chosen by its mean validation headline over seeds, and the single best run by
-its own; the test scores of what was chosen are then told.
+its own; the test scores of what was chosen are then reported.
 """
 
 import math
@@ -23,17 +23,15 @@ from rnnexp.results.groups import (
 )
 from rnnexp.results.metrics import direction, headline_direction, metric_value, require_metric
 from rnnexp.results.statistics import mean_ranks, summarise
-from rnnexp.results.summary import Record
-
-Rows = list[dict[str, Any]]
+from rnnexp.results.summary import Record, Rows
 
 
 def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
-    """A row a group of runs that agree on the keys `by`.
+    """One row for each group of runs that agree on the keys `by`.
 
     Args:
-      by: `cell`, `task`, or dotted configuration keys. What keeps different tasks apart is
-        added, with a line in the log.
+      by: `cell`, `task`, or dotted configuration keys. Keys that distinguish different tasks
+        are added, with a line in the log.
       metric: `test_NAME` or `valid_NAME`; see `rnnexp.results.metrics`.
 
     Returns:
@@ -42,8 +40,7 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
       `low` and `high`: over all completed runs, with the bootstrap 95 % interval of the
       mean; `best_setting`, see `best_setting`; `best_by_validation`, see `best_run`.
 
-    Raises:
-      UsageError: no run has such a key or metric.
+    Raises `UsageError` if no run has such a key or metric.
     """
     require_metric(records, metric)
     groups = grouped(records, with_tasks(records, by))
@@ -53,54 +50,51 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
 def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
     """The setting with the best mean validation headline, and the metric over its seeds.
 
-    A setting that diverged with any seed comes after all others. One with a pruned run comes
-    before those and after the rest, since the runs that are left of it are a selection. A
-    setting without a completed run that was evaluated cannot be chosen.
+    A setting that diverged with any seed ranks after all others. One with a pruned run ranks
+    before those and after the rest, because its remaining runs are a selection. A setting
+    without a completed run that was evaluated cannot be chosen.
 
     Returns:
-      `setting`: its values of the keys that tell the settings of the group apart, chosen
-      among `settings`; `runs` and the mean `validation` of the completed ones; `seeds`,
-      `mean`, `median`, `low`, `high`: as of `compare`, over its completed runs. None if no
+      `setting`: its values of the keys that distinguish the settings of the group; `settings`:
+      how many there are; `runs`, and the mean `validation` of the completed ones; `seeds`,
+      `mean`, `median`, `low`, `high`: as in `compare`, over its completed runs. None if no
       setting can be chosen.
     """
     all_settings = settings(members)
     sign = -1 if headline_direction(members) else 1
-    order = {}
-    for number, setting in enumerate(all_settings):
-        scores = _validation(setting.records)
-        if scores:
-            mean = float(np.mean(scores))
-            order[number] = (_handicap(setting), math.isnan(mean), sign * mean, number), mean
-    if not order:
+    ranked = []
+    for setting in all_settings:
+        if evaluated := _evaluated(setting.records):
+            mean = float(np.mean([value for _, value in evaluated]))
+            ranked.append(((_handicap(setting), math.isnan(mean), sign * mean), setting, mean))
+    if not ranked:
         return None
-    chosen = min(order, key=lambda number: order[number][0])
-    setting = all_settings[chosen]
-    result = summarise(_values(setting.records, metric))
+    _, setting, validation = min(ranked, key=lambda entry: entry[0])
+    figures = summarise(_values(setting.records, metric))._asdict()
     return {
         "setting": setting.values,
         "settings": len(all_settings),
         "runs": len(setting.records),
-        "validation": order[chosen][1],
-        "seeds": result.n,
-    } | {name: getattr(result, name) for name in ("mean", "median", "low", "high")}
+        "validation": validation,
+        "seeds": figures.pop("n"),
+        **figures,
+    }
 
 
 def best_run(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
     """The completed run with the best validation headline: its `run`, `validation`, `value`.
 
-    `value` is its value of the metric. Of equal runs it is the first by name. None if no
+    `value` is its value of the metric. The first by name is the best of equal runs. None if no
     completed run was evaluated.
     """
     sign = -1 if headline_direction(members) else 1
-    scored = [
-        (math.isnan(record.best.value), sign * record.best.value, record.run, record)
-        for record in members
-        if record.status == "completed" and record.best is not None
-    ]
-    if not scored:
+
+    def order(entry: tuple[Record, float]) -> tuple[bool, float, str]:
+        return math.isnan(entry[1]), sign * entry[1], entry[0].run
+
+    if not (evaluated := _evaluated(members)):
         return None
-    record = min(scored)[-1]
-    validation = record.best.value if record.best is not None else math.nan
+    record, validation = min(evaluated, key=order)
     value = metric_value(record, metric)
     return {"run": record.run, "validation": validation, "value": value}
 
@@ -115,18 +109,18 @@ def rank(
 ) -> Rows:
     """The mean rank over tasks of each value of the key `by`, 1 the best.
 
-    In a task alternatives are ranked by the mean of the metric of their `best_setting`;
-    equal ones share the mean of their ranks. An alternative that has no value for a task
-    gets no rank there, and the others are ranked among themselves.
+    Within a task, alternatives are ranked by the mean of the metric of their `best_setting`;
+    equal ones share the mean of their ranks. An alternative without a value for a task has no
+    rank there, and the others are ranked among themselves.
 
     Args:
       over: the key whose values are the tasks; options of tasks that differ are added.
-      higher_is_better: which way the metric points; None: `rnnexp.results.metrics.direction`.
+      higher_is_better: None: see `rnnexp.results.metrics.direction`.
 
     Returns:
       Rows, best first: the alternative under the name `by`, its mean `rank` over so many
-      `tasks`, its `ranks` by task, and what is `missing`: the tasks without a value, with
-      the counts of their runs by status. `rank` is None for one without any value.
+      `tasks`, its `ranks` by task, and `missing`: the tasks without a value, with the counts
+      of their runs by status. `rank` is None for an alternative without any value.
     """
     if higher_is_better is None:
         higher_is_better = direction(records, metric)
@@ -138,8 +132,8 @@ def rank(
     ranks_TxA, means_A = mean_ranks(scores_TxA, higher_is_better=higher_is_better)
     result = []
     for place, alternative in enumerate(alternatives):
-        there = {t: float(r) for t, r in zip(tasks, ranks_TxA[:, place], strict=True)}
-        found = {task: value for task, value in there.items() if not math.isnan(value)}
+        ranks_T = ranks_TxA[:, place].tolist()
+        found = {t: rank for t, rank in zip(tasks, ranks_T, strict=True) if not math.isnan(rank)}
         result.append(
             {
                 by: alternative,
@@ -157,7 +151,7 @@ def rank(
 
 
 def left_out(row: dict[str, Any] | None) -> str:
-    """Why runs of a group are in no mean: `3 diverged, 1 failed, 2 waiting`."""
+    """The runs of a group that no mean includes, by status: `3 diverged, 1 failed`."""
     if row is None:
         return "no runs"
     counts = {"diverged": row["diverged"], "failed": row["failed"], **row["other"]}
@@ -174,15 +168,15 @@ def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str,
     counts = Counter(status_kind(record) for record in members)
     without = counts.pop("completed", 0) - len(values)
     other = {kind: counts[kind] for kind in sorted(counts) if kind not in ("diverged", "failed")}
-    result = summarise(values)
+    figures = summarise(values)._asdict()
     return {
         "group": group,
         "runs": len(members),
-        "completed": result.n,
+        "completed": figures.pop("n"),
         "diverged": counts["diverged"],
         "failed": counts["failed"],
         "other": other | ({f"without {metric}": without} if without else {}),
-        **{name: getattr(result, name) for name in ("mean", "median", "low", "high")},
+        **figures,
         "best_setting": best_setting(members, metric),
         "best_by_validation": best_run(members, metric),
     }
@@ -193,9 +187,10 @@ def _values(members: Sequence[Record], metric: str) -> np.ndarray:
     return np.array([value for value in found if value is not None], np.float64)
 
 
-def _validation(members: Sequence[Record]) -> list[float]:
-    done = [record.best for record in members if record.status == "completed"]
-    return [best.value for best in done if best is not None]
+def _evaluated(members: Sequence[Record]) -> list[tuple[Record, float]]:
+    """The completed runs that were evaluated, each with its best validation headline."""
+    done = [record for record in members if record.status == "completed"]
+    return [(record, record.best.value) for record in done if record.best is not None]
 
 
 def _handicap(setting: Setting) -> int:
@@ -205,7 +200,7 @@ def _handicap(setting: Setting) -> int:
 
 
 def _task_text(group: dict[str, Any], over: str, by: str) -> str:
-    """`copy_memory`, or `copy_memory delay_steps=50` where options tell tasks apart."""
+    """`copy_memory`, or `copy_memory delay_steps=50` where options distinguish tasks."""
     options = {key: value for key, value in group.items() if key not in (over, by)}
     texts = [f"{key.removeprefix('task.')}={v}" for key, v in options.items() if v is not None]
     return " ".join([str(group[over]), *texts])

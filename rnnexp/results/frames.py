@@ -1,4 +1,4 @@
-"""Runs as a pandas table, and what a run has recorded as xarray Datasets.
+"""Runs as a pandas table, and the records of a run as xarray Datasets.
 
 Columns and dimensions have the names that the files and the commands use.
 """
@@ -28,7 +28,7 @@ RUNS_DIR = Path("runs")
 
 
 def load_runs(directory: Path | str) -> "pandas.DataFrame":
-    """A table with a row a run of a runs directory (oldest first) or of a sweep (as planned).
+    """A table with one row for each run of a directory (oldest first) or a sweep (as planned).
 
     Columns, in this order:
       `path`, `id`, `task`, `cell`, `status`, `step` (updates made), `reason`;
@@ -38,20 +38,18 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
       `test_NAME`: the scores of a completed run;
       `baseline_NAME` and `reference_NAME`: the closed forms that the run logged.
 
-    What a run does not have is missing (NaN or None): an option of other cells, a score
-    before the first evaluation. Lists become tuples, so that every column can be grouped by.
-    Of each run only the two ends of its `metrics.jsonl` are read.
+    Missing values are NaN or None: an option of other cells, a score before the first
+    evaluation. Lists become tuples, so that every column can be grouped by. Only the first and
+    last lines of each `metrics.jsonl` are read.
 
-    Raises:
-      UsageError: the directory holds no runs.
+    Raises `UsageError` if the directory holds no runs.
     """
     import pandas
 
     records = load_records(Path(directory))
     rows = [_row(record) for record in records]
     table = pandas.DataFrame(rows, columns=_columns(rows))
-    damaged = int((table["status"] == "damaged").sum())
-    if damaged:
+    if damaged := int((table["status"] == "damaged").sum()):
         log.warning("%d runs in %s are damaged: their rows say why", damaged, directory)
     return table
 
@@ -59,16 +57,15 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
 def load_gradients(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.Dataset":
     """The recorded profiles of a run: `dL_dh` (and `dL_dc` ...) over (step, unit, time).
 
-    Coordinates: `step`, updates made; `unit`, `layer_0` and so on; `time`, the step of the
-    sequence; `lag` over (unit, time), how many steps before the unit's own last one, which of
-    a unit that reads backwards is its time. Of one unit
-    `data.dL_dh.sel(unit="layer_0").swap_dims(time="lag")` is a profile over the lag.
+    Coordinates: `step`, updates made; `unit`, `layer_0` and so on; `time`, the time step;
+    `lag` over (unit, time), time steps before the unit's own last one, which equals the time for
+    a backward unit. `data.dL_dh.sel(unit="layer_0").swap_dims(time="lag")` is a profile of one
+    unit over the lag.
 
     Args:
       run: a run's directory or id, or TASK/CELL for the latest one below `runs_dir`.
 
-    Raises:
-      UsageError: there is no such run, or it has recorded no gradients.
+    Raises `UsageError` if there is no such run, or it has recorded no gradients.
     """
     path = find_run(str(run), Path(runs_dir))
     data = by_unit(_read(path, "gradients.zarr", "they are written with the first checkpoint"))
@@ -82,16 +79,15 @@ def load_gradients(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.
 
 
 def load_laboratory(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.Dataset":
-    """What the laboratory measured of a run: Lyapunov spectra, gates, parts of dL/dW by lag.
+    """The laboratory's measurements of a run: Lyapunov spectra, gates, dL/dW by lag.
 
-    The variables and dimensions of `laboratory.zarr`, in memory; missing values are NaN, and
-    the attribute `units` of a variable or coordinate says its unit.
+    These are the variables and dimensions of `laboratory.zarr`, in memory. Missing values are
+    NaN. The attribute `units` of a variable or coordinate holds its unit.
 
     Args:
-      run: as of `load_gradients`.
+      run: as in `load_gradients`.
 
-    Raises:
-      UsageError: there is no such run, or nothing was measured of it.
+    Raises `UsageError` if there is no such run, or nothing was measured.
     """
     path = find_run(str(run), Path(runs_dir))
     data = _read(path, "laboratory.zarr", "`rnnexp analyze RUN` measures its checkpoints")
@@ -105,7 +101,7 @@ def _read(path: Path, name: str, remedy: str) -> "xarray.Dataset":
 
 
 def _described(data: "xarray.Dataset", path: Path, units: Mapping[str, str]) -> "xarray.Dataset":
-    """The Dataset with the missing units and the path of its run."""
+    """The Dataset with missing units filled in, and with the path of its run."""
     for name, unit in units.items():
         if name in data.variables:
             data[name].attrs.setdefault("units", unit)
@@ -131,7 +127,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    """All columns, those of a kind together, in the order of their first rows."""
+    """All columns, grouped by kind, in the order of their first rows."""
     kinds = ("config.", "train_", "valid_", "test_", "baseline_", "reference_")
     met = dict.fromkeys(name for row in rows for name in row)
 

@@ -17,14 +17,14 @@ ALIASES = {"cell": "cell.name", "task": "task.name"}
 
 
 class Setting(NamedTuple):
-    """The runs that differ in their seeds only, and what tells them from the other settings."""
+    """The runs that differ in their seeds only, and the values that distinguish them."""
 
     values: dict[str, Any]
     records: list[Record]
 
 
 def full_key(name: str) -> str:
-    """The dotted key that a column's name means: `cell` is `cell.name`."""
+    """The dotted key for a column's name: `cell.name` for `cell`."""
     return ALIASES.get(name, name)
 
 
@@ -38,9 +38,8 @@ def grouped(
 ) -> list[tuple[dict[str, Any], list[Record]]]:
     """Groups of runs that agree on the keys `by`, in the order of their values.
 
-    A run that does not have a key, because its cell or task has no such option, has the
-    value None. Runs within a group are in the order of their names. Raises `UsageError`
-    for a key that no run has.
+    If a run's cell or task has no such option, its value is None. Runs within a group are in
+    the order of their names. Raises `UsageError` for a key that no run has.
     """
     known = {key for record in records for key in record.keys}
     for name in by:
@@ -59,16 +58,17 @@ def grouped(
 
 
 def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
-    """`by`, and with it whatever keeps runs of different tasks apart, the task first.
+    """`by` with the keys that distinguish different tasks, the task's name first.
 
-    A task is its name and its options: copy memory with delays 50 and 200 are two. What
-    has to be added to `by` is logged.
+    Different options make different tasks: copy memory with delays 50 and 200 are two. Keys
+    that are added to `by` are logged.
     """
     by = list(dict.fromkeys(short_key(full_key(name)) for name in by))
     added: list[str] = []
     if "task" not in by and _mixed(records, by, ["task.name"]):
         added.append("task")
-    options = sorted({key for record in records for key in record.keys if _is_option(key)})
+    every = {key for record in records for key in record.keys}
+    options = sorted(key for key in every - {"task.name"} if key.startswith("task."))
     added += [key for key in _mixed(records, [*added, *by], options) if key not in by]
     if added:
         log.warning(
@@ -79,7 +79,7 @@ def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
 
 
 def varying(records: Sequence[Record]) -> list[str]:
-    """The keys but the seed on which runs differ; those that are swept first, then names."""
+    """The keys, except the seed, on which runs differ; swept keys first, then names."""
     whole = [record for record in records if _is_whole(record)]
     if not whole:
         return []
@@ -93,8 +93,8 @@ def varying(records: Sequence[Record]) -> list[str]:
 def settings(records: Sequence[Record]) -> list[Setting]:
     """The settings among the runs; a run whose configuration cannot be read belongs to none.
 
-    Of keys that vary together, such as those of the cells' own options, as few are told
-    as tell the settings apart; keys that a sweep changes are all told.
+    Of keys that vary together, such as the cells' own options, the fewest that distinguish the
+    settings are kept; keys that a sweep varies are all kept.
     """
     keys = varying(records)
     swept = {key for record in records for key in record.swept}
@@ -116,17 +116,17 @@ def settings(records: Sequence[Record]) -> list[Setting]:
 
 
 def telling_keys(records: Sequence[Record]) -> list[str]:
-    """The keys that tell the settings among the runs apart; none of a single setting."""
+    """The keys that distinguish the settings among the runs; none for a single setting."""
     found = settings(records)
     return list(found[0].values) if len(found) > 1 else []
 
 
 def with_numbers(records: Sequence[Record], key: str) -> list[Record]:
-    """The runs that have a value of the key, at least one; how many have none is logged.
+    """The runs that have a value of the key; the number of the others is logged.
 
     Raises `UsageError` if no run has one, or a value is not a number.
     """
-    grouped(records, [key])  # raises the error that tells the keys there are
+    grouped(records, [key])  # raises the error that lists the known keys
     found = [record for record in records if record.keys.get(key) is not None]
     if not found:
         raise UsageError(f"{key} has no value in any of the runs")
@@ -152,7 +152,7 @@ def status_kind(record: Record) -> str:
 
 
 def _mixed(records: Sequence[Record], by: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Which of the keys differ within a group."""
+    """The keys that differ within a group."""
     whole = [record for record in records if _is_whole(record)]
     groups = [members for _, members in grouped(whole, by)] if whole else []
     return [
@@ -163,16 +163,12 @@ def _mixed(records: Sequence[Record], by: Sequence[str], keys: Sequence[str]) ->
 
 
 def _is_whole(record: Record) -> bool:
-    """Whether the configuration is known, and not only the task and the cell."""
+    """Whether the whole configuration is known, not only the task and the cell."""
     return "seed" in record.keys
 
 
-def _is_option(key: str) -> bool:
-    return key.startswith("task.") and key != "task.name"
-
-
 def _place(value: Any) -> tuple[int, float, str]:
-    """Where a value stands in a column: missing, then numbers, then texts."""
+    """A sort key for the values of a column: missing, then numbers, then texts."""
     if value is None:
         return 0, 0.0, ""
     if isinstance(value, int | float):

@@ -10,21 +10,21 @@ from typing import Any
 from rnnexp.cells import CELLS
 from rnnexp.core.registry import Table
 from rnnexp.results.index import read_index
+from rnnexp.results.summary import Rows
 from rnnexp.tasks import TASKS
 
-Rows = list[dict[str, Any]]
 TABLES = {"cells": CELLS, "tasks": TASKS}
 
 
 def rows(what: str, runs_dir: Path) -> Rows:
-    """The list of that name: experiments, cells, tasks or runs."""
+    """The rows of a list: `experiments`, `cells`, `tasks` or `runs`."""
     if what in TABLES:
         return entries(TABLES[what])
     return runs(runs_dir) if what == "runs" else experiments()
 
 
 def experiments() -> Rows:
-    """The matrix of TASK/CELL: a row a task, and which cells fit it."""
+    """A row for each task, with the cells that fit it."""
     found = []
     for task in TASKS.names():
         modes = TASKS.entry(task).modes
@@ -43,10 +43,9 @@ def _which(fits: dict[str, bool]) -> str:
 
 def entries(table: Table) -> Rows:
     """Name, modes and summary of every cell or task."""
-    found = ((name, table.entry(name)) for name in table.names())
     return [
         {"name": name, "modes": ", ".join(entry.modes), "summary": entry.summary}
-        for name, entry in found
+        for name, entry in ((name, table.entry(name)) for name in table.names())
     ]
 
 
@@ -65,7 +64,7 @@ def runs(runs_dir: Path) -> Rows:
 
 
 def options(table: Table) -> Rows:
-    """Every option of every cell or task, with its default and what it means."""
+    """Every option of every cell or task, with its default and meaning."""
     found = []
     for name in table.names():
         entry = table.entry(name)

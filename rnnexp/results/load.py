@@ -1,4 +1,4 @@
-"""Finds runs and reads what they have logged."""
+"""Finds runs and reads their logs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Run:
       metrics: the lines of `metrics.jsonl`.
       steps: training steps of the profiles, (steps,).
       norms: profiles (steps, L, T) by state leaf, `{"h": ...}`, the hidden state first.
-      units: names of the rows of the profiles, `layer_0` and so on.
+      units: the names of the profiles' rows, `layer_0` and so on.
     """
 
     path: Path
@@ -40,23 +40,23 @@ class Run:
         return f"{self.config['task']['name']}/{self.config['cell']['name']}"
 
     def by_lag(self, leaf: str, unit: int) -> np.ndarray:
-        """A unit's profiles (steps, T) over the lag: steps before the unit's own last one."""
+        """A unit's profiles (steps, T) over the lag: time steps before the unit's own last one."""
         norms = self.norms[leaf][:, unit]
         return norms if self.units[unit].endswith("_backward") else norms[:, ::-1]
 
     def curve(self, kind: str, field: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values of a field over the lines of a kind."""
+        """Steps and values of a field in the lines of a kind."""
         rows = [row for row in self.metrics if row["kind"] == kind and field in row]
         steps = np.array([row["step"] for row in rows], int)
         return steps, np.array([float(row[field]) for row in rows], float)
 
     def baseline(self, kind: str = "baseline") -> dict[str, float]:
-        """The closed-form figures that the run logged, of kind `baseline` or `reference`."""
+        """The closed-form figures that the run logged, those of kind `baseline` or `reference`."""
         return closed_forms(self.metrics).get(kind, {})
 
 
 def load_run(path: Path | str) -> Run:
-    """Read a run's directory; `UsageError` if it is none, or if a file in it is damaged."""
+    """Read a run's directory; `UsageError` if it is no such directory or a file is damaged."""
     path = Path(path)
     config, status = read_json(path / "config.json"), read_json(path / "status.json")
     if config is None or status is None:
@@ -75,7 +75,7 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
 
 
 def find_run(name: str, runs_dir: Path) -> Path:
-    """The run of a name: of its directory, of its id, or of TASK/CELL, whose latest it is."""
+    """The run with a name: its directory, the start of its id, or TASK/CELL for the latest."""
     if (Path(name) / "status.json").exists():
         return Path(name)
     runs = [run for run, _ in scan(runs_dir)]

@@ -1,7 +1,7 @@
-"""Figures of runs by their names: `test_NAME` of the best checkpoint, `valid_NAME` of the headline.
+"""Metrics of runs by name: `test_NAME` of the best checkpoint, `valid_NAME` of the headline.
 
-Which way a score points: the headline's way as the run says it; otherwise lower for
-losses and errors (`LOWER`), higher for `HIGHER`; any other must be said.
+A run records whether a higher headline is better. For other scores the name decides: lower is
+better for losses and errors (`LOWER`), higher for `HIGHER`; any other direction must be given.
 """
 
 import logging
@@ -17,7 +17,7 @@ HIGHER = frozenset({"accuracy", "exact", "f1", "precision", "recall"})
 
 
 def metric_value(record: Record, metric: str) -> float | None:
-    """The metric of a completed run; None if it has none, or was not completed."""
+    """The metric of a run; None if the run has no such metric or is not completed."""
     if record.status != "completed":
         return None
     prefix, _, name = metric.partition("_")
@@ -36,9 +36,9 @@ def known_metrics(records: Sequence[Record]) -> list[str]:
 
 
 def require_metric(records: Sequence[Record], metric: str) -> None:
-    """Raise `UsageError` for a metric that no completed run has, with those that there are.
+    """Raise `UsageError`, which lists the known metrics, if no completed run has this one.
 
-    Where no run is completed any name of the right form will do.
+    If no run is completed, any name of the right form is accepted.
     """
     known = known_metrics(records)
     if not known and metric.startswith(PREFIXES):
@@ -51,10 +51,7 @@ def require_metric(records: Sequence[Record], metric: str) -> None:
 
 
 def default_metric(records: Sequence[Record]) -> str:
-    """The test score of the headline, if all runs that were evaluated have the same one.
-
-    Raises `UsageError` if they differ, or none was evaluated.
-    """
+    """The test score of the headline; `UsageError` unless all evaluated runs share one."""
     names = {record.best.metric for record in records if record.best is not None}
     if len(names) == 1:
         return f"test_{names.pop()}"
@@ -66,22 +63,22 @@ def default_metric(records: Sequence[Record]) -> str:
 
 
 def headline_direction(records: Sequence[Record]) -> bool:
-    """Whether more is better of the validation headline of runs of one task.
+    """Whether a higher validation headline is better; False if no run was evaluated.
 
-    Raises `UsageError` if the runs do not agree on it. False where none was evaluated.
+    Raises `UsageError` if the runs disagree.
     """
     kinds = {(r.best.metric, r.best.higher_is_better) for r in records if r.best is not None}
     if len(kinds) > 1:
         texts = ", ".join(f"{name} ({'higher' if up else 'lower'})" for name, up in sorted(kinds))
         raise UsageError(
-            f"runs of one group are judged by different validation scores: {texts}; "
-            "compare them apart"
+            f"runs of one group have different validation headlines: {texts}; "
+            "compare them separately"
         )
     return kinds.pop()[1] if kinds else False
 
 
 def direction(records: Sequence[Record], metric: str) -> bool:
-    """Whether more is better of `metric`; `UsageError` if nothing says so."""
+    """Whether a higher `metric` is better; `UsageError` if neither runs nor name decide it."""
     name = metric.partition("_")[2]
     ways = {
         record.best.higher_is_better
@@ -95,6 +92,6 @@ def direction(records: Sequence[Record], metric: str) -> bool:
     if ways or lower == higher:
         raise UsageError(
             f"cannot tell whether a higher {metric} is better: the runs "
-            f"{'do not agree' if ways else 'do not say'}; say it (higher_is_better)"
+            f"{'do not agree' if ways else 'do not say'}; pass higher_is_better"
         )
     return higher

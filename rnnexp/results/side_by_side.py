@@ -1,6 +1,6 @@
-"""Single runs side by side: what they reached, how far their gradients flow, what differs.
+"""Single runs side by side: their scores, gradient profiles and differing settings.
 
-Everything is what the runs have logged themselves; nothing is computed anew.
+All figures are those that the runs logged; nothing is recomputed.
 """
 
 import math
@@ -11,10 +11,9 @@ import numpy as np
 
 from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
 from rnnexp.results.load import Run
-from rnnexp.results.summary import Record, flatten
+from rnnexp.results.summary import Record, Rows, flatten
 from rnnexp.run.files import shown_status
 
-Rows = list[dict[str, Any]]
 LONGEST = 48  # characters of a label
 
 
@@ -25,8 +24,8 @@ class Reading(NamedTuple):
       step: updates made before it.
       slope: of ln(norm) over the lag, nats per step.
       half_life: lags after which the norm has halved, steps.
-      zero_lags: how many norms are exactly 0.
-      steps_T: T, the steps of the sequence.
+      zero_lags: the number of norms that are exactly 0.
+      steps_T: T, the time steps of the sequence.
       norms: ||dL/dh_t|| at the lags 0, T/4, T/2 and T - 1 (rounded down).
     """
 
@@ -39,11 +38,11 @@ class Reading(NamedTuple):
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """A short name a run that tells it from the others.
+    """A short, unique name for each run.
 
-    The cell and as few configuration values as tell the runs apart, the seed among them only
-    where nothing else differs; the id of the run where that is too long, and the place in the
-    list where a run is given twice.
+    It has the cell and the fewest configuration values that distinguish the runs; the seed only
+    if nothing else differs. The run's id replaces a name longer than `LONGEST`. A number in the
+    list is added if a run is listed twice.
     """
     records = [_record(run) for run in runs]
     places = {
@@ -53,13 +52,15 @@ def labels(runs: Sequence[Run]) -> list[str]:
     for run, record in zip(runs, records, strict=True):
         values = {k: v for k, v in places.get(record.path, {}).items() if v is not None}
         names = [str(values.pop(key)) for key in ("task.name", "cell.name") if key in values]
-        told = [f"{short_key(key).rpartition('.')[2]}={value_text(v)}" for key, v in values.items()]
-        texts.append("  ".join([*(names or [run.config["cell"]["name"]]), *told]))
+        parts = [f"{short_key(k).rpartition('.')[2]}={value_text(v)}" for k, v in values.items()]
+        texts.append("  ".join([*(names or [run.config["cell"]["name"]]), *parts]))
     if len(set(texts)) < len(texts):
         seeds = [str(run.config["seed"]) for run in runs]
         texts = [f"{text}  seed={seed}" for text, seed in zip(texts, seeds, strict=True)]
-    long = [len(text) > LONGEST for text in texts]
-    texts = [run.path.name if far else t for run, t, far in zip(runs, texts, long, strict=True)]
+    texts = [
+        run.path.name if len(text) > LONGEST else text
+        for run, text in zip(runs, texts, strict=True)
+    ]
     return [
         f"{text}  ({number})" if texts.count(text) > 1 else text
         for number, text in enumerate(texts, 1)
@@ -69,24 +70,24 @@ def labels(runs: Sequence[Run]) -> list[str]:
 def reading(run: Run, leaf: str, layer: int, index: int) -> Reading:
     """The profile of a unit at the `index`-th recorded step."""
     norms_T = run.by_lag(leaf, layer)[index]
-    last, step = len(norms_T) - 1, int(run.steps[index])
+    steps_T, step = len(norms_T), int(run.steps[index])
     row = next((r for r in run.metrics if r["kind"] == "train" and r["step"] == step), {})
     place = f"{run.units[layer]}/{leaf}"
-    lags = {"0": 0, "T/4": len(norms_T) // 4, "T/2": len(norms_T) // 2, "T-1": last}
+    lags = {"0": 0, "T/4": steps_T // 4, "T/2": steps_T // 2, "T-1": steps_T - 1}
     return Reading(
         step,
         float(row.get(f"slope/{place}", math.nan)),
         float(row.get(f"half_life/{place}", math.nan)),
         int(np.sum(norms_T == 0)),
-        len(norms_T),
+        steps_T,
         {name: float(norms_T[lag]) for name, lag in lags.items()},
     )
 
 
 def profiles(runs: Sequence[Run]) -> dict[tuple[str, str], list[list[Reading]]]:
-    """By state leaf and unit, of each run its readings at the first and the last recorded step.
+    """By state leaf and unit, the readings of each run at its first and last recorded step.
 
-    A run without that leaf or unit, or without a recorded step, has none.
+    A run without that leaf or unit, or without a recorded step, has no readings.
     """
     places = dict.fromkeys((leaf, unit) for run in runs for leaf in run.norms for unit in run.units)
     first = {leaf: number for number, (leaf, _) in reversed([*enumerate(places)])}
@@ -111,7 +112,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def as_data(runs: Sequence[Run]) -> dict[str, Any]:
-    """What `compare RUN RUN --json` prints: everything that the tables show."""
+    """The data that `compare RUN RUN --json` prints: everything that the tables show."""
     return {
         "runs": [
             {
@@ -132,19 +133,24 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
-    """Titled tables with flat columns: outcomes, a table a unit and leaf, what differs."""
+    """Titled tables with flat columns: outcomes, profiles by unit and leaf, differing settings."""
     names = labels(runs)
     found = [("runs side by side", _outcomes(runs, names))]
     for (leaf, unit), readings in profiles(runs).items():
-        rows = [
-            _profile_row(name, reading)
+        rows: Rows = [
+            {
+                "run": name, "step": one.step, "nats/step": one.slope,
+                "half-life": one.half_life, "zero lags": one.zero_lags,
+                **{f"lag {lag}": norm for lag, norm in one.norms.items()},
+                "T": one.steps_T,
+            }
             for name, ends in zip(names, readings, strict=True)
-            for reading in ends
-        ]
+            for one in ends
+        ]  # fmt: skip
         if rows:
             found.append((f"mean ||dL/d{leaf}_t||, {unit}: first and last recorded step", rows))
     rows = [
-        {"key": key} | {name: value_text(v) for name, v in zip(names, values, strict=True)}
+        {"key": key, **{name: value_text(v) for name, v in zip(names, values, strict=True)}}
         for key, values in differences(runs).items()
     ]
     return [*found, ("what differs in the configuration", rows)] if rows else found
@@ -170,15 +176,6 @@ def _outcomes(runs: Sequence[Run], names: Sequence[str]) -> Rows:
     return [{key: value for key, value in row.items() if key not in unknown} for row in rows]
 
 
-def _profile_row(name: str, reading: Reading) -> dict[str, Any]:
-    return (
-        {"run": name, "step": reading.step, "nats/step": reading.slope}
-        | {"half-life": reading.half_life, "zero lags": reading.zero_lags}
-        | {f"lag {lag}": norm for lag, norm in reading.norms.items()}
-        | {"T": reading.steps_T}
-    )
-
-
 def _record(run: Run) -> Record:
-    """The run as `rnnexp.results.groups` takes it."""
+    """The run in the form that `rnnexp.results.groups` takes."""
     return Record(run.name, str(run.path), run.status["status"], keys=flatten(run.config))

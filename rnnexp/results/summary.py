@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 from rnnexp.run.files import read_object, shown_status
 
+Rows = list[dict[str, Any]]
+"""The rows of a table, by column."""
+
 
 class Best(NamedTuple):
-    """The best value so far of the score that decides, in validation, and its step."""
+    """The best validation value so far of the task's headline score, and its step."""
 
     metric: str
     value: float
@@ -25,15 +28,15 @@ class Record:
       run: `TASK/CELL/RUN_ID`.
       path: its directory.
       status: see `rnnexp.run.files.shown_status`; `damaged` if its files cannot be read,
-        `waiting` if a sweep has not begun it yet.
+        `waiting` if a sweep has not started it yet.
       step: updates made.
       reason: why it ended.
       test: the test scores of a completed run.
       best: None before the first evaluation.
       keys: the value of every configuration key, by dotted name; of a damaged run only those
         of the task and the cell.
-      mtime_ns: when `status.json` was written, in ns; 0 without one.
-      swept: the keys that its sweep changes, if it is read as part of a sweep.
+      mtime_ns: when `status.json` was written, in ns; 0 if there is none.
+      swept: the keys that its sweep varies, if it is read as part of a sweep.
     """
 
     run: str
@@ -79,7 +82,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
 
 
 def as_shown(record: Record) -> Record:
-    """The record with the status to show: of a `running` run the lock is tried."""
+    """The record with the status to show, which for a `running` run depends on its lock."""
     if record.status != "running":
         return record
     return replace(record, status=shown_status(Path(record.path), record.status))

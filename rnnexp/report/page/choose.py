@@ -1,4 +1,4 @@
-"""Which runs a report is about, in what order, and what they are called in it."""
+"""Chooses the runs of a report, their order and their labels."""
 
 import json
 from collections import Counter
@@ -19,10 +19,10 @@ class Named(NamedTuple):
     """A run of the report.
 
     Attributes:
-      label: a short name that no other run of the report has.
-      options: the values of keys on which runs of its task and cell differ, or, of keys that
-        all cells have, runs of its task; but for the seed.
-      group, member: which setting it is of, and which run of that setting.
+      label: a short name, unique in the report.
+      options: the values of the keys, except the seed, on which runs of its task and cell differ,
+        and of the keys of all cells on which runs of its task differ.
+      group, member: the number of its setting, and of the run within that setting.
     """
 
     record: Record
@@ -35,21 +35,19 @@ class Named(NamedTuple):
 def find_records(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
     """The runs below directories, each once, and a note on each that is left out.
 
-    A directory is that of a run, of a sweep or of many runs. Notes are about runs that have
-    not begun or whose configuration cannot be read. Raises `UsageError` if a directory holds
-    no runs, or nothing is left of them.
+    A directory is that of a run, of a sweep or of many runs. Runs are left out if they have not
+    started or their configuration cannot be read. Raises `UsageError` if a directory holds no
+    runs, or all of them are left out.
     """
     found: dict[Path, Record] = {}
     for directory in directories:
         for record in _records(directory):
             found.setdefault(Path(record.path).resolve(), record)
     notes = []
-    waiting = sum(record.status == "waiting" for record in found.values())
-    if waiting:
+    if waiting := sum(record.status == "waiting" for record in found.values()):
         notes.append(f"Left out: {waiting} planned runs that have not begun.")
-    for record in found.values():
-        if record.status == "damaged":
-            notes.append(left_out(record.path, record.reason))
+    damaged = [record for record in found.values() if record.status == "damaged"]
+    notes += [left_out(record.path, record.reason) for record in damaged]
     records = [record for record in found.values() if record.status not in UNBEGUN]
     if not records:
         where = ", ".join(map(str, directories))
@@ -65,8 +63,8 @@ def left_out(path: str | Path, reason: object) -> str:
 def name_runs(records: Sequence[Record]) -> list[Named]:
     """Labels and groups, in the order of task, cell, options and seed.
 
-    A label has the cell, and whatever else the runs differ in: task, options, seed. Where two
-    would be alike, it has the run's directory as well.
+    A label has the cell, and the task, options and seed if these differ among the runs. Two
+    labels that would be equal also have the run's directory.
     """
     tasks = len({record.keys.get("task.name") for record in records})
     seeds = len({record.keys.get("seed") for record in records})
@@ -75,18 +73,18 @@ def name_runs(records: Sequence[Record]) -> list[Named]:
         same = [record for record in records if _names(record)[0] == names[0]]
         shared = [key for key in varying(same) if all(key in record.keys for record in same)]
         keys = dict.fromkeys([*varying(like), *shared])
-        told = [key for key in telling_keys(like) if key not in NAMES]
+        shown = [key for key in telling_keys(like) if key not in NAMES]
         for record in like:
             options = _options(record, keys)
             texts = list(names[0 if tasks > 1 else 1 :])
-            texts += [f"{_short(key)}={options[key]}" for key in told if key in options]
+            texts += [f"{_short(key)}={options[key]}" for key in shown if key in options]
             texts += [f"seed {record.keys.get('seed')}"] if seeds > 1 else []
             named.append(Named(record, " ".join(texts), options, 0, 0))
     return _numbered(sorted(named, key=_place))
 
 
 def _numbered(named: Sequence[Named]) -> list[Named]:
-    """The same with their groups and members, and labels made unique."""
+    """The same runs with groups, members and unique labels."""
     times = Counter(run.label for run in named)
     groups, members = dict[str, int](), Counter[str]()
     result = []
@@ -137,7 +135,7 @@ def _names(record: Record) -> tuple[str, ...]:
 
 
 def _place(run: Named) -> tuple:
-    """Where a run stands in the report: task, cell, options, seed."""
+    """A run's sort key in the report: task, cell, options, seed."""
     seed = run.record.keys.get("seed")
     number = seed if isinstance(seed, int) else 0
     return *_names(run.record), list(run.options.items()), number, run.record.run

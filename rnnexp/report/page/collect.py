@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,32 +12,24 @@ from rnnexp.core.errors import UsageError
 from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
-from rnnexp.report.page.thin import evenly, kept_sizes
-from rnnexp.report.table import clip_share
+from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
+from rnnexp.report.table import clip_rate
 from rnnexp.results.load import Run, load_run
 
 log = logging.getLogger("rnnexp")
 PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000
-"""How many values a page has room for; the more runs, the fewer each of them has."""
+"""How many values a page holds; its runs share them equally."""
 MOST_POINTS = 400
-"""No curve has more points: a screen has not many more columns."""
+"""The most points of a curve, since a screen has few more columns."""
 DAMAGE = (UsageError, ValueError, KeyError, TypeError, AttributeError, OSError)
-"""What files that are damaged, or that something else wrote, make reading raise."""
-
-
-class Sizes(NamedTuple):
-    """A dimension of recorded arrays: how many entries there are, and how many are kept."""
-
-    what: str
-    there: int
-    kept: int
+"""The errors of reading files that are damaged or were written by something else."""
 
 
 def collect(directories: Sequence[Path]) -> dict[str, Any]:
     """The data of the page about all runs in directories.
 
-    Raises `UsageError` if there are none that can be read; those that cannot are in `notes`,
-    and logged.
+    Runs that cannot be read are listed in `notes` and logged. Raises `UsageError` if no run can
+    be read.
     """
     records, notes = find_records(directories)
     runs, thinned = [], dict[str, set[Sizes]](profiles=set(), laboratory=set(), curves=set())
@@ -63,10 +55,9 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
 
 
 def thinned_line(part: str, sizes: set[Sizes]) -> str:
-    """The sentence that says what was left out of a part of the page; empty if nothing was."""
-    kinds = dict.fromkeys(size.what for size in sorted(sizes))
+    """The sentence about the entries omitted from a part of the page; empty if none were."""
     texts = []
-    for kind in kinds:
+    for kind in dict.fromkeys(size.what for size in sorted(sizes)):
         changed = {(size.there, size.kept) for size in sizes if size.what == kind}
         examples = [f"{kept:,} of {there:,}" for there, kept in sorted(changed)]
         more = f" (and {len(examples) - 3} other sizes)" if len(examples) > 3 else ""
@@ -101,7 +92,7 @@ def _run_data(
         "test": {name: rounded(value) for name, value in record.test.items()},
         "baseline": {name: rounded(value) for name, value in run.baseline().items()},
         "reference": {name: rounded(v) for name, v in run.baseline("reference").items()},
-        "clipped": None if (share := clip_share(run)) is None else rounded(share),
+        "clipped": None if (rate := clip_rate(run)) is None else rounded(rate),
         "decay": {name: _decay(run, name) for name in profiles},
         "curves": _curves(run, runs, thinned["curves"]),
         "profiles": profiles,
@@ -113,20 +104,16 @@ def _run_data(
 def _laboratory(
     run: Run, runs: int, thinned: set[Sizes], notes: list[str]
 ) -> dict[str, Any] | None:
-    """What the page shows of `laboratory.zarr`; None, with a note, if it cannot be read."""
+    """The page's data from `laboratory.zarr`; None, with a note, if it cannot be read."""
     try:
-        found = read_laboratory(run.path, LABORATORY_VALUES // runs)
+        return read_laboratory(run.path, LABORATORY_VALUES // runs, thinned)
     except UsageError as error:
         notes.append(f"Left out: {error}")
         return None
-    if found is None:
-        return None
-    thinned |= {Sizes(what, there, kept) for what, there, kept in found.sizes}
-    return found.data
 
 
 def _profile(run: Run, leaf: str, row: int, most: int, thinned: set[Sizes]) -> dict[str, Any]:
-    """The profiles of a unit's state leaf: norms by step and time, packed."""
+    """The profiles of a unit's state leaf: packed norms by training step and time step."""
     norms = run.norms[leaf][:, row]
     sizes = kept_sizes(norms.shape, most)
     steps, times = (evenly(n, k) for n, k in zip(norms.shape, sizes, strict=True))
@@ -146,7 +133,7 @@ def _profile(run: Run, leaf: str, row: int, most: int, thinned: set[Sizes]) -> d
 def _decay(run: Run, name: str) -> dict[str, Any]:
     """The last finite slope and half-life of a profile; None without one.
 
-    A half-life that is infinite is the text `inf`: the norm does not decay.
+    An infinite half-life is the text `inf`: the norm does not decay.
     """
     place = name.replace(" ", "/")
     steps, slopes = run.curve("train", f"slope/{place}")
@@ -161,7 +148,7 @@ def _decay(run: Run, name: str) -> dict[str, Any]:
 
 
 def _curves(run: Run, runs: int, thinned: set[Sizes]) -> dict[str, Any]:
-    """Loss and scores of training and validation, and the slopes, by name over steps."""
+    """Losses, scores and slopes of training and validation, by name over steps."""
     skip = ("kind", "step", "time")
     rows = {kind: [r for r in run.metrics if r["kind"] == kind] for kind in ("train", "valid")}
     scores = [name for name in (rows["valid"] or [{"loss": 0}])[0] if name not in skip]
@@ -180,7 +167,7 @@ def _curves(run: Run, runs: int, thinned: set[Sizes]) -> dict[str, Any]:
 
 
 def _divergence(run: Run) -> dict[str, Any] | None:
-    """What `status.json` says of a divergence, numbers as text."""
+    """The divergence in `status.json`, with numbers as text."""
     details = run.status.get("divergence")
     if run.status["status"] != "diverged" or not isinstance(details, dict):
         return None
@@ -189,9 +176,7 @@ def _divergence(run: Run) -> dict[str, Any] | None:
     if isinstance(origin, dict):
         where = {key: str(origin.get(key)) for key in ("leaf", "unit", "time", "lag")}
     return {
-        "step": str(details.get("step")),
-        "loss": str(details.get("loss")),
-        "grad_norm": str(details.get("grad_norm")),
+        **{key: str(details.get(key)) for key in ("step", "loss", "grad_norm")},
         "origin": where,
         "groups": [str(group) for group in details.get("groups", [])],
     }

@@ -16,12 +16,12 @@ from rnnexp.report.page.collect import collect
 log = logging.getLogger("rnnexp")
 SCRIPTS = ("data.js", "style.js", "charts.js", "pictures.js", "lab.js", "page.js")
 MOST_BYTES = 8_000_000
-"""Beyond this a page is slow to send and to open; a line in the log says so."""
+"""A larger page is slow to send and to open; a line in the log says so."""
 STOPS = 16
 
 
 class Written(NamedTuple):
-    """The file, its size in bytes, the number of runs in it, and notes on what is left out."""
+    """The file, its size in bytes, the number of its runs, and notes on omissions."""
 
     file: Path
     size: int
@@ -30,10 +30,10 @@ class Written(NamedTuple):
 
 
 def write_report(directories: Sequence[Path], file: Path) -> Written:
-    """Write the page about all runs below directories of runs or sweeps, or of single runs.
+    """Write the page about the runs below directories of runs or sweeps, or of single runs.
 
-    Raises `UsageError` if there are no runs that can be read or `file` is no place for a page,
-    and `RunError` if it cannot be written.
+    Raises `UsageError` if no run can be read or `file` cannot hold a page, and `RunError` if it
+    cannot be written.
     """
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -58,7 +58,7 @@ def write_report(directories: Sequence[Path], file: Path) -> Written:
 def render(data: dict[str, Any]) -> str:
     """The page's text for the data of `collect`.
 
-    Texts from outside are in the JSON, where `embedded` makes them harmless, or escaped.
+    Texts from outside are escaped, or are in the JSON, where `embedded` makes them harmless.
     """
     home = resources.files("rnnexp.report.page")
     thinned = {f"thinned_{part}": _soft(line) for part, line in data["thinned"].items()}
@@ -74,12 +74,12 @@ def render(data: dict[str, Any]) -> str:
         "script": "".join((home / name).read_text("utf-8") for name in SCRIPTS),
     }
     page = (home / "page.html").read_text("utf-8")
-    # One pass: what looks like a place in the inserted texts stays as it is.
+    # One pass, so that a {{name}} in the inserted texts is not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
 
 
 def embedded(data: dict[str, Any]) -> str:
-    """JSON that may stand inside a script element: ASCII without `<`, `>` and `&`."""
+    """JSON that is safe inside a script element: ASCII without `<`, `>` and `&`."""
     text = to_json(data, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -107,7 +107,7 @@ def plotly_script() -> str:
 
 
 def _colours() -> list[tuple[float, str]]:
-    """Stops of viridis: perceptually uniform, and without the grey that marks gaps."""
+    """Stops of viridis, which is perceptually uniform and lacks the grey that marks gaps."""
     import matplotlib
     from matplotlib.colors import to_hex
 

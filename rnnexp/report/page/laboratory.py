@@ -1,13 +1,13 @@
-"""What a page shows of a run's `laboratory.zarr`."""
+"""Reads a run's `laboratory.zarr` for a page."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rnnexp.report.page.pack import pack
-from rnnexp.report.page.thin import evenly, kept_sizes
+from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
 from rnnexp.run.zarr_append import opened
 
 LINEAR = (
@@ -16,24 +16,14 @@ LINEAR = (
 )  # fmt: skip
 LOGARITHMIC = ("time_constant", "lag_norm")
 THINNED = {"step": "analysed training steps", "time": "time steps", "exponent": "exponents"}
-"""Dimensions that are thinned; the others are short, or their entries have names."""
+"""The dimensions that are thinned; the others are short, or their entries have names."""
 
 
-class KeptVariable(NamedTuple):
-    """A run's laboratory for the page, and what thinning took away.
+def read_laboratory(run: Path, most: int, thinned: set[Sizes]) -> dict[str, Any] | None:
+    """The variables that the page draws: `dims`, the `coords` of each and packed `values`.
 
-    `data`: by variable its `dims`, the `coords` of each and the packed `values`. `sizes`: of
-    each thinned dimension, how many entries there were and how many are kept.
-    """
-
-    data: dict[str, Any]
-    sizes: list[tuple[str, int, int]]
-
-
-def read_laboratory(run: Path, most: int) -> KeptVariable | None:
-    """The variables that the page draws, at most about `most` values in all; None without any.
-
-    Raises `UsageError` if the store cannot be read.
+    They have at most about `most` values in all. The sizes of thinned dimensions are added to
+    `thinned`. None if there are no variables; `UsageError` if the store cannot be read.
     """
     path = run / "laboratory.zarr"
     if not path.exists():
@@ -44,30 +34,29 @@ def read_laboratory(run: Path, most: int) -> KeptVariable | None:
     arrays = {name: array for name, array in arrays.items() if array.size}
     if not arrays:
         return None
-    data, sizes, left = {}, list[tuple[str, int, int]](), most
-    # The small ones first: they are kept whole, and the large ones share what is left.
+    data, left = {}, most
+    # The small ones come first and are kept whole; the large ones divide the rest.
     for number, name in enumerate(sorted(arrays, key=lambda name: arrays[name].size)):
-        part, changed = _thinned(arrays[name], max(1, left // (len(arrays) - number)))
+        part = _thinned(arrays[name], max(1, left // (len(arrays) - number)), thinned)
         left -= part.size
         scale = "log" if name in LOGARITHMIC else "linear"
         dims = [str(dim) for dim in part.dims]
         coords = {dim: _coordinate(part, dim) for dim in dims}
         data[name] = {"dims": dims, "coords": coords, "values": pack(part.values, scale)}
-        sizes += changed
-    return KeptVariable(data, sorted(set(sizes)))
+    return data
 
 
-def _thinned(array: Any, most: int) -> tuple[Any, list[tuple[str, int, int]]]:
+def _thinned(array: Any, most: int, thinned: set[Sizes]) -> Any:
     dims = [dim for dim in array.dims if dim in THINNED]
     others = int(np.prod([array.sizes[dim] for dim in array.dims if dim not in THINNED], dtype=int))
     kept = kept_sizes([array.sizes[dim] for dim in dims], max(1, most // others))
     picks = {dim: evenly(array.sizes[dim], size) for dim, size in zip(dims, kept, strict=True)}
-    changed = [
-        (THINNED[str(dim)], array.sizes[dim], len(pick))
+    thinned |= {
+        Sizes(THINNED[str(dim)], array.sizes[dim], len(pick))
         for dim, pick in picks.items()
         if len(pick) < array.sizes[dim]
-    ]
-    return array.isel(picks), changed
+    }
+    return array.isel(picks)
 
 
 def _coordinate(array: Any, dim: str) -> Sequence[Any]:

@@ -1,11 +1,20 @@
-"""Which entries of large arrays a page keeps: evenly spaced ones, the ends among them."""
+"""Chooses the entries of large arrays that a page keeps: evenly spaced, the ends included."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 LEAST = 8
-"""A dimension is never thinned below so many entries, however many runs there are."""
+"""A dimension keeps at least this many entries, however many runs there are."""
+
+
+class Sizes(NamedTuple):
+    """A dimension of recorded arrays: how many entries there are, and how many are kept."""
+
+    what: str
+    there: int
+    kept: int
 
 
 def evenly(size: int, most: int) -> np.ndarray:
@@ -20,14 +29,13 @@ def evenly(size: int, most: int) -> np.ndarray:
 def kept_sizes(sizes: Sequence[int], most: int) -> tuple[int, ...]:
     """How many entries of each dimension to keep so that their product is at most `most`.
 
-    Short dimensions are kept whole, and the long ones share what is left equally. Where `most`
-    is too small for `LEAST` entries of each, the product is larger than asked.
+    Short dimensions are kept whole, and the long ones divide the rest equally. If `most` is too
+    small for `LEAST` entries of each, the product exceeds it.
     """
     kept = [0] * len(sizes)
     left, order = float(most), sorted(range(len(sizes)), key=lambda place: sizes[place])
     for number, place in enumerate(order):
-        share = max(left, 1.0) ** (1 / (len(order) - number))
-        floor = min(sizes[place], LEAST)
-        kept[place] = min(sizes[place], max(floor, int(share + 1e-9)))
+        size = max(left, 1.0) ** (1 / (len(order) - number))
+        kept[place] = min(sizes[place], max(LEAST, int(size + 1e-9)))
         left /= max(kept[place], 1)
     return tuple(kept)
