@@ -4,10 +4,12 @@ Training has one loss and one backward pass. Here every output position has a lo
 pass of its own, and all share one forward pass. Noise is off.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import jax
+from flax import nnx
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_bytes
@@ -17,7 +19,7 @@ from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.stack import Stack
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Trajectory
+from rnnexp.scan.unroll import TimeLoop, Trajectory
 
 Model: TypeAlias = SequenceModel | Transducer
 Losses: TypeAlias = Callable[[Array, Batch], Array]
@@ -102,6 +104,15 @@ def losses_vjp(
 def stacks(model: Model) -> list[Stack]:
     """The stacks of a model, in the order of its units."""
     return [model.encoder, model.decoder] if isinstance(model, Transducer) else [model.stack]
+
+
+def with_time_loop(model: Model, change: Callable[[TimeLoop], TimeLoop]) -> Model:
+    """A copy of a model, with the same values, whose stacks go through time as `change` says."""
+    copy = nnx.clone(model)
+    for stack in stacks(copy):
+        loop = change(stack.structure.time_loop)
+        stack.structure = dataclasses.replace(stack.structure, time_loop=loop)
+    return copy
 
 
 def residual_bytes(

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Batch, Params, State
-from rnnexp.gradflow.position_losses import Model, spans, stacks
+from rnnexp.gradflow.position_losses import Model, spans, stacks, with_time_loop
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.recurrent import START
 from rnnexp.models.stack import Unit, unit_hooks
@@ -63,10 +62,10 @@ def instrumented(model: Model) -> Model:
 
     It scans step by step: other paths cannot probe every leaf.
     """
-    copy = nnx.clone(model)
+    copy = with_time_loop(
+        model, lambda loop: loop._replace(associative=False, kernel=False, newton="")
+    )
     for stack in stacks(copy):
-        loop = stack.structure.time_loop._replace(associative=False, kernel=False, newton="")
-        stack.structure = dataclasses.replace(stack.structure, time_loop=loop)
         for layer in stack.layers:
             layer.cell = with_output_leaf(layer.cell)
     return copy

@@ -12,12 +12,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array, Batch, Key, Params, State
-from rnnexp.gradflow.position_losses import Losses, Model, Teacher, apply, spans, stacks
+from rnnexp.gradflow.position_losses import (
+    Losses,
+    Model,
+    Teacher,
+    apply,
+    spans,
+    stacks,
+    with_time_loop,
+)
 from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
 from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples
 from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
@@ -193,12 +200,8 @@ def unit_figures(
 
 
 def step_by_step(model: Model) -> Model:
-    """A copy of a model whose time loop is the plain scan."""
-    copy = nnx.clone(model)
-    for stack in stacks(copy):
-        loop = TimeLoop(cut_steps=stack.structure.time_loop.cut_steps)
-        stack.structure = dataclasses.replace(stack.structure, time_loop=loop)
-    return copy
+    """A copy of a model that runs through time by the plain scan."""
+    return with_time_loop(model, lambda loop: TimeLoop(cut_steps=loop.cut_steps))
 
 
 def whole_step(

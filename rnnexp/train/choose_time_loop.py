@@ -4,7 +4,6 @@ It depends on the configuration, the cell, the device and, for Newton's iteratio
 weights. A run that does not use a kernel or iteration that it could has a logged reason.
 """
 
-import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -20,7 +19,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.config.validate import SINGLE_STEPS, first_set
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Batch, Tree
-from rnnexp.gradflow.position_losses import Model, apply, spans, stacks
+from rnnexp.gradflow.position_losses import Model, apply, spans, stacks, with_time_loop
 from rnnexp.laboratory.lag_gradients import take_examples
 from rnnexp.laboratory.lyapunov import lyapunov_spectrum
 from rnnexp.laboratory.measure import step_by_step
@@ -98,14 +97,12 @@ def choose_time_loop(
     return TimeLoopChoice(loop, newton, (*reasons, *more))
 
 
-def with_time_loop(graphdef: Any, params: Tree, time_loop: TimeLoop) -> Any:
+def graphdef_with(graphdef: Any, params: Tree, time_loop: TimeLoop) -> Any:
     """A model's static part with another time loop."""
     model = nnx.merge(graphdef, params)
     if all(stack.structure.time_loop == time_loop for stack in stacks(model)):
         return graphdef
-    for stack in stacks(model):
-        stack.structure = dataclasses.replace(stack.structure, time_loop=time_loop)
-    return nnx.graphdef(model)
+    return nnx.graphdef(with_time_loop(model, lambda _: time_loop))
 
 
 def describe(time_loop: TimeLoop) -> str:

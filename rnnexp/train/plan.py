@@ -30,9 +30,9 @@ from rnnexp.train.choose_time_loop import (
     NewtonDecision,
     choose_time_loop,
     describe,
+    graphdef_with,
     largest_exponents,
     log_reasons,
-    with_time_loop,
 )
 from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
 from rnnexp.train.program import Recipe
@@ -185,4 +185,4 @@ def _with_chosen_loop(
 
     choice = choose_time_loop(config, model.units()[0].layer.cell, find_exponents)
     log_reasons(choice.reasons)
-    return with_time_loop(graphdef, params, choice.time_loop), choice.newton
+    return graphdef_with(graphdef, params, choice.time_loop), choice.newton

@@ -23,8 +23,8 @@ from rnnexp.train.choose_time_loop import (
     FallBacks,
     choose_time_loop,
     fused_precision,
+    graphdef_with,
     largest_exponents,
-    with_time_loop,
 )
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import Plan, make_plan
@@ -163,7 +163,7 @@ def test_the_offer_leaves_a_model_alone_that_does_not_ask() -> None:
     plan = planned()
     cell = plan.recipe.model(plan.params).units()[0].layer.cell
     choice = choose_time_loop(plan.config, cell)
-    graphdef = with_time_loop(plan.recipe.graphdef, plan.params, choice.time_loop)
+    graphdef = graphdef_with(plan.recipe.graphdef, plan.params, choice.time_loop)
     got = graphdef, choice.newton
     assert got[0] is plan.recipe.graphdef
     assert got[1].method == ""

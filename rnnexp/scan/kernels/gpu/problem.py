@@ -25,13 +25,17 @@ def problem(cell: str, hidden_size: int, dtype: str, precision: str) -> str:
     if too_wide(cell, hidden_size, precision):
         padded = f"{hidden_size} hidden units (padded to {padded_size(hidden_size)})"
         return f"with {padded} in {precision} its weights are too many for one multiprocessor"
-    rows = layout(cell, hidden_size, precision).rows
-    compute = jax.jit(partial(_everything, cell, precision))
     try:
-        compute.lower(*shapes(cell, hidden_size, rows)).compile()
+        _compile(cell, hidden_size, precision)
     except Exception as error:  # from any part of the compiler; the scan takes its place
         return f"its kernel cannot be compiled here: {type(error).__name__}: {first_line(error)}"
     return ""
+
+
+def _compile(cell: str, hidden_size: int, precision: str) -> None:
+    rows = layout(cell, hidden_size, precision).rows
+    compute = jax.jit(partial(_everything, cell, precision))
+    compute.lower(*shapes(cell, hidden_size, rows)).compile()
 
 
 def shapes(cell: str, hidden_size: int, batch_size: int, steps: int = 2) -> tuple[Any, ...]:
