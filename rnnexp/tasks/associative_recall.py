@@ -27,6 +27,8 @@ def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
     Args:
       pairs: stored key-value pairs, 1 to `symbols`.
       symbols: number of keys, and of values; 2 or more.
+
+    Raises `UsageError` for fewer than 2 symbols, and unless 1 <= pairs <= symbols.
     """
     if symbols < 2:
         raise UsageError(f"symbols must be at least 2, not {symbols}")

@@ -29,6 +29,8 @@ def delayed_xor(*, delay_steps: int = 10) -> Task:
 
     Args:
       delay_steps: steps from the first marked bit to the second; 1 or more.
+
+    Raises `UsageError` for a delay below 1.
     """
     if delay_steps < 1:
         raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")

@@ -57,6 +57,8 @@ def mackey_glass(*, tau: int = 17, length_steps: int = 200, feedback_only: bool 
       length_steps: steps of a sequence, in training and evaluation, above 100.
       feedback_only: all inputs are 0; only networks whose output (the teacher's while there
         is one) is fed back see the series.
+
+    Raises `UsageError` for another tau or length.
     """
     if tau not in VARIANCE:
         raise UsageError(f"tau must be 17 or 30, not {tau}")

@@ -38,6 +38,8 @@ def narma10(*, length_steps: int = 200) -> Task:
 
     Args:
       length_steps: steps of a sequence, above 50.
+
+    Raises `UsageError` unless there are steps to score.
     """
     if length_steps <= WARMUP:
         raise UsageError(f"length_steps must be above {WARMUP} (warm-up), not {length_steps}")

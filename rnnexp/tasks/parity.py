@@ -23,6 +23,8 @@ def parity(*, length_steps: int = 8) -> Task:
 
     Args:
       length_steps: bits of a sequence, 2 or more.
+
+    Raises `UsageError` below 2 steps, where no memory is needed.
     """
     if length_steps < 2:
         raise UsageError(f"length_steps must be at least 2, not {length_steps}")

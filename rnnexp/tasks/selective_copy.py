@@ -26,6 +26,8 @@ def selective_copy(*, length_steps: int = 30, items: int = 5) -> Task:
     Args:
       length_steps: steps in which the symbols come, at least `items`.
       items: n, symbols to recall; 1 or more.
+
+    Raises `UsageError` for no item, and for fewer steps than items.
     """
     if items < 1:
         raise UsageError(f"items must be at least 1, not {items}")

@@ -33,6 +33,8 @@ def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
     Args:
       length_steps: steps of a sequence, 10 or more.
       symbols: relevant symbols of a sequence, 2 (4 classes) or 3 (8 classes).
+
+    Raises `UsageError` for other numbers of symbols and for fewer than 10 steps.
     """
     if symbols not in RANGES_PERCENT:
         raise UsageError(f"symbols must be 2 or 3, not {symbols}")
