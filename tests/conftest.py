@@ -2,10 +2,15 @@
 
 Programs that several tests compile, most of them in processes of their own, are compiled
 once: all share a cache that lasts as long as the test run.
+
+Most of the time goes into compiling programs that run for milliseconds, so compilers are told
+to hurry. Users' compilers are not: the tests marked `as_users` run without those flags, by
+`pytest -m as_users`.
 """
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,12 +21,13 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     CACHE = tempfile.TemporaryDirectory(prefix="rnnexp-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.03")
-# Most of the time goes into compiling programs that run for milliseconds.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # of every operation lowered
-if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
-    QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    os.environ.setdefault("XLA_FLAGS", QUICK)
+os.environ.setdefault("RNNEXP_TESTS_HURRY", str("as_users" not in sys.argv))
+if os.environ["RNNEXP_TESTS_HURRY"] == "True":
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    if version("jaxlib").startswith("0.10."):  # XLA dies of a flag that it does not know
+        QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import jax
 import pytest
@@ -29,6 +35,14 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 2)  # so that lanes have something to stand on
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.hookimpl(trylast=True)  # after those that `-m` deselects are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to run a test as users do with compilers that hurry."""
+    hurry = os.environ["RNNEXP_TESTS_HURRY"] == "True"
+    if hurry and any(item.get_closest_marker("as_users") for item in items):
+        raise pytest.UsageError("tests marked `as_users` run alone, by `-m as_users`")
 
 
 @pytest.fixture

@@ -19,12 +19,17 @@ Given = tuple[Params, Array, State, State]
 def made(name: str, hidden_size: int, batch_size: int) -> tuple[Cell, Given]:
     """A cell; parameters none of which is zero, inputs, a state, and zeros for the adjoints."""
     cell = build_cell(VARIANTS[name], I, hidden_size)
-    params = cell.init(jax.random.key(0))
-    keys = iter(jax.random.split(jax.random.key(1), 8))
 
-    def shaken(tree: Any) -> Any:
-        return {k: v + 0.3 * jax.random.normal(next(keys), v.shape) for k, v in tree.items()}
+    @jax.jit
+    def drawn(key: Array) -> Given:
+        params = cell.init(key)
+        keys = iter(jax.random.split(jax.random.key(1), 8))
 
-    x = jax.random.normal(next(keys), (T, batch_size, I))
-    start = shaken(initial_state(cell, params, batch_size))
-    return cell, (shaken(params), x, start, zero_slot(cell, params, T, batch_size))
+        def shaken(tree: Any) -> Any:
+            return {k: v + 0.3 * jax.random.normal(next(keys), v.shape) for k, v in tree.items()}
+
+        x = jax.random.normal(next(keys), (T, batch_size, I))
+        start = shaken(initial_state(cell, params, batch_size))
+        return shaken(params), x, start, zero_slot(cell, params, T, batch_size)
+
+    return cell, drawn(jax.random.key(0))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,26 +31,36 @@ needs_compiler = pytest.mark.skipif(
 def made(name: str, hidden_size: int) -> tuple[Cell, Params]:
     """A cell and parameters none of which is zero."""
     cell = build_cell(VARIANTS[name], I, hidden_size)
-    noise = jax.random.split(jax.random.key(5), 8)
-    params = cell.init(jax.random.key(0))
-    return cell, {
-        k: v + 0.1 * jax.random.normal(key, v.shape)
-        for key, (k, v) in zip(noise, params.items(), strict=False)
-    }
+
+    @jax.jit
+    def drawn(key: Array) -> Params:
+        noise = jax.random.split(jax.random.key(5), 8)
+        return {
+            k: v + 0.1 * jax.random.normal(each, v.shape)
+            for each, (k, v) in zip(noise, cell.init(key).items(), strict=False)
+        }
+
+    return cell, drawn(jax.random.key(0))
 
 
 def arguments(cell: Cell, params: Params, batch_size: int) -> tuple[Params, Array, State, State]:
-    x = jax.random.normal(jax.random.key(1), (T, batch_size, I))
-    start = {
-        k: jax.random.normal(jax.random.key(2), v.shape)
-        for k, v in initial_state(cell, params, batch_size).items()
-    }
-    return params, x, start, zero_slot(cell, params, T, batch_size)
+    """Parameters, inputs, a first state, and zeros for the adjoints."""
+
+    @jax.jit
+    def drawn(params: Params) -> tuple[Array, State, State]:
+        x = jax.random.normal(jax.random.key(1), (T, batch_size, I))
+        start = {
+            k: jax.random.normal(jax.random.key(2), v.shape)
+            for k, v in initial_state(cell, params, batch_size).items()
+        }
+        return x, start, zero_slot(cell, params, T, batch_size)
+
+    return params, *drawn(params)
 
 
 def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
     def compare(a: Array, b: Array) -> None:
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * float(jnp.max(jnp.abs(b))))
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * float(np.max(np.abs(b))))
 
     jax.tree.map(compare, got, wanted)
 

@@ -16,16 +16,22 @@ SCAN, FULL, DIAGONAL = TimeLoop(), TimeLoop(newton="full"), TimeLoop(newton="dia
 
 def arguments(cell: Cell, steps: int, batch_size: int) -> tuple[Params, Array, State, State]:
     """Weights, inputs, a first state away from the cell's own, and slots for all its leaves."""
-    params = jax.jit(cell.init)(jax.random.key(0))
-    noise = jax.random.normal(jax.random.key(2), (batch_size, 1))
-    start = {}
-    for leaf, value in initial_state(cell, params, batch_size).items():
-        moved = leaf in cell.probed  # not a counter, nor what a teacher showed
-        shift = 0.3 * noise.reshape(-1, *(1,) * (value.ndim - 1))
-        start[leaf] = value + shift if moved else value
-    x = jax.random.normal(jax.random.key(1), (steps, batch_size, cell.input_size))
-    slots = {k: jnp.zeros((steps, *v.shape), v.dtype) for k, v in start.items() if k in cell.probed}
-    return params, x, start, slots
+
+    @jax.jit
+    def drawn(key: Array) -> tuple[Params, Array, State]:
+        params = cell.init(key)
+        noise = jax.random.normal(jax.random.key(2), (batch_size, 1))
+        start = {}
+        for leaf, value in initial_state(cell, params, batch_size).items():
+            moved = leaf in cell.probed  # not a counter, nor what a teacher showed
+            shift = 0.3 * noise.reshape(-1, *(1,) * (value.ndim - 1))
+            start[leaf] = value + shift if moved else value
+        x = jax.random.normal(jax.random.key(1), (steps, batch_size, cell.input_size))
+        return params, x, start
+
+    params, x, start = drawn(jax.random.key(0))
+    zeros = {k: np.zeros((steps, *v.shape), v.dtype) for k, v in start.items()}
+    return params, x, start, {k: jnp.asarray(v) for k, v in zeros.items() if k in cell.probed}
 
 
 def differentiated(
@@ -62,7 +68,7 @@ def assert_same(got: Any, wanted: Any, tolerance: float) -> None:
     run, wanted_run = run._replace(newton_stats=None), wanted_run._replace(newton_stats=None)
 
     def compare(a: Array, b: Array) -> None:
-        largest = float(jnp.max(jnp.abs(b))) if b.size else 0.0
+        largest = float(np.max(np.abs(b))) if b.size else 0.0
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(largest, 1e-30))
 
     jax.tree.map(compare, (value, run, grads), (wanted_value, wanted_run, wanted_grads))

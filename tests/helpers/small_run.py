@@ -10,8 +10,10 @@ from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.results.load import load_run
 from rnnexp.run.checkpoint import Checkpoints
-from rnnexp.train.compiled import Programs
+from rnnexp.sweep.program_groups import signature
+from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import make_plan
+from rnnexp.train.program import TrainState
 
 
 def small_config(**changes: Any) -> FrozenConfigDict:
@@ -36,6 +38,18 @@ def small_config(**changes: Any) -> FrozenConfigDict:
     return finish(config)
 
 
+FORMS: dict[str, TrainState] = {}
+"""States before the first step, by the program that trains them."""
+
+
+def form_of(config: FrozenConfigDict) -> TrainState:
+    """A state of a run's form; runs that share a program share it."""
+    name = signature(config)
+    if name not in FORMS:
+        FORMS[name] = initial_state(make_plan(config, data_dir=None, chunk_steps=2))
+    return FORMS[name]
+
+
 def assert_same_runs(one: Path, two: Path, config: FrozenConfigDict) -> None:
     """Bit-identical parameters, optimiser states, gradient arrays, and metrics but for time."""
     left, right = load_run(one), load_run(two)
@@ -48,7 +62,7 @@ def assert_same_runs(one: Path, two: Path, config: FrozenConfigDict) -> None:
     assert left.norms.keys() == right.norms.keys()
     for leaf in left.norms:
         np.testing.assert_array_equal(left.norms[leaf], right.norms[leaf])
-    like = Programs(make_plan(config, data_dir=None, chunk_steps=2)).initial()
+    like = form_of(config)
     for which in ("last", "best"):
         states = []
         for path in (one, two):

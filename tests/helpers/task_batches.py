@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.types import Array, Batch
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks.base import Bucketed, Stream, Task
 from rnnexp.tasks.batches import (
     bucket_batch,
@@ -28,17 +28,26 @@ def task_named(name: str, **options: object) -> Task:
 def batch_of(task: Task, split: str = "train", size: int = B) -> Batch:
     """A first batch; of a task with buckets, from the longest one."""
     source = getattr(task, split)
-    arrays = source_arrays(source)
-    match source:
-        case Bucketed():
-            order = epoch_order(source, KEY, jnp.array(0), size)
-            last = len(source.buckets) - 1
-            return bucket_batch(source, last, arrays, order, jnp.array(0), size)
-        case Stream():
-            return stream_batch(source, arrays, jnp.array(0), size)
-    return evaluation_batch(source, arrays, KEY, jnp.array(0), size, size)[0]
+
+    @jax.jit
+    def drawn(arrays: Tree, key: Array, step: Array) -> Batch:
+        match source:
+            case Bucketed():
+                order = epoch_order(source, key, step, size)
+                last = len(source.buckets) - 1
+                return bucket_batch(source, last, arrays, order, step, size)
+            case Stream():
+                return stream_batch(source, arrays, step, size)
+        return evaluation_batch(source, arrays, key, step, size, size)[0]
+
+    return drawn(source_arrays(source), KEY, jnp.array(0))
 
 
 def mean_scores(task: Task, outputs: Array, batch: Batch) -> dict[str, float]:
     """Scores of outputs averaged over the batch."""
-    return {name: float(score.mean()) for name, score in task.scores(outputs, batch).items()}
+
+    @jax.jit
+    def means(outputs: Array, batch: Batch) -> dict[str, Array]:
+        return {name: score.mean() for name, score in task.scores(outputs, batch).items()}
+
+    return {name: float(mean) for name, mean in means(outputs, batch).items()}

@@ -26,7 +26,7 @@ from tests.helpers.on_devices import CASES
 from tests.helpers.one_of_several import configured
 from tests.helpers.small_run import assert_same_runs, small_config
 
-FAST = ("buckets", "stream", "noise")
+FAST = ("buckets", pytest.param("stream", marks=pytest.mark.as_users), "noise")
 STEPS = 150
 
 

@@ -97,6 +97,7 @@ def test_stopped_by_a_signal(root: Path, tmp_path: Path, number: int, code: int)
     assert list(recorded) == list(range(0, status["step"], 10))
 
 
+@pytest.mark.as_users
 def test_interrupted_then_resumed_equals_undisturbed(
     undisturbed: tuple[Path, int], tmp_path: Path
 ) -> None:

@@ -68,9 +68,13 @@ def test_watching_changes_nothing_and_is_off_by_default() -> None:
         lambda size, _: lstm(size, HIDDEN), structure=Structure(), input_size=INPUTS,
         output_size=2, mode="sequence_to_one", key=jax.random.key(0),
     )  # fmt: skip
-    plain = model(sequences(), ForwardOptions(LENGTHS))
+    run = nnx.jit(
+        lambda model, x, keep: model(x, ForwardOptions(LENGTHS, keep_states=keep)), static_argnums=2
+    )
+    plain = run(model, sequences(), False)
     assert list(plain.trajectories) == []
-    trajectory = model(sequences(), ForwardOptions(LENGTHS, keep_states=True))
+    trajectory = run(model, sequences(), True)
+    assert trajectory.trajectories
     np.testing.assert_array_equal(plain.outputs, trajectory.outputs)
 
 
@@ -116,8 +120,12 @@ def test_two_halves_equal_the_whole(x64: None) -> None:
     cell = build(("gru", {}), I, H)
     params = cell.init(jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (T, B, I))
-    whole = unroll(cell, params, x)
-    first = unroll(cell, params, x[:4])
-    second = unroll(cell, params, x[4:], state=first.final_state)
+
+    @jax.jit
+    def halved(params: Params, x: Array) -> tuple[Unrolled, Unrolled]:
+        first = unroll(cell, params, x[:4])
+        return unroll(cell, params, x), unroll(cell, params, x[4:], state=first.final_state)
+
+    whole, second = halved(params, x)
     np.testing.assert_allclose(second.final_state["h"], whole.final_state["h"], rtol=1e-12)
     np.testing.assert_array_equal(initial_state(cell, params, B)["h"], jnp.zeros((B, H)))

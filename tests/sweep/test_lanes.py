@@ -44,17 +44,23 @@ def solo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return made
 
 
+@pytest.mark.parametrize(
+    "all_changes", [CHANGES, pytest.param(CHANGES[:2], marks=pytest.mark.as_users)]
+)
 def test_a_lane_on_its_own_device_is_the_solo_run_bit_for_bit(
-    solo: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    solo: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    all_changes: list[dict[str, Any]],
 ) -> None:
-    runs = small_runs(*CHANGES)
+    runs = small_runs(*all_changes)
     ends: list[str] = []
     with caplog.at_level("INFO", "rnnexp"):
         train_lanes(runs, runs_dir=tmp_path, data_dir=None, width=1, on_run_end=ends.append)
     assert ends == ["completed"] * len(runs)
     assert "2 devices, 1 side by side on each" in caplog.text
     assert "compilations of the training program: 1" in caplog.text
-    for planned, changes in zip(runs, CHANGES, strict=True):
+    for planned, changes in zip(runs, all_changes, strict=True):
         alone = solo(**changes)
         assert_same_runs(alone, tmp_path / planned.run, small_config(**changes))
         assert names_in(alone) == names_in(tmp_path / planned.run)

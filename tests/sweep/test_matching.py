@@ -14,6 +14,7 @@ from rnnexp.core.registry import MODES, Entry
 from rnnexp.core.tree import tree_size
 from rnnexp.sweep import matching
 from rnnexp.sweep.matching import (
+    TOLERANCE,
     Counts,
     count_parameters,
     matched,
@@ -42,20 +43,22 @@ def test_the_width_is_the_nearest_or_named_with_its_neighbours(
     def off(hidden_size: int) -> int:
         return abs(formula(cell_name, task, hidden_size) - PARAMETERS)
 
-    low, high = Counts(config, task).around(PARAMETERS)
+    counts = Counts(config, task)
+    low, high = counts.around(PARAMETERS)
     assert high.hidden_size == low.hidden_size + 1
     for width in (low, high):
         assert width.parameters == formula(cell_name, task, width.hidden_size)
     assert low.parameters < PARAMETERS <= high.parameters
     if min(off(width.hidden_size) for width in (low, high)) > PARAMETERS / 100:
         with pytest.raises(UsageError) as caught:
-            match_width(config, task, PARAMETERS)
+            require_match([counts], PARAMETERS, TOLERANCE)
         for width in (low, high):
             words = f"hidden_size {width.hidden_size} has {width.parameters:,}"
             assert words in str(caught.value)
         assert f"{task_name}/{cell_name}" in str(caught.value)
     else:
-        size = match_width(config, task, PARAMETERS).cell.hidden_size
+        require_match([counts], PARAMETERS, TOLERANCE)
+        size = counts.nearest(PARAMETERS).hidden_size
         assert off(size) == min(off(low.hidden_size), off(high.hidden_size))
 
 

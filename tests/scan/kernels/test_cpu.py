@@ -103,6 +103,7 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
         np.testing.assert_allclose(alone[leaf], adjoint([leaf], False)[leaf], atol=1e-6)
 
 
+@pytest.mark.as_users
 @pytest.mark.parametrize("name", ["lstm", "gru", "tanh"])
 def test_threads_and_side_by_side_change_no_bit(name: str) -> None:
     from rnnexp.scan.kernels.cpu import recurrence
