@@ -1,6 +1,5 @@
 """Every cell of the table keeps the contract: scan, gradients, gates, parameter count."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from rnnexp.cells.base import Cell
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.unroll import unroll
+from rnnexp.scan.unroll import Unrolled, unroll
 from tests.helpers.variants import VARIANTS, build, variant_id
 
 T, B, I, H = 7, 3, 4, 5  # noqa: E741
@@ -57,9 +56,18 @@ def test_a_step_keeps_structure_shapes_and_dtypes(variant: Variant) -> None:
 
 
 @each_cell
-def test_the_scan_equals_a_python_loop(variant: Variant, x64: None) -> None:
+def test_the_scan_is_traced_once_and_equals_a_python_loop(variant: Variant, x64: None) -> None:
     cell, params, x = make(variant)
-    got = jax.jit(partial(unroll, cell))(params, x)
+    traces = []
+
+    @jax.jit
+    def run(params: Params, x: Array) -> Unrolled:
+        traces.append(1)
+        return unroll(cell, params, x)
+
+    run(jax.tree.map(np.zeros_like, params), x)
+    got = run(params, x)
+    assert len(traces) == 1
     step = jax.jit(cell.step)
     for b in range(B):
         state = cell.init_state(params)
@@ -91,24 +99,9 @@ def test_gradients_equal_central_differences(variant: Variant, x64: None) -> Non
 
 
 @each_cell
-def test_the_second_call_does_not_trace_again(variant: Variant) -> None:
-    cell, params, x = make(variant)
-    traces = []
-
-    @jax.jit
-    def run(params: Params, x: Array) -> Array:
-        traces.append(1)
-        return unroll(cell, params, x).outputs_TxBxH
-
-    run(params, x)
-    run(jax.tree.map(np.zeros_like, params), x)
-    assert len(traces) == 1
-
-
-@each_cell
 def test_the_parameter_count_is_the_formula(variant: Variant) -> None:
-    cell, params, _ = make(variant)
-    assert tree_size(params) == cell.parameter_count
+    cell = build(variant, I, H)
+    assert tree_size(jax.eval_shape(cell.init, jax.random.key(0))) == cell.parameter_count
 
 
 @each_cell

@@ -41,11 +41,17 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 def some_adjoints(trajectory: Trajectory) -> State:
     """Any vectors in the place of dL/ds_t; those of example 1 at step 2 are zero."""
-    keys = jax.random.split(jax.random.key(2), len(trajectory.states))
-    drawn = [jax.random.normal(k, v.shape) for k, v in zip(keys, trajectory.states.values())]  # noqa: B905
-    return {
-        name: value.at[2, 1].set(0.0) for name, value in zip(trajectory.states, drawn, strict=True)
-    }
+
+    @jax.jit
+    def drawn(key: Array) -> State:
+        keys = jax.random.split(key, len(trajectory.states))
+        return {
+            name: jax.random.normal(k, state.shape).at[2, 1].set(0.0)
+            for k, (name, state) in zip(keys, trajectory.states.items(), strict=True)
+        }
+
+    adjoints: State = drawn(jax.random.key(2))
+    return adjoints
 
 
 def jacobians(cell: Cell, params: Params, trajectory: Trajectory) -> np.ndarray:
@@ -107,9 +113,8 @@ def test_omega_of_a_scaled_rotation_is_known() -> None:
     params = cell.init(jax.random.key(0))
     trajectory = trajectory_of(cell, params)
     adjoints = jax.tree.map(jnp.ones_like, some_adjoints(trajectory))
-    np.testing.assert_allclose(
-        omega(cell, params, trajectory, adjoints, None), T * 0.2**2, rtol=1e-9
-    )
+    value = jax.jit(lambda adjoints: omega(cell, params, trajectory, adjoints, None))
+    np.testing.assert_allclose(value(adjoints), T * 0.2**2, rtol=1e-9)
 
 
 @each
@@ -150,10 +155,9 @@ def test_omega_sends_nothing_into_states_or_adjoints() -> None:
     cell = rnn(I, H)
     params = drawn(cell)
     trajectory = trajectory_of(cell, params)
-    by_rest = jax.grad(lambda w, a: omega(cell, params, w, a, None), argnums=(0, 1))(
-        trajectory, some_adjoints(trajectory)
-    )
-    assert all(bool(jnp.all(leaf == 0)) for leaf in jax.tree.leaves(by_rest))
+    by_rest = jax.grad(lambda w, a: omega(cell, params, w, a, None), argnums=(0, 1))
+    grads = jax.jit(by_rest)(trajectory, some_adjoints(trajectory))
+    assert all(np.all(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(grads))
 
 
 def free(cell: Cell, params: Params) -> np.ndarray:
@@ -186,16 +190,22 @@ def test_flossing_equals_qr_in_numpy(variant: Any, lengths: Array | None) -> Non
     basis = np.asarray(directions(free(cell, params), 3, float))
     np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
     expected = exponents_by_hand(jacobians(cell, params, trajectory), basis, ends)
-    got = jax.jit(lambda w: driven_exponents(cell, params, w, lengths, 3))(trajectory)
+
+    @jax.jit
+    def both(w: Trajectory) -> tuple[Array, Array]:
+        exponents = driven_exponents(cell, params, w, lengths, 3)
+        return exponents, flossing(cell, params, w, lengths, exponents=3)
+
+    got, penalty = both(trajectory)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
-    penalty = flossing(cell, params, trajectory, lengths, exponents=3)
     np.testing.assert_allclose(penalty, np.mean(expected**2), rtol=1e-5)
 
 
 def test_exponents_of_a_scaled_rotation_are_its_logarithm() -> None:
     cell = rnn(I, H, activation="linear", recurrent_scale=0.8)
     params = cell.init(jax.random.key(0))
-    got = driven_exponents(cell, params, trajectory_of(cell, params), None, H)
+    exponents = jax.jit(lambda w: driven_exponents(cell, params, w, None, H))
+    got = exponents(trajectory_of(cell, params))
     np.testing.assert_allclose(got, np.log(0.8), rtol=1e-12)
 
 

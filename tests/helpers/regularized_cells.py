@@ -16,15 +16,27 @@ LENGTHS = jnp.array([9, 4, 6], jnp.int32)
 
 def drawn(cell: Cell) -> Params:
     """Parameters off their special starting values."""
-    flat, unravel = ravel_pytree(jax.jit(cell.init)(jax.random.key(0)))
-    params: Params = unravel(flat + 0.1 * jax.random.normal(jax.random.key(3), flat.shape))
+
+    @jax.jit
+    def moved(key: Array) -> Params:
+        flat, unravel = ravel_pytree(cell.init(key))
+        shaken: Params = unravel(flat + 0.1 * jax.random.normal(jax.random.key(3), flat.shape))
+        return shaken
+
+    params: Params = moved(jax.random.key(0))
     return params
 
 
 def trajectory_of(cell: Cell, params: Params, lengths: Array | None = None) -> Trajectory:
     """What the cell does on a fixed batch."""
-    x = jax.random.normal(jax.random.key(1), (T, B, I))
-    start = initial_state(cell, params, B)
-    run = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
-    assert run.states is not None
-    return Trajectory(x, start, run.states)
+
+    @jax.jit
+    def followed(params: Params) -> Trajectory:
+        x = jax.random.normal(jax.random.key(1), (T, B, I))
+        start = initial_state(cell, params, B)
+        run = unroll(cell, params, x, lengths_B=lengths, state=start, keep_states=True)
+        assert run.states is not None
+        return Trajectory(x, start, run.states)
+
+    trajectory: Trajectory = followed(params)
+    return trajectory

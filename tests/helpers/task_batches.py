@@ -40,7 +40,8 @@ def batch_of(task: Task, split: str = "train", size: int = B) -> Batch:
                 return stream_batch(source, arrays, step, size)
         return evaluation_batch(source, arrays, key, step, size, size)[0]
 
-    return drawn(source_arrays(source), KEY, jnp.array(0))
+    batch: Batch = drawn(source_arrays(source), KEY, jnp.array(0))
+    return batch
 
 
 def mean_scores(task: Task, outputs: Array, batch: Batch) -> dict[str, float]:

@@ -37,22 +37,28 @@ def by_hand(program: Programs, steps: int) -> tuple[Tree, dict[str, list[Array]]
     params = plan.params
     opt_state = transform.init(params)
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    assert isinstance(task.train, Endless)
+    source = task.train
+    assert isinstance(source, Endless)
 
     def loss_fn(params: Tree, batch: Any) -> Array:
         outputs = nnx.merge(plan.recipe.graphdef, params)(batch.inputs_TxBxI).outputs
         return task.scores(outputs, batch)["loss"].mean()
 
+    @jax.jit
+    def update(params: Tree, opt_state: Tree, step: Array) -> tuple[Tree, Tree, dict[str, Array]]:
+        batch = training_batch(source, (), jnp.zeros(0), key, step, 8)
+        loss, grads = jax.value_and_grad(loss_fn)(params, batch)
+        updates, opt_state = transform.update(grads, opt_state, params)
+        ratio = tree_norm(updates) / tree_norm(params)
+        seen = {"loss": loss, "grad_norm": tree_norm(grads), "update_ratio": ratio}
+        return optax.apply_updates(params, updates), opt_state, seen
+
     logged: dict[str, list[Array]] = {"loss": [], "grad_norm": [], "update_ratio": []}
     with jax.numpy_dtype_promotion("standard"):
         for step in range(steps):
-            batch = training_batch(task.train, (), jnp.zeros(0), key, jnp.array(step, jnp.int32), 8)
-            loss, grads = jax.jit(jax.value_and_grad(loss_fn))(params, batch)
-            updates, opt_state = transform.update(grads, opt_state, params)
-            logged["loss"].append(loss)
-            logged["grad_norm"].append(tree_norm(grads))
-            logged["update_ratio"].append(tree_norm(updates) / tree_norm(params))
-            params = optax.apply_updates(params, updates)
+            params, opt_state, seen = update(params, opt_state, jnp.array(step, jnp.int32))
+            for name, value in seen.items():
+                logged[name].append(value)
     return params, logged
 
 
@@ -164,12 +170,15 @@ def test_every_bucket_trains_and_is_evaluated_whole() -> None:
     arrays, run_keys = source_arrays(source), Keys(jax.random.key(1), jax.random.key(2))
     evaluate = jax.jit(evaluate_function(recipe, "valid", 2, 12))
     before = evaluate(params, jax.random.key(0), arrays)["loss"]
-    total, count = jnp.zeros(()), jnp.zeros(())
+    total = count = 0.0
+
+    @jax.jit
+    def score_of(batch: Batch) -> Score:
+        return scores(apply_model(recipe, params, batch).outputs, batch)["loss"]
+
     for bucket in buckets:
-        batch = take(bucket.arrays, jnp.arange(bucket.size))
-        outputs = apply_model(recipe, params, batch).outputs
-        score = scores(outputs, batch)["loss"]
-        total, count = total + jnp.sum(score.total_B), count + jnp.sum(score.count_B)
+        score = score_of(take(bucket.arrays, jnp.arange(bucket.size)))
+        total, count = total + np.sum(score.total_B), count + np.sum(score.count_B)
     np.testing.assert_allclose(before, total / count, rtol=1e-5)
     chunk = spread_chunk(recipe, LaneLayout())
     stop, every = jnp.asarray(7, jnp.int32), jnp.asarray(1, jnp.int32)
