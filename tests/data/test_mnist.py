@@ -11,7 +11,7 @@ from rnnexp.data import mnist
 
 @pytest.fixture(scope="module")
 def real_mnist() -> dict[str, mnist.Images]:
-    """The real sets, from `$RNNEXP_DATA` or `shared/data` beside the checkout."""
+    """The real sets, from `$RNNEXP_DATA` or from beside the checkout."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
     folders = [Path(f) for f in (os.environ.get("RNNEXP_DATA"), beside) if f]
     for folder in folders:

@@ -11,8 +11,8 @@ from rnnexp.data import polyphonic
 from tests.helpers.data_files import data_or_skip
 from tests.helpers.piano_rolls import random_roll, random_rolls
 
-# shared/data/README.md: sequences, steps of the shortest and longest, total steps, notes a
-# step and silent steps of the training split; sequences of the other two
+# Counted from the files by another program: sequences, steps of the shortest and longest, total
+# steps, notes a step and silent steps of the training split; sequences of the other two
 FACTS = {
     "JSB_Chorales": (229, 25, 129, 13_807, 3.898, 18, 76, 77),
     "Nottingham": (694, 40, 1_788, 176_561, 3.961, 487, 173, 170),

@@ -24,7 +24,8 @@ FACTORIES = {
 }
 
 
-# shared/reference/numbers.md, table C2: Markov pooled, Markov by sequence, marginal pooled
+# Nats a frame, counted from the files by another program: Markov pooled, Markov by sequence,
+# marginal pooled
 ANCHORS = {
     "JSB_Chorales": (10.491, 10.489, 11.091),
     "Nottingham": (5.153, 5.195, 10.261),
