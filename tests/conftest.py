@@ -37,12 +37,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-@pytest.hookimpl(trylast=True)  # after those that `-m` deselects are gone
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse to run a test as users do with compilers that hurry."""
-    hurry = os.environ["RNNEXP_TESTS_HURRY"] == "True"
-    if hurry and any(item.get_closest_marker("as_users") for item in items):
-        raise pytest.UsageError("tests marked `as_users` run alone, by `-m as_users`")
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test that should run as users do, but has compilers that hurry."""
+    if os.environ["RNNEXP_TESTS_HURRY"] == "True" and item.get_closest_marker("as_users"):
+        pytest.fail("tests marked `as_users` run alone, by `-m as_users`", pytrace=False)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Every cell of the table keeps the contract: scan, gradients, gates, parameter count."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +10,10 @@ from rnnexp.cells.base import Cell
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.unroll import Unrolled, unroll
-from tests.helpers.variants import VARIANTS, build, variant_id
+from tests.helpers.noisy_params import with_noise
+from tests.helpers.variants import Variant, build, each_cell, variant_id
 
 T, B, I, H = 7, 3, 4, 5  # noqa: E741
-Variant = tuple[str, dict[str, Any]]
-each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 
 
 def make(variant: Variant, seed: int = 0) -> tuple[Cell, Params, Array]:
@@ -26,8 +23,7 @@ def make(variant: Variant, seed: int = 0) -> tuple[Cell, Params, Array]:
     @jax.jit
     def drawn(key: Array) -> tuple[Params, Array]:
         key_init, key_noise, key_x = jax.random.split(key, 3)
-        flat, unravel = ravel_pytree(cell.init(key_init))
-        params = unravel(flat + 0.1 * jax.random.normal(key_noise, flat.shape))
+        params = with_noise(cell.init(key_init), 0.1, key_noise)
         return params, jax.random.normal(key_x, (T, B, I))
 
     return cell, *drawn(jax.random.key(seed))

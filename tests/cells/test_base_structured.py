@@ -14,6 +14,7 @@ from rnnexp.core.types import Array, Params
 from rnnexp.scan.unroll import unroll
 from tests.helpers.by_numpy import sigmoid
 from tests.helpers.distributions import gaussian_of
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.structured_cells import (
     B,
     H,
@@ -24,7 +25,6 @@ from tests.helpers.structured_cells import (
     as_numpy,
     build,
     close,
-    noisy,
     scanned,
     sequence,
     unitary_matrix,
@@ -127,7 +127,7 @@ def test_outputs_equal_numpy(
     name: str, options: dict[str, Any], reference: Reference, x64: None
 ) -> None:
     cell = build(name, **options)
-    params, x = noisy(cell), sequence(T, B)
+    params, x = noisy_params(cell), sequence(T, B)
     outputs = jax.jit(lambda p: unroll(cell, p, x).outputs_TxBxH)(params)
     for b in range(B):
         expected = reference(as_numpy(params), np.asarray(x[:, b]))
@@ -172,7 +172,7 @@ def test_bad_options_are_named(name: str, options: dict[str, Any], words: str) -
 @pytest.mark.parametrize("name", ["orthogonal", "unitary"])
 def test_adjoint_norms_stay_where_modrelu_is_the_identity(name: str, x64: None) -> None:
     cell = build(name)
-    params = {**noisy(cell), "b": jnp.zeros(H)}
+    params = {**noisy_params(cell), "b": jnp.zeros(H)}
     shape = cell.init_state(params)["h"].shape
     weights = jax.random.normal(jax.random.key(3), shape)
     for x in (sequence(60), jnp.zeros((60, I))):  # and at the kink, z = 0
@@ -189,7 +189,7 @@ def test_adjoint_norms_stay_where_modrelu_is_the_identity(name: str, x64: None) 
 @pytest.mark.parametrize("name", ["orthogonal", "clockwork"])
 def test_prepared_parameters_change_nothing(name: str, x64: None) -> None:
     cell = build(name)
-    params, x = noisy(cell), sequence()
+    params, x = noisy_params(cell), sequence()
     weights = jax.random.normal(jax.random.key(3), (T, H))
 
     def loss(params: Params, prepare: Callable[[Params], Params]) -> Array:

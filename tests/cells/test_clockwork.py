@@ -6,7 +6,8 @@ import numpy as np
 
 from rnnexp.cells.clockwork import module_sizes
 from rnnexp.core.types import Array
-from tests.helpers.structured_cells import H, adjoints_of_last, build, noisy, scanned, sequence
+from tests.helpers.noisy_params import noisy_params
+from tests.helpers.structured_cells import H, adjoints_of_last, build, scanned, sequence
 
 
 def test_modules_share_the_units() -> None:
@@ -17,7 +18,7 @@ def test_modules_share_the_units() -> None:
 
 def test_units_change_only_when_their_module_ticks(x64: None) -> None:
     cell = build("clockwork")
-    params, steps = noisy(cell), 17
+    params, steps = noisy_params(cell), 17
     states = scanned(cell, params, cell.init_state(params), sequence(steps), {})
     np.testing.assert_array_equal(states["t"], np.arange(1, steps + 1))
     h = np.concatenate([np.zeros((1, H)), states["h"]])
@@ -28,7 +29,7 @@ def test_units_change_only_when_their_module_ticks(x64: None) -> None:
 
 def test_slow_modules_never_hear_fast_ones_nor_inputs_between_ticks(x64: None) -> None:
     cell = build("clockwork", modules=3)  # units 0, 1: period 1; 2, 3: period 2; 4, 5: period 4
-    params, x = noisy(cell), sequence()
+    params, x = noisy_params(cell), sequence()
     weights = jnp.zeros(H).at[2:4].set(1.0)  # the loss sees the middle module alone
     adjoints = np.asarray(adjoints_of_last(cell, params, x, weights))
     assert np.all(adjoints[:, :2] == 0)

@@ -9,12 +9,12 @@ import pytest
 
 from rnnexp.core.types import Array, Params, Tree
 from rnnexp.scan.unroll import unroll
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.structured_cells import (
     B,
     T,
     build,
     close,
-    noisy,
     scanned,
     sequence,
 )
@@ -29,7 +29,7 @@ def test_the_parallel_path_equals_the_scan(
     name: str, options: dict[str, Any], steps: int, x64: None
 ) -> None:
     cell = build(name, **options)
-    params, x = noisy(cell), sequence(steps)
+    params, x = noisy_params(cell), sequence(steps)
     shape = cell.init_state(params)["h"].shape
     keys = jax.random.split(jax.random.key(4), 3)
     slot, weights = (jax.random.normal(key, (steps, *shape)) for key in keys[:2])
@@ -59,7 +59,7 @@ def test_the_parallel_path_equals_the_scan(
 @pytest.mark.parametrize("name", ["lru", "min_gru", "min_lstm"])
 def test_the_parallel_path_maps_over_a_batch(name: str, x64: None) -> None:
     cell = build(name)
-    params, x = noisy(cell), sequence(T, B)
+    params, x = noisy_params(cell), sequence(T, B)
     assert cell.states is not None
     start = {"h": jnp.stack([cell.init_state(params)["h"]] * B)}
     states = jax.jit(jax.vmap(cell.states, (None, 0, 1, 1), 1))(params, start, x, {})

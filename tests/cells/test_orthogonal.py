@@ -7,9 +7,9 @@ import pytest
 
 from rnnexp.cells.orthogonal import start_angles
 from tests.helpers.distributions import gaussian_of, uniform_on
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.structured_cells import (
     build,
-    noisy,
 )
 
 
@@ -17,7 +17,7 @@ from tests.helpers.structured_cells import (
 @pytest.mark.parametrize("hidden", [5, 6])
 def test_expm_is_orthogonal_with_determinant_one(hidden: int, scale: float, x64: None) -> None:
     cell = build("orthogonal", hidden=hidden)
-    w = np.asarray(cell.prepare(noisy(cell, scale))["w_h"])
+    w = np.asarray(cell.prepare(noisy_params(cell, scale))["w_h"])
     np.testing.assert_allclose(w @ w.T, np.eye(hidden), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(w), 1, atol=1e-12)
 

@@ -7,12 +7,13 @@ import numpy as np
 from rnnexp.cells.unitary import permutation
 from rnnexp.core.types import Array
 from tests.helpers.distributions import uniform_on
-from tests.helpers.structured_cells import H, I, as_numpy, build, noisy, unitary_matrix
+from tests.helpers.noisy_params import noisy_params
+from tests.helpers.structured_cells import H, I, as_numpy, build, unitary_matrix
 
 
 def test_the_urnn_step_is_unitary(x64: None) -> None:
     cell = build("unitary")
-    params = {**noisy(cell, 2.0), "b": jnp.zeros(H)}
+    params = {**noisy_params(cell, 2.0), "b": jnp.zeros(H)}
 
     def step(flat: Array) -> Array:
         state = {"h": flat.reshape(2, H)}

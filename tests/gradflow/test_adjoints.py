@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.rnn import rnn
 from rnnexp.core.types import Array, State, Tree
@@ -25,6 +24,7 @@ from rnnexp.gradflow.decay import fit_decay
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
+from tests.helpers.noisy_params import with_noise
 from tests.helpers.variants import VARIANTS, Variant, build, variant_id
 
 T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741
@@ -47,9 +47,9 @@ def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array,
     )
     key_x, key_w = jax.random.split(jax.random.key(1))
     shape = (T, B, O) if mode == "synchronous" else (B, O)
-    flat, unravel = ravel_pytree(nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    start = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     # off the kinks of relu, where IRNN's small weights start
-    params = unravel(flat + 0.2 * jax.random.normal(jax.random.key(2), flat.shape))
+    params = with_noise(start, 0.2, jax.random.key(2))
     return model, params, jax.random.normal(key_x, (T, B, I)), jax.random.normal(key_w, shape)
 
 

@@ -18,7 +18,7 @@ def arguments(cell: Cell, steps: int, batch_size: int) -> tuple[Params, Array, S
     """Weights, inputs, a first state away from the cell's own, and slots for all its leaves."""
 
     @jax.jit
-    def drawn(key: Array) -> tuple[Params, Array, State]:
+    def drawn(key: Array) -> tuple[Params, Array, State, State]:
         params = cell.init(key)
         noise = jax.random.normal(jax.random.key(2), (batch_size, 1))
         start = {}
@@ -27,11 +27,12 @@ def arguments(cell: Cell, steps: int, batch_size: int) -> tuple[Params, Array, S
             shift = 0.3 * noise.reshape(-1, *(1,) * (value.ndim - 1))
             start[leaf] = value + shift if moved else value
         x = jax.random.normal(jax.random.key(1), (steps, batch_size, cell.input_size))
-        return params, x, start
+        probed = {leaf: value for leaf, value in start.items() if leaf in cell.probed}
+        slots = {leaf: jnp.zeros((steps, *v.shape), v.dtype) for leaf, v in probed.items()}
+        return params, x, start, slots
 
-    params, x, start = drawn(jax.random.key(0))
-    zeros = {k: np.zeros((steps, *v.shape), v.dtype) for k, v in start.items()}
-    return params, x, start, {k: jnp.asarray(v) for k, v in zeros.items() if k in cell.probed}
+    given: tuple[Params, Array, State, State] = drawn(jax.random.key(0))
+    return given
 
 
 def differentiated(

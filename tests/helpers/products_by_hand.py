@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
 from rnnexp.laboratory.jacobians import step_jacobians
 from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.variants import build
 
 T, B, I, H = 8, 2, 3, 4  # noqa: E741
@@ -23,13 +23,6 @@ STARTS = (0, 3)
 def cell_of(name: str, *options: tuple[str, Any]) -> Cell:
     """The same cell for every test, so that its programs are compiled once."""
     return build((name, dict(options)), I, H)
-
-
-def drawn(cell: Cell) -> Params:
-    """Parameters away from their start, so that none is zero."""
-    flat, unravel = ravel_pytree(cell.init(jax.random.key(0)))
-    params: Params = unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
-    return params
 
 
 def inputs(steps: int = T, batch_size: int = B) -> Array:
@@ -91,5 +84,5 @@ def products(name: str, method: str, which: str = "hidden", **given: Any) -> Pro
     cell = cell_of(name)
     x = given.pop("x", inputs())
     return jacobian_products(
-        *(cell, drawn(cell), x), method=method, which=which, **{**defaults, **given}
+        *(cell, noisy_params(cell), x), method=method, which=which, **{**defaults, **given}
     )

@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params
 from rnnexp.scan.unroll import Trajectory, initial_state, unroll
+from tests.helpers.noisy_params import noisy_params
 
 T, B, I, H = 9, 3, 2, 4  # noqa: E741
 
@@ -16,15 +16,7 @@ LENGTHS = jnp.array([9, 4, 6], jnp.int32)
 
 def drawn(cell: Cell) -> Params:
     """Parameters off their special starting values."""
-
-    @jax.jit
-    def moved(key: Array) -> Params:
-        flat, unravel = ravel_pytree(cell.init(key))
-        shaken: Params = unravel(flat + 0.1 * jax.random.normal(jax.random.key(3), flat.shape))
-        return shaken
-
-    params: Params = moved(jax.random.key(0))
-    return params
+    return noisy_params(cell, 0.1, seed=3)
 
 
 def trajectory_of(cell: Cell, params: Params, lengths: Array | None = None) -> Trajectory:

@@ -1,11 +1,10 @@
-"""Cells of the table by name, noisy weights for them, their states and adjoints by a plain scan."""
+"""Cells of the table by name, their states and adjoints by a plain scan."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
@@ -20,13 +19,6 @@ def build(name: str, *, inputs: int = I, hidden: int = H, **options: Any) -> Cel
     """A cell of the table."""
     cell: Cell = CELLS.entry(name).factory()(inputs, hidden, **options)
     return cell
-
-
-def noisy(cell: Cell, scale: float = 0.3) -> Params:
-    """Weights away from their start, biases and all."""
-    flat, unravel = ravel_pytree(cell.init(jax.random.key(0)))
-    params: Params = unravel(flat + scale * jax.random.normal(jax.random.key(1), flat.shape))
-    return params
 
 
 def as_numpy(params: Params) -> Numbers:

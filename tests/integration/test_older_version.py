@@ -144,4 +144,6 @@ def assert_same_data(now: Any, before: Any) -> None:
             assert_same_data(one, other)
     else:
         assert type(now) is type(before)
-        assert now == (pytest.approx(before, rel=1e-12) if isinstance(before, float) else before)
+        assert now == (
+            pytest.approx(before, rel=1e-12, abs=0) if isinstance(before, float) else before
+        )

@@ -9,6 +9,7 @@ import pytest
 
 from rnnexp.core.types import Params
 from rnnexp.laboratory.products import jacobian_products
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.products_by_hand import (
     SPANS,
     STARTS,
@@ -16,7 +17,6 @@ from tests.helpers.products_by_hand import (
     H,
     by_numpy,
     cell_of,
-    drawn,
     inputs,
     products,
     size_of,
@@ -33,7 +33,7 @@ def test_both_ways_equal_explicit_products_in_numpy(
     """All values, their means over starts and examples, of a block and of the whole state."""
     cell = cell_of(name)
     given: dict[str, Any] = {"spans": SPANS, "starts": STARTS, "which": which}
-    expected = by_numpy(cell, drawn(cell), inputs(), **given)
+    expected = by_numpy(cell, noisy_params(cell), inputs(), **given)
     found = products(name, method, which)
     assert found.singular.shape == found.error.shape == (3, size_of(name, which))
     for part in ("singular", "smallest", "condition"):
@@ -48,7 +48,7 @@ def test_the_trajectory_begins_where_it_is_told_to(x64: None) -> None:
     step = jax.jit(jax.vmap(cell.transition, (None, 0, 0)))
     state = {"h": jnp.zeros((B, H))}
     for x_BxI in inputs()[:3]:
-        state = dict(step(drawn(cell), state, x_BxI))
+        state = dict(step(noisy_params(cell), state, x_BxI))
     shifted = jnp.roll(inputs(), -3, 0)
     rest = products("rnn", "exact", starts=(0, 0), x=shifted, state=state)
     np.testing.assert_allclose(later.singular, rest.singular, rtol=1e-10)
@@ -60,7 +60,7 @@ def test_the_trajectory_begins_where_it_is_told_to(x64: None) -> None:
 def test_float32_is_as_good_as_its_steps(x64: None) -> None:
     double = products("gru", "exact")
     cell = cell_of("gru")
-    single: Params = jax.tree.map(lambda p: np.asarray(p, np.float32), dict(drawn(cell)))
+    single: Params = jax.tree.map(lambda p: np.asarray(p, np.float32), dict(noisy_params(cell)))
     x = np.asarray(inputs(), np.float32)
     with jax.enable_x64(False):
         found = jacobian_products(

@@ -16,7 +16,8 @@ from rnnexp.laboratory.products import (
     jacobian_products,
     product_bytes,
 )
-from tests.helpers.products_by_hand import H, I, cell_of, drawn, inputs, orthonormal
+from tests.helpers.noisy_params import noisy_params
+from tests.helpers.products_by_hand import H, I, cell_of, inputs, orthonormal
 from tests.helpers.variants import build
 
 SPANS = (1, 5, 2000)  # over the longest of them float64 is left
@@ -96,7 +97,9 @@ def test_independent_units_have_their_own_factors(x64: None) -> None:
 @pytest.mark.parametrize(("name", "method"), [("feedforward", "krylov"), ("tdnn", "exact")])
 def test_without_recurrence_nothing_passes(name: str, method: str) -> None:
     cell = cell_of(name)
-    found = jacobian_products(cell, drawn(cell), inputs(), count=H, spans=(1, 4), method=method)
+    found = jacobian_products(
+        cell, noisy_params(cell), inputs(), count=H, spans=(1, 4), method=method
+    )
     np.testing.assert_array_equal(found.singular, -np.inf)
     np.testing.assert_array_equal(found.smallest, -np.inf)
     np.testing.assert_array_equal(found.condition, np.inf)
@@ -106,7 +109,11 @@ def test_a_delay_line_passes_everything_on_and_then_nothing(x64: None) -> None:
     """x waits 3 steps and acts on h, which waits 3 more: exactly nothing after 7."""
     cell = cell_of("tdnn", ("delay_steps", 3))
     found = jacobian_products(
-        *(cell, drawn(cell), inputs()), count=H, spans=(1, 6, 7), which="state", method="exact"
+        *(cell, noisy_params(cell), inputs()),
+        count=H,
+        spans=(1, 6, 7),
+        which="state",
+        method="exact",
     )
     assert np.isfinite(found.singular[0]).all()
     assert np.isfinite(found.singular[1, 0])
@@ -125,7 +132,7 @@ def test_what_the_exact_way_needs_is_known_without_an_array(x64: None) -> None:
 
 def test_the_way_is_chosen_by_what_it_needs(caplog: pytest.LogCaptureFixture, x64: None) -> None:
     cell = cell_of("rnn", ("activation", "linear"))
-    params, x = drawn(cell), jnp.zeros((SPANS[-1], 1, I))
+    params, x = noisy_params(cell), jnp.zeros((SPANS[-1], 1, I))
     need = product_bytes(cell, params, 1)
     for limit, method in ((need, "exact"), (need - 1, "krylov")):
         caplog.clear()
@@ -155,4 +162,4 @@ def test_what_cannot_be_is_refused(given: dict[str, Any], text: str) -> None:
     cell = cell_of("rnn")
     defaults: dict[str, Any] = {"count": 1, "spans": (1, 3, 5)}
     with pytest.raises(UsageError, match=text):
-        jacobian_products(cell, drawn(cell), inputs(), **{**defaults, **given})
+        jacobian_products(cell, noisy_params(cell), inputs(), **{**defaults, **given})

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
@@ -17,6 +16,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_norm, spectral_radius
 from rnnexp.models.wrap import from_linen, from_nnx
+from tests.helpers.noisy_params import noisy_params
 from tests.helpers.variants import build
 
 I, H = 3, 4  # noqa: E741
@@ -119,13 +119,6 @@ EQUATIONS: dict[str, Callable[..., dict[str, Array]]] = {
 """By cell, for each of its matrices a function of h that has it as its derivative at h = 0."""
 
 
-def drawn(cell: Cell) -> Params:
-    """Parameters of which none is zero."""
-    flat, unravel = ravel_pytree(jax.jit(cell.init)(jax.random.key(0)))
-    params: Params = unravel(flat + 0.3 * jax.random.normal(jax.random.key(1), flat.shape))
-    return params
-
-
 def test_every_cell_of_the_table_is_checked() -> None:
     assert {*EQUATIONS, *COMPLEX, *WITHOUT} == set(CELLS.builtin)
 
@@ -139,7 +132,7 @@ def matrices(cell: Cell, params: Params) -> dict[str, Array]:
 @pytest.mark.parametrize("name", list(EQUATIONS))
 def test_the_matrices_are_those_of_the_equations(name: str, x64: None) -> None:
     cell = build((name, {}), I, H)
-    params = drawn(cell)
+    params = noisy_params(cell)
     equations = jax.jit(jax.jacfwd(lambda h: EQUATIONS[name](cell, params, h)))
     expected, found = equations(jnp.zeros(H)), matrices(cell, params)
     assert set(found) == set(expected)
@@ -151,12 +144,12 @@ def test_the_matrices_are_those_of_the_equations(name: str, x64: None) -> None:
 @pytest.mark.parametrize("name", WITHOUT)
 def test_cells_without_a_fixed_matrix_have_none(name: str) -> None:
     cell = build((name, {}), I, H)
-    assert recurrent_matrices(cell, drawn(cell)) == {}
+    assert recurrent_matrices(cell, noisy_params(cell)) == {}
 
 
 def test_the_complex_diagonal_is_a_real_matrix_of_rotations(x64: None) -> None:
     cell = build(("lru", {}), I, H)
-    params = drawn(cell)
+    params = noisy_params(cell)
     modulus, phase = np.exp(-np.exp(params["nu_log"])), np.exp(params["theta_log"])
     re, im = np.diag(modulus * np.cos(phase)), np.diag(modulus * np.sin(phase))
     found = matrices(cell, params)
@@ -166,7 +159,7 @@ def test_the_complex_diagonal_is_a_real_matrix_of_rotations(x64: None) -> None:
 
 def test_the_unitary_matrix_is_what_it_does_to_a_state(x64: None) -> None:
     cell = build(("unitary", {}), I, H)
-    params = {**drawn(cell), "b": jnp.zeros(H)}
+    params = {**noisy_params(cell), "b": jnp.zeros(H)}
     found = matrices(cell, {**params, "b": jnp.full(H, 0.3)})
     state = jax.random.normal(jax.random.key(2), (2, H))
     after = jax.jit(cell.transition)(params, {"h": state}, jnp.zeros(I))["h"]
@@ -175,15 +168,15 @@ def test_the_unitary_matrix_is_what_it_does_to_a_state(x64: None) -> None:
 
 
 def test_matrices_that_are_kept_on_their_manifold(x64: None) -> None:
-    turn = matrices(cell := build(("orthogonal", {}), I, H), drawn(cell))["w_h"]
+    turn = matrices(cell := build(("orthogonal", {}), I, H), noisy_params(cell))["w_h"]
     np.testing.assert_allclose(turn @ turn.T, np.eye(H), atol=1e-14)
-    skew = matrices(cell := build(("antisymmetric", {}), I, H), drawn(cell))["w_h"]
+    skew = matrices(cell := build(("antisymmetric", {}), I, H), noisy_params(cell))["w_h"]
     np.testing.assert_allclose(skew + skew.T, -0.02 * np.eye(H), atol=1e-14)
 
 
 def test_coupled_gates_have_no_input_gate() -> None:
     cell = build(("lstm", {"coupled": True, "peepholes": True}), I, H)
-    params = drawn(cell)
+    params = noisy_params(cell)
     found = recurrent_matrices(cell, params)
     assert list(found) == ["w_h/f", "w_h/g", "w_h/o"]
     np.testing.assert_array_equal(found["w_h/o"], params["w_h"][:, 2 * H :])
@@ -225,17 +218,17 @@ def test_the_rows_of_a_user_s_own_kernel_are_found() -> None:
 
 def test_an_unknown_name_is_no_obstacle() -> None:
     cell = build(("rnn", {}), I, H)
-    params = drawn(cell)
+    params = noisy_params(cell)
     renamed = replace(cell, name="mine")
     np.testing.assert_array_equal(recurrent_matrices(renamed, params)["w_h"], params["w_h"])
 
 
 def test_kernels_of_flax_cells_are_found() -> None:
     linen = from_linen(nn.OptimizedLSTMCell(H), I)
-    found = matrices(linen, drawn(linen))
+    found = matrices(linen, noisy_params(linen))
     assert set(found) == {f"h{gate}_kernel" for gate in "ifgo"}
     nnx_cell = from_nnx(lambda rngs: nnx.GRUCell(I, H, rngs=rngs), I)
-    params = drawn(nnx_cell)
+    params = noisy_params(nnx_cell)
     found = matrices(nnx_cell, params)
     assert set(found) == {f"dense_h_kernel/{k}" for k in range(3)}
     np.testing.assert_array_equal(found["dense_h_kernel/1"], params["dense_h_kernel"][:, H : 2 * H])

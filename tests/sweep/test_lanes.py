@@ -45,7 +45,11 @@ def solo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize(
-    "all_changes", [CHANGES, pytest.param(CHANGES[:2], marks=pytest.mark.as_users)]
+    "all_changes",
+    [
+        pytest.param(CHANGES, id="all"),
+        pytest.param(CHANGES[:2], id="two", marks=pytest.mark.as_users),
+    ],
 )
 def test_a_lane_on_its_own_device_is_the_solo_run_bit_for_bit(
     solo: Callable[..., Path],
