@@ -17,7 +17,7 @@ from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sa
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.load_module import load_module
+from rnnexp.core.load_module import load_imports
 
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "list": (listing, "show what there is"),
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known, rest = parser().parse_known_args(arguments)
         if rest and known.command not in CONFIGURED:
             raise UsageError(f"unexpected arguments: {' '.join(rest)}")
-        for file in known.imports:
-            load_module(file, "imported file")
+        load_imports(known.imports)
         code: int = getattr(COMMANDS[known.command][0], f"{known.command}_command")(known, rest)
         return code
     except (UsageError, RunError) as error:

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnexp.cli.arguments import SIGNAL_CODES, add_data_dir
@@ -47,12 +46,8 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
     console = Console(stderr=known.json)
     progress = (LiveProgress if console.is_terminal else PlainProgress)(console)
-    imported = [Path(file) for file in known.imports]
     try:
-        result = run(
-            config, runs_dir=known.runs_dir, data_dir=known.data_dir,
-            imported=imported, observer=progress,
-        )  # fmt: skip
+        result = run(config, runs_dir=known.runs_dir, data_dir=known.data_dir, observer=progress)
     finally:
         progress.close()
     if is_first():  # the first process of a run prints how it ended

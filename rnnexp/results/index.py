@@ -34,7 +34,7 @@ from rnnexp.run.files import read_json
 
 log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
-FORMAT = 1
+FORMAT = 2
 WORTHWHILE = 100
 """The cache is written if at least this many runs had to be read; fewer are read quickly."""
 SETTLED_NS = 2_000_000_000

@@ -1,10 +1,8 @@
 """The environment of a run: versions, device, source revision."""
 
-import hashlib
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import jax
 PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "zarr")
 
 
-def describe(imported: Sequence[Path] = ()) -> dict[str, Any]:
-    """The environment of a run, to reproduce it; `imported` are the user's own files."""
+def describe() -> dict[str, Any]:
+    """The environment of a run, to reproduce it."""
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),
@@ -22,10 +20,6 @@ def describe(imported: Sequence[Path] = ()) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind},
         "source_revision": source_revision(Path(__file__).parent),
-        "imported": [
-            {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            for path in imported
-        ],
     }
 
 
