@@ -65,6 +65,23 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}.{hint} See `{self.prog} --help`.")
 
 
+class _Version(argparse.Action):
+    """`--version`: prints and ends, as `--help` does; the version is looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str):
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, *arguments: object) -> None:
+        del arguments
+        import importlib.metadata
+
+        try:
+            print(f"rnnexp {importlib.metadata.version('rnnexp')}")
+        except importlib.metadata.PackageNotFoundError:
+            print("rnnexp, not installed")
+        raise SystemExit(0)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common = _Parser(add_help=False)
@@ -75,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     common.add_argument("--json", action="store_true", help="print data instead of tables")
     top = _Parser(prog="rnnexp", description="How far gradients flow through time.")
+    top.add_argument("--version", action=_Version, help="show the version and its revision")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, parents=[common], help=text, description=text)

@@ -26,14 +26,14 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     space, base = read_space(known, rest)
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
+    from rnnexp.sweep.directory import sweep_folder
     from rnnexp.sweep.lanes import RunPaths
-    from rnnexp.sweep.plan import sweep_folder
     from rnnexp.sweep.search.search import StudyLocation, search
     from rnnexp.sweep.search.spec import SearchSettings
 
     keep_memory()
     keep_programs()
-    name = known.name or _name(known, rest)
+    name = _name(known, rest) if known.name is None else known.name
     sweep_dir = sweep_folder(known.runs_dir, name)
     settings = SearchSettings(
         trials=known.trials, sampler=known.search, pruner=known.pruner,

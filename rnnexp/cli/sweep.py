@@ -93,9 +93,11 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
+    from rnnexp.sweep.directory import sweep_folder, with_hashes
     from rnnexp.sweep.launch import plan_sweep, save_sweep
-    from rnnexp.sweep.plan import with_hashes
 
+    if known.name is not None:
+        sweep_folder(known.runs_dir, known.name)  # before the work
     space, base = read_space(known, rest)
     keep_memory()
     keep_programs()
@@ -210,8 +212,8 @@ def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
 
 def _retry(sweep_dir: Path, known: argparse.Namespace) -> int:
     """Train failed runs again, and all others that are missing."""
+    from rnnexp.sweep.directory import require_imports, with_hashes
     from rnnexp.sweep.launch import retry_failed
-    from rnnexp.sweep.plan import require_imports, with_hashes
 
     require_imports(sweep_dir, with_hashes(known.imports))
     log.info("%d failed run(s) to be tried again", retry_failed(sweep_dir))

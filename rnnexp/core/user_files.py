@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 CODE = (".py", ".pyc", ".pyi", ".pyd", ".so", ".pth", ".dll", ".dylib")
+METADATA = (".egg-info", ".dist-info")
+"""Endings of folders in which packages that are installed from sources describe themselves."""
 SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/")
 MEMORY = "/dev/shm/"
 """A place for files of the user's among those of the system."""
@@ -174,6 +176,8 @@ def _counts(flags: int) -> bool:
 def _is_data(path: str) -> bool:
     """Whether an opened path is a file of the user's that holds neither code nor settings."""
     if path.endswith(CODE) or is_installed(path) or not os.path.isfile(path):
+        return False
+    if any(part.endswith(METADATA) for part in Path(path).parts):
         return False
     if path.startswith(SYSTEM) and not path.startswith(MEMORY):
         return False

@@ -6,12 +6,13 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import Observer, RunResult, run_path
+from rnnexp.run.extend import extend
 from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
 from rnnexp.run.session import RunSession
 from rnnexp.run.sources import find_sources, name_earlier
 from rnnexp.run.trainer import FAILURES, Trainer
-from rnnexp.runtime.collectives import is_first
+from rnnexp.runtime.collectives import from_first, is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.train.compiled import Programs
@@ -27,6 +28,7 @@ def run(
     runs_dir: Path,
     data_dir: Path | None = None,
     observer: Observer | None = None,
+    origin: Path | None = None,
 ) -> RunResult:
     """Train until the configured end, a divergence or a signal.
 
@@ -37,6 +39,7 @@ def run(
       config: from `finish` or `from_command_line`.
       runs_dir: the run's directory is TASK/CELL/RUN_ID below it.
       data_dir: where to look for data files first.
+      origin: a finished run of the same configuration, but shorter, to go on from; see `extend`.
       observer: receives the run's events; with several processes, in the first one.
 
     Raises:
@@ -51,6 +54,8 @@ def run(
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
     if is_first():
         name_earlier(path, config, sources)
+    if origin is not None:
+        from_first(lambda: extend(origin, plan, path, sources))
     observer = observer if observer is not None and is_first() else Observer()
     session = RunSession(plan, in_first_process(RunLog, path), observer)
     results: list[tuple[RunResult, BaseException | None]] = []

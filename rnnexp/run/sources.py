@@ -89,6 +89,7 @@ def find_sources(config: FrozenConfigDict, data_dir: Path | None = None) -> Foun
     opened = {file for root in code.roots for file in loaded_files().get(root, ())}
     task = None
     if own_task or own_cell or _names_data(task_entry, config):
+        jax.devices()  # what JAX reads when it starts is not the task's
         with opened_files() as by_task:
             task = build_task(config.task.name, data_dir, **options(config, "task"))
         if own_task or _names_data(task_entry, config):
@@ -179,7 +180,11 @@ def _typed_code(factory: Callable[..., Any]) -> bytes:
 def _data_hashes(files: set[Path]) -> dict[str, str]:
     """By name the SHA-256 of data files; files of one name are numbered."""
     found: dict[str, str] = {}
+    settings: Any = jax.config
+    programs = settings.jax_compilation_cache_dir
     for file in sorted(files):
+        if programs is not None and file.is_relative_to(Path(programs).absolute()):
+            continue  # compiled while the task was built
         name, number = file.name, 1
         while name in found:
             number += 1

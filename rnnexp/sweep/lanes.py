@@ -16,7 +16,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.run.callbacks import Observer, RunResult, run_path
+from rnnexp.run.callbacks import Observer, RunResult
 from rnnexp.run.files import RunLog
 from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.run import CHUNK_STEPS
@@ -154,7 +154,7 @@ class RunQueue:
     def _sources(self, run: PlannedRun, config: FrozenConfigDict) -> Sources:
         """The user's own files of a run; `UsageError` if they are not those of its plan."""
         sources = self.sources_of(config)
-        if str(run_path(config, Path(), sources.digest)) != run.run:
+        if run.sources not in (None, sources.digest):
             raise UsageError(
                 "a file of the user's, code or data, has changed since the sweep was planned; "
                 "plan it again, and it makes new runs"

@@ -13,20 +13,22 @@ from rnnexp.core.files import replace_text
 from rnnexp.run.callbacks import read_result
 from rnnexp.run.files import RunLog, read_json
 from rnnexp.run.sources import sources_reader
+from rnnexp.sweep.directory import (
+    cancelled,
+    require_imports,
+    runs_dir_of,
+    sweep_folder,
+    with_hashes,
+)
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.plan import (
     SETTLED,
     PlannedRun,
-    cancelled,
     plan_id,
     planned,
     read_plan,
     record_failure,
-    require_imports,
     run_status,
-    runs_dir_of,
-    sweep_folder,
-    with_hashes,
     write_plan,
 )
 from rnnexp.sweep.program_groups import group_runs
@@ -83,7 +85,7 @@ def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) 
 
     Raises `UsageError` if a sweep of that name has other runs.
     """
-    sweep_dir = sweep_folder(runs_dir, name or plan_id(plan.runs))
+    sweep_dir = sweep_folder(runs_dir, plan_id(plan.runs) if name is None else name)
     if (sweep_dir / "plan.jsonl").exists():
         before = {run.run for run in read_plan(sweep_dir)}
         if before != {run.run for run in plan.runs}:

@@ -25,6 +25,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
 from rnnexp.run.callbacks import read_result, run_path
 from rnnexp.run.files import ENDED, RunLog, read_json, shown_status
+from rnnexp.sweep.directory import is_run_name
 
 SETTLED = (*ENDED, "failed")
 """Statuses of runs that are not trained again unless the user asks for it."""
@@ -39,12 +40,15 @@ class PlannedRun:
       group: the number of its group; runs of a group share a compiled program.
       changes: the values of the swept keys, the seed among them.
       config: the whole configuration.
+      sources: the digest of the user's own files, "" without any; see `rnnexp.run.sources`.
+        None in a plan of an older version, which did not know them.
     """
 
     run: str
     group: int
     changes: dict[str, Any]
     config: dict[str, Any]
+    sources: str | None = None
 
     def frozen(self) -> FrozenConfigDict:
         """The configuration, validated."""
@@ -55,7 +59,8 @@ def planned(
     config: FrozenConfigDict, group: int, changes: dict[str, Any], sources: str = ""
 ) -> PlannedRun:
     """The planned run of a configuration in a group; `sources` is the digest of its own files."""
-    return PlannedRun(str(run_path(config, Path(), sources)), group, changes, config.to_dict())
+    path = run_path(config, Path(), sources)
+    return PlannedRun(str(path), group, changes, config.to_dict(), sources)
 
 
 def plan_id(runs: Sequence[PlannedRun]) -> str:
@@ -97,70 +102,6 @@ def read_plan(sweep_dir: Path) -> list[PlannedRun]:
     return runs
 
 
-def is_run_name(name: str) -> bool:
-    """Whether a text is TASK/CELL/RUN_ID, a place below the runs directory."""
-    parts = name.split("/")
-    return len(parts) == 3 and not {"", ".", ".."} & set(parts) and "\0" not in name
-
-
-def sweep_folder(runs_dir: Path, name: str) -> Path:
-    """The directory of a sweep of that name; `UsageError` for a name that is no folder's."""
-    if name in ("", ".", "..") or {"/", "\0"} & set(name) or len(os.fsencode(name)) > 200:
-        raise UsageError(
-            f"--name {name!r}: a sweep's name is that of a folder in {runs_dir / 'sweeps'}: "
-            "no '/', and at most 200 bytes"
-        )
-    return runs_dir / "sweeps" / name
-
-
-def with_hashes(files: Sequence[str]) -> tuple[str, ...]:
-    """Files as `SHA256:PATH`, the path absolute."""
-    paths = [Path(file).absolute() for file in files]
-    return tuple(f"{hashlib.sha256(path.read_bytes()).hexdigest()}:{path}" for path in paths)
-
-
-def require_imports(sweep_dir: Path, given: Sequence[str]) -> None:
-    """Raise `UsageError` unless the given files, `SHA256:PATH`, are those of the sweep's plan."""
-    planned_with = [str(file) for file in read_header(sweep_dir).get("imports", [])]
-    known = {file.partition(":")[0] for file in given}
-    for file in planned_with:
-        digest, _, path = file.rpartition(":")  # older plans have the path alone
-        if digest and digest not in known:
-            raise UsageError(
-                f"{sweep_dir} was planned with --import {path} (SHA-256 {digest[:12]}...). Name "
-                "that file, unchanged, on the command line if its code is to run"
-            )
-        if not digest and path not in {name.partition(":")[2] for name in given}:
-            raise UsageError(
-                f"{sweep_dir} was planned with --import {path}. Name it on the command line if "
-                "its code is to run"
-            )
-
-
-def read_header(sweep_dir: Path) -> dict[str, Any]:
-    """The content of `sweep.json`."""
-    if (header := read_json(sweep_dir / "sweep.json")) is None:
-        raise UsageError(f"{sweep_dir} is not a sweep's directory: it has no sweep.json")
-    return header
-
-
-def runs_dir_of(sweep_dir: Path) -> Path:
-    """The directory below which a sweep's runs lie, and the sweep's own directory.
-
-    Raises `UsageError` if `sweep.json` names another.
-    """
-    named = read_header(sweep_dir).get("runs_dir")
-    if not isinstance(named, str):
-        raise UsageError(f"{sweep_dir}/sweep.json does not say where the runs are (runs_dir)")
-    runs_dir = sweep_dir / named
-    if not sweep_dir.resolve().is_relative_to(runs_dir.resolve()):
-        raise UsageError(
-            f"{sweep_dir}/sweep.json names the runs directory {runs_dir.resolve()}, in which the "
-            "sweep does not lie"
-        )
-    return runs_dir
-
-
 def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
     """Record why a run cannot start or go on; returns how many updates it has made.
 
@@ -181,8 +122,3 @@ def run_status(path: Path) -> str:
     if status is None:
         return "waiting"
     return shown_status(path, str(status["status"])).partition(" ")[0]
-
-
-def cancelled(sweep_dir: Path) -> bool:
-    """Whether the sweep is asked to stop."""
-    return (sweep_dir / "cancel").exists()

@@ -19,14 +19,8 @@ from pathlib import Path
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.files import to_json
 from rnnexp.core.load_module import load_imports
-from rnnexp.sweep.plan import (
-    SETTLED,
-    cancelled,
-    read_header,
-    read_plan,
-    run_status,
-    runs_dir_of,
-)
+from rnnexp.sweep.directory import cancelled, read_header, runs_dir_of
+from rnnexp.sweep.plan import SETTLED, read_plan, run_status
 
 log = logging.getLogger("rnnexp")
 PROGRESS_S = 10.0

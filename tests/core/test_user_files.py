@@ -81,6 +81,8 @@ def test_data_are_files_that_are_read_or_written_anew(tmp_path: Path) -> None:
         importlib.import_module("json.tool")
         Path("/proc/self/status").read_text()
         os.listdir(tmp_path)
+        (tmp_path / "mine.egg-info").mkdir()
+        (tmp_path / "mine.egg-info" / "PKG-INFO").write_text("a version")
     (tmp_path / "before.csv").read_bytes()
     assert {path.name for path in found} == {"read.csv", "loaded.npy", "made.txt"}
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rnnexp.cli.main import main
 from rnnexp.core.errors import UsageError
 from rnnexp.run.sources import Sources, read_sources, write_sources
 from rnnexp.tasks import TASKS
+from tests.helpers.own_tables import own_tables  # noqa: F401
 
 CELL = """
 import jax.numpy as jnp
@@ -64,14 +64,6 @@ SMALL = [
 TABLE = "".join(f"{n},{n + 1},{n * 0.1}\n" for n in range(8))
 
 
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """The tables, without what a test adds; a command registers its file's entries anew."""
-    before = dict(CELLS._entries), dict(TASKS._entries)
-    yield
-    CELLS._entries, TASKS._entries = before
-
-
 class Project:
     """A folder with a cell, a module beside it, a task and its table; runs commands on them."""
 
@@ -109,8 +101,11 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, fresh: None, request: pytest.FixtureRequest) -> Project:
-    del fresh
+def project(
+    tmp_path: Path,
+    own_tables: None,  # noqa: F811
+    request: pytest.FixtureRequest,
+) -> Project:
     return Project(tmp_path, str(abs(hash(request.node.name))))
 
 
