@@ -7,6 +7,7 @@ this package prints.
 
 import argparse
 import difflib
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, RunError) as error:
         print(f"rnnexp: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = str(error.filename)
+        print(f"rnnexp: a name is too long for a file: {name[:40]}...", file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         print("rnnexp: interrupted; the same command resumes", file=sys.stderr)
         return SIGNAL_CODES["SIGINT"]

@@ -1,5 +1,6 @@
 """Atomic replacement of files, JSON that keeps every float, the cache folder."""
 
+import errno
 import json
 import math
 import os
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from rnnexp.core.errors import UsageError
 
 
 @contextmanager
@@ -52,6 +55,32 @@ def append_text(path: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def require_readable(path: Path) -> None:
+    """Raise `UsageError` if a file, or anything in a folder, is there but may not be read.
+
+    What may not be read is not damaged, and nothing may be put in its place.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            raise UsageError(
+                f"may not read {error.filename}: {error.strerror}. Nothing is changed; give "
+                "yourself the permission, or use another --runs-dir"
+            ) from error
+
+    try:
+        os.stat(path)
+    except OSError as error:
+        refuse(error)
+        return
+    if path.is_dir():
+        for folder, _, names in os.walk(path, onerror=refuse):
+            for name in names:
+                require_readable(Path(folder, name))
+    elif not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+        refuse(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)))
 
 
 @contextmanager

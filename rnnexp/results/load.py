@@ -9,7 +9,7 @@ import numpy as np
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.index import scan
 from rnnexp.run import zarr_append
-from rnnexp.run.files import closed_forms, read_json, read_metrics
+from rnnexp.run.files import closed_forms, read_metrics, read_status, saved_config
 from rnnexp.run.gradient_store import by_unit
 
 
@@ -58,9 +58,9 @@ class Run:
 def load_run(path: Path | str) -> Run:
     """Read a run's directory; `UsageError` if it is no such directory or a file is damaged."""
     path = Path(path)
-    config, status = read_json(path / "config.json"), read_json(path / "status.json")
-    if config is None or status is None:
+    if (status := read_status(path)) is None or not (path / "config.json").exists():
         raise UsageError(f"{path} is not a run's directory: it has no config.json and status.json")
+    config = saved_config(path)
     steps, norms, units = _read_profiles(path / "gradients.zarr")
     return Run(path, config, status, read_metrics(path), steps, norms, units)
 
@@ -76,6 +76,8 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
 
 def find_run(name: str, runs_dir: Path) -> Path:
     """The run with a name: its directory, the start of its id, or TASK/CELL for the latest."""
+    if not name.strip():
+        raise UsageError("a run has a name: its directory, its id, or TASK/CELL for the latest")
     if (Path(name) / "status.json").exists():
         return Path(name)
     runs = [run for run, _ in scan(runs_dir)]

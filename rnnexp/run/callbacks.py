@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import run_id
-from rnnexp.run.files import read_json
+from rnnexp.run.files import read_status
 
 
 class Observer:
@@ -47,8 +47,8 @@ def run_path(config: FrozenConfigDict, runs_dir: Path, sources: str = "") -> Pat
 
 
 def read_result(path: Path) -> RunResult | None:
-    """The result in a run's `status.json`, or None if there is none."""
-    content = read_json(path / "status.json")
+    """The result in a run's `status.json`, or None if there is none; `UsageError` as there."""
+    content = read_status(path)
     if content is None:
         return None
     content.pop("time", None)

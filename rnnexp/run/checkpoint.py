@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from rnnexp.core.errors import RunError, UsageError, first_line
-from rnnexp.core.files import made_beside
+from rnnexp.core.files import made_beside, require_readable
 from rnnexp.core.tree import named_leaves
 from rnnexp.core.types import Tree
 
@@ -109,8 +109,10 @@ class Checkpoints:
         A damaged one is moved to `damaged/`, with a warning, and the one before it is read.
 
         Raises:
-          UsageError: the checkpoint has floats of another precision than `like`.
+          UsageError: the checkpoint has floats of another precision than `like`, or may not be
+            read.
         """
+        require_readable(self.path / which)
         if not (self.path / which).exists():
             return None
         manager = self._manager(which)
@@ -156,10 +158,11 @@ def read_checkpoints(
       leave_out: steps that are not wanted.
 
     Raises:
-      UsageError: a checkpoint has floats of another precision than `like`.
+      UsageError: a checkpoint has floats of another precision than `like`, or may not be read.
     """
     import orbax.checkpoint as ocp
 
+    require_readable(path)
     given = -1
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         for step, which in stored_steps(path):

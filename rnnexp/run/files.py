@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import append_text, replace_text, to_json
+from rnnexp.core.files import append_text, replace_text, require_readable, to_json
 from rnnexp.core.locks import try_lock
 
 log = logging.getLogger("rnnexp")
@@ -32,6 +32,8 @@ CLOSED_FORMS = ("baseline", "reference")
 """Kinds of lines of `metrics.jsonl` that hold closed-form figures; they precede all others."""
 NO_FIGURES = ("kind", "step", "time")
 """Fields of a line of `metrics.jsonl` that are no figures."""
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+"""How numbers that are not finite are written; see `rnnexp.core.files.to_json`."""
 BLOCK = 1 << 14
 """Bytes that `last_line` reads at a time."""
 
@@ -39,11 +41,13 @@ BLOCK = 1 << 14
 class RunLog:
     """A run's directory while the run trains: holds the lock, writes status and metrics.
 
-    Raises `UsageError` if the directory cannot be written or another process holds the lock.
+    Raises `UsageError` if the directory cannot be written, a file in it may not be read, or
+    another process holds the lock.
     """
 
     def __init__(self, path: Path):
         self.path = path
+        require_readable(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / "lock").open("a+")
@@ -141,20 +145,43 @@ def _before(row: dict[str, Any], step: int) -> bool:
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; an incomplete last line is left out."""
+    """The lines of a run's `metrics.jsonl`; an incomplete last line is left out.
+
+    Raises `UsageError` if it may not be read, or a line is damaged.
+    """
     file = run / "metrics.jsonl"
-    if not file.exists():
+    try:
+        lines = file.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
     rows = []
-    lines = file.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError as error:
             if number == len(lines):
                 break  # a process was killed while it wrote this line
             raise UsageError(f"{file} line {number} is damaged: {error}") from error
+        if (fault := _fault(row)) is not None:
+            raise UsageError(f"{file} line {number} is damaged: {fault}")
+        rows.append(row)
     return rows
+
+
+def _fault(row: Any) -> str | None:
+    """What is wrong with a line of `metrics.jsonl`, or None."""
+    if not isinstance(row, dict):
+        return f"it holds no JSON object, but {row!r}"[:80]
+    if not isinstance(row.get("kind"), str):
+        return f"'kind' must be a text, not {row.get('kind')!r}"[:80]
+    if type(row.get("step")) is not int:
+        return f"'step' must be a whole number, not {row.get('step')!r}"[:80]
+    for name, value in row.items():
+        if name not in NO_FIGURES and not _is_figure(value):
+            return f"{name!r} must be a number, not {value!r}"[:80]
+    return None
 
 
 def figures(row: dict[str, Any]) -> dict[str, float]:
@@ -180,9 +207,9 @@ def read_closed_forms(run: Path | str) -> dict[str, dict[str, float]]:
                 if row["kind"] not in CLOSED_FORMS:
                     break
                 rows.append(row)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return closed_forms(rows)
+        return closed_forms(rows)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def last_line(run: Path | str, kind: str) -> dict[str, Any] | None:
@@ -238,8 +265,38 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def saved_config(run: Path) -> dict[str, Any]:
-    """The content of a run's `config.json`; `UsageError` if there is none."""
+    """The content of a run's `config.json`; `UsageError` if there is none, or it is damaged."""
     saved = read_json(run / "config.json")
     if saved is None:
         raise UsageError(f"{run} is not a run's directory: it has no config.json")
+    for part in ("task", "cell"):
+        if not isinstance(saved.get(part), dict) or not isinstance(saved[part].get("name"), str):
+            raise UsageError(f"{run / 'config.json'} is damaged: {part}.name must be a text")
     return saved
+
+
+def read_status(run: Path) -> dict[str, Any] | None:
+    """The content of a run's `status.json`, or None if there is none.
+
+    Raises `UsageError` if it is damaged: without `status` and `reason` as texts, `step` as a
+    whole number, or with scores that are no numbers.
+    """
+    content = read_json(run / "status.json")
+    if content is None:
+        return None
+    test, best = content.get("test", {}), content.get("best")
+    sound = {
+        "status must be a text": isinstance(content.get("status"), str),
+        "reason must be a text": isinstance(content.get("reason"), str),
+        "step must be a whole number": type(content.get("step")) is int,
+        "test must hold numbers": isinstance(test, dict) and all(map(_is_figure, test.values())),
+        "best must hold a value": best is None
+        or (isinstance(best, dict) and _is_figure(best.get("value"))),
+    }
+    if faults := [fault for fault, holds in sound.items() if not holds]:
+        raise UsageError(f"{run / 'status.json'} is damaged: {faults[0]}")
+    return content
+
+
+def _is_figure(value: Any) -> bool:
+    return type(value) in (int, float) or value in NOT_FINITE

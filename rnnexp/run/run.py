@@ -1,10 +1,11 @@
 """Trains one run from its start, or from its last checkpoint, to its end."""
 
+import logging
 from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.core.errors import RunError, first_line
+from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.run.callbacks import Observer, RunResult, run_path
 from rnnexp.run.extend import extend
 from rnnexp.run.files import ENDED, RunLog
@@ -19,6 +20,7 @@ from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 
+log = logging.getLogger("rnnexp")
 CHUNK_STEPS = 100
 
 
@@ -49,7 +51,12 @@ def run(
     prepare(config.devices)
     sources, task = find_sources(config, data_dir)
     path = run_path(config, runs_dir, sources.digest)
-    if (ended := shared_result(path)) is not None and ended.status in ENDED:
+    try:
+        ended = shared_result(path)
+    except UsageError as error:
+        log.warning("%s: the run goes on from its checkpoints", error)
+        ended = None
+    if ended is not None and ended.status in ENDED:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
     if is_first():

@@ -34,7 +34,7 @@ PIECE = 512
 CODECS = {"bytes", "zstd", "gzip", "blosc", "crc32c", "transpose", "vlen-utf8", "sharding_indexed"}
 TYPES = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-    "float32", "float64", "complex64", "complex128", "string",
+    "float32", "float64", "complex64", "complex128", "string", "fixed_length_utf32",
 }  # fmt: skip
 TRIES, TRIES_S = 5, 0.5
 """How often, and within how many seconds, a store that is being replaced is read again."""
@@ -119,7 +119,8 @@ def require_plain(path: Path) -> bool:
         formats = {meta["zarr_format"] for meta in metas}
         arrays = [meta for meta in metas if meta["node_type"] == "array"]
         codecs = {name for meta in arrays for name in _codec_names(meta["codecs"])}
-        types = {str(meta["data_type"]) for meta in arrays}
+        kinds = [meta["data_type"] for meta in arrays]
+        types = {str(kind["name"] if isinstance(kind, dict) else kind) for kind in kinds}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"cannot read {path}: its metadata is damaged ({error!r})") from error
     if formats != {3}:

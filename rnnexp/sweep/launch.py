@@ -11,7 +11,7 @@ from typing import Any
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.run.callbacks import read_result
-from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.files import RunLog
 from rnnexp.run.sources import sources_reader
 from rnnexp.sweep.directory import (
     cancelled,
@@ -165,9 +165,9 @@ def reasons(sweep_dir: Path, status: str) -> list[tuple[str, int]]:
     runs_dir = runs_dir_of(sweep_dir)
     found: Counter[str] = Counter()
     for run in read_plan(sweep_dir):
-        content = read_json(runs_dir / run.run / "status.json") or {}
-        if content.get("status") == status:
-            found[str(content.get("reason", ""))] += 1
+        path = runs_dir / run.run
+        if run_status(path) == status and (result := read_result(path)) is not None:
+            found[result.reason] += 1
     return found.most_common()
 
 

@@ -24,7 +24,7 @@ from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
 from rnnexp.run.callbacks import read_result, run_path
-from rnnexp.run.files import ENDED, RunLog, read_json, shown_status
+from rnnexp.run.files import ENDED, RunLog, read_status, shown_status
 from rnnexp.sweep.directory import is_run_name
 
 SETTLED = (*ENDED, "failed")
@@ -117,8 +117,14 @@ def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
 
 
 def run_status(path: Path) -> str:
-    """A run's status; `waiting` if it has not started, `killed` if its process was killed."""
-    status = read_json(path / "status.json")
+    """A run's status; `waiting` if it has not started, `killed` if its process was killed.
+
+    `damaged` if `status.json` cannot be read; such a run goes on from its checkpoints.
+    """
+    try:
+        status = read_status(path)
+    except UsageError:
+        return "damaged"
     if status is None:
         return "waiting"
-    return shown_status(path, str(status["status"])).partition(" ")[0]
+    return shown_status(path, status["status"]).partition(" ")[0]
