@@ -96,7 +96,7 @@ def on_one_lane(programs: Programs, configs: list[FrozenConfigDict], folder: Pat
         session = RunSession(
             make_lane(programs.plan, config), RunLog(run_path(config, folder)), Observer()
         )
-        return session, session.begin([])
+        return session, session.begin()
 
     with StopRequest() as stop:
         for _ in Trainer(programs, next_run, lambda result, error: None).rounds(stop):

@@ -64,7 +64,6 @@ TESTED_ELSEWHERE = {
     "sweep/executors/scheduler.py": "starts processes: integration/test_executors.py",
     "sweep/launch.py": "starts processes: integration/test_sweep.py",
     "sweep/plan.py": "by the sweeps that it is written for: cli/test_sweep.py",
-    "sweep/worker.py": "is a process: integration/test_sweep.py",
     "tasks/digits.py": "by the table of all tasks: tasks/test_base.py, test_images.py",
     "tasks/parity.py": "a row of the table of tasks/test_classification.py",
     "tasks/reverse.py": "a row of the table of tasks/test_transduction.py",

@@ -64,7 +64,7 @@ def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
     with tempfile.TemporaryDirectory(prefix="rnnexp-bench-") as folder:
         plan = make_plan(config, data_dir=None, chunk_steps=CHUNK_STEPS)
         session = RunSession(plan, RunLog(run_path(config, Path(folder))), Observer())
-        waiting = [(session, session.begin([]))]
+        waiting = [(session, session.begin())]
         trainer = Trainer(Programs(plan), lambda: waiting.pop() if waiting else None, _on_run_end)
         yield trainer, session
         for _ in trainer.rounds(StopRequest()):

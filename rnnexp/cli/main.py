@@ -17,7 +17,7 @@ from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sa
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.load_module import load_module
+from rnnexp.core.load_module import load_imports
 
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "list": (listing, "show what there is"),
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known, rest = parser().parse_known_args(arguments)
         if rest and known.command not in CONFIGURED:
             raise UsageError(f"unexpected arguments: {' '.join(rest)}")
-        for file in known.imports:
-            load_module(file, "imported file")
+        load_imports(known.imports)
         code: int = getattr(COMMANDS[known.command][0], f"{known.command}_command")(known, rest)
         return code
     except (UsageError, RunError) as error:
@@ -66,6 +65,23 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}.{hint} See `{self.prog} --help`.")
 
 
+class _Version(argparse.Action):
+    """`--version`: prints and ends, as `--help` does; the version is looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str):
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, *arguments: object) -> None:
+        del arguments
+        import importlib.metadata
+
+        try:
+            print(f"rnnexp {importlib.metadata.version('rnnexp')}")
+        except importlib.metadata.PackageNotFoundError:
+            print("rnnexp, not installed")
+        raise SystemExit(0)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common = _Parser(add_help=False)
@@ -76,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     common.add_argument("--json", action="store_true", help="print data instead of tables")
     top = _Parser(prog="rnnexp", description="How far gradients flow through time.")
+    top.add_argument("--version", action=_Version, help="show the version and its revision")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, parents=[common], help=text, description=text)

@@ -1,6 +1,7 @@
 """The command `run`: train one experiment, or resume it."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
 if TYPE_CHECKING:
+    from ml_collections import FrozenConfigDict
+
     from rnnexp.run.callbacks import RunResult
+
+log = logging.getLogger("rnnexp")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -20,6 +25,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--config.optimizer.learning_rate=3e-4; --config=FILE takes a configuration file."
     )
     command.add_argument("experiment", nargs="?", metavar="TASK/CELL")
+    command.add_argument(
+        "--again", metavar="RUN",
+        help="the configuration of an existing run, from its start; --runs-dir says where",
+    )  # fmt: skip
+    command.add_argument(
+        "--from", dest="origin", metavar="RUN",
+        help="go on from the end of an existing run, with a longer --config.train.duration_...",
+    )  # fmt: skip
     add_data_dir(command)
     command.add_argument(
         "--coordinator", metavar="HOST:PORT",
@@ -31,11 +44,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp run`."""
-    from rnnexp.config.overrides import from_command_line
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
 
-    config = from_command_line(known.experiment, rest)
+    earlier, config = _configuration(known, rest)
     keep_memory()
     keep_programs()
     _join(known, config.devices)
@@ -47,17 +59,51 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
     console = Console(stderr=known.json)
     progress = (LiveProgress if console.is_terminal else PlainProgress)(console)
-    imported = [Path(file) for file in known.imports]
     try:
         result = run(
-            config, runs_dir=known.runs_dir, data_dir=known.data_dir,
-            imported=imported, observer=progress,
+            config, runs_dir=known.runs_dir, data_dir=known.data_dir, observer=progress,
+            origin=earlier if known.origin is not None else None,
         )  # fmt: skip
     finally:
         progress.close()
     if is_first():  # the first process of a run prints how it ended
         _print_result(result, as_json=known.json)
+        if known.again is not None and earlier is not None:
+            _compare(earlier, result)
     return SIGNAL_CODES[result.reason.partition(";")[0]] if result.status == "interrupted" else 0
+
+
+def _configuration(
+    known: argparse.Namespace, rest: Sequence[str]
+) -> tuple[Path | None, "FrozenConfigDict"]:
+    """The existing run that is named, if any, and the configuration to train."""
+    from rnnexp.config.overrides import from_command_line, from_run
+
+    named = [name for name in (known.again, known.origin) if name is not None]
+    if not named:
+        return None, from_command_line(known.experiment, rest)
+    if len(named) > 1 or known.experiment is not None:
+        raise UsageError("name one experiment: TASK/CELL, --config=FILE, --again RUN or --from RUN")
+    from rnnexp.results.load import find_run
+    from rnnexp.run.files import saved_config
+
+    path = find_run(named[0], known.runs_dir)
+    return path, from_run(saved_config(path), rest)
+
+
+def _compare(earlier: Path, result: "RunResult") -> None:
+    """Say whether a run that was made again has the scores of the earlier one."""
+    from rnnexp.run.callbacks import read_result
+
+    before = read_result(earlier)
+    if result.path.resolve() == earlier.resolve():
+        log.info("this is that run itself; another --runs-dir makes it again")
+    elif before is not None and "test" in before.details and "test" in result.details:
+        old, new = before.details["test"], result.details["test"]
+        if old == new:
+            log.info("its test scores are those of %s, digit for digit", earlier)
+        else:
+            log.info("its test scores are not those of %s: %s, now %s", earlier, old, new)
 
 
 def _join(known: argparse.Namespace, devices: int) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from rnnexp.cli.arguments import SIGNAL_CODES, read_space, refuse
 from rnnexp.cli.output import print_table
@@ -27,20 +26,20 @@ def search_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     space, base = read_space(known, rest)
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
+    from rnnexp.sweep.directory import sweep_folder
     from rnnexp.sweep.lanes import RunPaths
     from rnnexp.sweep.search.search import StudyLocation, search
     from rnnexp.sweep.search.spec import SearchSettings
 
     keep_memory()
     keep_programs()
-    name = known.name or _name(known, rest)
-    sweep_dir = known.runs_dir / "sweeps" / name
+    name = _name(known, rest) if known.name is None else known.name
+    sweep_dir = sweep_folder(known.runs_dir, name)
     settings = SearchSettings(
         trials=known.trials, sampler=known.search, pruner=known.pruner,
         seed=known.draw_seed or 0, width=known.width,
     )  # fmt: skip
-    imported = [Path(file) for file in known.imports]
-    paths = RunPaths(known.runs_dir, known.data_dir, imported)
+    paths = RunPaths(known.runs_dir, known.data_dir)
     location = StudyLocation(name, sweep_dir, known.storage)
     summary = search(space, base, settings, location, paths)
     if known.json:

@@ -93,8 +93,11 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
+    from rnnexp.sweep.directory import sweep_folder, with_hashes
     from rnnexp.sweep.launch import plan_sweep, save_sweep
 
+    if known.name is not None:
+        sweep_folder(known.runs_dir, known.name)  # before the work
     space, base = read_space(known, rest)
     keep_memory()
     keep_programs()
@@ -110,7 +113,7 @@ def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
         known.runs_dir,
         known.name,
         arguments=[*known.sweep, *rest],
-        imports=[str(Path(file).absolute()) for file in known.imports],
+        imports=list(with_hashes(known.imports)),
         data_dir=None if data_dir is None else str(data_dir.absolute()),
         width=known.width,
         cpus=None if known.executor == "local" else known.cpus or 1,
@@ -193,7 +196,7 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
     log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
     reason = launch(
         sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
-        gpus=known.gpus, memory=memory,
+        gpus=known.gpus, memory=memory, imports=known.imports,
     )  # fmt: skip
     code = print_state(sweep_dir, known)
     return SIGNAL_CODES[reason] if reason else code
@@ -225,8 +228,10 @@ def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
 
 def _retry(sweep_dir: Path, known: argparse.Namespace) -> int:
     """Train failed runs again, and all others that are missing."""
+    from rnnexp.sweep.directory import require_imports, with_hashes
     from rnnexp.sweep.launch import retry_failed
 
+    require_imports(sweep_dir, with_hashes(known.imports))
     log.info("%d failed run(s) to be tried again", retry_failed(sweep_dir))
     return _train(sweep_dir, known, {})
 

@@ -8,7 +8,14 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
-from rnnexp.config.schema import experiment, finish, flat, require_known, settle_durations
+from rnnexp.config.schema import (
+    experiment,
+    finish,
+    flat,
+    from_saved,
+    require_known,
+    settle_durations,
+)
 from rnnexp.core.errors import UsageError
 from rnnexp.core.load_module import load_module
 
@@ -27,6 +34,19 @@ def from_command_line(experiment_name: str | None, arguments: Sequence[str]) -> 
     if (file is None) == (experiment_name is None):
         raise UsageError("name one experiment: either TASK/CELL or --config=FILE")
     config = load_file(file) if file is not None else experiment(str(experiment_name))
+    override(config, overrides)
+    return finish(config)
+
+
+def from_run(saved: dict[str, Any], arguments: Sequence[str]) -> FrozenConfigDict:
+    """The content of a run's `config.json` with the keys changed that the arguments name.
+
+    Raises `UsageError` for `--config=FILE` among the arguments, an unknown key or a bad value.
+    """
+    file, overrides = read_arguments(arguments)
+    if file is not None:
+        raise UsageError(f"--config={file} does not go with a run that has a configuration already")
+    config = ConfigDict(from_saved(saved).to_dict())
     override(config, overrides)
     return finish(config)
 

@@ -212,11 +212,14 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
     return result
 
 
-def run_id(config: FrozenConfigDict) -> str:
-    """The name of the run's directory: a hash of all keys but the seed, and the seed."""
+def run_id(config: FrozenConfigDict, sources: str = "") -> str:
+    """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
+
+    That is all keys, and the user's own files by their digest `sources`, if it has any.
+    """
     values = flat(config)
     seed = values.pop("seed")
-    text = json.dumps(values, sort_keys=True)
+    text = json.dumps(values, sort_keys=True) + sources
     return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-seed{seed}"
 
 

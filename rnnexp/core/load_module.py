@@ -1,29 +1,91 @@
-"""Load a Python file of the user's by its path."""
+"""Load a Python file of the user's by its path, and remember what it opened."""
 
 import importlib.util
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, MappingProxyType, ModuleType
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.user_files import opened_files
+
+_loading: list[Path] = []
+_loaded: dict[Path, set[Path]] = {}
+_imported: list[Path] = []
 
 
 def load_module(path: str, what: str) -> ModuleType:
-    """The module in the file at `path`, whose role `what` names; `UsageError` if it fails."""
+    """The module in the file at `path`, whose role `what` names; `UsageError` if it fails.
+
+    The file may import modules from its own folder; an installed one of the same name comes
+    first.
+    """
     file = Path(path)
     if not file.is_file():
         near = ", ".join(str(p) for p in sorted(file.parent.glob("*.py"))) or "none"
         raise UsageError(f"no {what} {path!r}. Python files in that folder: {near}.")
     name = f"rnnexp_user_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    loader = _FreshLoader(name, str(file.absolute()))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    if spec is None or file.suffix != ".py":
         raise UsageError(f"the {what} {path!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if (folder := str(file.absolute().parent)) not in sys.path:
+        sys.path.append(folder)
     try:
-        spec.loader.exec_module(module)
+        with _recorded(file.absolute()):
+            loader.exec_module(module)
     except UsageError:
         raise
     except Exception as error:  # whatever the user's file raises is a fault of that file
         raise UsageError(f"{what} {path}: {type(error).__name__}: {error}") from error
     return module
+
+
+def load_imports(paths: Sequence[str]) -> None:
+    """Load the files that `--import` of a command names; `UsageError` if one fails."""
+    _imported.clear()
+    for path in paths:
+        load_module(path, "imported file")
+        _imported.append(Path(path).absolute())
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the file as it is now, never from bytecode that may belong to another content."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
+@contextmanager
+def _recorded(file: Path) -> Iterator[None]:
+    """Note that the file is being loaded, and what is opened meanwhile; write no bytecode."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    _loading.append(file)
+    try:
+        with opened_files() as opened:
+            yield
+        _loaded[file] = opened
+    finally:
+        _loading.pop()
+        sys.dont_write_bytecode = before
+
+
+def loading_file() -> Path | None:
+    """The user's file that is being loaded, the outermost one; None if none is."""
+    return _loading[0] if _loading else None
+
+
+def loaded_files() -> Mapping[Path, set[Path]]:
+    """The user's files loaded so far, and the data files that each opened meanwhile."""
+    return MappingProxyType(_loaded)
+
+
+def imported_files() -> list[Path]:
+    """The files that `load_imports` loaded for this command."""
+    return list(_imported)

@@ -7,9 +7,12 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rnnexp.core.errors import UsageError, require_choice, unknown
+from rnnexp.core.load_module import loading_file
+from rnnexp.core.user_files import is_part_of_rnnexp
 
 MODES = ("sequence_to_one", "synchronous", "asynchronous")
 """What a sequence maps to: one output, one at every step, or another sequence."""
@@ -29,12 +32,16 @@ class Entry:
       summary: one line for `rnnexp list`.
       modes: the sequence modes that a cell supports, or the single one of a task.
       defaults: configuration of experiments with it, by dotted key.
+      data_options: options that name a data file of the user's.
+      registered_by: the user's file that was being loaded when the entry was added, if any.
     """
 
     target: str | Callable[..., Any]
     summary: str
     modes: tuple[str, ...]
     defaults: dict[str, Any] = field(default_factory=dict)
+    data_options: tuple[str, ...] = ()
+    registered_by: Path | None = None
 
     def factory(self) -> Callable[..., Any]:
         """The factory, imported if it was not."""
@@ -46,6 +53,18 @@ class Entry:
         except (ImportError, AttributeError) as error:
             raise UsageError(f"cannot load {self.target}: {error}") from error
         return loaded
+
+    def user_code(self) -> list[Path]:
+        """The files with which the entry's code begins; none of a built-in entry.
+
+        They are the file that registered it and that of its factory. Code that was typed in has
+        a file's name in angle brackets.
+        """
+        roots = [] if self.registered_by is None else [self.registered_by]
+        code = getattr(inspect.unwrap(self.factory()), "__code__", None)
+        if code is not None and not is_part_of_rnnexp(code.co_filename):
+            roots.append(Path(code.co_filename))
+        return list(dict.fromkeys(roots))
 
     def options(self) -> dict[str, Any]:
         """The factory's keyword-only options and their defaults: its configuration section."""
@@ -70,6 +89,10 @@ class Table:
         """All names in the order of the table, built-in first."""
         self._read_plugins()
         return list(self._entries)
+
+    def own_names(self) -> list[str]:
+        """The names that are not built-in."""
+        return [name for name in self._entries if name not in self.builtin]
 
     def entry(self, name: str) -> Entry:
         """The entry of that name; `UsageError` if there is none."""
@@ -102,7 +125,9 @@ class Table:
 
         def add(factory: Factory) -> Factory:
             summary = (inspect.getdoc(factory) or name).splitlines()[0]
-            self._entries[name] = Entry(factory, summary, modes or MODES, defaults or {})
+            self._entries[name] = Entry(
+                factory, summary, modes or MODES, defaults or {}, registered_by=loading_file()
+            )
             return factory
 
         return add

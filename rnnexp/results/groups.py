@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rnnexp.core.errors import UsageError, unknown
-from rnnexp.results.summary import Record
+from rnnexp.results.summary import SOURCES, Record
 
 log = logging.getLogger("rnnexp")
 NOTHING = "-"
@@ -60,8 +60,9 @@ def grouped(
 def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     """`by` with the keys that distinguish different tasks, the task's name first.
 
-    Different options make different tasks: copy memory with delays 50 and 200 are two. Keys
-    that are added to `by` are logged.
+    Different options make different tasks: copy memory with delays 50 and 200 are two. Runs of
+    one name whose code or data differ are different too (`SOURCES`). Keys that are added to
+    `by` are logged.
     """
     by = list(dict.fromkeys(short_key(full_key(name)) for name in by))
     added: list[str] = []
@@ -75,7 +76,15 @@ def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
             "runs of different tasks are not averaged: grouped by %s as well", ", ".join(added)
         )
     after = by.index("task") + 1 if "task" in by else 0
-    return [*by[:after], *added, *by[after:]]
+    by = [*by[:after], *added, *by[after:]]
+    if SOURCES not in by and _mixed(records, [*by, "task", "cell"], [SOURCES]):
+        log.warning(
+            "runs of one name, but of different code or data, are not averaged: grouped by %s as "
+            "well; each run's sources.json lists its files",
+            SOURCES,
+        )
+        by.append(SOURCES)
+    return by
 
 
 def varying(records: Sequence[Record]) -> list[str]:

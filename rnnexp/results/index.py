@@ -30,11 +30,11 @@ from typing import Any
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record
-from rnnexp.run.files import read_json
+from rnnexp.sweep.directory import is_run_name, runs_dir_of
 
 log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
-FORMAT = 1
+FORMAT = 2
 WORTHWHILE = 100
 """The cache is written if at least this many runs had to be read; fewer are read quickly."""
 SETTLED_NS = 2_000_000_000
@@ -122,16 +122,15 @@ def load_records(directory: Path) -> list[Record]:
 
 
 def _sweep_records(directory: Path) -> list[Record]:
-    sweep = read_json(directory / "sweep.json")
-    if sweep is None or not isinstance(sweep.get("runs_dir"), str):
-        raise UsageError(f"{directory}/sweep.json does not say where the runs are (runs_dir)")
-    root = directory / sweep["runs_dir"]
+    root = runs_dir_of(directory)
     planned: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
     with (directory / "plan.jsonl").open() as stream:
         for number, line in enumerate(stream, 1):
             try:
                 entry = json.loads(line)
                 run, swept = str(entry["run"]), tuple(entry["changes"])
+                if not is_run_name(run):
+                    raise ValueError(f"a run is TASK/CELL/RUN_ID, not {run!r}")
                 if run in planned:
                     log.warning("%s line %d: %s is planned twice", stream.name, number, run)
                 planned[run] = flatten(entry["config"]), swept

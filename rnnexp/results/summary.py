@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from rnnexp.run.files import read_object, shown_status
 
+SOURCES = "sources"
+"""The key, beside those of the configuration, of the user's own code and data in a run."""
 Rows = list[dict[str, Any]]
 """The rows of a table, by column."""
 
@@ -34,7 +36,7 @@ class Record:
       test: the test scores of a completed run.
       best: None before the first evaluation.
       keys: the value of every configuration key, by dotted name; of a damaged run only those
-        of the task and the cell.
+        of the task and the cell. A run with code or data of the user's also has `SOURCES`.
       mtime_ns: when `status.json` was written, in ns; 0 if there is none.
       swept: the keys that its sweep varies, if it is read as part of a sweep.
     """
@@ -65,7 +67,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
             run, path, status["status"], int(status["step"]), str(status["reason"]),
             {name: float(value) for name, value in status.get("test", {}).items()},
             _best(status.get("best")),
-            flatten(_read(f"{path}/config.json")),
+            flatten(_read(f"{path}/config.json")) | _sources(path),
             mtime_ns,
         )  # fmt: skip
     except FileNotFoundError as error:
@@ -105,6 +107,14 @@ def _read(path: str) -> dict[str, Any]:
         return read_object(path)
     except ValueError as error:
         raise ValueError(f"{os.path.basename(path)} is damaged: {error}") from error
+
+
+def _sources(path: str) -> dict[str, str]:
+    """The start of the digest of a run's own files, under its key; empty without any."""
+    try:
+        return {SOURCES: str(_read(f"{path}/sources.json")["digest"])[:8]}
+    except FileNotFoundError:
+        return {}
 
 
 def _best(content: dict[str, Any] | None) -> Best | None:

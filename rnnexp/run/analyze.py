@@ -17,6 +17,7 @@ from rnnexp.run.checkpoint import read_checkpoints
 from rnnexp.run.files import saved_config
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import RECORDED, Examiner, settings_of
+from rnnexp.run.sources import find_sources, require_same
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan, make_plan
 
@@ -53,7 +54,8 @@ def analyze_run(
       again: measure all steps anew.
 
     Raises:
-      UsageError: the run or its data cannot be read, or a setting is wrong.
+      UsageError: the run or its data cannot be read, its code or data is no longer that with
+        which it was made, or a setting is wrong.
     """
     plan = _plan(path, data_dir, overrides or {})
     settings = settings_of(plan.config)
@@ -93,7 +95,10 @@ def _plan(path: Path, data_dir: Path | None, overrides: Mapping[str, str]) -> Pl
                 "config.laboratory.KEY can be, but for every_..."
             )
     override(config, overrides)
-    return make_plan(finish(config), data_dir=data_dir, chunk_steps=1)
+    final = finish(config)
+    sources, task = find_sources(final, data_dir)
+    require_same(path, sources)
+    return make_plan(final, data_dir=data_dir, chunk_steps=1, task=task)
 
 
 def _rows(data: "xarray.Dataset | None", wanted: list[float]) -> tuple[list[int], list[int]]:

@@ -41,9 +41,9 @@ class RunResult:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def run_path(config: FrozenConfigDict, runs_dir: Path) -> Path:
-    """`RUNS_DIR/TASK/CELL/RUN_ID`."""
-    return runs_dir / str(config.task.name) / str(config.cell.name) / run_id(config)
+def run_path(config: FrozenConfigDict, runs_dir: Path, sources: str = "") -> Path:
+    """`RUNS_DIR/TASK/CELL/RUN_ID`; `sources` is the digest of the user's own files."""
+    return runs_dir / str(config.task.name) / str(config.cell.name) / run_id(config, sources)
 
 
 def read_result(path: Path) -> RunResult | None:

@@ -4,6 +4,8 @@
 | --- | --- |
 | `config.json` | every configuration key |
 | `environment.json` | versions, device and source revision at the run's start |
+| `sources.json`, `sources/` | the user's own files, if any; see `rnnexp.run.sources` |
+| `task.json` | what a reader needs of the task; see `rnnexp.run.task_facts` |
 | `status.json` | running, completed, diverged, pruned, interrupted or failed, and why |
 | `metrics.jsonl` | one line per logged step or evaluation; see `RunLog.log` |
 | `gradients.zarr` | see `rnnexp.run.gradient_store` |
@@ -87,7 +89,7 @@ class RunLog:
     def warn_of_changes(self, here: dict[str, Any]) -> None:
         """Warn if a resumed run's environment, `here`, differs from that of its start."""
         before = read_json(self.path / "environment.json") or {}
-        for name in ("python", "packages", "device", "imported", "recurrence"):
+        for name in ("python", "packages", "device", "recurrence"):
             if before.get(name) != here[name]:
                 log.warning(
                     "%s changed since the run began (%s, now %s): its results may differ in "

@@ -1,17 +1,18 @@
 """Trains one run from its start, or from its last checkpoint, to its end."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import Observer, RunResult, run_path
+from rnnexp.run.extend import extend
 from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
 from rnnexp.run.session import RunSession
+from rnnexp.run.sources import find_sources, name_earlier
 from rnnexp.run.trainer import FAILURES, Trainer
-from rnnexp.runtime.collectives import is_first
+from rnnexp.runtime.collectives import from_first, is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.train.compiled import Programs
@@ -26,8 +27,8 @@ def run(
     *,
     runs_dir: Path,
     data_dir: Path | None = None,
-    imported: Sequence[Path] = (),
     observer: Observer | None = None,
+    origin: Path | None = None,
 ) -> RunResult:
     """Train until the configured end, a divergence or a signal.
 
@@ -38,7 +39,7 @@ def run(
       config: from `finish` or `from_command_line`.
       runs_dir: the run's directory is TASK/CELL/RUN_ID below it.
       data_dir: where to look for data files first.
-      imported: the user's own files that define cells or tasks, for the record.
+      origin: a finished run of the same configuration, but shorter, to go on from; see `extend`.
       observer: receives the run's events; with several processes, in the first one.
 
     Raises:
@@ -46,16 +47,21 @@ def run(
       RunError: storage or the device failed during the run; the same call resumes.
     """
     prepare(config.devices)
-    path = run_path(config, runs_dir)
+    sources, task = find_sources(config, data_dir)
+    path = run_path(config, runs_dir, sources.digest)
     if (ended := shared_result(path)) is not None and ended.status in ENDED:
         return ended
-    plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS)
+    plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
+    if is_first():
+        name_earlier(path, config, sources)
+    if origin is not None:
+        from_first(lambda: extend(origin, plan, path, sources))
     observer = observer if observer is not None and is_first() else Observer()
     session = RunSession(plan, in_first_process(RunLog, path), observer)
     results: list[tuple[RunResult, BaseException | None]] = []
     with StopRequest() as stop:
         try:
-            waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(imported))]
+            waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(sources))]
             trainer = Trainer(
                 Programs(plan),
                 lambda: waiting.pop() if waiting else None,

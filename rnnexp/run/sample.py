@@ -16,8 +16,10 @@ from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import saved_config
+from rnnexp.run.sources import require_same_code
+from rnnexp.run.task_facts import read_task
 from rnnexp.tasks.transduction import decode, encode
-from rnnexp.train.compiled import Programs
+from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan, make_plan
 from rnnexp.train.program import TrainState
 
@@ -38,11 +40,25 @@ class Trained:
 
 
 def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
-    """The trained model in a run's directory; `UsageError` if there is no checkpoint."""
+    """The trained model in a run's directory.
+
+    The run's own record of its task is used, so the data need not be there any more.
+
+    Args:
+      data_dir: where to look for the data of a run that has no such record.
+
+    Raises:
+      UsageError: there is no checkpoint, or the code is no longer that which was trained.
+    """
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
-    plan = make_plan(from_saved(saved), data_dir=data_dir, chunk_steps=1)
-    like = Programs(plan).initial()
+    task = read_task(path)
+    if task is not None:
+        saved["model"]["newton"] = "none"  # its decision needs data, and sampling goes step by step
+    config = from_saved(saved)
+    require_same_code(path, config)
+    plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
+    like = initial_state(plan)
     checkpoints = Checkpoints(path / "checkpoints")
     restored = checkpoints.restore("best", like) or checkpoints.restore("last", like)
     checkpoints.close()

@@ -6,9 +6,7 @@ and the last checkpoints, and turns what ends a run into a status.
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,7 +25,10 @@ from rnnexp.run.gradient_store import GradientLog
 from rnnexp.run.laboratory_store import LaboratoryLog
 from rnnexp.run.measure import Examiner
 from rnnexp.run.schedule import Action, due_actions, is_recorded, schedule_of
+from rnnexp.run.sources import Sources, write_sources
+from rnnexp.run.task_facts import write_task
 from rnnexp.runtime import environment
+from rnnexp.runtime.collectives import from_first
 from rnnexp.train.choose_time_loop import FallBacks
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan
@@ -57,12 +58,14 @@ class RunSession:
         """Updates made."""
         return self.progress.step
 
-    def begin(self, imported: Sequence[Path]) -> TrainState:
+    def begin(self, sources: Sources = Sources()) -> TrainState:  # noqa: B008  an immutable value
         """Restore the last checkpoint, or begin; drop from the files what comes after it.
 
         Args:
-          imported: the user's own files that define cells or tasks, for the record.
+          sources: the user's own files of which the run is made.
         """
+        from_first(lambda: write_sources(self.files.path, sources))
+        from_first(lambda: write_task(self.files.path, self.task))
         self.files.write_json("config.json", self.plan.config.to_dict())
         self.checkpoints = in_first_process(Checkpoints, self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
@@ -75,7 +78,7 @@ class RunSession:
         self.files.truncate(kept)
         if not bool(state.diverged):
             self.divergence.discard()
-        here = environment.describe(imported) | {"recurrence": self.plan.recurrence}
+        here = environment.describe() | {"recurrence": self.plan.recurrence}
         if exponents := self.plan.newton.exponents:
             here["largest_lyapunov_exponents"] = dict(exponents)
         if restored is None:

@@ -21,6 +21,7 @@ from rnnexp.run.files import RunLog
 from rnnexp.run.measure import Examiner, examiner_of
 from rnnexp.run.run import CHUNK_STEPS
 from rnnexp.run.session import RunSession
+from rnnexp.run.sources import Sources, sources_reader
 from rnnexp.run.trainer import FAILURES, Trainer
 from rnnexp.runtime.signals import StopRequest
 from rnnexp.sweep.lane_timing import choose_width
@@ -37,11 +38,10 @@ LANE_SETS = 2
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where runs are kept, where data files are looked for first, and the user's `--import`s."""
+    """Where runs are kept, and where data files are looked for first."""
 
     runs_dir: Path
     data_dir: Path | None = None
-    imported: Sequence[Path] = ()
 
 
 class Validation(NamedTuple):
@@ -108,6 +108,7 @@ class RunQueue:
 
     def __init__(self, source: RunSource, paths: RunPaths):
         self.source, self.paths = source, paths
+        self.sources_of = sources_reader(paths.data_dir)
         self.plans: dict[str, Plan] = {}
         """One plan for each set of cell options, as it holds the function that draws weights."""
         self.examiner: Callable[[], Examiner] | None = None
@@ -138,16 +139,27 @@ class RunQueue:
             session, latest = None, _LatestScores()
             try:
                 config = run.frozen()
+                sources = self._sources(run, config)
                 files = RunLog(self.paths.runs_dir / run.run)
                 session = RunSession(self._plan(config), files, latest)
                 self.training[session.files.path] = run, latest
-                return session, session.begin(self.paths.imported)
+                return session, session.begin(sources)
             except (UsageError, *FAILURES) as error:
                 if session is None:
                     self._cannot_start(run, error)
                 else:
                     self.on_run_end(session.fail(first_line(error)), error)
         return None
+
+    def _sources(self, run: PlannedRun, config: FrozenConfigDict) -> Sources:
+        """The user's own files of a run; `UsageError` if they are not those of its plan."""
+        sources = self.sources_of(config)
+        if run.sources not in (None, sources.digest):
+            raise UsageError(
+                "a file of the user's, code or data, has changed since the sweep was planned; "
+                "plan it again, and it makes new runs"
+            )
+        return sources
 
     def _plan(self, config: FrozenConfigDict) -> Plan:
         """A run's plan, derived from one of the same cell options if there is one."""
@@ -190,7 +202,6 @@ def train_lanes(
     *,
     runs_dir: Path,
     data_dir: Path | None,
-    imported: Sequence[Path] = (),
     width: int | None = None,
     cpus: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -206,7 +217,7 @@ def train_lanes(
     """
     start_devices(max(len(runs), *(int(run.config["devices"]) for run in runs)), cpus)
     source = listed_runs(runs, on_run_end)
-    queue = RunQueue(source, RunPaths(runs_dir, data_dir, imported))
+    queue = RunQueue(source, RunPaths(runs_dir, data_dir))
     if (plan := queue.first_plan()) is None:
         return
     layout = choose_layout(plan, len(runs), width)

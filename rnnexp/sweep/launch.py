@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,23 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.run.callbacks import read_result
 from rnnexp.run.files import RunLog, read_json
+from rnnexp.run.sources import sources_reader
+from rnnexp.sweep.directory import (
+    cancelled,
+    require_imports,
+    runs_dir_of,
+    sweep_folder,
+    with_hashes,
+)
 from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.plan import (
     SETTLED,
     PlannedRun,
-    cancelled,
     plan_id,
     planned,
     read_plan,
     record_failure,
     run_status,
-    runs_dir_of,
     write_plan,
 )
 from rnnexp.sweep.program_groups import group_runs
@@ -70,7 +76,11 @@ def plan_sweep(
 
         points, statements = matched(points, parameters, data_dir=data_dir)
     groups = group_runs([point.config for point in points], data_dir=data_dir)
-    runs = [planned(p.config, g, p.changes) for p, g in zip(points, groups, strict=True)]
+    sources_of = sources_reader(data_dir)
+    runs = [
+        planned(point.config, group, point.changes, sources_of(point.config).digest)
+        for point, group in zip(points, groups, strict=True)
+    ]
     return SweepPlan(runs, statements, drawn=space.random is not None)
 
 
@@ -79,7 +89,7 @@ def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) 
 
     Raises `UsageError` if a sweep of that name has other runs.
     """
-    sweep_dir = runs_dir / "sweeps" / (name or plan_id(plan.runs))
+    sweep_dir = sweep_folder(runs_dir, plan_id(plan.runs) if name is None else name)
     if (sweep_dir / "plan.jsonl").exists():
         before = {run.run for run in read_plan(sweep_dir)}
         if before != {run.run for run in plan.runs}:
@@ -98,20 +108,29 @@ def launch(
     cpus: int = 1,
     gpus: float = 0.0,
     memory: Mapping[int, int] | None = None,
+    imports: Sequence[str] = (),
 ) -> str:
     """Train the missing runs of a sweep; returns what stopped it before its end, or "".
 
     Args:
       cpus, gpus: requested for each group; a local group uses all cores.
       memory: bytes requested for each group, by group number.
+      imports: files of the user's that define cells or tasks of the sweep. Those that the
+        sweep's own files name are not loaded: who starts a sweep says which code may run.
+
+    Raises:
+      UsageError: unless `imports` are what the sweep was planned with.
     """
+    files = with_hashes(imports)
+    require_imports(sweep_dir, files)
     (sweep_dir / "cancel").unlink(missing_ok=True)
     runs_dir = runs_dir_of(sweep_dir)
     jobs = []
     for group, runs in SweepPlan(read_plan(sweep_dir), []).groups.items():
         if any(run_status(runs_dir / run.run) not in SETTLED for run in runs):
             name = str(Path(runs[0].run).parent)
-            jobs.append(Job(sweep_dir, group, name, (memory or {}).get(group), gpus, cpus))
+            bytes_ = (memory or {}).get(group)
+            jobs.append(Job(sweep_dir, group, name, bytes_, gpus, cpus, files))
 
     def on_job_end(job: Job, outcome: Outcome) -> None:
         if outcome.status == "failed":

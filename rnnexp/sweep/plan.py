@@ -2,7 +2,7 @@
 
 | file in the sweep's directory | holds |
 | --- | --- |
-| `sweep.json` | the arguments, and where the runs are kept |
+| `sweep.json` | the arguments, the user's imported files, and where the runs are kept |
 | `plan.jsonl` | one line for each run: directory, group, swept values, whole configuration |
 | `cancel` | exists while the sweep is asked to stop |
 
@@ -25,6 +25,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
 from rnnexp.run.callbacks import read_result, run_path
 from rnnexp.run.files import ENDED, RunLog, read_json, shown_status
+from rnnexp.sweep.directory import is_run_name
 
 SETTLED = (*ENDED, "failed")
 """Statuses of runs that are not trained again unless the user asks for it."""
@@ -39,21 +40,27 @@ class PlannedRun:
       group: the number of its group; runs of a group share a compiled program.
       changes: the values of the swept keys, the seed among them.
       config: the whole configuration.
+      sources: the digest of the user's own files, "" without any; see `rnnexp.run.sources`.
+        None in a plan of an older version, which did not know them.
     """
 
     run: str
     group: int
     changes: dict[str, Any]
     config: dict[str, Any]
+    sources: str | None = None
 
     def frozen(self) -> FrozenConfigDict:
         """The configuration, validated."""
         return from_saved(self.config)
 
 
-def planned(config: FrozenConfigDict, group: int, changes: dict[str, Any]) -> PlannedRun:
-    """The planned run of a configuration in a group."""
-    return PlannedRun(str(run_path(config, Path())), group, changes, config.to_dict())
+def planned(
+    config: FrozenConfigDict, group: int, changes: dict[str, Any], sources: str = ""
+) -> PlannedRun:
+    """The planned run of a configuration in a group; `sources` is the digest of its own files."""
+    path = run_path(config, Path(), sources)
+    return PlannedRun(str(path), group, changes, config.to_dict(), sources)
 
 
 def plan_id(runs: Sequence[PlannedRun]) -> str:
@@ -79,25 +86,20 @@ def write_plan(sweep_dir: Path, runs: Sequence[PlannedRun], runs_dir: Path, **fa
 
 
 def read_plan(sweep_dir: Path) -> list[PlannedRun]:
-    """The runs of a sweep; `UsageError` if the directory holds none."""
+    """The runs of a sweep.
+
+    Raises `UsageError` if the directory holds none, or a run would lie elsewhere than at
+    TASK/CELL/RUN_ID below the runs directory.
+    """
     file = sweep_dir / "plan.jsonl"
     try:
-        lines = file.read_text().splitlines()
-        return [PlannedRun(**json.loads(line)) for line in lines]
+        runs = [PlannedRun(**json.loads(line)) for line in file.read_text().splitlines()]
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{sweep_dir} is not a sweep's directory: cannot read {file}") from error
-
-
-def read_header(sweep_dir: Path) -> dict[str, Any]:
-    """The content of `sweep.json`."""
-    if (header := read_json(sweep_dir / "sweep.json")) is None:
-        raise UsageError(f"{sweep_dir} is not a sweep's directory: it has no sweep.json")
-    return header
-
-
-def runs_dir_of(sweep_dir: Path) -> Path:
-    """The directory below which a sweep's runs lie."""
-    return sweep_dir / str(read_header(sweep_dir)["runs_dir"])
+    for number, run in enumerate(runs, 1):
+        if not isinstance(run.run, str) or not is_run_name(run.run):
+            raise UsageError(f"{file} line {number}: a run is TASK/CELL/RUN_ID, not {run.run!r}")
+    return runs
 
 
 def record_failure(path: Path, run: PlannedRun, reason: str) -> int:
@@ -120,8 +122,3 @@ def run_status(path: Path) -> str:
     if status is None:
         return "waiting"
     return shown_status(path, str(status["status"])).partition(" ")[0]
-
-
-def cancelled(sweep_dir: Path) -> bool:
-    """Whether the sweep is asked to stop."""
-    return (sweep_dir / "cancel").exists()

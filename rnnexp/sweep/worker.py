@@ -1,10 +1,14 @@
 """Trains one group of a sweep in a process of its own: `python -m rnnexp.sweep.worker DIR GROUP`.
 
+The code of the user's that the sweep needs is named by `--import SHA256:PATH`; the sweep's
+directory may come from a stranger, so nothing that it names is loaded.
+
 All runs of a group share a compiled program and train on its lanes. A worker that was killed
 and is started again trains only what is missing.
 """
 
 import argparse
+import hashlib
 import logging
 import sys
 import time
@@ -14,15 +18,9 @@ from pathlib import Path
 
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.files import to_json
-from rnnexp.core.load_module import load_module
-from rnnexp.sweep.plan import (
-    SETTLED,
-    cancelled,
-    read_header,
-    read_plan,
-    run_status,
-    runs_dir_of,
-)
+from rnnexp.core.load_module import load_imports
+from rnnexp.sweep.directory import cancelled, read_header, runs_dir_of
+from rnnexp.sweep.plan import SETTLED, read_plan, run_status
 
 log = logging.getLogger("rnnexp")
 PROGRESS_S = 10.0
@@ -31,15 +29,13 @@ STOPPED_CODE = 143
 """Exit code if runs were interrupted: that of SIGTERM, which executors send."""
 
 
-def work(sweep_dir: Path, group: int) -> dict[str, int]:
+def work(sweep_dir: Path, group: int, imports: Sequence[str] = ()) -> dict[str, int]:
     """Train all runs of a group that are not settled; returns the number of runs by status.
 
     Must be the first in its process to use JAX: on a CPU it makes a device of every core.
     """
     header = read_header(sweep_dir)
-    imported = [Path(file) for file in header.get("imports", [])]
-    for file in imported:
-        load_module(str(file), "imported file")
+    load_imports([_verified(file) for file in imports])
     runs_dir = runs_dir_of(sweep_dir)
     group_runs = [run for run in read_plan(sweep_dir) if run.group == group]
     missing = [run for run in group_runs if run_status(runs_dir / run.run) not in SETTLED]
@@ -55,7 +51,6 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
             missing,
             runs_dir=runs_dir,
             data_dir=data_dir,
-            imported=imported,
             width=header.get("width"),
             cpus=header.get("cpus"),
             should_stop=lambda: cancelled(sweep_dir),
@@ -64,6 +59,18 @@ def work(sweep_dir: Path, group: int) -> dict[str, int]:
             ),
         )
     return dict(Counter(run_status(runs_dir / run.run) for run in group_runs))
+
+
+def _verified(file: str) -> str:
+    """The path of a file given as `SHA256:PATH`; `UsageError` if its content is another."""
+    digest, _, path = file.partition(":")
+    try:
+        found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read the imported file {path}: {error.strerror}") from error
+    if found != digest:
+        raise UsageError(f"the imported file {path} has changed since the sweep was started")
+    return path
 
 
 def progress_logger(name: str, total: int, done: int) -> Callable[[str], None]:
@@ -92,11 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sweep_dir", type=Path)
     parser.add_argument("group", type=int)
+    parser.add_argument("--import", dest="imports", action="append", default=[])
     known = parser.parse_args(arguments)
     logging.basicConfig(format="rnnexp: %(message)s", level=logging.ERROR)
     log.setLevel(logging.INFO)
     try:
-        counts = work(known.sweep_dir, known.group)
+        counts = work(known.sweep_dir, known.group, known.imports)
     except (UsageError, RunError) as error:
         log.error("%s", first_line(error))
         return error.exit_code

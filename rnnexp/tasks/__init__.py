@@ -33,12 +33,14 @@ TO_ONE, SYNCHRONOUS, ASYNCHRONOUS = MODES
 
 
 class Row(NamedTuple):
-    """A task: its mode, the defaults of an experiment on it, its file if not named like it."""
+    """A task: its mode, the defaults of an experiment on it, its file if not named like it, and
+    its options that name a data file of the user's."""
 
     summary: str
     mode: str
     defaults: dict[str, Any]
     file: str = ""
+    data_options: tuple[str, ...] = ()
 
 
 ROWS = {
@@ -83,6 +85,7 @@ ROWS = {
         "the next character of a text file; tiny Shakespeare by default",
         SYNCHRONOUS,
         {"optimizer.learning_rate": 2e-3, "optimizer.schedule": "cosine"},
+        data_options=("file",),
     ),
 }
 
@@ -90,7 +93,11 @@ TASKS = Table(
     "task",
     {
         name: Entry(
-            f"rnnexp.tasks.{row.file or name}:{name}", row.summary, (row.mode,), row.defaults
+            f"rnnexp.tasks.{row.file or name}:{name}",
+            row.summary,
+            (row.mode,),
+            row.defaults,
+            row.data_options,
         )
         for name, row in ROWS.items()
     },

@@ -103,15 +103,20 @@ class Plan:
         )
 
 
-def make_plan(config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int) -> Plan:
+def make_plan(
+    config: FrozenConfigDict, *, data_dir: Path | None, chunk_steps: int, task: Task | None = None
+) -> Plan:
     """The plan of a run, checked before its program is compiled.
+
+    `task` is the configuration's own, if it was built already.
 
     Raises `UsageError` for an invalid configuration, naming the key.
     """
     require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
     require_choice("config.optimizer.schedule", config.optimizer.schedule, SCHEDULES)
     require_choice("config.clip.name", config.clip.name, CLIPS)
-    task = build_task(config.task.name, data_dir, **options(config, "task"))
+    if task is None:
+        task = build_task(config.task.name, data_dir, **options(config, "task"))
     epoch_steps = _epoch_steps(config, task)
     sizes: dict[str, Any] = {"batch_size": config.train.batch_size, "epoch_steps": epoch_steps}
     steps = {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}

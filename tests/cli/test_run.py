@@ -16,12 +16,18 @@ def test_a_run_leaves_the_files_of_the_design(user_run: UserRun) -> None:
     assert "completed after 3 steps" in user_run.stdout
     assert f"rnnexp inspect {user_run.path}" in user_run.stdout
     names = {"config.json", "environment.json", "status.json", "metrics.jsonl", "gradients.zarr"}
-    assert {p.name for p in user_run.path.iterdir()} == {*names, "checkpoints", "lock"}
+    names |= {"checkpoints", "lock", "task.json", "sources.json", "sources"}
+    assert {p.name for p in user_run.path.iterdir()} == names
     config = json.loads((user_run.path / "config.json").read_text())
     assert (config["cell"]["leak"], config["task"]["length_steps"]) == (0.9, 7)
     environment = json.loads((user_run.path / "environment.json").read_text())
     checksum = hashlib.sha256(user_run.file.read_bytes()).hexdigest()
-    assert environment["imported"] == [{"path": str(user_run.file), "sha256": checksum}]
+    assert {"command", "host", "cores", "all_packages"} <= set(environment)
+    assert environment["all_packages"]["jax"] == environment["packages"]["jax"]
+    sources = json.loads((user_run.path / "sources.json").read_text())
+    assert sources["code"] == {user_run.file.name: checksum}
+    copy = user_run.path / "sources" / user_run.file.name
+    assert copy.read_bytes() == user_run.file.read_bytes()
     status = json.loads((user_run.path / "status.json").read_text())
     assert (status["status"], status["step"], set(status["test"])) == ("completed", 3, {"loss"})
 

@@ -18,7 +18,7 @@ from tests.helpers.small_run import small_config
 def test_a_first_validation_that_is_not_a_number_is_not_the_best_for_ever(tmp_path: Path) -> None:
     plan = make_plan(small_config(), data_dir=None, chunk_steps=2)
     session = RunSession(plan, RunLog(tmp_path / "run"), Observer())
-    state = session.begin([])
+    state = session.begin()
     for step, value in ((30, math.nan), (60, 0.5), (90, 0.7)):
         session.progress = replace(session.progress, step=step)
         session.evaluated({"loss": value}, state)

@@ -12,6 +12,7 @@ from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.run.divergence.store import STATE, restored
 from rnnexp.run.files import saved_config
+from rnnexp.run.sources import find_sources, require_same
 from rnnexp.runtime.mesh import prepare
 from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.lanes import LaneLayout
@@ -59,7 +60,8 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
       data_dir: where to look for data files first.
 
     Raises:
-      UsageError: the configuration or the recorded state does not fit this version, or the
+      UsageError: the configuration or the recorded state does not fit this version, the run's
+        code or data is no longer that with which it was made, or the
         run computed in float64 and this process does not.
     """
     config = from_saved(saved_config(run))
@@ -69,7 +71,7 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
     if np.dtype(np.float64) in floats and here != np.float64:
         raise UsageError(f"{run} computed in float64; set JAX_ENABLE_X64=1 to replay it")
     step, last = int(data["step"][-1]), data.isel(step=-1)
-    records = _replayed(config, data, step, data_dir)
+    records = _replayed(run, config, data, step, data_dir)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {
         f"dL_d{leaf}": (last[f"dL_d{leaf}"].values, np.asarray(norms[0]))
         for leaf, norms in records.norms.items()
@@ -81,11 +83,14 @@ def replay(run: Path, data: "xarray.Dataset", data_dir: Path | None = None) -> R
 
 
 def _replayed(
-    config: FrozenConfigDict, data: "xarray.Dataset", step: int, data_dir: Path | None
+    run: Path, config: FrozenConfigDict, data: "xarray.Dataset", step: int, data_dir: Path | None
 ) -> Records:
     """The record of a step, taken from its recorded state by the run's own program."""
     lanes, lane = int(data.attrs["lanes"]), int(data.attrs["slot"]) % int(data.attrs["lanes"])
-    plan = make_plan(config, data_dir=data_dir, chunk_steps=int(data.attrs["chunk_steps"]))
+    sources, task = find_sources(config, data_dir)
+    require_same(run, sources)
+    chunk_steps = int(data.attrs["chunk_steps"])
+    plan = make_plan(config, data_dir=data_dir, chunk_steps=chunk_steps, task=task)
     state = restored(data, step, jax.device_get(initial_state(plan)))
     lane_states = LaneStates(Programs(plan, LaneLayout(1, lanes)))
     lane_states.put(lane, plan, state._replace(diverged=jnp.zeros((), bool)))

@@ -24,6 +24,7 @@ class Job:
       name: of the group's experiment, for log lines.
       memory_bytes: None requests no particular amount.
       gpus, cpus: numbers of devices, or parts of one.
+      imports: files of the user's that the process loads first, each as `SHA256:PATH`.
     """
 
     sweep_dir: Path
@@ -32,6 +33,13 @@ class Job:
     memory_bytes: int | None = None
     gpus: float = 0.0
     cpus: float = 1.0
+    imports: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the module that does the job."""
+        flags = [part for file in self.imports for part in ("--import", file)]
+        return [str(self.sweep_dir), str(self.group), *flags]
 
     @property
     def label(self) -> str:
@@ -77,7 +85,7 @@ class JobSpec:
     """All that another machine needs to start a job's process.
 
     Attributes:
-      module: run as `python -m MODULE SWEEP_DIR GROUP`.
+      module: run as `python -m MODULE SWEEP_DIR GROUP [--import SHA256:PATH ...]`.
       folder: the working directory, if the machine has it.
       environment: variables that are added to the machine's own.
     """

@@ -30,7 +30,7 @@ class Process:
         lock = self.log_path.with_suffix(".lock")
         command = [
             sys.executable, "-m", "rnnexp.sweep.executors.child", str(lock), str(lock_wait_s),
-            spec.module, str(spec.job.sweep_dir), str(spec.job.group),
+            spec.module, *spec.job.arguments,
         ]  # fmt: skip
         with self.log_path.open("a") as log:
             if folder != spec.folder:

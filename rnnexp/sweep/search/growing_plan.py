@@ -5,7 +5,7 @@ Several processes may append, each while it holds the lock of the sweep's direct
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import append_text
+from rnnexp.run.sources import sources_reader
 from rnnexp.run.trainer import FAILURES
 from rnnexp.sweep.plan import PlannedRun, planned, write_plan
 from rnnexp.sweep.program_groups import ProgramNames, program_digest, signature
@@ -28,6 +29,7 @@ class GrowingPlan:
     def __init__(self, sweep_dir: Path, runs_dir: Path, data_dir: Path | None, **facts: Any):
         self.file = sweep_dir / "plan.jsonl"
         self.data_dir = data_dir
+        self.sources_of = sources_reader(data_dir)
         self.names = ProgramNames(self._digest)
         self.listed: dict[str, PlannedRun] = {}
         self.groups: dict[str, int] = {}
@@ -40,10 +42,12 @@ class GrowingPlan:
     def add(self, config: FrozenConfigDict, changes: dict[str, Any]) -> PlannedRun:
         """The planned run of a configuration, appended to the file unless it is there."""
         self._read()
-        run = planned(config, 0, changes)
+        sources = self.sources_of(config).digest
+        run = planned(config, 0, changes, sources)
         if (found := self.listed.get(run.run)) is not None:
             return found
-        run = planned(config, self.groups.get(self.names.of(config), len(self.groups)), changes)
+        group = self.groups.get(self.names.of(config), len(self.groups))
+        run = replace(run, group=group)
         append_text(self.file, json.dumps(asdict(run)) + "\n")
         self._read()
         return run

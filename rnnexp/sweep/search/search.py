@@ -23,6 +23,7 @@ import jax
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.run.callbacks import RunResult
 from rnnexp.runtime.signals import StopRequest
+from rnnexp.sweep.directory import cancelled
 from rnnexp.sweep.lanes import (
     LANE_SETS,
     RunPaths,
@@ -33,7 +34,7 @@ from rnnexp.sweep.lanes import (
     start_devices,
     train_queue,
 )
-from rnnexp.sweep.plan import PlannedRun, cancelled
+from rnnexp.sweep.plan import PlannedRun
 from rnnexp.sweep.search.growing_plan import GrowingPlan
 from rnnexp.sweep.search.spec import SearchSettings, SearchSpec, import_optuna, make_spec
 from rnnexp.sweep.search.study import (

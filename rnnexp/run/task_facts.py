@@ -1,0 +1,62 @@
+"""What a reader of a run needs of its task, kept in the run: `task.json`.
+
+A trained model can be read, and its samples written in the right symbols, when the data are
+gone or are others by now.
+"""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rnnexp.core.errors import UsageError
+from rnnexp.core.files import replace_text, to_json
+from rnnexp.run.files import read_json
+from rnnexp.tasks.base import Bucket, Bucketed, Endless, Source, Stream, Task
+from rnnexp.tasks.batches import source_size
+
+FILE = "task.json"
+STORED = (
+    "name", "mode", "input_size", "output_size", "num_steps", "headline", "higher_is_better",
+    "forced_steps", "target_steps", "alphabet", "input_alphabet",
+)  # fmt: skip
+"""The fields of a task that are stored as they are."""
+
+
+def write_task(run: Path, task: Task) -> None:
+    """Write `task.json` into a run's directory."""
+    facts: dict[str, Any] = {name: getattr(task, name) for name in STORED}
+    facts["train_size"] = source_size(task.train)
+    facts["window_steps"] = task.train.window_steps if isinstance(task.train, Stream) else None
+    facts["has_teacher"] = task.teacher is not None
+    replace_text(run / FILE, to_json(facts, indent=2) + "\n")
+
+
+def read_task(run: Path) -> Task | None:
+    """The task of a run, without its data; None for a run of a version that stored none.
+
+    Raises `UsageError` if `task.json` is damaged.
+    """
+    facts = read_json(run / FILE)
+    if facts is None:
+        return None
+    try:
+        source = _source(facts["train_size"], facts["window_steps"], facts["num_steps"])
+        return Task(
+            **{name: facts[name] for name in STORED},
+            train=source, valid=source, test=source, scores=_absent, baseline={},
+            teacher=_absent if facts["has_teacher"] else None,
+        )  # fmt: skip
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{run / FILE} is damaged: {error!r}") from error
+
+
+def _source(size: int | None, window_steps: int | None, num_steps: int) -> Source:
+    """A source of that size from which nothing can be taken."""
+    if size is None:
+        return Endless(_absent)
+    if window_steps is not None:
+        return Stream((), size, window_steps, _absent)
+    return Bucketed((Bucket((), size, num_steps),), _absent)
+
+
+def _absent(*arguments: Any) -> NoReturn:
+    raise UsageError("this task was read from a run's task.json, which has no data")
