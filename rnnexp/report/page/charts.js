@@ -143,7 +143,7 @@ function fitHeights(traces, log = false, levels = []) {
 /** Who leaves a range. */
 function beyond(traces, range, log) {
   const leaves = ({ y }) => { const [low, high] = ends([y], log); return low < range[0] || (high > range[1] && low < Infinity); };
-  return named("Diverged, and partly beyond the picture", distinct(traces.filter(leaves).map((trace) => owners.get(trace).label)));
+  return named("Partly beyond the picture, diverged or without a finite loss at the end", distinct(traces.filter(leaves).map((trace) => owners.get(trace).label)));
 }
 
 /** A straight dashed line through a picture, with a word on it. */
