@@ -14,7 +14,6 @@ runs took 0.28 s instead of 0.09 s, and the file 21 MB instead of 1 MB. SQLite k
 and needs locks, which network file systems do not keep reliably; renaming a file needs none.
 """
 
-import fcntl
 import functools
 import json
 import logging
@@ -29,6 +28,7 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
+from rnnexp.core.locks import try_lock
 from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record
 from rnnexp.sweep.directory import is_run_name, runs_dir_of
 
@@ -194,8 +194,9 @@ def _save(runs_dir: Path, cache: _Cache) -> None:
                 body = json.dumps(vars(cache), separators=(",", ":"))
                 header = {"format": FORMAT, "crc32": zlib.crc32(body.encode())}
                 replace_text(file, f"{json.dumps(header)}\n{body}")
-    except OSError as error:
-        say_once(f"cannot write {file} ({error.strerror}): listing runs stays slow")
+    except (OSError, UsageError) as error:
+        reason = getattr(error, "strerror", None) or error
+        say_once(f"cannot write {file} ({reason}): listing runs stays slow")
 
 
 @contextmanager
@@ -203,12 +204,7 @@ def _alone(runs_dir: Path) -> Iterator[bool]:
     """Try to lock the directory itself; gives whether this process got the lock."""
     handle = os.open(runs_dir, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except BlockingIOError:
-            alone = False
-        yield alone
+        yield try_lock(handle, runs_dir, needed=True)
     finally:
         os.close(handle)
 

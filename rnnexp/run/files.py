@@ -14,7 +14,6 @@
 | `checkpoints/` | see `rnnexp.run.checkpoint` |
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import append_text, replace_text, to_json
+from rnnexp.core.locks import try_lock
 
 log = logging.getLogger("rnnexp")
 ENDED = ("completed", "diverged", "pruned")
@@ -49,7 +49,12 @@ class RunLog:
             self._lock = (path / "lock").open("a+")
         except OSError as error:
             raise UsageError(f"cannot write the run directory {path}: {error.strerror}") from error
-        if not self._take_lock():
+        try:
+            free = self._take_lock()
+        except BaseException:
+            self._lock.close()
+            raise
+        if not free:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self._lock.close()
@@ -62,11 +67,9 @@ class RunLog:
 
     def _take_lock(self) -> bool:
         for _ in range(5):
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if try_lock(self._lock, self.path / "lock"):
                 return True
-            except BlockingIOError:
-                time.sleep(0.05)  # `shown_status` holds it for a moment
+            time.sleep(0.05)  # `shown_status` holds it for a moment
         return False
 
     def close(self) -> None:
@@ -121,12 +124,10 @@ def shown_status(path: Path, status: str) -> str:
         return status
     try:
         with (path / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return "running"
-    except OSError:
+            free = try_lock(lock, path / "lock", shared=True, needed=True)
+    except (OSError, UsageError):
         return "running (cannot see its lock)"
-    return "killed (the same command resumes)"
+    return "killed (the same command resumes)" if free else "running"
 
 
 def _before(row: dict[str, Any], step: int) -> bool:

@@ -11,7 +11,6 @@ others, or has labels that the store lacks, a new store is made beside the old o
 keeps training and `rnnexp analyze` apart.
 """
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnexp.core.files import made_beside
+from rnnexp.core.locks import wait_for_lock
 from rnnexp.run import zarr_append
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class LaboratoryLog:
     def _locked(self) -> Iterator[None]:
         """Hold the store's lock, and first repair what a kill has interrupted."""
         with self.path.with_name("laboratory.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_for_lock(lock, lock.name)
             shutil.rmtree(self._gone, ignore_errors=True)
             if self._old.exists():
                 if zarr_append.exists(self.path):

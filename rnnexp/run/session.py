@@ -166,10 +166,14 @@ class RunSession:
         self.checkpoints.save("kept", state, self.progress)
 
     def save_last(self, state: TrainState) -> None:
-        """Save a checkpoint to resume from, after everything that precedes it is written."""
+        """Save a checkpoint to resume from, after everything that precedes it is written.
+
+        `status.json` then has its step, so that a reader knows how far the run is.
+        """
         self.gradients.flush()
         self.laboratory.flush()
         self.checkpoints.save("last", state, self.progress)
+        self.files.set_status("running", self.step, "")
 
     def tested_state(self, state: TrainState) -> tuple[TrainState, int]:
         """The state to test of a run that ended with `state`, and its step: the best by

@@ -10,6 +10,7 @@ The libraries' own appends take 6 to 40 times as long (`experiments/storage_cost
 
 import json
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,15 @@ CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 18  # a longer row has a chunk of its own
 PIECE = 512
 """The arrays' metadata files are padded to a multiple of this many bytes."""
+
+
+CODECS = {"bytes", "zstd", "gzip", "blosc", "crc32c", "transpose", "vlen-utf8", "sharding_indexed"}
+TYPES = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+    "float32", "float64", "complex64", "complex128", "string",
+}  # fmt: skip
+TRIES, TRIES_S = 5, 0.5
+"""How often, and within how many seconds, a store that is being replaced is read again."""
 
 
 class Labelled(NamedTuple):
@@ -74,22 +84,83 @@ def dimensions(path: Path) -> set[str]:
 def opened(path: Path) -> "Iterator[xarray.Dataset]":
     """Any run's store as a Dataset whose arrays are read when they are asked for.
 
-    Raises `UsageError` if it cannot be read.
+    Raises `UsageError` if it cannot be read, or is of a kind that no run writes; see
+    `require_plain`.
     """
     import xarray
 
+    gathered = require_plain(path)
     try:
-        # The arrays' own metadata may be of another moment than the gathered one, in a store
-        # that a run is appending to. Only stores of other programs lack the gathered one.
-        gathered = bool(json.loads(stamp(path)).get("consolidated_metadata"))
         with xarray.open_zarr(path, consolidated=gathered) as data:
             yield data
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
+def require_plain(path: Path) -> bool:
+    """Raise `UsageError` unless a store has format 3 of Zarr, plain numbers or texts, and codecs
+    that compute nothing but bytes.
+
+    A store may come from a stranger, and codecs of other kinds, such as pickles in format 2, run
+    code when they are read.
+
+    Returns:
+      Whether the metadata of all variables is gathered. Only stores of other programs lack that.
+      In a store that a run is appending to, the arrays' own may be of another moment.
+    """
+    try:
+        if not exists(path) and any((path / name).exists() for name in (".zgroup", ".zmetadata")):
+            raise UsageError(f"{path} is not in format 3 of Zarr: no run writes such a store")
+        root = json.loads(stamp(path))
+        if gathered := root.get("consolidated_metadata"):
+            metas = [root, *gathered["metadata"].values()]
+        else:
+            metas = [json.loads(file.read_bytes()) for file in sorted(path.rglob("zarr.json"))]
+        formats = {meta["zarr_format"] for meta in metas}
+        arrays = [meta for meta in metas if meta["node_type"] == "array"]
+        codecs = {name for meta in arrays for name in _codec_names(meta["codecs"])}
+        types = {str(meta["data_type"]) for meta in arrays}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"cannot read {path}: its metadata is damaged ({error!r})") from error
+    if formats != {3}:
+        raise UsageError(f"{path} is not in format 3 of Zarr: no run writes such a store")
+    for what, found, known in (("codec", codecs, CODECS), ("type", types, TYPES)):
+        if strange := sorted(found - known):
+            raise UsageError(f"{path} has the {what} {strange[0]!r}, which no run writes: not read")
+    return bool(gathered)
+
+
+def _codec_names(codecs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for codec in codecs:
+        yield str(codec["name"])
+        inner = codec.get("configuration", {})
+        yield from _codec_names([*inner.get("codecs", ()), *inner.get("index_codecs", ())])
+
+
 def load(path: Path) -> "xarray.Dataset":
-    """A whole store in memory, names as fixed-length strings; `UsageError` as of `opened`."""
+    """A whole store in memory, names as fixed-length strings; `UsageError` as of `opened`.
+
+    If the store is replaced while it is read, it is read again.
+    """
+    for _ in range(TRIES):
+        before = _stamp_if_any(path)
+        try:
+            return _load(path)
+        except UsageError:
+            if before is not None and _stamp_if_any(path) == before:
+                raise
+        time.sleep(TRIES_S / TRIES)
+    return _load(path)
+
+
+def _stamp_if_any(path: Path) -> bytes | None:
+    try:
+        return stamp(path)
+    except OSError:
+        return None
+
+
+def _load(path: Path) -> "xarray.Dataset":
     with opened(path) as data:
         texts = {
             name: np.array(label.values.tolist())

@@ -26,7 +26,7 @@ def runs_dir_of(sweep_dir: Path) -> Path:
 
     Raises `UsageError` if `sweep.json` names another.
     """
-    named = read_header(sweep_dir).get("runs_dir")
+    named = (read_json(sweep_dir / "sweep.json") or {}).get("runs_dir")
     if not isinstance(named, str):
         raise UsageError(f"{sweep_dir}/sweep.json does not say where the runs are (runs_dir)")
     runs_dir = sweep_dir / named

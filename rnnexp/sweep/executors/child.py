@@ -10,7 +10,6 @@ Runs MODULE as a program under two guarantees.
 Runs of a process that was killed or kept out go on from their checkpoints.
 """
 
-import fcntl
 import os
 import runpy
 import signal
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from rnnexp.core.errors import UsageError
+from rnnexp.core.locks import try_lock
 from rnnexp.sweep.executors.base import BUSY
 
 
@@ -29,7 +30,11 @@ def main() -> None:
     # Slurm signals every process of a job, also with a signal that only the parent handles.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    held = _take(lock, wait_s)
+    try:
+        held = _take(lock, wait_s)
+    except UsageError as error:
+        sys.stderr.write(f"rnnexp: {error}\n")
+        sys.exit(error.exit_code)
     if held is None:
         sys.stderr.write(f"another process holds {lock}\n")
         sys.exit(BUSY)
@@ -50,13 +55,11 @@ def _take(path: Path, wait_s: float) -> TextIO | None:
     deadline = time.monotonic() + wait_s
     said = False
     while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(stream, path):
             return stream
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                stream.close()
-                return None
+        if time.monotonic() > deadline:
+            stream.close()
+            return None
         if not said:
             sys.stderr.write("waits for a process that still works on this group\n")
             said = True

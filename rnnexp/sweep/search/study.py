@@ -10,7 +10,6 @@ A process takes over the trials of a dead one. A process that works in another d
 one on another machine, has no file here, so its trials are left alone.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import RunError, UsageError, first_line
+from rnnexp.core.locks import try_lock, unlock, wait_for_lock
 from rnnexp.sweep.search.spec import Objective, import_optuna
 
 if TYPE_CHECKING:
@@ -56,27 +56,26 @@ class WorkerLock:
             self.name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
             with self.exclusive():
                 self._alive = (self.folder / self.name).open("a")
-                fcntl.flock(self._alive, fcntl.LOCK_EX)
+                wait_for_lock(self._alive, self._alive.name, needed=True)
         except OSError as error:
             raise UsageError(f"cannot write the sweep's directory {sweep_dir}: {error}") from error
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """A context that only one worker in this directory can be in at a time."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        wait_for_lock(self._lock, self._lock.name, needed=True)
         try:
             yield
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            unlock(self._lock)
 
     def is_dead(self, name: str) -> bool:
         """Whether the worker of that name worked in this directory and is dead."""
         try:
             with (self.folder / name).open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (BlockingIOError, FileNotFoundError):
+                return try_lock(file, file.name, shared=True, needed=True)
+        except FileNotFoundError:
             return False
-        return True
 
     def forget(self, name: str) -> None:
         """Remove the file of a dead worker whose name no trial carries any more."""
