@@ -140,21 +140,37 @@ def _costs(
 def _print_plan(
     plan: "SweepPlan", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
 ) -> None:
-    """Print the groups of a plan, and for a dry run the time; as JSON only for a dry run."""
-    from rnnexp.sweep.launch import group_rows
+    """Print the groups of a plan, and for a dry run the time and the points that were drawn.
+
+    As JSON only for a dry run, with every point.
+    """
+    from rnnexp.sweep.plan_tables import group_rows, points
 
     rows = group_rows(plan, known.runs_dir, costs)
     if known.json:
         if known.dry_run:
-            print(to_json({"statements": plan.statements, "groups": rows}, indent=2))
+            content = {"statements": plan.statements, "groups": rows, "points": points(plan)}
+            print(to_json(content, indent=2))
         return
     for statement in plan.statements:
         print(statement)
     total = f"{_count(len(plan.runs), 'run')} in {_count(len(rows), 'compile group')}"
     print_table(total, [_readable(row) for row in rows])
+    if known.dry_run and plan.drawn:
+        _print_points(plan)
     if known.dry_run and costs:
         seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
         print(f"training steps alone: about {_duration(seconds)} on this machine")
+
+
+def _print_points(plan: "SweepPlan") -> None:
+    """Print the points that were drawn, the first of many."""
+    from rnnexp.sweep.plan_tables import point_rows
+
+    rows, more = point_rows(plan)
+    print_table("points that were drawn", rows)
+    if more:
+        print(f"and {_count(more, 'more point')}: --dry-run --json lists them all")
 
 
 def _choose_devices(known: argparse.Namespace) -> None:
@@ -238,7 +254,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _readable(row: dict[str, Any]) -> dict[str, object]:
     """A group's row for the table: MiB with one digit, a duration in words."""
-    shown = {key: value for key, value in row.items() if key != "seconds"}
+    shown = {key: value for key, value in row.items() if key not in ("seconds", "values")}
     for key in ("MiB a run", "MiB of data"):
         if key in shown:
             shown[key] = f"{shown[key]:.1f}"

@@ -1,8 +1,9 @@
 """Figures through matplotlib: a run's loss, gradient norms and heat maps."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -16,9 +17,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from rnnexp.core.errors import RunError, UsageError
+from rnnexp.report.looks import Kinds, look_by_number
 from rnnexp.results.load import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+DASHES: Any = ("-", "--", ":", "-.")
+LINES = Kinds(len(COLOURS), len(DASHES), len(MARKERS))
+SOLID = Kinds(len(COLOURS), 1, len(MARKERS))
+"""The looks of lines in pictures where the dash says something else."""
 FLOOR = 1e-38  # float32 has no normal numbers below
 COLOUR_MAP = "viridis"  # perceptually uniform, also for colour-blind eyes, and without grey
 MISSING = "hatched: zero or not finite"
@@ -59,17 +66,71 @@ def draw_run(run: Run, file: Path) -> None:
 
 
 def draw_loss(axes: Axes, runs: Sequence[Run], labels: Sequence[str]) -> None:
-    """Draw training and validation loss of runs, and the closed-form baseline of each."""
+    """Draw training and validation loss of runs, and the closed-form baseline of each.
+
+    Runs that diverged do not set the range of the losses, unless there are no others.
+    """
     for index, (run, text) in enumerate(zip(runs, labels, strict=True)):
-        label, colour = verbatim(text), COLOURS[index % len(COLOURS)]
-        axes.plot(*run.curve("train", "loss"), color=colour, alpha=0.35, linewidth=0.8)
-        axes.plot(*run.curve("valid", "loss"), color=colour, marker=".", label=label)
+        label, style = verbatim(text), line_style(index, SOLID) | {"markersize": 3}
+        axes.plot(*run.curve("train", "loss"), color=style["color"], alpha=0.35, linewidth=0.8)
+        axes.plot(*run.curve("valid", "loss"), label=label, **style)
         if (level := run.baseline().get("loss")) is not None:
             name = f"{label}: baseline {level:.4g}"
-            axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=name)
+            axes.axhline(level, color=style["color"], linestyle="--", linewidth=1, label=name)
     axes.set(xlabel="training step", ylabel="loss", yscale="log")
+    fit_to_living(axes, runs, losses)
     axes.legend(fontsize="small")
     axes.set_title("loss: training (thin), validation (dots)")
+
+
+def losses(run: Run) -> list[np.ndarray]:
+    """The heights of a run in a picture of losses."""
+    level = run.baseline().get("loss", np.nan)
+    return [*(run.curve(kind, "loss")[1] for kind in ("train", "valid")), np.array([level])]
+
+
+def fit_to_living(
+    axes: Axes, runs: Sequence[Run], heights: Callable[[Run], Sequence[np.ndarray]]
+) -> None:
+    """Let the runs that are not dead set the upright range; nothing if all are, or none is.
+
+    Args:
+      heights: what a run has drawn.
+    """
+    living = [run for run in runs if not run.dead]
+    if len(living) < len(runs):
+        fit_heights(axes, [values for run in living for values in heights(run)])
+
+
+def fit_heights(axes: Axes, arrays: Sequence[np.ndarray]) -> None:
+    """Set the upright range to that of finite values (positive ones on a logarithmic axis).
+
+    Nothing changes if there are none.
+    """
+    log_scale = axes.get_yscale() == "log"
+    values = np.concatenate([np.ravel(part).astype(float) for part in [*arrays, np.zeros(0)]])
+    values = values[np.isfinite(values) & ((values > 0) | (not log_scale))]
+    if len(values) == 0:
+        return
+    low, high = float(values.min()), float(values.max())
+    if log_scale:
+        room = (high / low) ** 0.05 if high > low else 1.3
+        axes.set_ylim(low / room, high * room)
+    else:
+        room = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
+        axes.set_ylim(low - room, high + room)
+
+
+def line_style(number: int, kinds: Kinds = LINES) -> dict[str, Any]:
+    """Colour, marker and dash of the n-th line of a picture; no two are alike.
+
+    Raises `UsageError` if there are too many to tell apart.
+    """
+    look = look_by_number(number, kinds)
+    return {
+        "color": COLOURS[look.colour], "marker": MARKERS[look.marker],
+        "linestyle": DASHES[look.dash],
+    }  # fmt: skip
 
 
 def _draw_norm(axes: Axes, run: Run) -> None:

@@ -3,7 +3,8 @@
 The figures show the loss against the closed-form baseline, the slope of ln||dL/dh_t|| over
 training, and for every unit the profiles at the first and the last recorded step and one heat
 map for each run. All heat maps share one logarithmic colour scale. The colours, those of Okabe
-and Ito and viridis, suit colour-blind eyes; lines also differ in their marks or dashes.
+and Ito and viridis, suit colour-blind eyes; lines also differ in their marks or dashes. Runs that
+diverged do not set the ranges of losses, slopes and profiles.
 """
 
 import logging
@@ -20,16 +21,17 @@ from matplotlib.figure import Figure
 from rnnexp.core.errors import UsageError
 from rnnexp.report.figures import (
     COLOUR_MAP,
-    COLOURS,
     colour_scale,
     draw_heat_map,
+    fit_to_living,
+    losses,
     new_figure,
     save,
     usable,
     verbatim,
 )
 from rnnexp.report.paper_key import draw_key, key_height, key_names
-from rnnexp.report.paper_style import DPI, FIRST, LAST, ROW_IN, STYLE, WIDTH_IN, mark
+from rnnexp.report.paper_style import DPI, FIRST, LAST, ROW_IN, STYLE, WIDTH_IN, inks
 from rnnexp.results.load import Run
 from rnnexp.results.side_by_side import labels
 
@@ -89,30 +91,34 @@ def _frame(counts: Sequence[int], top_in: float) -> tuple[Figure, list[list[Axes
 def draw_outcome(axes: Axes, runs: Sequence[Run]) -> None:
     """Draw the losses over training: batches (thin), validation (marks), baseline (dashed)."""
     levels: dict[float, list[int]] = {}
-    for index, run in enumerate(runs):
-        colour = COLOURS[index % len(COLOURS)]
+    styles = inks(len(runs))
+    for index, (run, (colour, mark)) in enumerate(zip(runs, styles, strict=True)):
         axes.plot(*run.curve("train", "loss"), color=colour, alpha=0.35, linewidth=0.6)
-        axes.plot(*run.curve("valid", "loss"), color=colour, marker=mark(index), markersize=2.5)
+        axes.plot(*run.curve("valid", "loss"), color=colour, marker=mark, markersize=2.5)
         if (level := run.baseline().get("loss")) is not None:
             levels.setdefault(level, []).append(index)
     for level, members in levels.items():
-        colour = "0.35" if len(members) > 1 else COLOURS[members[0] % len(COLOURS)]
+        colour = "0.35" if len(members) > 1 else styles[members[0]][0]
         axes.axhline(level, color=colour, linestyle="--", linewidth=0.9)
     axes.set(xlabel="training step")
     _log_if_positive(axes)
+    fit_to_living(axes, runs, losses)
     axes.set_title("loss")
 
 
 def draw_slopes(axes: Axes, runs: Sequence[Run], leaf: str, units: Sequence[str]) -> None:
     """Draw the slope of ln||dL/dh_t|| over the lag for every unit, over training."""
-    for index, run in enumerate(runs):
+    for run, (colour, mark) in zip(runs, inks(len(runs)), strict=True):
         for number, unit in enumerate(units):
             steps, slopes = run.curve("train", f"slope/{unit}/{leaf}")
             shade = 1 - 0.6 * number / len(units)
             axes.plot(
-                steps, slopes, color=COLOURS[index % len(COLOURS)], alpha=shade, linewidth=0.9,
-                marker=mark(index), markersize=2.5, markevery=max(1, len(steps) // 6),
+                steps, slopes, color=colour, alpha=shade, linewidth=0.9, marker=mark,
+                markersize=2.5, markevery=max(1, len(steps) // 6),
             )  # fmt: skip
+    names = [f"slope/{unit}/{leaf}" for unit in units]
+    zero = np.zeros(1)  # the dashed line
+    fit_to_living(axes, runs, lambda run: [*(run.curve("train", n)[1] for n in names), zero])
     axes.axhline(0, color="0.35", linestyle="--", linewidth=0.9)
     axes.set(xlabel="training step", ylabel="nats per step")
     paler = " (paler: higher units)" if len(units) > 1 else ""
@@ -128,7 +134,7 @@ def draw_unit(
     scale: LogNorm | None,
 ) -> None:
     """Draw a unit's profiles over the lag on the first axes, each run's heat map on the others."""
-    places = iter(axes[1:])
+    places, styles = iter(axes[1:]), inks(len(runs))
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
         if leaf not in run.norms or unit not in run.units:
             continue
@@ -137,7 +143,7 @@ def draw_unit(
         for row, dash in ((0, FIRST), (-1, LAST)):
             norms_T = np.where(usable(lagged[row]), lagged[row], np.nan)
             axes[0].plot(
-                norms_T, color=COLOURS[index % len(COLOURS)], linestyle=dash, marker=mark(index),
+                norms_T, color=styles[index][0], linestyle=dash, marker=styles[index][1],
                 markersize=2.5, markevery=(index, max(1, len(norms_T) // 5)), linewidth=1,
             )  # fmt: skip
         place = next(places)
@@ -147,6 +153,12 @@ def draw_unit(
     axes[0].invert_xaxis()
     axes[0].set_title(f"profile, {unit}")
     _log_if_positive(axes[0])
+
+    def ends(run: Run) -> list[np.ndarray]:
+        there = leaf in run.norms and unit in run.units
+        return [run.norms[leaf][[0, -1], run.units.index(unit)]] if there else []
+
+    fit_to_living(axes[0], runs, ends)
 
 
 def _colour_bar(

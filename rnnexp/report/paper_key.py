@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rnnexp.report.figures import COLOURS, MISSING, verbatim
-from rnnexp.report.paper_style import FIRST, LAST, mark
+from rnnexp.report.figures import MISSING, verbatim
+from rnnexp.report.paper_style import FIRST, LAST, inks
 from rnnexp.results.load import Run
 
 LINE_IN = 0.135
@@ -48,10 +48,9 @@ def key_height(texts: Sequence[str]) -> float:
 def draw_key(axes: Axes, texts: Sequence[str]) -> None:
     """Draw the key of colours, marks and dashes on its own axes, with one text for each run."""
     axes.set_axis_off()
-    colours = [COLOURS[index % len(COLOURS)] for index in range(len(texts))]
     handles: list[Any] = [
-        Line2D([], [], color=colour, marker=mark(index), markersize=3.5)
-        for index, colour in enumerate(colours)
+        Line2D([], [], color=colour, marker=mark, markersize=3.5)
+        for colour, mark in inks(len(texts))
     ]
     grey: Any = {"color": "0.3"}
     signs: dict[str, Any] = {

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnexp.core.errors import UsageError
-from rnnexp.report.figures import COLOUR_MAP, COLOURS, new_figure, save, verbatim
-from rnnexp.report.paper_style import DPI, MARKS, ROW_IN, STYLE, WIDTH_IN
+from rnnexp.report.figures import COLOUR_MAP, new_figure, save, verbatim
+from rnnexp.report.paper_style import DPI, ROW_IN, STYLE, WIDTH_IN, inks
 
 if TYPE_CHECKING:
     import xarray
@@ -115,9 +115,9 @@ def draw_singular(axes: Axes, data: "xarray.Dataset") -> None:
 
 def draw_matrices(axes: Axes, data: "xarray.Dataset") -> None:
     """Spectral radius (solid) and norm (dotted) of a unit's recurrent matrices over training."""
-    for number, (name, part) in enumerate(_measured(data, "spectral_radius", "matrix")):
-        style: Any = {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
-        style["markersize"] = 2.5
+    parts = list(_measured(data, "spectral_radius", "matrix"))
+    for (name, part), (colour, mark) in zip(parts, inks(len(parts)), strict=True):
+        style: Any = {"color": colour, "marker": mark, "markersize": 2.5}
         axes.plot(part["step"], part["spectral_radius"], label=verbatim(name), **style)
         if "spectral_norm" in part:
             axes.plot(part["step"], part["spectral_norm"], linestyle=":", **style)
@@ -129,10 +129,14 @@ def draw_matrices(axes: Axes, data: "xarray.Dataset") -> None:
 def draw_gates(axes: Axes, data: "xarray.Dataset") -> None:
     """Share of a unit's gates below 0.1 (dotted) and above 0.9 (solid) over t, last step."""
     last = _last(data, "gate_low")
-    for number, (name, part) in enumerate(_measured(last, "gate_low", "gate")):
-        colour = COLOURS[number % len(COLOURS)]
-        axes.plot(part["time"], part["gate_low"], color=colour, linestyle=":")
-        axes.plot(part["time"], part["gate_high"], color=colour, label=verbatim(name))
+    parts = list(_measured(last, "gate_low", "gate"))
+    for number, ((name, part), (colour, mark)) in enumerate(
+        zip(parts, inks(len(parts)), strict=True)
+    ):
+        every = (number, max(1, part.sizes["time"] // 5))
+        style: Any = {"color": colour, "marker": mark, "markersize": 2.5, "markevery": every}
+        axes.plot(part["time"], part["gate_low"], linestyle=":", **style)
+        axes.plot(part["time"], part["gate_high"], label=verbatim(name), **style)
     axes.set(
         xlabel=f"time step t (training step {int(last['step'])})", ylim=(-0.03, 1.03), yticks=SHARES
     )
@@ -146,19 +150,18 @@ def draw_time_constant(axes: Axes, data: "xarray.Dataset") -> None:
     for place, dash in dict.fromkeys([(0, ":"), (measured.sizes["step"] - 1, "-")]):
         part = measured.isel(step=place)
         label = f"training step {int(part['step'])}"
-        axes.plot(part["time"], part["time_constant"], COLOURS[0], linestyle=dash, label=label)
+        axes.plot(part["time"], part["time_constant"], inks(1)[0][0], linestyle=dash, label=label)
     axes.set(xlabel="time step t", ylabel="steps", yscale="log")
     _legend(axes, columns=1)
 
 
 def draw_activity(axes: Axes, data: "xarray.Dataset") -> None:
     """Share of a unit's hidden units that are dead or saturated, over training."""
-    for number, name in enumerate(("saturated", "dead")):
+    names = ("saturated", "dead")
+    for name, (colour, mark) in zip(names, inks(len(names)), strict=True):
         if name in data:
-            axes.plot(
-                data["step"], data[name], COLOURS[number], marker=MARKS[number], markersize=2.5,
-                label=name,
-            )  # fmt: skip
+            style: Any = {"color": colour, "marker": mark, "markersize": 2.5}
+            axes.plot(data["step"], data[name], label=name, **style)
     axes.set(xlabel="training step", ylabel="share of units", ylim=(-0.03, 1.03), yticks=SHARES)
     _legend(axes)
 

@@ -1,8 +1,8 @@
-"""The style of figures for papers: sizes, fonts, marks and dashes."""
+"""The style of figures for papers: sizes, fonts, colours, marks and dashes."""
 
 from typing import Any
 
-from rnnexp.report.figures import COLOURS
+from rnnexp.report.figures import SOLID, line_style
 
 WIDTH_IN = 7.0  # of two columns
 ROW_IN = 2.0
@@ -23,11 +23,14 @@ STYLE: Any = {
     "axes.spines.right": False,
     "pdf.fonttype": 42,  # publishers refuse Type 3 fonts
 }
-MARKS = ("o", "s", "^", "D", "v", "P")
 FIRST: Any = (0, (1, 1))
 LAST: Any = "-"
 
 
-def mark(index: int) -> str:
-    """The mark of a run; colours repeat after six runs, but then with other marks."""
-    return MARKS[(index + index // len(COLOURS)) % len(MARKS)]
+def inks(count: int) -> list[tuple[str, str]]:
+    """The colour and the mark of each of some runs; colours repeat, but with other marks.
+
+    Raises `UsageError` for more than colours and marks can tell apart.
+    """
+    styles = [line_style(number, SOLID) for number in range(count)]
+    return [(style["color"], style["marker"]) for style in styles]

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from rnnexp.report.figures import COLOURS, save
+from rnnexp.report.figures import fit_heights, line_style, save
 from rnnexp.results.groups import (
     full_key,
     grouped,
@@ -23,13 +24,11 @@ from rnnexp.results.groups import (
     with_tasks,
 )
 from rnnexp.results.metrics import metric_value, require_metric
-from rnnexp.results.statistics import summarise
+from rnnexp.results.statistics import interval_words, summarise
 from rnnexp.results.summary import Record
 from rnnexp.run.files import read_closed_forms
 
 log = logging.getLogger("rnnexp")
-MARKERS = ("o", "s", "^")
-DASHES = ("-", "--", ":")
 PANELS_A_ROW = 3
 PANEL_IN = (4.2, 3.1)
 STRIP_ROW_IN = 0.17
@@ -42,7 +41,7 @@ Line = tuple[str, list[Record]]  # the text of a group, and its runs in one pane
 class _Style(NamedTuple):
     colour: str
     marker: str
-    dash: str
+    dash: Any
     shift: float  # of its marks, as a fraction of the way to the next place
 
 
@@ -56,7 +55,8 @@ def draw_sensitivity(
 ) -> None:
     """Draw the metric over the key `x`: a panel for each task, a line for each value of `by`.
 
-    Lines are means over the completed runs, bands their bootstrap 95 % intervals, and marks the
+    Lines are means over the completed runs, bands the 95 % intervals of these means (the legend
+    says by which method; they may leave the picture, whose range the runs set), and marks the
     runs, side by side if groups share a place. A cross above a panel marks a place where runs
     diverged, with their number among those that started. The grey line is the task's closed-form
     baseline for this score, if any. Omitted runs are logged.
@@ -82,8 +82,9 @@ def draw_sensitivity(
             value_text(v) if k == "task" else f"{k}={value_text(v)}" for k, v in group.items()
         )
         (strip if lost else axes).set_title(title, fontsize="medium")
-    _note_mixtures(figure, grouped(drawn, [*keys, by, x]))
-    _legend(figure, [axes for axes, _ in pairs], by)
+    points = grouped(drawn, [*keys, by, x])
+    _note_mixtures(figure, points)
+    _legend(figure, [axes for axes, _ in pairs], by, _band_words(points, metric))
     save(figure, file)
 
 
@@ -131,7 +132,7 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str
                 alpha=0.55, linewidths=0, zorder=2,
             )  # fmt: skip
             values += found
-        _line(axes, text, members, style, metric, x)
+        values += _line(axes, text, members, style, metric, x)
     if _spans_decades(values):
         axes.set_yscale("log")
     score = metric.partition("_")[2]
@@ -139,11 +140,15 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str
     levels = (baseline.get(score) for baseline in baselines)
     if (level := next((level for level in levels if level is not None), None)) is not None:
         axes.axhline(level, color="0.45", linestyle=(0, (6, 3)), linewidth=1, label="baseline")
+        values.append(level)
+    fit_heights(axes, [np.array(values)])
     axes.set(xlabel=short_key(x), ylabel=metric)
 
 
-def _line(axes: Axes, text: str, members: list[Record], style: _Style, metric: str, x: str) -> None:
-    """Draw a group's means over the places, and the band of their intervals."""
+def _line(
+    axes: Axes, text: str, members: list[Record], style: _Style, metric: str, x: str
+) -> list[float]:
+    """Draw a group's means over the places, and the band of their intervals; returns the means."""
     points = []
     for place, runs in _by_place(members, x):
         values = np.array([_value(record, metric) for record in runs])
@@ -152,10 +157,21 @@ def _line(axes: Axes, text: str, members: list[Record], style: _Style, metric: s
             points.append([place, point.mean, point.low, point.high])  # None becomes NaN
     place_P, mean_P, low_P, high_P = np.array(points, np.float64).reshape(-1, 4).T
     axes.plot(
-        place_P, mean_P, style.dash, color=style.colour, marker=style.marker, markersize=4,
-        label=text, zorder=3,
+        place_P, mean_P, linestyle=style.dash, color=style.colour, marker=style.marker,
+        markersize=4, label=text, zorder=3,
     )  # fmt: skip
     axes.fill_between(place_P, low_P, high_P, color=style.colour, alpha=0.15, linewidth=0)
+    return [float(mean) for mean in mean_P]
+
+
+def _band_words(points: list[tuple[dict[str, Any], list[Record]]], metric: str) -> str:
+    """What the bands are; empty if there are none."""
+    summaries = [
+        summarise(values[np.isfinite(values)])
+        for values in (np.array([_value(run, metric) for run in runs]) for _, runs in points)
+    ]
+    words = interval_words(found.n for found in summaries if found.low is not None)
+    return f"95 % of the mean\n({words})" if words else ""
 
 
 def _strip(
@@ -193,13 +209,15 @@ def _note_mixtures(figure: Figure, points: list[tuple[dict[str, Any], list[Recor
         figure.supxlabel(text, fontsize="small", color="0.35")
 
 
-def _legend(figure: Figure, panels: list[Axes], by: str) -> None:
+def _legend(figure: Figure, panels: list[Axes], by: str, band: str) -> None:
     handles: dict[Any, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     if "baseline" in handles:  # last, whatever the first panel has
         handles["baseline"] = handles.pop("baseline")
+    if band:
+        handles[band] = Patch(color="0.35", alpha=0.15, linewidth=0)
     figure.legend(
         list(handles.values()), list(handles), title=by, loc="outside right upper",
         frameon=False, fontsize="small",
@@ -207,10 +225,10 @@ def _legend(figure: Figure, panels: list[Axes], by: str) -> None:
 
 
 def _style(place: int, count: int) -> _Style:
-    """The style of a group, by its place among `count`; colours vary first, then marks, dashes."""
-    turn, colour = divmod(place, len(COLOURS))
+    """The style of a group, by its place among `count`; no two are alike."""
+    style = line_style(place)
     shift = (place - (count - 1) / 2) * min(SHIFT, SPREAD / max(1, count - 1))
-    return _Style(COLOURS[colour], MARKERS[turn % len(MARKERS)], DASHES[turn % len(DASHES)], shift)
+    return _Style(style["color"], style["marker"], style["linestyle"], shift)
 
 
 def _by_place(members: Sequence[Record], x: str) -> list[tuple[float, list[Record]]]:

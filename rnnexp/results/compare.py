@@ -22,7 +22,7 @@ from rnnexp.results.groups import (
     with_tasks,
 )
 from rnnexp.results.metrics import direction, headline_direction, metric_value, require_metric
-from rnnexp.results.statistics import mean_ranks, summarise
+from rnnexp.results.statistics import interval_words, mean_ranks, summarise
 from rnnexp.results.summary import Record, Rows
 
 
@@ -36,9 +36,11 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
 
     Returns:
       Rows with `group`: the values of the keys; `runs`, of which `completed` (with a value
-      of the metric), `diverged`, `failed` and `other`, counts by status; `mean`, `median`,
-      `low` and `high`: over all completed runs, with the bootstrap 95 % interval of the
-      mean; `best_setting`, see `best_setting`; `best_by_validation`, see `best_run`.
+      of the metric), `diverged`, `failed` and `other`, counts by status; `settings`: how many
+      there are among the runs, and `pooled`, the keys that distinguish them; `mean`, `median`,
+      `least`, `greatest`, `low` and `high`: over all completed runs, of all settings, with the
+      95 % interval of the mean by the method `interval` (see `mean_interval`);
+      `best_setting`, see `best_setting`; `best_by_validation`, see `best_run`.
 
     Raises `UsageError` if no run has such a key or metric.
     """
@@ -57,10 +59,16 @@ def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | Non
     Returns:
       `setting`: its values of the keys that distinguish the settings of the group; `settings`:
       how many there are; `runs`, and the mean `validation` of the completed ones; `seeds`,
-      `mean`, `median`, `low`, `high`: as in `compare`, over its completed runs. None if no
-      setting can be chosen.
+      `mean`, `median`, `least`, `greatest`, `low`, `high`, `interval`: as in `compare`, over its
+      completed runs. None if no setting can be chosen.
     """
-    all_settings = settings(members)
+    return _best_of(settings(members), members, metric)
+
+
+def _best_of(
+    all_settings: Sequence[Setting], members: Sequence[Record], metric: str
+) -> dict[str, Any] | None:
+    """`best_setting` of runs whose settings are known."""
     sign = -1 if headline_direction(members) else 1
     ranked = []
     for setting in all_settings:
@@ -70,7 +78,7 @@ def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | Non
     if not ranked:
         return None
     _, setting, validation = min(ranked, key=lambda entry: entry[0])
-    figures = summarise(_values(setting.records, metric))._asdict()
+    figures = _figures(_values(setting.records, metric))
     return {
         "setting": setting.values,
         "settings": len(all_settings),
@@ -168,7 +176,7 @@ def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str,
     counts = Counter(status_kind(record) for record in members)
     without = counts.pop("completed", 0) - len(values)
     other = {kind: counts[kind] for kind in sorted(counts) if kind not in ("diverged", "failed")}
-    figures = summarise(values)._asdict()
+    figures, found = _figures(values), settings(members)
     return {
         "group": group,
         "runs": len(members),
@@ -176,10 +184,23 @@ def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str,
         "diverged": counts["diverged"],
         "failed": counts["failed"],
         "other": other | ({f"without {metric}": without} if without else {}),
+        "settings": len(found),
+        "pooled": list(found[0].values) if len(found) > 1 else [],
         **figures,
-        "best_setting": best_setting(members, metric),
+        "best_setting": _best_of(found, members, metric),
         "best_by_validation": best_run(members, metric),
     }
+
+
+def _figures(values_N: np.ndarray) -> dict[str, Any]:
+    """`n`, mean, median, range and interval of values, and the method of the interval."""
+    found = summarise(values_N)
+    ends = (float(values_N.min()), float(values_N.max())) if found.n else (None, None)
+    method = None if found.low is None else interval_words([found.n])
+    return {
+        "n": found.n, "mean": found.mean, "median": found.median, "least": ends[0],
+        "greatest": ends[1], "low": found.low, "high": found.high, "interval": method,
+    }  # fmt: skip
 
 
 def _values(members: Sequence[Record], metric: str) -> np.ndarray:

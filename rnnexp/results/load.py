@@ -39,6 +39,13 @@ class Run:
         """TASK/CELL."""
         return f"{self.config['task']['name']}/{self.config['cell']['name']}"
 
+    @property
+    def dead(self) -> bool:
+        """Whether it diverged, or the last loss that it logged is not finite."""
+        _, losses = self.curve("train", "loss")
+        lost = len(losses) > 0 and not np.isfinite(losses[-1])
+        return bool(self.status.get("status") == "diverged" or lost)
+
     def by_lag(self, leaf: str, unit: int) -> np.ndarray:
         """A unit's profiles (steps, T) over the lag: time steps before the unit's own last one."""
         norms = self.norms[leaf][:, unit]

@@ -1,11 +1,32 @@
-"""Summaries of few repeated measurements: bootstrap intervals, and ranks over tasks."""
+"""Summaries of few repeated measurements: intervals of their mean, and ranks over tasks.
 
+An interval that is called 95 % holds the mean of what the values are drawn from in 95 of 100
+such experiments (coverage). Of normal values, measured in `tests/results/test_statistics.py`:
+
+| n | 2 | 3 | 5 | 10 | 19 | 20 | 50 |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| Student's t | 95 % | 95 % | 95 % | 95 % | 95 % | 95 % | 95 % |
+| percentile bootstrap | 50 % | 72 % | 83 % | 90 % | 93 % | 93 % | 94 % |
+| expanded percentile bootstrap | | | | | | 95 % | 95 % |
+
+Below `BOOTSTRAP_FROM` values the interval is Student's, whose coverage is exact for normal values
+however few they are. That of two values is 12.7 standard errors wide on either side: nothing
+narrower keeps the promise. From there on it is the bootstrap, which follows skewed values a little
+better (of 20 lognormal ones 88 % instead of 86 %; the plain percentile bootstrap 85 %). Its
+quantiles are those of `expanded_level`, because the plain ones are too narrow. No interval of few
+values keeps its promise whatever they are: of 5 lognormal ones Student's holds the mean in 83 %.
+"""
+
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+BOOTSTRAP_FROM = 20
+"""So many values have an interval by the bootstrap, fewer have Student's."""
+STUDENT, BOOTSTRAP = "Student's t", "bootstrap"
 CHUNK = 1 << 20  # indices drawn at once, so that memory does not grow with the number of values
 
 
@@ -20,14 +41,75 @@ class Summary(NamedTuple):
 
 
 def summarise(values_N: np.ndarray) -> Summary:
-    """Mean, median and `bootstrap_interval` of the mean, whatever the order of the values."""
+    """Mean, median and `mean_interval`, whatever the order of the values."""
     if len(values_N) == 0:
         return Summary(0, None, None, None, None)
     values_N = np.sort(np.asarray(values_N, np.float64))
-    low, high = bootstrap_interval(values_N) or (None, None)
-    with np.errstate(invalid="ignore"):  # inf - inf
+    low, high = mean_interval(values_N) or (None, None)
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf, and sums beyond float64
         mean, median = float(np.mean(values_N)), float(np.median(values_N))
     return Summary(len(values_N), mean, median, low, high)
+
+
+def mean_interval(values_N: np.ndarray) -> tuple[float, float] | None:
+    """The 95 % interval of the mean: Student's below `BOOTSTRAP_FROM` values, else the bootstrap.
+
+    None where nothing honest can be said: of fewer than two values; where one is not finite; and
+    where all are equal, which says that they are coarse, not that the mean is known exactly.
+    """
+    values_N = np.asarray(values_N, np.float64)
+    n = len(values_N)
+    if n < 2 or not np.isfinite(values_N).all() or (values_N == values_N[0]).all():
+        return None
+    _, power = np.frexp(np.abs(values_N).max())
+    scaled_N = np.ldexp(values_N, -power)  # exact, and no sum or square is beyond float64
+    if n < BOOTSTRAP_FROM:
+        ends = np.array(student_interval(scaled_N))
+    else:
+        ends = np.array(bootstrap_interval(scaled_N, level=expanded_level(n)))
+    with np.errstate(over="ignore"):
+        low, high = np.ldexp(ends, power)
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None
+
+
+def interval_words(counts: Iterable[int]) -> str:
+    """By which method `mean_interval` makes the intervals of so many values each.
+
+    `Student's t`, `bootstrap`, or both with the limit between them; empty if none has an interval.
+    """
+    kinds = {STUDENT if count < BOOTSTRAP_FROM else BOOTSTRAP for count in counts if count > 1}
+    if len(kinds) > 1:
+        return f"{STUDENT}; {BOOTSTRAP} from {BOOTSTRAP_FROM} values"
+    return next(iter(kinds), "")
+
+
+def student_interval(
+    values_xN: np.ndarray, *, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of Student's interval of the mean along the last axis, of two values or more.
+
+    The mean plus and minus the (1 + level)/2 quantile of t with N - 1 degrees of freedom, times
+    the standard error (Student 1908, "The probable error of a mean", Biometrika 6).
+    """
+    from scipy import stats  # type: ignore[import-untyped]  # takes a second to import
+
+    n = values_xN.shape[-1]
+    mean_x, error_x = values_xN.mean(-1), values_xN.std(-1, ddof=1) / np.sqrt(n)
+    half_x = stats.t.ppf((1 + level) / 2, n - 1) * error_x
+    return mean_x - half_x, mean_x + half_x
+
+
+def expanded_level(n: int, level: float = LEVEL) -> float:
+    """The level at which the percentile bootstrap of n normal values is as wide as Student's.
+
+    The bootstrap's standard error lacks a factor sqrt(n / (n - 1)) and its quantiles are the
+    normal ones. Both are made up for by quantiles further out (Hesterberg 2015, "What teachers
+    should know about the bootstrap", American Statistician 69).
+    """
+    from scipy import stats
+
+    reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
+    return float(1 - 2 * stats.norm.sf(reach))
 
 
 def bootstrap_interval(
@@ -37,8 +119,8 @@ def bootstrap_interval(
 
     The (1 - level)/2 and (1 + level)/2 quantiles of the means of `resamples` samples of N
     values, drawn from the N given ones with replacement (Efron 1979, "Bootstrap methods:
-    another look at the jackknife", Annals of Statistics 7). Of few values it is too
-    narrow: it never leaves their range.
+    another look at the jackknife", Annals of Statistics 7). It is too narrow, the more so
+    the fewer the values are, and never leaves their range: see `mean_interval`.
 
     Returns None for fewer than two values, which say nothing of their spread, and where a
     value is not finite.
@@ -47,7 +129,7 @@ def bootstrap_interval(
     n = len(values_N)
     if n < 2 or not np.isfinite(values_N).all():
         return None
-    from scipy import stats  # type: ignore[import-untyped]  # takes a second to import
+    from scipy import stats
 
     means_B = stats.bootstrap(
         (values_N,), np.mean, n_resamples=resamples, batch=max(1, CHUNK // n),

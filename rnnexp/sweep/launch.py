@@ -1,6 +1,5 @@
 """Plans a sweep, starts it, reports its state and stops it."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,10 +38,15 @@ log = logging.getLogger("rnnexp")
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """The runs of a sweep, and lines to print about them before they start."""
+    """The runs of a sweep, and lines to print about them before they start.
+
+    Attributes:
+      drawn: whether the points were drawn at random, not taken from a grid.
+    """
 
     runs: list[PlannedRun]
     statements: list[str]
+    drawn: bool = False
 
     @property
     def groups(self) -> dict[int, list[PlannedRun]]:
@@ -77,7 +81,7 @@ def plan_sweep(
         planned(point.config, group, point.changes, sources_of(point.config).digest)
         for point, group in zip(points, groups, strict=True)
     ]
-    return SweepPlan(runs, statements)
+    return SweepPlan(runs, statements, drawn=space.random is not None)
 
 
 def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) -> Path:
@@ -190,37 +194,3 @@ def ask_to_cancel(sweep_dir: Path) -> None:
     """Ask all processes of a sweep, on any machine, to checkpoint their runs and stop."""
     read_plan(sweep_dir)
     replace_text(sweep_dir / "cancel", "")
-
-
-def group_rows(
-    plan: SweepPlan, runs_dir: Path, costs: Mapping[int, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """A table row for each group: experiment, distinguishing values, runs, runs already made."""
-    rows = []
-    varying = _differing([runs[0] for runs in plan.groups.values()])
-    for group, runs in plan.groups.items():
-        settled = sum(run_status(runs_dir / run.run) in SETTLED for run in runs)
-        values = {key: runs[0].changes[key] for key in varying if key in runs[0].changes}
-        text = ", ".join(f"{key} {value}" for key, value in values.items())
-        rows.append(
-            {
-                "group": group,
-                "experiment": str(Path(runs[0].run).parent),
-                "with": text or "-",
-                "runs": len(runs),
-                "made": settled,
-                **costs.get(group, {}),
-            }
-        )
-    return rows
-
-
-def _differing(firsts: Sequence[PlannedRun]) -> list[str]:
-    """The swept keys, except task, cell and seed, whose value differs between groups."""
-    keys = dict.fromkeys(key for run in firsts for key in run.changes)
-    skipped = ("task.name", "cell.name", "seed")
-    return [
-        key
-        for key in keys
-        if key not in skipped and len({json.dumps(run.changes.get(key)) for run in firsts}) > 1
-    ]

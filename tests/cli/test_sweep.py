@@ -1,11 +1,15 @@
 """The command `sweep`: what it plans, and what it refuses."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
+from rnnexp.cli import sweep as sweep_command
 from rnnexp.cli.main import main
+from rnnexp.sweep.launch import plan_sweep
+from rnnexp.sweep.space import parse_space, read_base
 from tests.helpers.small_sweep import sweep
 
 
@@ -43,3 +47,33 @@ def test_bad_input_is_named_and_starts_nothing(
     assert main([*arguments, "--runs-dir", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_every_value_and_every_point_that_was_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes = ["cell.forget_bias=0,1", "optimizer.learning_rate=log:1e-4..1e-1", "random:25"]
+    given = ["--config.task.length_steps=8", "--config.cell.hidden_size=4"]
+    space, base = parse_space(axes, seeds="2"), read_base("adding/lstm", given)
+    plan = plan_sweep(space, base)
+    for as_json in (True, False):
+        known = argparse.Namespace(json=as_json, dry_run=True, runs_dir=tmp_path)
+        sweep_command._print_plan(plan, {}, known)
+    out = capsys.readouterr().out
+    end = out.index("\n}\n") + 2
+    found, text = json.loads(out[:end]), out[end:]
+    assert len(found["points"]) == 25
+    (group,) = found["groups"]
+    assert group["values"]["cell.forget_bias"] == [0.0, 1.0]
+    assert group["with"].startswith("cell.forget_bias 0.0, 1.0; optimizer.learning_rate 25 values")
+    table = text[text.index("points that were drawn") :]
+    rates = [str(point["values"]["optimizer.learning_rate"]) for point in found["points"]]
+    assert all((rate in table) == (number < 20) for number, rate in enumerate(rates))
+    assert "and 5 more points: --dry-run --json lists them all" in table
+
+
+def test_a_grid_has_no_table_of_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*sweep(tmp_path), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "points that were drawn" not in out
+    assert "optimizer.learning_rate 0.001, 0.1" in out

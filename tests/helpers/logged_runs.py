@@ -74,6 +74,28 @@ def logged(runs_dir: Path, *runs: tuple[str, dict[str, Any]], **more: Any) -> li
     return [load_run(write_logged_run(runs_dir, *run, **more)) for run in runs]
 
 
+def dead_and_living(runs_dir: Path) -> list[Run]:
+    """A run that diverged, a completed one whose last loss is lost, and a healthy one.
+
+    The losses and slopes of the first two are above 1e30.
+    """
+    runs = []
+    for cell, status in (("rnn", "diverged"), ("gru", "completed"), ("lstm", "completed")):
+        dead = cell != "lstm"
+        norms = {"layer_0": [3.0] * len(STEPS)} if dead else None
+        path = write_logged_run(runs_dir, f"adding/{cell}", slopes=norms, status=status)
+        lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        for row in lines if dead else []:
+            if row["kind"] == "train":
+                row["loss"] = 10.0 ** (30 + row["step"] / 10)
+                row |= {name: 1e30 for name in row if name.startswith("slope/")}
+        if cell == "gru":
+            [row for row in lines if row["kind"] == "train"][-1]["loss"] = float("nan")
+        (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+        runs.append(load_run(path))
+    return runs
+
+
 def rewritten_run(parent: Path, name: str, threshold: float, **figures: list[Any]) -> Run:
     """A run in a folder of its own whose clipping and logged figures are those given."""
     changes = {"clip.name": name, "clip.threshold": threshold}

@@ -2,14 +2,27 @@
 
 import io
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from rnnexp.core.errors import UsageError
 from rnnexp.report import figures
-from rnnexp.report.figures import colour_scale, draw_heat_map, verbatim
+from rnnexp.report.figures import (
+    LINES,
+    SOLID,
+    colour_scale,
+    draw_heat_map,
+    draw_loss,
+    fit_heights,
+    line_style,
+    verbatim,
+)
+from rnnexp.report.looks import Kinds
+from tests.helpers.logged_runs import dead_and_living
 
 HOSTILE = [
     "$",
@@ -77,3 +90,42 @@ def test_hostile_texts_are_drawn_as_they_are(text: str) -> None:
         assert not is_mathematics
         assert shown.strip() == text.replace("\n", " ").replace("\x07", "?")
     figure.savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize("kinds", [LINES, SOLID])
+def test_no_two_lines_of_a_picture_are_alike(kinds: Kinds) -> None:
+    most = kinds.colours * kinds.dashes * kinds.markers
+    assert len({tuple(line_style(number, kinds).values()) for number in range(most)}) == most
+    assert len({line_style(number, kinds)["marker"] for number in range(kinds.colours)}) > 1
+    with pytest.raises(UsageError, match="things apart"):
+        line_style(most, kinds)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_heights_are_those_of_finite_values(scale: str) -> None:
+    axes = Figure().add_subplot()
+    axes.set_yscale(scale)
+    before = axes.get_ylim()
+    fit_heights(axes, [])
+    fit_heights(axes, [np.array([np.nan, np.inf, -np.inf])])
+    assert axes.get_ylim() == before
+    fit_heights(axes, [np.array([1.0, np.inf, 100.0]), np.array([np.nan, 10.0, 0.5])])
+    low, high = axes.get_ylim()
+    assert 0 < high - 100 < 50
+    assert low < 0.5
+    assert low > 0 or scale == "linear"
+    fit_heights(axes, [np.array([3.0, 3.0])])
+    low, high = axes.get_ylim()
+    assert low < 3 < high
+
+
+def test_a_run_that_diverged_does_not_set_the_range_of_losses(tmp_path: Path) -> None:
+    runs = dead_and_living(tmp_path)
+    assert [run.dead for run in runs] == [True, True, False]
+    tops = []
+    for some in (runs, runs[:2]):
+        axes = Figure().add_subplot()
+        draw_loss(axes, some, ["run"] * len(some))
+        tops.append(axes.get_ylim()[1])
+    assert tops[0] < 2
+    assert tops[1] > 1e30

@@ -15,11 +15,11 @@ from rnnexp.report import paper, paper_laboratory
 from rnnexp.report.figures import draw_run
 from rnnexp.report.paper import draw_comparison
 from rnnexp.report.paper_laboratory import draw_laboratory
-from rnnexp.report.paper_style import WIDTH_IN
+from rnnexp.report.paper_style import WIDTH_IN, inks
 from rnnexp.results.load import Run, load_run
 from tests.helpers.drawn_figures import drawn
 from tests.helpers.laboratory_data import laboratory
-from tests.helpers.logged_runs import TIMES, write_logged_run
+from tests.helpers.logged_runs import TIMES, dead_and_living, write_logged_run
 from tests.helpers.synthetic_runs import write_run
 
 DPI = 60
@@ -110,3 +110,29 @@ def test_runs_without_gradients_or_of_nothing_finite_are_drawn_as_far_as_they_go
     draw_comparison(runs, tmp_path / "nothing.png")
     picture = matplotlib.image.imread(tmp_path / "nothing.png")
     assert picture.shape[1] == round(WIDTH_IN * DPI)
+
+
+def test_runs_that_diverged_do_not_set_the_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = drawn(monkeypatch)
+    runs = dead_and_living(tmp_path)
+    draw_comparison(runs, Path("fig.png"))
+    axes = {part.get_title(): part for part in found[0].axes}
+    assert axes["loss"].get_ylim()[1] < 2
+    low, high = axes["slope of ln ||dL/dh_t||"].get_ylim()
+    assert -0.5 < low < -0.4 < 0 < high < 0.1
+    assert axes["profile, layer_0"].get_ylim()[1] < 2  # exp(3 lag) of the dead ones
+    draw_comparison(runs[:2], Path("fig.png"))
+    axes = {part.get_title(): part for part in found[1].axes}
+    assert axes["loss"].get_ylim()[1] > 1e30
+    assert axes["profile, layer_0"].get_ylim()[1] > 1e20
+
+
+def test_more_runs_than_can_be_told_apart_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(write_logged_run(tmp_path))
+    with pytest.raises(UsageError, match="can tell 60 things apart"):
+        draw_comparison([run] * 61, tmp_path / "fig.png")
+    assert len({*inks(60)}) == 60

@@ -156,7 +156,10 @@ def test_the_setting_and_the_run_are_chosen_by_validation_and_not_by_test(tmp_pa
     assert (best["settings"], best["runs"], best["seeds"]) == (3, 3, 3)
     assert best["validation"] == pytest.approx(0.101)
     assert (best["mean"], best["median"]) == pytest.approx((0.31, 0.31))
-    assert 0.30 <= best["low"] < best["mean"] < best["high"] <= 0.32
+    expected = stats.t.interval(0.95, 2, 0.31, 0.01 / math.sqrt(3))
+    assert (best["low"], best["high"]) == pytest.approx(expected)
+    assert (best["least"], best["greatest"], best["interval"]) == (0.30, 0.32, "Student's t")
+    assert (row["settings"], row["pooled"]) == (3, [RATE])
     chosen = {"run": min(runs["lucky"][:2]), "validation": 0.05, "value": 0.5}
     assert row["best_by_validation"] == chosen
     by_test = min(read_index(tmp_path), key=lambda record: record.test.get("loss", math.inf))

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from rnnexp.results.index import scan
-from rnnexp.results.load import find_run
+from rnnexp.results.load import find_run, load_run
+from tests.helpers.logged_runs import dead_and_living, write_logged_run
 from tests.helpers.synthetic_runs import write_run
 
 
@@ -15,3 +16,10 @@ def test_runs_come_oldest_first_and_equal_ones_by_name(tmp_path: Path) -> None:
     assert find_run("adding/lstm", tmp_path) == tmp_path / names[3]
     assert find_run(names[2].rpartition("/")[2], tmp_path) == tmp_path / names[2]
     assert find_run(names[1], tmp_path) == tmp_path / names[1]
+
+
+def test_a_run_is_dead_if_it_diverged_or_its_last_loss_is_lost(tmp_path: Path) -> None:
+    assert [run.dead for run in dead_and_living(tmp_path)] == [True, True, False]
+    without = write_logged_run(tmp_path, changes={"seed": 9})
+    (without / "metrics.jsonl").write_text("")
+    assert not load_run(without).dead

@@ -1,12 +1,22 @@
-"""Intervals against the bootstrap by hand and the normal distribution, ranks against pandas'."""
+"""Intervals by how often they hold the mean, by SciPy and by hand; ranks against pandas'."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats  # type: ignore[import-untyped]
 
-from rnnexp.results.statistics import bootstrap_interval, mean_ranks, summarise
+from rnnexp.results.statistics import (
+    BOOTSTRAP_FROM,
+    bootstrap_interval,
+    expanded_level,
+    interval_words,
+    mean_interval,
+    mean_ranks,
+    student_interval,
+    summarise,
+)
 
 
 def by_numpy(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -14,6 +24,88 @@ def by_numpy(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     places = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
     interval: np.ndarray = np.quantile(values[places].mean(1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
     return interval
+
+
+def hits(low_S: np.ndarray, high_S: np.ndarray, mean: float = 0.0) -> float:
+    """The share of intervals that hold the mean."""
+    return float(np.mean((low_S <= mean) & (mean <= high_S)))
+
+
+def bootstraps(values_SxN: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The percentile bootstrap of many samples at once, which share their draws."""
+    n = values_SxN.shape[1]
+    counts_BxN = np.random.default_rng(1).multinomial(n, np.full(n, 1 / n), size=2000)
+    means_SxB = values_SxN @ counts_BxN.T / n
+    low_S, high_S = np.quantile(means_SxB, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return low_S, high_S
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 19, 20, 50])
+def test_intervals_of_normal_values_hold_the_mean_as_often_as_they_say(n: int) -> None:
+    student = n < BOOTSTRAP_FROM
+    values_SxN = np.random.default_rng(n).normal(size=(20_000 if student else 2_500, n))
+    if student:
+        low_S, high_S = student_interval(values_SxN)
+    else:
+        low_S, high_S = bootstraps(values_SxN, expanded_level(n))
+        assert hits(low_S, high_S) > hits(*bootstraps(values_SxN, 0.95))
+    assert 0.93 <= hits(low_S, high_S) <= 0.97
+    for values, low, high in list(zip(values_SxN, low_S, high_S, strict=True))[:3]:
+        got = np.array(summarise(values)[3:], float)
+        exact = 1e-12 if student else 0.1 * (high - low)  # two bootstraps of 2,000 and 10,000 draws
+        np.testing.assert_allclose(got, (low, high), atol=exact, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2, 3, 19, 20, 50])
+def test_the_summary_itself_holds_the_mean_as_often_as_it_says(n: int) -> None:
+    found = [summarise(v) for v in np.random.default_rng(n).normal(3, 2, size=(3000, n))]
+    ends = np.array([(s.low, s.high) for s in found], float)
+    assert 0.93 <= hits(ends[:, 0], ends[:, 1], 3.0) <= 0.97
+
+
+@pytest.mark.parametrize("n", [2, 3, 19])
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300])
+def test_few_values_have_students_interval(n: int, scale: float) -> None:
+    values = np.random.default_rng(n).normal(1, 2, size=n)
+    expected = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+    got = np.array(mean_interval(values * scale), float)
+    np.testing.assert_allclose(got, np.multiply(expected, scale), rtol=1e-9)
+
+
+def test_an_expanded_bootstrap_is_as_wide_as_students_interval() -> None:
+    for n in (20, 50, 400):
+        reach = stats.norm.ppf((1 + expanded_level(n)) / 2) * math.sqrt((n - 1) / n)
+        assert reach == pytest.approx(stats.t.ppf(0.975, n - 1))
+    values = np.random.default_rng(0).normal(size=BOOTSTRAP_FROM)
+    assert mean_interval(values) == bootstrap_interval(values, level=expanded_level(BOOTSTRAP_FROM))
+
+
+@pytest.mark.parametrize("n", [2, 5, BOOTSTRAP_FROM, 40])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_nothing_is_said_where_nothing_honest_can_be(n: int, bad: float) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    values[n // 2] = bad
+    assert mean_interval(values) is None
+    assert mean_interval(np.full(n, 0.1)) is None
+    assert summarise(np.full(n, 0.5)) == (n, 0.5, 0.5, None, None)
+    assert mean_interval(np.array([0.1])) is None
+    assert mean_interval(np.array([])) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, BOOTSTRAP_FROM])
+def test_values_near_the_largest_number_have_finite_ends_or_none(n: int) -> None:
+    values = np.resize([1.7e308, -1.7e308, 1.6e308], n)
+    got = mean_interval(values)
+    assert got is None or np.isfinite(got).all()
+    summarise(np.abs(values))  # warns of nothing
+
+
+def test_the_words_say_the_method() -> None:
+    assert interval_words([2, 19]) == "Student's t"
+    assert interval_words([20, 900]) == "bootstrap"
+    assert interval_words([3, 20]) == "Student's t; bootstrap from 20 values"
+    assert interval_words([0, 1]) == interval_words([]) == ""
 
 
 @pytest.mark.parametrize("n", [3, 5, 20])
@@ -81,7 +173,7 @@ def test_summaries_do_not_depend_on_the_order() -> None:
     assert got.n == 9
     assert got.mean == pytest.approx(values.mean(), rel=1e-12)
     assert got.median == np.median(values)
-    assert got[3:] == bootstrap_interval(np.sort(values))
+    assert got[3:] == mean_interval(np.sort(values))
 
 
 def test_summaries_of_nothing_and_of_infinities() -> None:

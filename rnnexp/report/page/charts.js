@@ -104,14 +104,46 @@ function addSlider(host, label, steps, onchange) {
   return slider;
 }
 
-/** A curve of a run in its own colour, dash and marker. */
+/** The run of each curve. */
+const owners = new WeakMap();
+
+/** A curve of a run in its own colour, dash and marker, of which a few are drawn. */
 function curve(run, x, y, changes = {}) {
   const { colour: ink, dash, marker } = look(run), { line = {}, mark = {}, what = "", ...others } = changes;
-  return {
-    x, y, name: plain(run.label), meta: run.label + what, mode: "lines", type: "scatter",
-    line: { color: ink, dash, width: 2, ...line }, marker: { color: ink, symbol: marker, size: 7, ...mark },
+  const trace = {
+    x, y, name: plain(run.label), meta: run.label + what, mode: "lines+markers", type: "scatter",
+    line: { color: ink, dash, width: 2, ...line },
+    marker: { color: ink, symbol: marker, size: 8, maxdisplayed: 8, line: { color: colour("paper"), width: 1 }, ...mark },
     connectgaps: false, ...others,
   };
+  owners.set(trace, run);
+  return trace;
+}
+
+/** The least and the greatest of usable numbers in some lists; their logarithms if `log`. */
+function ends(lists, log) {
+  const usable = (value) => Number.isFinite(value) && (!log || value > 0);
+  return lists.flat().filter(usable).map((value) => (log ? Math.log10(value) : value))
+    .reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+}
+
+/**
+ * The range of the upright axis that shows the curves of all living runs, and `levels`; the logarithms
+ * of its ends if `log`. A run that diverged may leave the picture; with no other run it sets the range.
+ */
+function fitHeights(traces, log = false, levels = []) {
+  const errors = ({ y, error_y: bar }) => (bar ? [y.map((v, i) => v + bar.array[i]), y.map((v, i) => v - bar.array[i])] : []);
+  const of = (some) => some.flatMap((trace) => [trace.y, ...errors(trace)]), living = of(traces.filter((trace) => !owners.get(trace).dead));
+  const [low, high] = ends([...(ends(living, log)[0] < Infinity ? living : of(traces)), levels], log);
+  if (low > high) return { axis: {}, note: "" };
+  const margin = 0.05 * (high - low) || 0.5, range = [low - margin, high + margin];
+  return { axis: { range, ...(log ? decadeTicks(high - low) : {}) }, note: beyond(traces, range, log) };
+}
+
+/** Who leaves a range. */
+function beyond(traces, range, log) {
+  const leaves = ({ y }) => { const [low, high] = ends([y], log); return low < range[0] || (high > range[1] && low < Infinity); };
+  return named("Partly beyond the picture, diverged or without a finite loss at the end", distinct(traces.filter(leaves).map((trace) => owners.get(trace).label)));
 }
 
 /** A straight dashed line through a picture, with a word on it. */
@@ -127,8 +159,10 @@ function markLine(axis, value, words = "", xanchor = "left") {
 }
 
 /** `Without ...: run, run.`, or nothing. */
-function lacking(what, runs) {
-  if (!runs.length) return "";
-  const names = runs.slice(0, 6).map((run) => run.label).join("; ");
-  return `Without ${what}: ${names}${runs.length > 6 ? ` and ${runs.length - 6} more` : ""}.`;
+const lacking = (what, runs) => named(`Without ${what}`, runs.map((run) => run.label));
+
+/** `Words: name, name.`, or nothing. */
+function named(words, names) {
+  if (!names.length) return "";
+  return `${words}: ${names.slice(0, 6).join("; ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}.`;
 }

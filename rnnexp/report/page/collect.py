@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.report.looks import run_looks, words
 from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
@@ -44,11 +45,15 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
         log.warning("%s", note)
     if not runs:
         raise UsageError(f"none of the {len(named)} runs can be read. {notes[-1]}")
+    looks = run_looks([run["cell"] for run in runs], [run["group"] for run in runs])
+    for run_data, look in zip(runs, looks.looks, strict=True):
+        run_data["look"] = list(look)
     return {
         "title": ", ".join(map(str, directories)),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "notes": notes,
         "precision": PRECISION,
+        "looks": words(looks),
         "thinned": {part: thinned_line(part, sizes) for part, sizes in thinned.items()},
         "runs": runs,
     }
@@ -86,7 +91,7 @@ def _run_data(
     return {
         "label": named.label, "group": named.group, "member": named.member,
         "run": record.run, "path": str(record.path), "status": record.status,
-        "step": record.step, "reason": record.reason, "options": named.options,
+        "step": record.step, "reason": record.reason, "options": named.options, "dead": run.dead,
         "task": str(record.keys.get("task.name")), "cell": str(record.keys.get("cell.name")),
         "seed": record.keys.get("seed"), "headline": headline,
         "test": {name: rounded(value) for name, value in record.test.items()},

@@ -66,6 +66,7 @@ def render(data: dict[str, Any]) -> str:
     parts = thinned | {
         "title": html.escape(data["title"]),
         "summary": html.escape(summary),
+        "looks": html.escape(data["looks"]),
         "notes": "".join(_soft(note) for note in data["notes"]),
         "about": "".join(_soft(line) for line in _about(data)),
         "data": embedded(data | {"colours": _colours()}),

@@ -76,7 +76,7 @@ function labCurve(run, spec, name, combination, now) {
   const y = along(variable, spec.x, place).map((value) => (Number.isFinite(value) && (!spec.log || value > 0) ? value : null));
   if (y.every((value) => value === null)) return null;
   const step = spec.x === "step" ? "" : `, step ${variable.coords.step[place.step]}`;
-  const trace = curve(run, variable.coords[spec.x].map(Number), y, { mode: "lines+markers", mark: { size: 5 },
+  const trace = curve(run, variable.coords[spec.x].map(Number), y, { mark: { size: 7, maxdisplayed: 16 },
     hovertemplate: `%{fullData.name}${step}<br>${plain(spec.x)} %{x}: %{y:.4~g}<extra></extra>` });
   const error = spec.error && run.laboratory[spec.error];
   if (error) trace.error_y = { type: "data", array: along(error, spec.x, place), thickness: 1, width: 2 };
@@ -86,7 +86,8 @@ function labCurve(run, spec, name, combination, now) {
 /** The range of a picture over all training steps, so that only the curves move with the slider. */
 function steadyRange(spec, name, combination) {
   let low = Infinity, high = -Infinity;
-  for (const { run } of shownRuns()) for (const step of run.laboratory?.[name]?.coords.step ?? []) {
+  const living = shownRuns().filter(({ run }) => !run.dead);
+  for (const { run } of living.length ? living : shownRuns()) for (const step of run.laboratory?.[name]?.coords.step ?? []) {
     for (const value of labCurve(run, spec, name, combination, step)?.y ?? []) {
       if (value === null) continue;
       low = Math.min(low, value);
@@ -123,8 +124,10 @@ function labFigure(host, spec, updates) {
       if (trace) traces.push(trace); else missing.push(run);
     }
     const yTitle = spec.yTitle || spec.names.find(([key]) => key === name.value)[1];
-    const yaxis = { title: { text: yTitle }, ...(spec.log ? LOG_AXIS : {}), ...(spec.unitRange ? { range: [-0.02, 1.02] } : slider ? steadyRange(spec, name.value, JSON.parse(combination.value)) : {}) };
-    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: spec.xTitle }, ...(placed[spec.x]?.(traces) ?? {}) }, yaxis }, note: lacking("these numbers", missing) };
+    const range = spec.unitRange ? { range: [-0.02, 1.02] } : slider ? steadyRange(spec, name.value, JSON.parse(combination.value))
+      : fitHeights(traces, spec.log, spec.zero ? [0] : []).axis;
+    const yaxis = { title: { text: yTitle }, ...(spec.log ? LOG_AXIS : {}), ...range };
+    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: spec.xTitle }, ...(placed[spec.x]?.(traces) ?? {}) }, yaxis }, note: `${lacking("these numbers", missing)} ${range.range ? beyond(traces, range.range, spec.log) : ""}`.trim() };
   } });
   if (slider) updates.push(slider.update);
   return true;

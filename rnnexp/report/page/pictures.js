@@ -21,24 +21,23 @@ function lossSection(host) {
     for (const { run } of shownRuns()) {
       const { train, valid } = run.curves;
       const hover = (kind) => `%{fullData.name}<br>${kind} ${plain(name)} %{y:.4~g} at step %{x}<extra></extra>`;
-      if (train.values[name]) traces.push(curve(run, train.steps, train.values[name], { what: ", training", opacity: 0.45, line: { width: 1 }, hovertemplate: hover("training") }));
-      if (valid.values[name]) traces.push(curve(run, valid.steps, valid.values[name], { what: ", validation", mode: "lines+markers", hovertemplate: hover("validation") }));
+      if (train.values[name]) traces.push(curve(run, train.steps, train.values[name], { what: ", training", line: { width: 1 }, mark: { size: 5 }, hovertemplate: hover("training") }));
+      if (valid.values[name]) traces.push(curve(run, valid.steps, valid.values[name], { what: ", validation", line: { width: 2.5 }, mark: { size: 9 }, hovertemplate: hover("validation") }));
       if (!train.values[name] && !valid.values[name]) missing.push(run);
       if (Number.isFinite(run.baseline[name])) levels.set(`${run.task} baseline ${text(run.baseline[name])}`, run.baseline[name]);
     }
-    const positive = ([, level]) => scale.value === "linear" || level > 0;
-    const shapes = [...levels].filter(positive).map(([words, level]) => markLine("y", level, words));
-    const yaxis = scale.value === "log" ? { ...LOG_AXIS } : {};
-    // A shape on a logarithmic axis does not widen it, so an invisible point does.
-    for (const [, level] of [...levels].filter(positive)) traces.push({ x: [0], y: [level], mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip", meta: "mark" });
-    return { traces, layout: { shapes, xaxis: { title: { text: "training step" } }, yaxis: { ...yaxis, title: { text: plain(name) } } }, note: lacking(name, missing) };
+    const log = scale.value === "log", positive = [...levels].filter(([, level]) => !log || level > 0);
+    const shapes = positive.map(([words, level]) => markLine("y", level, words));
+    const { axis, note } = fitHeights(traces, log, positive.map(([, level]) => level));
+    const yaxis = { ...(log ? LOG_AXIS : {}), ...axis, title: { text: plain(name) } };
+    return { traces, layout: { shapes, xaxis: { title: { text: "training step" } }, yaxis }, note: `${lacking(name, missing)} ${note}`.trim() };
   };
   const figure = addFigure(host, { id: "plot-loss", label: "Curves of the score over the training step, a pair a run, with dashed baselines.", build });
 }
 
-/** The common range of the logarithms of the norms of all shown runs. */
-function commonRange(decades) {
-  const packed = withState().there.map(({ run }) => run.profiles[chosen.state].norms).filter(({ high, low }) => high !== 0 || low !== 0);
+/** The common range of the logarithms of the norms of some runs, by default all that are shown. */
+function commonRange(decades, runs = withState().there) {
+  const packed = runs.map(({ run }) => run.profiles[chosen.state].norms).filter(({ high, low }) => high !== 0 || low !== 0);
   if (!packed.length) return [-1, 0];
   const high = Math.max(...packed.map((norms) => norms.high)), low = Math.min(...packed.map((norms) => norms.low));
   const from = decades === "all" ? low : Math.max(low, high - Number(decades));
@@ -94,17 +93,18 @@ function profileSection(host) {
   const slider = addSlider(row, "Training step", () => union(withState().there.map(({ run }) => run.profiles[chosen.state].steps)), () => refresh(figure));
   host.append(row);
   const build = () => {
-    const { there, not } = withState(), now = slider.now(), [low, high] = commonRange("all"), traces = [];
+    const { there, not } = withState(), now = slider.now(), traces = [], living = there.filter(({ run }) => !run.dead);
+    const [low, high] = commonRange("all", living.length ? living : there); // of all steps, so that only curves move
     for (const { run } of there) {
       const profile = run.profiles[chosen.state], index = latest(profile.steps, now);
       if (index < 0) continue;
       const norms = Array.from(profileRow(profile, index), (norm) => (norm > 0 && norm < Infinity ? norm : null));
       traces.push(curve(run, lags(profile), norms, { hovertemplate: `%{fullData.name}, step ${profile.steps[index]}<br>lag %{x}: norm %{y:.4~g}<extra></extra>` }));
     }
-    const margin = 0.04 * (high - low);
-    return { traces, note: lacking(chosen.state, not), layout: {
+    const margin = 0.04 * (high - low), range = [low - margin, high + margin];
+    return { traces, note: `${lacking(chosen.state, not)} ${beyond(traces, range, true)}`.trim(), layout: {
       xaxis: { title: { text: "lag: steps before the unit's last one" }, autorange: "reversed", zeroline: false },
-      yaxis: { ...LOG_AXIS, title: { text: stateWords() }, range: [low - margin, high + margin], ...decadeTicks(high - low) } } };
+      yaxis: { ...LOG_AXIS, title: { text: stateWords() }, range, ...decadeTicks(high - low) } } };
   };
   const figure = addFigure(host, { id: "plot-profile", label: "Gradient norm over the lag at the chosen training step, a curve a run.", build });
   return slider.update;
@@ -121,7 +121,7 @@ function slopeSection(host) {
     for (const { run } of shownRuns()) {
       const slope = run.decay[chosen.state]?.slope, value = run.test[score.value], level = run.baseline[score.value];
       if (!Number.isFinite(slope) || !Number.isFinite(value)) { missing.push(run); continue; }
-      traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 11 }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per step<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
+      traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 15, line: { color: colour("paper"), width: 2 } }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per step<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
       if (Number.isFinite(level)) levels.set(`${run.task} baseline ${text(level)}`, level);
     }
     const slopes = traces.map(({ x }) => x[0]), side = -Math.min(...slopes) > Math.max(...slopes) ? "right" : "left"; // where there is room
@@ -134,6 +134,7 @@ function slopeSection(host) {
     const { there, not } = withState(), name = `slope/${chosen.state.replace(" ", "/")}`;
     const traces = there.filter(({ run }) => run.curves.train.values[name]).map(({ run }) => curve(run, run.curves.train.steps, run.curves.train.values[name],
       { hovertemplate: "%{fullData.name}<br>step %{x}: %{y:.4~g} nats per step<extra></extra>" }));
-    return { traces, layout: { shapes: [markLine("y", 0)], xaxis: { title: { text: "training step" } }, yaxis: { title: { text: "nats per step" }, zeroline: false } }, note: lacking(chosen.state, not) };
+    const { axis, note } = fitHeights(traces, false, [0]);
+    return { traces, layout: { shapes: [markLine("y", 0)], xaxis: { title: { text: "training step" } }, yaxis: { ...axis, title: { text: "nats per step" }, zeroline: false } }, note: `${lacking(chosen.state, not)} ${note}`.trim() };
   } });
 }

@@ -1,36 +1,40 @@
 // Colours, dashes and markers of runs, and the theme.
 
-// Okabe and Ito's colours; null is black on light paper and white on dark.
-const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", null, "#E69F00", "#56B4E9"];
-const DASHES = ["solid", "dash", "dot", "dashdot", "10px,3px,2px,3px,2px,3px", "16px,5px"];
-const SVG_DASHES = ["", "7 4", "2 3", "7 3 2 3", "9 2 2 2 2 2", "13 4"];
-const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star"];
-const MARKER_TEXT = ["●", "■", "◆", "▲", "✚", "★"];
+// By number, as many as `PAGE` of looks.py has: the colours are --run-0 and so on in page.css.
+const DASHES = ["solid", "dash", "dot", "dashdot"];
+const SVG_DASHES = ["", "7 4", "2 3", "8 3 2 3"];
+const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "x"];
+/** A marker's filling repeats which dash it is, for pictures of points. */
+const FILLINGS = ["", "-open", "-dot", "-open-dot"];
+const MARKER_PATHS = [
+  "M5,0A5,5 0 1,1 -5,0A5,5 0 1,1 5,0Z", "M-4.5,-4.5H4.5V4.5H-4.5Z", "M0,-6L6,0L0,6L-6,0Z", "M0,-5.5L5.5,4L-5.5,4Z",
+  "M-2,-5.5H2V-2H5.5V2H2V5.5H-2V2H-5.5V-2H-2Z", "M0,-6.5L1.6,-2H6L2.5,0.9L3.8,5.4L0,2.7L-3.8,5.4L-2.5,0.9L-6,-2H-1.6Z",
+  "M0,5.5L5.5,-4L-5.5,-4Z", "M0,2.6L3.4,6L6,3.4L2.6,0L6,-3.4L3.4,-6L0,-2.6L-3.4,-6L-6,-3.4L-2.6,0L-6,3.4L-3.4,6Z",
+];
 
 /** A colour of the page by its name in page.css. */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** Runs of one setting share a colour; dash and marker tell them apart, and settings beyond seven. */
+/** How a run is drawn; looks.py tells why. */
 function look(run) {
-  const variant = (run.member + Math.floor(run.group / COLOURS.length)) % DASHES.length;
-  return {
-    colour: COLOURS[run.group % COLOURS.length] ?? colour("plain"),
-    dash: DASHES[variant], svgDash: SVG_DASHES[variant],
-    marker: MARKERS[variant], markerText: MARKER_TEXT[variant],
-  };
+  const [ink, dash, marker] = run.look;
+  return { colour: colour(`run-${ink}`), dash: DASHES[dash], marker: MARKERS[marker] + FILLINGS[dash] };
 }
 
 /** A small picture of a run's line and marker. */
 function swatch(run) {
-  const space = "http://www.w3.org/2000/svg", { colour: ink, svgDash, markerText } = look(run);
-  const svg = document.createElementNS(space, "svg"), line = document.createElementNS(space, "line");
-  const set = (element, values) => Object.entries(values).forEach(([k, v]) => element.setAttribute(k, v));
-  set(svg, { width: 34, height: 14, class: "swatch", "aria-hidden": "true" });
-  set(line, { x1: 0, y1: 7, x2: 34, y2: 7, stroke: ink, "stroke-width": 2.5, "stroke-dasharray": svgDash });
-  const mark = document.createElementNS(space, "text");
-  set(mark, { x: 17, y: 11, "text-anchor": "middle", "font-size": 11, fill: ink });
-  mark.textContent = markerText;
-  svg.append(line, mark);
+  const [ink, dash, marker] = run.look, stroke = colour(`run-${ink}`), paper = colour("card");
+  const add = (parent, name, values) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    Object.entries(values).forEach(([k, v]) => element.setAttribute(k, v));
+    parent?.append(element);
+    return element;
+  };
+  const svg = add(null, "svg", { width: 38, height: 15, viewBox: "-19 -7.5 38 15", class: "swatch", "aria-hidden": "true" });
+  add(svg, "line", { x1: -19, y1: 0, x2: 19, y2: 0, stroke, "stroke-width": 2.5, "stroke-dasharray": SVG_DASHES[dash] });
+  const open = dash === 1 || dash === 3, dotted = dash > 1;
+  add(svg, "path", { d: MARKER_PATHS[marker], fill: open ? paper : stroke, stroke: open ? stroke : paper, "stroke-width": open ? 1.5 : 0.7 });
+  if (dotted) add(svg, "circle", { r: 1.5, fill: open ? stroke : paper });
   return svg;
 }
 
@@ -70,7 +74,9 @@ function layout(changes) {
 const LOG_AXIS = { type: "log", exponentformat: "power", nticks: 8 };
 /** Whole decades as ticks where a range has at least two of them. */
 const decadeTicks = (decades) => (decades < 2 ? {} : { dtick: Math.ceil(decades / 9) });
+// Plotly offers to send charts to its makers. No button does, and no address is left to send one to.
 const CONFIG = {
   displaylogo: false, responsive: true, toImageButtonOptions: { format: "svg" },
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+  showSendToCloud: false, showEditInChartStudio: false, showLink: false, plotlyServerURL: "", topojsonURL: "",
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "sendChartToCloud", "sendDataToCloud", "editInChartStudio"],
 };

@@ -2,14 +2,19 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from rnnexp.core.errors import RunError, UsageError
+from rnnexp.report import paper
+from rnnexp.report.figures import draw_run
 from rnnexp.report.page.collect import collect
 from rnnexp.report.page.html import MOST_BYTES, embedded, plotly_script, render, write_report
 from rnnexp.report.page.thin import LEAST
+from rnnexp.report.paper import draw_comparison
+from rnnexp.results.load import load_run
 from tests.helpers.parsed_page import Parsed
 from tests.helpers.report_runs import many_large_runs, write_whole_run
 
@@ -73,6 +78,49 @@ def test_the_page_refers_to_nothing_outside(runs_dir: Path) -> None:
     addresses = re.findall(r"(?:https?:)?//[\w-]+\.\w+[^\s\"']*", ours)
     assert not [a for a in addresses if not a.startswith("http://www.w3.org/")]
     assert not re.findall(r"@import|url\(|fetch\(|XMLHttpRequest|WebSocket", ours)
+    assert not re.findall(r"sendBeacon|EventSource|Worker\(|import\(|window\.open|submit\(", ours)
+    assert not re.findall(r"\.(?:src|href|action|location)\s*=[^=]|location\.", ours)
+    assert not {"form", "iframe", "object", "embed", "link", "base", "img"} & set(page.texts)
+
+
+def test_the_policy_lets_nothing_out_and_no_button_sends_a_chart() -> None:
+    """What the policy must say, because `default-src` does not: forms and the page's base."""
+    home = resources.files("rnnexp.report.page")
+    policy = next(
+        value
+        for _, name, value in Parsed((home / "page.html").read_text("utf-8")).attributes
+        if name == "content" and "default-src" in value
+    )
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules.pop("script-src") == rules.pop("style-src") == "'unsafe-inline'"
+    assert rules.pop("img-src") == "data: blob:"
+    assert {"default-src", "connect-src", "form-action", "base-uri"} <= set(rules)
+    assert set(rules.values()) == {"'none'"}
+    config = (home / "style.js").read_text("utf-8").partition("const CONFIG = ")[2]
+    for name, off in (
+        ("showSendToCloud", "false"), ("showEditInChartStudio", "false"), ("showLink", "false"),
+        ("displaylogo", "false"), ("plotlyServerURL", '""'), ("topojsonURL", '""'),
+    ):  # fmt: skip
+        assert f"{name}: {off}" in config
+
+
+def test_pictures_as_svg_refer_to_nothing_outside(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `inspect --plot FILE.svg` and `compare -o FILE.svg` write: names of formats alone."""
+    runs = [load_run(path.parent) for path in sorted(runs_dir.glob("copy_memory/*/*/status.json"))]
+    monkeypatch.setattr(paper, "DPI", 60)  # quick to draw
+    draw_run(runs[0], tmp_path / "run.svg")
+    draw_comparison(runs[:1], tmp_path / "runs.svg")
+    for file in tmp_path.glob("*.svg"):
+        text = file.read_text()
+        page = Parsed(text)
+        assert "script" not in page.texts
+        assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+        links = [value for _, name, value in page.attributes if name.split(":")[-1] == "href"]
+        assert links
+        assert all(value.startswith(("#", "data:image/png;base64,")) for value in links)
+        assert not re.findall(r"@import|url\((?!#)", text)
 
 
 def test_files_that_are_no_pages_are_refused(tmp_path: Path) -> None:
