@@ -6,8 +6,11 @@ it elsewhere, `JAX_ENABLE_COMPILATION_CACHE=false` switches it off.
 
 An entry is named after all that decides its content, and its folder after the processor, as
 machines may share a home. Any number of processes may use the folder at once: whoever has
-compiled what is there already leaves it. JAX writes entries in place, so one that is cut short
-by a kill, or is being written, is read as damaged: JAX warns, and compiles. `tidy` removes it.
+compiled what is there already leaves it.
+
+JAX alone writes entries in place, runs whatever a damaged one unpacks to (only zlib has a sum
+of its content, zstandard as JAX calls it has none), warns anew in every process where it does
+not unpack, and never replaces it. So `VerifiedEntries` stands between JAX and the folder.
 
 JAX's own limit of the folder's size (`jax_compilation_cache_max_size`) is not used. In version
 0.10.2 it keeps damaged entries for ever. A process killed between writing an entry and its date
@@ -23,7 +26,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.files import cache_dir
+from rnnexp.core.files import cache_dir, made_beside
+from rnnexp.runtime.cache_folder import UnusableFolder, code_folder
 from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29
@@ -32,6 +36,9 @@ CHECKED = "checked"
 """The file whose date says until when entries were looked at."""
 WRITING_S = 1.0
 """An entry younger than that may be one that is being written."""
+SHA256_BYTES = 32
+FORMAT = "content and SHA-256"
+"""What an entry consists of; other formats have other folders."""
 ZSTD = b"\x28\xb5\x2f\xfd"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 log = logging.getLogger("rnnexp")
@@ -40,8 +47,9 @@ log = logging.getLogger("rnnexp")
 def keep_programs() -> None:
     """Keep what this process compiles, and take what others have kept.
 
-    Call it before JAX compiles. What the user's environment says of JAX's cache stands; a
-    folder that cannot be written is said so in a line, and nothing is kept.
+    Call it before JAX compiles. What the user's environment says of JAX's cache stands. A
+    folder that cannot be written, or that another user may have written to, is said so in a
+    line, and nothing is kept.
     """
     _silence()
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
@@ -51,10 +59,13 @@ def keep_programs() -> None:
     settings: Any = jax.config
     if not settings.jax_enable_compilation_cache:
         return
-    folder = programs_dir()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = code_folder(*programs_dir().relative_to(cache_dir()).parts)
         tidy(folder)
+        _verify(folder)
+    except UnusableFolder as error:
+        log.info("compiled programs are not kept: %s", error)
+        return
     except OSError as error:
         log.info("compiled programs are not kept: cannot write %s: %s", folder, error.strerror)
         return
@@ -73,8 +84,58 @@ def quickly() -> dict[str, Any]:
 
 def programs_dir() -> Path:
     """Where programs for this processor are kept."""
-    digest = hashlib.sha256(processor().encode()).hexdigest()
+    digest = hashlib.sha256(f"{FORMAT}\n{processor()}".encode()).hexdigest()
     return cache_dir() / "programs" / digest[:16]
+
+
+class VerifiedEntries:
+    """JAX's interface to a cache, over a folder: what it gives is what was put, or nothing.
+
+    An entry is a file that has the SHA-256 of its content after it, put in place whole.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = self.path = folder  # JAX reads the first
+
+    def get(self, key: str) -> bytes | None:
+        """The content; None if there is none, or none that is whole: that is removed."""
+        file = self._file(key)
+        try:
+            entry = file.read_bytes()
+        except FileNotFoundError:
+            return None
+        content, digest = entry[:-SHA256_BYTES], entry[-SHA256_BYTES:]
+        if hashlib.sha256(content).digest() == digest:
+            return content
+        log.info("compiling anew a program that was cut short or altered: %s", file)
+        file.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Add an entry, unless it is there."""
+        file = self._file(key)
+        if not file.exists():
+            with made_beside(file, f".{os.getpid()}") as part:
+                part.write_bytes(value + hashlib.sha256(value).digest())
+
+    def _file(self, key: str) -> Path:
+        return self.path / f"{key}-cache"
+
+
+def _verify(folder: Path) -> None:
+    """Have JAX read and write the entries of this folder through `VerifiedEntries`.
+
+    JAX has no public way to that. Raises `UnusableFolder` where the one that is taken is gone.
+    """
+    module: Any = importlib.import_module("jax._src.compilation_cache")
+    opened = getattr(module, "get_file_cache", None)
+    if opened is None:
+        raise UnusableFolder("this version of JAX opens its cache in another way")
+
+    def get_file_cache(path: str) -> Any:
+        return (VerifiedEntries(folder), path) if path == str(folder) else opened(path)
+
+    module.get_file_cache = get_file_cache
 
 
 def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
