@@ -13,7 +13,7 @@ from rnnexp.core.files import cache_dir
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-class UnusableFolder(Exception):
+class CacheFolderError(Exception):
     """Code is neither kept in nor taken from a folder; the message has the reason, in one line."""
 
 
@@ -23,7 +23,7 @@ def code_folder(*names: str) -> Path:
     Folders that are made are for this user alone (mode 0700). Those that are there, and what
     symbolic links of this user lead to, must belong to this user and be writable by no other.
 
-    Raises `UnusableFolder` if one does not, or cannot be made.
+    Raises `CacheFolderError` if one does not, or cannot be made.
     """
     folder = cache_dir()
     target = folder.joinpath(*names)
@@ -33,9 +33,9 @@ def code_folder(*names: str) -> Path:
                 missing.mkdir(mode=0o700, exist_ok=True)
         for part in (folder, *(folder.joinpath(*names[:n]) for n in range(1, len(names) + 1))):
             if reason := distrust(part):
-                raise UnusableFolder(reason)
+                raise CacheFolderError(reason)
     except OSError as error:
-        raise UnusableFolder(f"cannot write {target}: {error.strerror}") from error
+        raise CacheFolderError(f"cannot write {target}: {error.strerror}") from error
     return target
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.files import cache_dir, made_beside
-from rnnexp.runtime.cache_folder import UnusableFolder, code_folder
+from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29
@@ -63,7 +63,7 @@ def keep_programs() -> None:
         folder = code_folder(*programs_dir().relative_to(cache_dir()).parts)
         tidy(folder)
         _verify(folder)
-    except UnusableFolder as error:
+    except CacheFolderError as error:
         log.info("compiled programs are not kept: %s", error)
         return
     except OSError as error:
@@ -125,12 +125,12 @@ class VerifiedEntries:
 def _verify(folder: Path) -> None:
     """Have JAX read and write the entries of this folder through `VerifiedEntries`.
 
-    JAX has no public way to that. Raises `UnusableFolder` where the one that is taken is gone.
+    JAX has no public way to that. Raises `CacheFolderError` where the one that is taken is gone.
     """
     module: Any = importlib.import_module("jax._src.compilation_cache")
     opened = getattr(module, "get_file_cache", None)
     if opened is None:
-        raise UnusableFolder("this version of JAX opens its cache in another way")
+        raise CacheFolderError("this version of JAX opens its cache in another way")
 
     def get_file_cache(path: str) -> Any:
         return (VerifiedEntries(folder), path) if path == str(folder) else opened(path)

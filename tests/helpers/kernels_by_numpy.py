@@ -91,7 +91,7 @@ def _step(cell: str, w: Arrays, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> 
         n = np.tanh(nx + r * inner)
         return (1 - z) * n + z * h, c, (r, z, n, inner)
     a = zx + zh
-    return {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0), "linear": lambda a: a}[cell](a), c, a
+    return {"tanh": np.tanh(a), "relu": np.maximum(a, 0), "linear": a}[cell], c, a
 
 
 def _slopes(

@@ -63,7 +63,8 @@ class Driver:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
+            env=os.environ
+            | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
         )
 
     def close(self) -> None:
@@ -136,4 +137,8 @@ class Driver:
 
 
 def _bytes(like: Like) -> int:
-    return 0 if like.empty else int(np.prod(like.shape, dtype=np.int64)) * np.dtype(like.dtype).itemsize
+    return (
+        0
+        if like.empty
+        else int(np.prod(like.shape, dtype=np.int64)) * np.dtype(like.dtype).itemsize
+    )

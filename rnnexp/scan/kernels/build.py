@@ -27,7 +27,7 @@ import jax
 
 from rnnexp.core.errors import first_line
 from rnnexp.core.files import scratch_folder
-from rnnexp.runtime.cache_folder import UnusableFolder, code_folder
+from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
 
 CELLS = {
@@ -98,7 +98,7 @@ def _built(cell: str, dtype: str) -> ctypes.CDLL:
     try:
         try:
             return _opened(_kept(code_folder("kernels"), stem, [compiler, *options]))
-        except (OSError, UnusableFolder) as error:
+        except (OSError, CacheFolderError) as error:
             log.info("compiled for this process alone, not kept: %s: %s", stem, _reason(error))
             with tempfile.TemporaryDirectory(prefix="rnnexp-kernel-") as private:
                 return _opened(_compiled(Path(private), stem, [compiler, *options]))
@@ -113,8 +113,8 @@ def _opened(file: Path) -> ctypes.CDLL:
         raise BuildError(f"it cannot be loaded: {first_line(error)}") from error
 
 
-def _reason(error: OSError | UnusableFolder) -> str:
-    if isinstance(error, UnusableFolder):
+def _reason(error: OSError | CacheFolderError) -> str:
+    if isinstance(error, CacheFolderError):
         return str(error)
     return f"{error.strerror}: {error.filename}" if error.filename else first_line(error)
 

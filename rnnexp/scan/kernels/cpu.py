@@ -59,9 +59,7 @@ def recurrence(
       UsageError: an operand is of another shape or type, named with what was expected.
     """
     norms = any(slot.ndim == 2 for slot in (slots or {}).values())
-    check_operands(
-        cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots, norms=norms
-    )
+    check_operands(cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots, norms=norms)
     padded = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
     weights = {name: padded[name] for name in WEIGHTS}
     static = CompiledCall(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)

@@ -53,8 +53,7 @@ def check_operands(
     inputs = _axes(kernel, "the input", inputs_TxBxI, "T, B, I")
     rows = _axes(kernel, "w_x", params["w_x"], "I, gates * H")
     units = _axes(kernel, "w_h", params["w_h"], "H, gates * H")
-    sizes = Sizes(*inputs[:2], rows[0], units[0])
-    T, B, I, H = sizes  # noqa: E741
+    T, B, I, H = inputs[0], inputs[1], rows[0], units[0]  # noqa: E741
     dtype = params["w_h"].dtype.name
     if dtype not in FLOATS:
         raise _refused(kernel, "w_h", params["w_h"], " or ".join(FLOATS))
@@ -75,7 +74,7 @@ def check_operands(
         _check(kernel, name, array, dtype, shape, axes)
     if lengths_B is not None:
         _check(kernel, "lengths", lengths_B, "int32", (B,), "B")
-    return sizes
+    return Sizes(T, B, I, H)
 
 
 def _check_names(

@@ -58,9 +58,7 @@ def recurrence(
 
     Raises `UsageError` for an operand of another shape or type, and for sizes of 0.
     """
-    sizes = check_operands(
-        cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots
-    )
+    sizes = check_operands(cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots)
     if 0 in sizes:
         raise UsageError(f"the fused kernel of {cell} takes no sizes of 0, and was given {sizes}")
     h_BxH = state["h"]
