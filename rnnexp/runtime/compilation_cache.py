@@ -23,19 +23,24 @@ import importlib
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.files import cache_dir, made_beside
-from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
+from rnnexp.runtime.cache_folder import CacheFolderError, code_folder, distrust
 from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29
 SHORTEST_COMPILE_S = 0.0
+THEIRS = "JAX_COMPILATION_CACHE_DIR"
+"""The environment variable by which JAX itself is told of a folder."""
 CHECKED = "checked"
 """The file whose date says until when entries were looked at."""
 WRITING_S = 1.0
 """An entry younger than that may be one that is being written."""
+ABANDONED_S = 600.0
+"""What is being written for longer was left by a process that was killed."""
 SHA256_BYTES = 32
 FORMAT = "content and SHA-256"
 """What an entry consists of; other formats have other folders."""
@@ -52,7 +57,10 @@ def keep_programs() -> None:
     line, and nothing is kept.
     """
     _silence()
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if (named := os.environ.get(THEIRS)) is not None:
+        with suppress(OSError):  # not made yet, or no folder of this machine
+            if reason := distrust(Path(named)):
+                log.warning("%s: %s; whoever writes there can run code as you", THEIRS, reason)
         return
     import jax
 
@@ -96,6 +104,7 @@ class VerifiedEntries:
 
     def __init__(self, folder: Path):
         self._path = self.path = folder  # JAX reads the first
+        self.writable = True
 
     def get(self, key: str) -> bytes | None:
         """The content; None if there is none, or none that is whole: that is removed."""
@@ -103,6 +112,9 @@ class VerifiedEntries:
         try:
             entry = file.read_bytes()
         except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.info("compiling anew a program that cannot be read: %s: %s", file, error.strerror)
             return None
         content, digest = entry[:-SHA256_BYTES], entry[-SHA256_BYTES:]
         if hashlib.sha256(content).digest() == digest:
@@ -112,11 +124,16 @@ class VerifiedEntries:
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Add an entry, unless it is there."""
+        """Add an entry, unless it is there. One that cannot be written is the last, and said."""
         file = self._file(key)
-        if not file.exists():
+        if not self.writable or file.exists():
+            return
+        try:
             with made_beside(file, f".{os.getpid()}") as part:
                 part.write_bytes(value + hashlib.sha256(value).digest())
+        except OSError as error:
+            self.writable = False
+            log.info("compiled programs are not kept: cannot write %s: %s", file, error.strerror)
 
     def _file(self, key: str) -> Path:
         return self.path / f"{key}-cache"
@@ -127,10 +144,11 @@ def _verify(folder: Path) -> None:
 
     JAX has no public way to that. Raises `CacheFolderError` where the one that is taken is gone.
     """
-    module: Any = importlib.import_module("jax._src.compilation_cache")
-    opened = getattr(module, "get_file_cache", None)
-    if opened is None:
-        raise CacheFolderError("this version of JAX opens its cache in another way")
+    try:
+        module: Any = importlib.import_module("jax._src.compilation_cache")
+        opened = module.get_file_cache
+    except (ImportError, AttributeError) as error:
+        raise CacheFolderError(f"this version of JAX opens it in another way ({error})") from error
 
     def get_file_cache(path: str) -> Any:
         return (VerifiedEntries(folder), path) if path == str(folder) else opened(path)
@@ -149,6 +167,10 @@ def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
     before = mark.stat().st_mtime if mark.exists() else 0.0
     mark.touch()
     now = mark.stat().st_mtime  # a file server has a clock of its own
+    for part in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            if part.stat().st_mtime < now - ABANDONED_S:
+                part.unlink()
     entries = []
     for file in folder.glob("*-cache"):
         try:
