@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from rnnexp.core.files import cache_dir
+from rnnexp.core.files import cache_dir, make_private
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -28,9 +28,7 @@ def code_folder(*names: str) -> Path:
     folder = cache_dir()
     target = folder.joinpath(*names)
     try:
-        for missing in reversed([target, *target.parents]):
-            if not missing.is_dir():
-                missing.mkdir(mode=0o700, exist_ok=True)
+        make_private(target)
         for part in (folder, *(folder.joinpath(*names[:n]) for n in range(1, len(names) + 1))):
             if reason := distrust(part):
                 raise CacheFolderError(reason)

@@ -93,3 +93,14 @@ def test_what_is_in_the_way_is_said(cache: Path, thing: str) -> None:
         (cache / "kernels").symlink_to("nowhere")
     with pytest.raises(CacheFolderError, match=f"cannot write {cache / 'kernels'}: "):
         code_folder("kernels")
+
+
+def test_every_module_that_makes_a_part_of_the_cache_makes_it_private(root: Path) -> None:
+    """One that others may write, made by whoever comes first, would shut out all code."""
+    users = [
+        path
+        for path in (root / "rnnexp").rglob("*.py")
+        if "cache_dir()" in path.read_text() and path != root / "rnnexp" / "core" / "files.py"
+    ]
+    assert users
+    assert not [path for path in users if ".mkdir(" in path.read_text()]

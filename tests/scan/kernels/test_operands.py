@@ -193,7 +193,6 @@ def test_a_task_of_another_size_than_it_says_ends_with_one_line(
 ) -> None:
     """Before anything trains: it trained to the end, beside the buffers."""
 
-    @rnnexp.task("mistaken", modes=("synchronous",))
     def task() -> Task:
         def draw(key: Array, batch_size: int) -> Batch:
             x = jax.random.normal(key, (5, batch_size, features))
@@ -210,6 +209,7 @@ def test_a_task_of_another_size_than_it_says_ends_with_one_line(
             headline="loss", higher_is_better=False,
         )  # fmt: skip
 
+    rnnexp.task("mistaken", modes=("synchronous",))(task)
     changes = ["cell.hidden_size=4", "train.duration_steps=3", "model.kernel=compiled"]
     command = ["run", "mistaken/lstm", "--runs-dir", str(tmp_path)]
     assert main([*command, *(f"--config.{change}" for change in changes)]) == 2
