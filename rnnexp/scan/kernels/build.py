@@ -99,9 +99,9 @@ def _built(cell: str, dtype: str) -> ctypes.CDLL:
         try:
             return _opened(_kept(code_folder("kernels"), stem, [compiler, *options]))
         except (OSError, CacheFolderError) as error:
-            log.info("compiled for this process alone, not kept: %s: %s", stem, _reason(error))
+            why = f"for this process alone: {_reason(error)}"
             with tempfile.TemporaryDirectory(prefix="rnnexp-kernel-") as private:
-                return _opened(_compiled(Path(private), stem, [compiler, *options]))
+                return _opened(_compiled(Path(private), stem, [compiler, *options], why))
     except OSError as error:
         raise BuildError(f"it cannot be built: {_reason(error)}") from error
 
@@ -127,10 +127,11 @@ def _kept(folder: Path, stem: str, command: list[str]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one compiles
         if (file := _whole(folder, stem)) is not None:
             return file
+        why = "once for this machine"
         for damaged in _candidates(folder, stem):
-            log.info("compiling anew what was cut short or altered: %s", damaged)
+            why = f"anew: {damaged} was cut short or altered"
             shutil.rmtree(damaged) if damaged.is_dir() else damaged.unlink()
-        return _compiled(folder, stem, command)
+        return _compiled(folder, stem, command, why)
 
 
 def _candidates(folder: Path, stem: str) -> list[Path]:
@@ -154,8 +155,8 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _compiled(folder: Path, stem: str, command: list[str]) -> Path:
-    log.info("compiling %s once for this machine", stem)
+def _compiled(folder: Path, stem: str, command: list[str], why: str) -> Path:
+    log.info("compiling %s %s", stem, why)
     began = time.monotonic()
     command = [*command, "-isystem", jax.ffi.include_dir(), str(SOURCES / "kernel.cc")]
     with scratch_folder(folder) as scratch:
