@@ -5,7 +5,7 @@ import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -67,11 +67,15 @@ class Driver:
             | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         """End it, if it still runs."""
         if self.process.poll() is None:
-            self._send(END)
-        self.process.communicate()
+            self.process.communicate(struct.pack("q", END))
+        else:
+            self.process.communicate()
 
     def facts(self, hidden_size: int) -> tuple[int, int]:
         """The numbers in a vector, and those saved of an example and step."""

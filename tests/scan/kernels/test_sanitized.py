@@ -169,80 +169,78 @@ def check(driver: Driver, cell: str, dtype: str, case: Case, rng: np.random.Gene
 
 def test_every_kernel_at_every_edge(driven: tuple[str, str, Path]) -> None:
     cell, dtype, program = driven
-    driver = Driver(program)
     rng = np.random.default_rng(1)
-    for case in cases(driver.facts(1)[0]):
-        check(driver, cell, dtype, case, rng)
-    driver.close()
+    with Driver(program) as driver:
+        for case in cases(driver.facts(1)[0]):
+            check(driver, cell, dtype, case, rng)
     assert driver.process.returncode == 0
 
 
 def test_sizes_that_do_not_fit_into_31_bits(driven: tuple[str, str, Path]) -> None:
     """Of tiles, of which a batch or an input of a million has many: their products overflowed."""
     cell, dtype, program = driven
-    driver = Driver(program)
     rng = np.random.default_rng(2)
-    for case in (Case(1, 2_600_000, 0, 1), Case(1, 1, 400_000, 1)):
-        check(driver, cell, dtype, case, rng)
-    driver.close()
+    with Driver(program) as driver:
+        for case in (Case(1, 2_600_000, 0, 1), Case(1, 1, 400_000, 1)):
+            check(driver, cell, dtype, case, rng)
 
 
-def test_planted_faults_are_seen(driven: tuple[str, str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("fault", "value", "said"),
+    [(OVERRUN, 64, "heap-buffer-overflow"), (OVERFLOW, 2**31 - 1, "signed integer overflow")],
+)
+def test_planted_faults_are_seen(
+    driven: tuple[str, str, Path], fault: int, value: int, said: str
+) -> None:
     """Of memory and of arithmetic: the sanitizers are at work."""
-    _, _, program = driven
-    assert "heap-buffer-overflow" in Driver(program).fault(OVERRUN, 64)
-    assert "signed integer overflow" in Driver(program).fault(OVERFLOW, 2**31 - 1)
+    with Driver(driven[2]) as driver:
+        assert said in driver.fault(fault, value)
 
 
-def test_operands_that_do_not_fit_are_refused(driven: tuple[str, str, Path]) -> None:
+def fitting(driver: Driver, cell: str, dtype: str, kind: int) -> tuple[list[Any], list[Like]]:
+    """Arguments and results of a call that fit."""
+    T, B, I, H = 2, 3, 2, 4  # noqa: E741
+    given = drawn(cell, dtype, Case(T, B, I, H), np.random.default_rng(3))
+    start, saved = given.c0.shape, (T, B, driver.facts(H)[1])
+    if kind == FORWARD:
+        return operands(given), [Like(dtype, shape) for shape in ((T, B, H), start, saved)]
+    ahead = [np.zeros(s, dtype) for s in ((T, B, H), saved, (T, B, H), (B, H), start)]
+    weights = [w.shape for w in given.weights.values()]
+    taps: list[tuple[int, ...]] = [(T, B, H), (T, B, H) if cell == "lstm" else (0,)]
+    shapes = [(T, B, I), *weights, (B, H), start, *taps]
+    return [*operands(given), *ahead], [Like(dtype, shape) for shape in shapes]
+
+
+NAMES = {
+    FORWARD: "x w_x w_h b b_hn h0 c0 lengths h c_last saved",
+    BACKWARD: "x w_x w_h b b_hn h0 c0 lengths h saved dh dh_last dc_last "
+    "dx dw_x dw_h db db_hn dh0 dc0 tap_h tap_c",
+}
+
+
+@pytest.mark.parametrize("kind", [FORWARD, BACKWARD])
+def test_operands_that_do_not_fit_are_refused(driven: tuple[str, str, Path], kind: int) -> None:
     """Each by its name, whatever of it is amiss, before any memory is read."""
     cell, dtype, program = driven
-    driver = Driver(program)
-    case = Case(2, 3, 2, 4)
-    T, B, I, H = case[:4]  # noqa: E741
-    given = drawn(cell, dtype, case, np.random.default_rng(3))
-    saved = (T, B, driver.facts(H)[1])
-    state, start = (B, H), given.c0.shape
-    ahead = [*operands(given), *(np.zeros(s, dtype) for s in ((T, B, H), saved, (T, B, H), state))]
-    calls = {
-        FORWARD: (operands(given), [(T, B, H), start, saved]),
-        BACKWARD: (
-            [*ahead, np.zeros(start, dtype)],
-            [
-                (T, B, I), *(w.shape for w in given.weights.values()), state, start, (T, B, H),
-                (T, B, H) if cell == "lstm" else (0,),
-            ],
-        ),
-    }  # fmt: skip
-    names = {
-        FORWARD: ("x w_x w_h b b_hn h0 c0 lengths", "h c_last saved"),
-        BACKWARD: (
-            "x w_x w_h b b_hn h0 c0 lengths h saved dh dh_last dc_last",
-            "dx dw_x dw_h db db_hn dh0 dc0 tap_h tap_c",
-        ),
-    }
-    for kind, (arguments, shapes) in calls.items():
-        results = [Like(dtype, shape) for shape in shapes]
+    with Driver(program) as driver:
+        arguments, results = fitting(driver, cell, dtype, kind)
+        count = len(arguments)
         assert not isinstance(driver.call(kind, arguments, results), str)
-        all_names = [*names[kind][0].split(), *names[kind][1].split()]
-        places: list[Any] = [*arguments, *results]
-        for place, name in enumerate(all_names):
+        places = [*arguments, *results]
+        for place, name in enumerate(NAMES[kind].split()):
             for wrong in amiss(places[place].shape, places[place].dtype):
                 changed = [*places[:place], wrong, *places[place + 1 :]]
-                said = driver.call(kind, changed[: len(arguments)], changed[len(arguments) :])
+                said = driver.call(kind, changed[:count], changed[count:])
                 assert isinstance(said, str), (name, wrong)
                 if name not in ("x", "h0"):  # whose sizes are those that others are held to
                     assert f" {name} is " in said, (name, wrong, said)
                 assert "expected" in said or "overflow" in said, (name, wrong, said)
-        more: list[Any] = [*arguments, arguments[0]]
-        assert "expected" in str(driver.call(kind, more, results))
+        assert "expected" in str(driver.call(kind, [*arguments, arguments[0]], results))
         assert "no argument" in str(driver.call(kind, arguments[:-1], results))
         assert "no result" in str(driver.call(kind, arguments, results[:-1]))
         assert "address" in str(driver.call(kind, arguments, results, offset=1))
-        huge = (2**40, 2**40, 0)
-        said = driver.call(kind, [Like(dtype, huge, True), *arguments[1:]], results)
-        assert "overflow" in str(said)
-    driver.close()
+        huge = Like(dtype, (2**40, 2**40, 0), True)
+        assert "overflow" in str(driver.call(kind, [huge, *arguments[1:]], results))
     assert driver.process.returncode == 0
 
 
