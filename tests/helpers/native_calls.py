@@ -42,10 +42,12 @@ def sanitizers_missing(folder: Path) -> str:
     return ""
 
 
-def built(folder: Path, cell: str, dtype: str, *options: str) -> Path:
+def built(
+    folder: Path, cell: str, dtype: str, *options: str, sanitize: Sequence[str] = SANITIZE
+) -> Path:
     """The program for a kernel."""
     program = folder / f"{cell}-{dtype}"
-    command = [build._compiler(), *build._options(), "-O1", "-g", *SANITIZE, *options]
+    command = [build._compiler(), *build._options(), "-O1", "-g", *sanitize, *options]
     command = [option for option in command if option not in ("-O3", "-shared")]
     command += [f"-DRNNEXP_CELL={build.CELLS[cell]}", f"-DRNNEXP_REAL={build.REALS[dtype]}"]
     command += ["-isystem", jax.ffi.include_dir(), "-I", str(build.SOURCES), str(DRIVER)]
@@ -57,9 +59,10 @@ def built(folder: Path, cell: str, dtype: str, *options: str) -> Path:
 class Driver:
     """The running program. What the sanitizers say fails the test that made the call."""
 
-    def __init__(self, program: Path):
+    def __init__(self, program: Path, most_bytes: int | None = None):
+        limit = ("prlimit", f"--as={most_bytes}") if most_bytes else ()
         self.process = subprocess.Popen(
-            [program],
+            [*limit, program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

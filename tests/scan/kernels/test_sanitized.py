@@ -6,6 +6,7 @@ addresses that suit vectors; threads are fewer and more than there is work.
 
 import itertools
 import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,6 +177,12 @@ def test_every_kernel_at_every_edge(driven: tuple[str, str, Path]) -> None:
     assert driver.process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "driven",
+    [("gru", "float64", "native"), ("tanh", "float32", "native")],
+    indirect=True,
+    ids="-".join,
+)
 def test_sizes_that_do_not_fit_into_31_bits(driven: tuple[str, str, Path]) -> None:
     """Of tiles, of which a batch or an input of a million has many: their products overflowed."""
     cell, dtype, program = driven
@@ -183,6 +190,20 @@ def test_sizes_that_do_not_fit_into_31_bits(driven: tuple[str, str, Path]) -> No
     with Driver(program) as driver:
         for case in (Case(1, 2_600_000, 0, 1), Case(1, 1, 400_000, 1)):
             check(driver, cell, dtype, case, rng)
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="no prlimit to limit memory")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_call_without_enough_memory_is_an_error(tmp_path: Path, threads: int) -> None:
+    """In a thread that is not the caller's, too, where it would end the process."""
+    given = drawn("tanh", "float32", Case(1, 2_600_000, 0, 1), np.random.default_rng(4))
+    results = [Like("float32", shape) for shape in ((1, 2_600_000, 1), (0, 1), (1, 2_600_000, 0))]
+    with Driver(built(tmp_path, "tanh", "float32", sanitize=()), 90_000_000) as driver:
+        said = driver.call(FORWARD, operands(given), results, threads=threads)
+        assert isinstance(said, str)
+        assert "bad_alloc" in said
+        assert driver.facts(1)[0] > 0
+    assert driver.process.returncode == 0
 
 
 @pytest.mark.parametrize(

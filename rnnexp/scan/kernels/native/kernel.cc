@@ -46,7 +46,10 @@ Parallel on_pool(ffi::ThreadPool pool, int64_t threads) {
     auto shared = std::make_shared<Shared>();
     shared->task = task;
     shared->count = count;
-    for (int i = 1; i < std::min<int64_t>(count, threads); ++i) pool.Schedule([shared] { shared->take(); });
+    try {
+      for (int i = 1; i < std::min<int64_t>(count, threads); ++i) pool.Schedule([shared] { shared->take(); });
+    } catch (const std::exception&) {  // fewer threads do, and those that work must be waited for
+    }
     shared->take();
     std::unique_lock<std::mutex> lock(shared->mutex);
     shared->all_done.wait(lock, [&] { return shared->done == shared->count; });
