@@ -59,7 +59,7 @@ def keep_programs() -> None:
     _silence()
     if (named := os.environ.get(THEIRS)) is not None:
         with suppress(OSError):  # not made yet, or no folder of this machine
-            if reason := distrust(Path(named)):
+            if named and (reason := distrust(Path(named))):
                 log.warning("%s: %s; whoever writes there can run code as you", THEIRS, reason)
         return
     import jax
@@ -180,7 +180,7 @@ def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
                 log.info("removed a compiled program that was cut short: %s", file)
                 file.unlink()
                 continue
-        except FileNotFoundError:
+        except OSError:  # another process removed it, or it is none that can be read
             continue
         entries.append((max(facts.st_atime, facts.st_mtime), facts.st_size, file))
     total = sum(size for _, size, _ in entries)

@@ -278,6 +278,15 @@ def test_a_jax_without_the_way_in_keeps_nothing(
     assert CONFIG.jax_compilation_cache_dir is None
 
 
+def test_what_is_no_entry_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder-cache").mkdir()
+    (tmp_path / "dangling-cache").symlink_to("nowhere")
+    os.utime(tmp_path / "folder-cache", (time.time() - 60,) * 2)
+    cut = entry(tmp_path, "cut", b"", 60)
+    tidy(tmp_path)
+    assert not cut.exists()
+
+
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     old, young = tmp_path / ".a-cache.1.part", tmp_path / ".b-cache.2.part"
     for file, age_s in ((old, 3600), (young, 0)):
