@@ -98,6 +98,16 @@ def cache_dir() -> Path:
     return Path(base) / "rnnexp"
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone (mode 0700).
+
+    Whatever makes a part of the cache folder first makes it for the code that is kept there.
+    """
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.is_dir():
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def to_json(value: Any, **style: Any) -> str:
     """JSON; non-finite floats become "NaN", "Infinity" or "-Infinity", which `float()` reads."""
     return json.dumps(_plain(value), allow_nan=False, **style)

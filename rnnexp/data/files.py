@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.files import cache_dir, made_beside
+from rnnexp.core.files import cache_dir, made_beside, make_private
 
 log = logging.getLogger("rnnexp")
 DOWNLOAD_TIMEOUT_S = 30
@@ -93,7 +93,7 @@ def _store(response: IO[bytes], file: DataFile, target: Path) -> Path:
     """Write a response beside the target, verify it, rename it into place."""
     with made_beside(target, f".{os.getpid()}") as part:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private(target.parent)
             stream = part.open("wb")
         except OSError as error:
             raise RunError(f"cannot store {target}: {error.strerror}") from error

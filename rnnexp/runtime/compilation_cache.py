@@ -6,8 +6,11 @@ it elsewhere, `JAX_ENABLE_COMPILATION_CACHE=false` switches it off.
 
 An entry is named after all that decides its content, and its folder after the processor, as
 machines may share a home. Any number of processes may use the folder at once: whoever has
-compiled what is there already leaves it. JAX writes entries in place, so one that is cut short
-by a kill, or is being written, is read as damaged: JAX warns, and compiles. `tidy` removes it.
+compiled what is there already leaves it.
+
+JAX alone writes entries in place, runs whatever a damaged one unpacks to (only zlib has a sum
+of its content, zstandard as JAX calls it has none), warns anew in every process where it does
+not unpack, and never replaces it. So `VerifiedEntries` stands between JAX and the folder.
 
 JAX's own limit of the folder's size (`jax_compilation_cache_max_size`) is not used. In version
 0.10.2 it keeps damaged entries for ever. A process killed between writing an entry and its date
@@ -20,18 +23,27 @@ import importlib
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.files import cache_dir
+from rnnexp.core.files import cache_dir, made_beside
+from rnnexp.runtime.cache_folder import CacheFolderError, code_folder, distrust
 from rnnexp.runtime.cpu import processor
 
 LARGEST_BYTES = 1 << 29
 SHORTEST_COMPILE_S = 0.0
+THEIRS = "JAX_COMPILATION_CACHE_DIR"
+"""The environment variable by which JAX itself is told of a folder."""
 CHECKED = "checked"
 """The file whose date says until when entries were looked at."""
 WRITING_S = 1.0
 """An entry younger than that may be one that is being written."""
+ABANDONED_S = 600.0
+"""What is being written for longer was left by a process that was killed."""
+SHA256_BYTES = 32
+FORMAT = "content and SHA-256"
+"""What an entry consists of; other formats have other folders."""
 ZSTD = b"\x28\xb5\x2f\xfd"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 log = logging.getLogger("rnnexp")
@@ -40,21 +52,28 @@ log = logging.getLogger("rnnexp")
 def keep_programs() -> None:
     """Keep what this process compiles, and take what others have kept.
 
-    Call it before JAX compiles. What the user's environment says of JAX's cache stands; a
-    folder that cannot be written is said so in a line, and nothing is kept.
+    Call it before JAX compiles. What the user's environment says of JAX's cache stands. A
+    folder that cannot be written, or that another user may have written to, is said so in a
+    line, and nothing is kept.
     """
     _silence()
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if (named := os.environ.get(THEIRS)) is not None:
+        with suppress(OSError):  # not made yet, or no folder of this machine
+            if named and (reason := distrust(Path(named))):
+                log.warning("%s: %s; whoever writes there can run code as you", THEIRS, reason)
         return
     import jax
 
     settings: Any = jax.config
     if not settings.jax_enable_compilation_cache:
         return
-    folder = programs_dir()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = code_folder(*programs_dir().relative_to(cache_dir()).parts)
         tidy(folder)
+        _verify(folder)
+    except CacheFolderError as error:
+        log.info("compiled programs are not kept: %s", error)
+        return
     except OSError as error:
         log.info("compiled programs are not kept: cannot write %s: %s", folder, error.strerror)
         return
@@ -73,8 +92,68 @@ def quickly() -> dict[str, Any]:
 
 def programs_dir() -> Path:
     """Where programs for this processor are kept."""
-    digest = hashlib.sha256(processor().encode()).hexdigest()
+    digest = hashlib.sha256(f"{FORMAT}\n{processor()}".encode()).hexdigest()
     return cache_dir() / "programs" / digest[:16]
+
+
+class VerifiedEntries:
+    """JAX's interface to a cache, over a folder: what it gives is what was put, or nothing.
+
+    An entry is a file that has the SHA-256 of its content after it, put in place whole.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = self.path = folder  # JAX reads the first
+        self.writable = True
+
+    def get(self, key: str) -> bytes | None:
+        """The content; None if there is none, or none that is whole: that is removed."""
+        file = self._file(key)
+        try:
+            entry = file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.info("compiling anew a program that cannot be read: %s: %s", file, error.strerror)
+            return None
+        content, digest = entry[:-SHA256_BYTES], entry[-SHA256_BYTES:]
+        if hashlib.sha256(content).digest() == digest:
+            return content
+        log.info("compiling anew a program that was cut short or altered: %s", file)
+        file.unlink(missing_ok=True)
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Add an entry, unless it is there. One that cannot be written is the last, and said."""
+        file = self._file(key)
+        if not self.writable or file.exists():
+            return
+        try:
+            with made_beside(file, f".{os.getpid()}") as part:
+                part.write_bytes(value + hashlib.sha256(value).digest())
+        except OSError as error:
+            self.writable = False
+            log.info("compiled programs are not kept: cannot write %s: %s", file, error.strerror)
+
+    def _file(self, key: str) -> Path:
+        return self.path / f"{key}-cache"
+
+
+def _verify(folder: Path) -> None:
+    """Have JAX read and write the entries of this folder through `VerifiedEntries`.
+
+    JAX has no public way to that. Raises `CacheFolderError` where the one that is taken is gone.
+    """
+    try:
+        module: Any = importlib.import_module("jax._src.compilation_cache")
+        opened = module.get_file_cache
+    except (ImportError, AttributeError) as error:
+        raise CacheFolderError(f"this version of JAX opens it in another way ({error})") from error
+
+    def get_file_cache(path: str) -> Any:
+        return (VerifiedEntries(folder), path) if path == str(folder) else opened(path)
+
+    module.get_file_cache = get_file_cache
 
 
 def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
@@ -88,6 +167,10 @@ def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
     before = mark.stat().st_mtime if mark.exists() else 0.0
     mark.touch()
     now = mark.stat().st_mtime  # a file server has a clock of its own
+    for part in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            if part.stat().st_mtime < now - ABANDONED_S:
+                part.unlink()
     entries = []
     for file in folder.glob("*-cache"):
         try:
@@ -97,7 +180,7 @@ def tidy(folder: Path, largest_bytes: int = LARGEST_BYTES) -> None:
                 log.info("removed a compiled program that was cut short: %s", file)
                 file.unlink()
                 continue
-        except FileNotFoundError:
+        except OSError:  # another process removed it, or it is none that can be read
             continue
         entries.append((max(facts.st_atime, facts.st_mtime), facts.st_size, file))
     total = sum(size for _, size, _ in entries)

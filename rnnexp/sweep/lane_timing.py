@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from rnnexp.config.schema import DURATIONS, flat
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import cache_dir, replace_text
+from rnnexp.core.files import cache_dir, make_private, replace_text
 from rnnexp.core.types import Tree
 from rnnexp.run.files import read_json
 from rnnexp.tasks.batches import (
@@ -104,7 +104,7 @@ class Times:
         if not self.known(width):
             self.seconds[str(width)] = time_lane_step(self.plan, LaneLayout(self.devices, width))
             try:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
+                make_private(self.file.parent)
                 replace_text(self.file, json.dumps(self.seconds) + "\n")
             except OSError as error:
                 log.info("lanes: cannot remember the measurement in %s: %s", self.file, error)

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -159,3 +160,14 @@ def test_a_cache_that_cannot_be_written_is_a_run_error(cache: Path, serve: Serve
     cache.parent.write_text("a file where a folder should be")
     with pytest.raises(RunError, match="cannot store"):
         files.find(data_file(f"{url}/f"))
+
+
+def test_a_download_makes_the_cache_folder_for_the_user_alone(cache: Path, serve: Serve) -> None:
+    """Whatever the umask is: code is kept beside the data."""
+    before = os.umask(0)
+    try:
+        files.find(data_file(serve({"/f": answer(CONTENT)}) + "/f"))
+    finally:
+        os.umask(before)
+    for folder in (cache / "set", cache):
+        assert folder.stat().st_mode & 0o777 == 0o700

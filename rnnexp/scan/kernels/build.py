@@ -1,8 +1,9 @@
 """Compiles a kernel for this processor when it is first needed, and caches the result.
 
 A library holds one cell in one float type; the first run of a cell on a machine waits some
-seconds for it. Its name in the user's cache folder is a hash of all that determines its
-content: the sources, the compiler, JAX's headers, the processor.
+seconds for it. Its name in the user's cache folder has two hashes: one of all that determines
+its content (the sources, the compiler, JAX's headers, the processor), and one of that content,
+which is compared before it is loaded.
 """
 
 import ctypes
@@ -14,15 +15,19 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
-from rnnexp.core.files import cache_dir, made_beside
+from rnnexp.core.errors import first_line
+from rnnexp.core.files import scratch_folder
+from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
 
 CELLS = {
@@ -57,9 +62,9 @@ class BuildError(Exception):
 def load(cell: str, dtype: str) -> Library:
     """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if necessary.
 
-    Raises `BuildError` if there is no compiler, or if it fails.
+    Raises `BuildError` if there is no compiler, if it fails, or if the system refuses the result.
     """
-    library = ctypes.CDLL(str(_built(cell, dtype)))
+    library = _built(cell, dtype)
     names = {}
     for call in ("forward", "backward"):
         names[call] = f"rnnexp_{cell}_{dtype}_{call}"
@@ -80,37 +85,90 @@ def problem(cell: str, dtype: str) -> str:
     return ""
 
 
-def _built(cell: str, dtype: str) -> Path:
-    """The library's file, from the cache or from the compiler."""
+def _built(cell: str, dtype: str) -> ctypes.CDLL:
+    """The library, from the cache or from the compiler.
+
+    Without a cache folder that can be trusted it is compiled for this process alone, so that
+    the folder has no part in which numbers come out.
+    """
     compiler = _compiler()
     options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
     facts = "\0".join([*options, *_surroundings(compiler)])
-    fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    folder = cache_dir() / "kernels"
-    file = folder / f"{cell}-{dtype}-{fingerprint}.so"
-    if file.exists():
-        return file
+    stem = f"{cell}-{dtype}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one compiles
-            if not file.exists():
-                _compile([compiler, *options], file)
+        try:
+            return _opened(_kept(code_folder("kernels"), stem, [compiler, *options]))
+        except (OSError, CacheFolderError) as error:
+            why = f"for this process alone: {_reason(error)}"
+            with tempfile.TemporaryDirectory(prefix="rnnexp-kernel-") as private:
+                return _opened(_compiled(Path(private), stem, [compiler, *options], why))
     except OSError as error:
-        raise BuildError(f"cannot write {folder}: {error.strerror}") from error
-    return file
+        raise BuildError(f"it cannot be built: {_reason(error)}") from error
 
 
-def _compile(command: list[str], file: Path) -> None:
-    log.info("compiling %s once for this machine", file.name)
+def _opened(file: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(file))
+    except OSError as error:
+        raise BuildError(f"it cannot be loaded: {first_line(error)}") from error
+
+
+def _reason(error: OSError | CacheFolderError) -> str:
+    if isinstance(error, CacheFolderError):
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else first_line(error)
+
+
+def _kept(folder: Path, stem: str, command: list[str]) -> Path:
+    """The library's file in the cache; it is compiled if there is none whose content is whole."""
+    if (file := _whole(folder, stem)) is not None:
+        return file
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one compiles
+        if (file := _whole(folder, stem)) is not None:
+            return file
+        why = "once for this machine"
+        for damaged in _candidates(folder, stem):
+            why = f"anew: {damaged} was cut short or altered"
+            shutil.rmtree(damaged) if damaged.is_dir() else damaged.unlink()
+        return _compiled(folder, stem, command, why)
+
+
+def _candidates(folder: Path, stem: str) -> list[Path]:
+    return sorted(folder.glob(f"{stem}-*.so"))
+
+
+def _whole(folder: Path, stem: str) -> Path | None:
+    """The file whose content has the SHA-256 of its name.
+
+    A name and its content are put in place together, by one rename. A hash in a file of its
+    own could be there without its library, or with another.
+    """
+    for file in _candidates(folder, stem):
+        with suppress(OSError):  # another process removes it, or it cannot be read
+            if file.stem == f"{stem}-{_sha256(file)}":
+                return file
+    return None
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _compiled(folder: Path, stem: str, command: list[str], why: str) -> Path:
+    log.info("compiling %s %s", stem, why)
     began = time.monotonic()
     command = [*command, "-isystem", jax.ffi.include_dir(), str(SOURCES / "kernel.cc")]
-    with made_beside(file, f".{os.getpid()}") as part:
+    with scratch_folder(folder) as scratch:
+        part = scratch / f"{stem}.so"
         done = subprocess.run([*command, "-o", str(part)], capture_output=True, text=True)
         if done.returncode != 0:
             errors = [line for line in done.stderr.splitlines() if "error" in line]
             raise BuildError(f"{command[0]} failed: {(errors or [done.stderr.strip()])[0]}")
+        part.chmod(0o700)
+        file = part.rename(folder / f"{stem}-{_sha256(part)}.so")
     log.info("compiled in %.1f s: %s", time.monotonic() - began, file)
+    return file
 
 
 def _compiler() -> str:

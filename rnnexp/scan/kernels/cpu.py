@@ -19,6 +19,7 @@ import numpy as np
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cotangents import dense, is_zero, marked, plain
+from rnnexp.scan.kernels.operands import check_operands
 
 WEIGHTS = ("w_x", "w_h", "b", "b_hn")
 
@@ -53,11 +54,14 @@ def recurrence(
       threads: the most threads; None: one for each of this device's cores. It changes no
         result.
 
-    Raises `BuildError` if there is no kernel; see `build.load`.
+    Raises:
+      BuildError: there is no kernel; see `build.load`.
+      UsageError: an operand is of another shape or type, named with what was expected.
     """
+    norms = any(slot.ndim == 2 for slot in (slots or {}).values())
+    check_operands(cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots, norms=norms)
     padded = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
     weights = {name: padded[name] for name in WEIGHTS}
-    norms = any(slot.ndim == 2 for slot in (slots or {}).values())
     static = CompiledCall(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
     start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
     run = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
@@ -156,7 +160,8 @@ def _forward(
     ]
     call = _call("forward", shapes, static, lengths_B)
     h_TxBxH, c_BxH, saved = call(*_arguments(weights, x_TxBxI, start, lengths_B))
-    return CompiledOutputs(h_TxBxH, h_TxBxH[-1], c_BxH), saved
+    h_BxH = h_TxBxH[-1] if steps else start[0]
+    return CompiledOutputs(h_TxBxH, h_BxH, c_BxH), saved
 
 
 def _arguments(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels.cotangents import dense, marked, plain
@@ -22,6 +23,7 @@ from rnnexp.scan.kernels.gpu.cells import CELLS, FusedCell
 from rnnexp.scan.kernels.gpu.kernel import Spec, backward, forward
 from rnnexp.scan.kernels.gpu.layout import KernelLayout, layout
 from rnnexp.scan.kernels.gpu.products import add_up, matmul, shortened
+from rnnexp.scan.kernels.operands import check_operands
 
 
 class FusedOutputs(NamedTuple):
@@ -53,7 +55,12 @@ def recurrence(
       shape: the kernels' layout; None: `layout` of this cell and size.
       interpret: run step by step by XLA, slowly, for tests; None: only if the default device
         is a CPU.
+
+    Raises `UsageError` for an operand of another shape or type, and for sizes of 0.
     """
+    sizes = check_operands(cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots)
+    if 0 in sizes:
+        raise UsageError(f"the fused kernel of {cell} takes no sizes of 0, and was given {sizes}")
     h_BxH = state["h"]
     hidden_size = h_BxH.shape[1]
     spec = Spec(

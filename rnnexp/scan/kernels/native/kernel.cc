@@ -2,13 +2,12 @@
 // (RNNEXP_REAL), so that the first run of a cell waits for no other to be compiled.
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 
+#include "operands.h"
 #include "recurrence.h"
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
 
 namespace rnnexp {
 namespace {
@@ -25,11 +24,18 @@ struct Shared {
   int done = 0;
   std::mutex mutex;
   std::condition_variable all_done;
+  std::exception_ptr failure;
 
   void take() {
     for (int i = next++; i < count; i = next++) {
-      task(i);
+      std::exception_ptr thrown;
+      try {
+        task(i);
+      } catch (...) {  // must not leave a thread that is not ours
+        thrown = std::current_exception();
+      }
       std::lock_guard<std::mutex> lock(mutex);
+      if (thrown) failure = thrown;
       if (++done == count) all_done.notify_all();
     }
   }
@@ -40,56 +46,85 @@ Parallel on_pool(ffi::ThreadPool pool, int64_t threads) {
     auto shared = std::make_shared<Shared>();
     shared->task = task;
     shared->count = count;
-    for (int i = 1; i < std::min<int64_t>(count, threads); ++i) pool.Schedule([shared] { shared->take(); });
+    try {
+      for (int i = 1; i < std::min<int64_t>(count, threads); ++i) pool.Schedule([shared] { shared->take(); });
+    } catch (const std::exception&) {  // fewer threads do, and those that work must be waited for
+    }
     shared->take();
     std::unique_lock<std::mutex> lock(shared->mutex);
     shared->all_done.wait(lock, [&] { return shared->done == shared->count; });
+    if (shared->failure) std::rethrow_exception(shared->failure);
   };
 }
 
-// Arguments of both calls, by their place: x, w_x, w_h, b, b_hn, h0, c0, lengths.
-Problem read(bool has_lengths, const ffi::RemainingArgs& args) {
-  Problem p{};
-  auto at = [&](size_t i) { return *args.get<ffi::AnyBuffer>(i); };
-  auto data = [&](size_t i) -> const void* {
-    return at(i).element_count() == 0 ? nullptr : at(i).untyped_data();
-  };
-  auto x = at(0).dimensions();
-  p.T = x[0], p.B = x[1], p.I = x[2], p.H = at(5).dimensions()[1];
-  p.x = data(0), p.w_x = data(1), p.w_h = data(2), p.b = data(3), p.b_hn = data(4);
-  p.h0 = data(5), p.c0 = data(6);
-  if (has_lengths) p.lengths = static_cast<const int32_t*>(data(7));
-  return p;
+// The first eight arguments, those of both calls; their sizes are those of all others.
+void read(Problem& p, Operands& operands, bool has_lengths) {
+  operands.read_sizes(p);
+  if (operands.failed()) return;
+  const int64_t columns = Cell::gates * p.H;
+  p.x = operands.argument<Real>("x", {p.T, p.B, p.I});
+  p.w_x = operands.argument<Real>("w_x", {p.I, columns});
+  p.w_h = operands.argument<Real>("w_h", {p.H, columns});
+  p.b = operands.argument<Real>("b", {columns});
+  p.b_hn = operands.argument<Real>("b_hn", {Cell::has_hn ? p.H : 0});
+  p.h0 = operands.argument<Real>("h0", {p.B, p.H});
+  p.c0 = operands.argument<Real>("c0", {Cell::has_c ? p.B : 0, p.H});
+  p.lengths = operands.argument<int32_t>("lengths", {has_lengths ? p.B : 0});
 }
 
-void* result(ffi::RemainingRets& rets, size_t i) {
-  auto buffer = *rets.get<ffi::AnyBuffer>(i);
-  return buffer->element_count() == 0 ? nullptr : buffer->untyped_data();
+// Runs what may need more memory than there is.
+template <class F>
+ffi::Error computed(F&& compute) {
+  try {
+    compute();
+  } catch (const std::exception& error) {  // no more memory, no more threads
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, std::string("rnnexp: ") + error.what());
+  }
+  return ffi::Error::Success();
 }
 
-// Results: h, c_last, saved.
 ffi::Error Forward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
                    ffi::RemainingArgs args, ffi::RemainingRets rets) {
-  Problem p = read(has_lengths, args);
-  p.h = result(rets, 0), p.c_last = result(rets, 1), p.saved = result(rets, 2);
-  forward<Real, Cell>(p, on_pool(pool, threads));
-  return ffi::Error::Success();
+  Problem p{};
+  Operands operands("rnnexp's forward pass", args, rets);
+  read(p, operands, has_lengths);
+  if (operands.failed()) return operands.error();
+  p.h = operands.result<Real>("h", {p.T, p.B, p.H});
+  p.c_last = operands.result<Real>("c_last", {Cell::has_c ? p.B : 0, p.H});
+  p.saved = operands.result<Real>("saved", {p.T, p.B, Layout<Real, Cell>(p).kept}, {p.T, p.B, 0});
+  operands.finish();
+  if (operands.failed()) return operands.error();
+  return computed([&] { forward<Real, Cell>(p, on_pool(pool, threads)); });
 }
 
-// Further arguments: h, saved, dh, dh_last, dc_last. Results: dx, dw_x, dw_h, db, db_hn, dh0, dc0, tap_h, tap_c.
 ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms,
                     ffi::RemainingArgs args, ffi::RemainingRets rets) {
-  Problem p = read(has_lengths, args);
-  auto data = [&](size_t i) -> void* {
-    auto buffer = *args.get<ffi::AnyBuffer>(i);
-    return buffer.element_count() == 0 ? nullptr : buffer.untyped_data();
+  Problem p{};
+  Operands operands("rnnexp's backward pass", args, rets);
+  read(p, operands, has_lengths);
+  if (operands.failed()) return operands.error();
+  const int64_t columns = Cell::gates * p.H, with_c = Cell::has_c ? p.B : 0;
+  p.h = const_cast<Real*>(operands.argument<Real>("h", {p.T, p.B, p.H}));
+  p.saved = const_cast<Real*>(operands.argument<Real>("saved", {p.T, p.B, Layout<Real, Cell>(p).kept}));
+  p.dh = operands.argument<Real>("dh", {p.T, p.B, p.H}, {0});
+  p.dh_last = operands.argument<Real>("dh_last", {p.B, p.H});
+  p.dc_last = operands.argument<Real>("dc_last", {with_c, p.H});
+  p.dx = operands.result<Real>("dx", {p.T, p.B, p.I}, {0});
+  p.dw_x = operands.result<Real>("dw_x", {p.I, columns});
+  p.dw_h = operands.result<Real>("dw_h", {p.H, columns});
+  p.db = operands.result<Real>("db", {columns});
+  p.db_hn = operands.result<Real>("db_hn", {Cell::has_hn ? p.H : 0});
+  p.dh0 = operands.result<Real>("dh0", {p.B, p.H});
+  p.dc0 = operands.result<Real>("dc0", {with_c, p.H});
+  auto tap = [&](const char* name, bool exists) {
+    if (!exists) return operands.result<Real>(name, {0});
+    if (norms) return operands.result<Real>(name, {p.T, p.B}, {0});
+    return operands.result<Real>(name, {p.T, p.B, p.H}, {0});
   };
-  p.h = data(8), p.saved = data(9), p.dh = data(10), p.dh_last = data(11), p.dc_last = data(12);
-  p.dx = result(rets, 0), p.dw_x = result(rets, 1), p.dw_h = result(rets, 2), p.db = result(rets, 3);
-  p.db_hn = result(rets, 4), p.dh0 = result(rets, 5), p.dc0 = result(rets, 6);
-  p.tap_h = result(rets, 7), p.tap_c = result(rets, 8), p.norms = norms;
-  backward<Real, Cell>(p, on_pool(pool, threads));
-  return ffi::Error::Success();
+  p.tap_h = tap("tap_h", true), p.tap_c = tap("tap_c", Cell::has_c), p.norms = norms;
+  operands.finish();
+  if (operands.failed()) return operands.error();
+  return computed([&] { backward<Real, Cell>(p, on_pool(pool, threads)); });
 }
 
 auto Binding() {

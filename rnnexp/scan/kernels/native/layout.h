@@ -101,7 +101,7 @@ class Transposed {
   }
 
   // out (rows, padded to whole vectors) += dz times these weights.
-  void add_product(const Panels<T>& dz, int rows, T* out, int64_t out_row) const {
+  void add_product(const Panels<T>& dz, int64_t rows, T* out, int64_t out_row) const {
     for (int64_t group = 0; group * kVectors < vectors_; ++group) {
       const T* weights = weights_.data() + group * kVectors * Lanes<T>::n * depth_;
       T* to = out + group * kVectors * Lanes<T>::n;
@@ -120,9 +120,9 @@ class Transposed {
   }
 
   template <int Count>
-  void add_group(const T* weights, const Panels<T>& dz, int rows, T* out, int64_t out_row) const {
+  void add_group(const T* weights, const Panels<T>& dz, int64_t rows, T* out, int64_t out_row) const {
     constexpr int n = Lanes<T>::n, all = (1 << Count) - 1;
-    in_tiles(rows, [&](int first, auto tile) {
+    in_tiles(rows, [&](int64_t first, auto tile) {
       constexpr int R = decltype(tile)::value;
       Vec<T> acc[R][kVectors];
       for (int r = 0; r < R; ++r)

@@ -1,4 +1,4 @@
-// What one call computes: sizes, weights, sequences, results. Shapes as in `recurrent.py`.
+// What one call computes: sizes, weights, sequences, results. Shapes as in `cpu.py`.
 #pragma once
 
 #include <cstdint>

@@ -21,35 +21,35 @@ struct Block {
   const Problem& p;
   const Layout<T, Cell>& at;
   int64_t first;  // example
-  int rows;
+  int64_t rows;
 
   Block(const Problem& problem, const Layout<T, Cell>& layout, int number)
       : p(problem), at(layout), first(problem.B * number / block_count(problem.B)),
         rows(problem.B * (number + 1) / block_count(problem.B) - first) {}
 
   template <class P>
-  P* sequence(P* base, int64_t t, int r, int64_t size) const {
+  P* sequence(P* base, int64_t t, int64_t r, int64_t size) const {
     return base + (t * p.B + first + r) * size;
   }
-  bool valid(int64_t t, int r) const { return p.lengths == nullptr || t < p.lengths[first + r]; }
+  bool valid(int64_t t, int64_t r) const { return p.lengths == nullptr || t < p.lengths[first + r]; }
 
   // Rows of (B, H) into memory with padded rows.
   Buffer<T> padded(const void* from) const {
     Buffer<T> to(rows * at.padded);
     if (from != nullptr)
-      for (int r = 0; r < rows; ++r)
+      for (int64_t r = 0; r < rows; ++r)
         std::copy_n(sequence(static_cast<const T*>(from), 0, r, at.H), at.H,
                     to.data() + r * at.padded);
     return to;
   }
   // And back.
   void write(const T* from, void* to, int64_t t) const {
-    for (int r = 0; r < rows; ++r)
+    for (int64_t r = 0; r < rows; ++r)
       std::copy_n(from + r * at.padded, at.H, sequence(static_cast<T*>(to), t, r, at.H));
   }
   // The row [1, x, h, 1] of every example.
   void gather(T* to, int64_t t, const T* h) const {
-    for (int r = 0; r < rows; ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       T* row = to + r * at.row;
       row[0] = T(1);
       std::copy_n(sequence(static_cast<const T*>(p.x), t, r, at.I), at.I, row + 1);
@@ -86,7 +86,7 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
   for (int64_t t = 0; t < p.T; ++t) {
     block.gather(a.data(), t, h.data());
     for (int64_t panel = 0; panel < at.panels; ++panel)
-      in_tiles<kTile<Cell>>(block.rows, [&](int first, auto tile) {
+      in_tiles<kTile<Cell>>(block.rows, [&](int64_t first, auto tile) {
         constexpr int R = decltype(tile)::value;
         Vec<T> acc[R][kVectors];
         pre_activations<R>(acc, a.data() + first * at.row, packed + panel * at.depth * at.width, at);
@@ -106,7 +106,7 @@ void forward_block(const Block<T, Cell>& block, const T* packed) {
 
 // Keeps a row of the adjoints of step t, or its norm, where that is wanted; zeros after a sequence's end.
 template <class T, class Cell>
-void keep_adjoint(const Block<T, Cell>& block, void* to, int64_t t, int r, const T* row) {
+void keep_adjoint(const Block<T, Cell>& block, void* to, int64_t t, int64_t r, const T* row) {
   if (to == nullptr) return;
   const bool valid = block.valid(t, r);
   const int64_t H = block.at.H;
@@ -121,7 +121,7 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
                    T* dh, T* dc, const Panels<T>& dz) {
   const Problem& p = block.p;
   const Layout<T, Cell>& at = block.at;
-  for (int r = 0; r < block.rows; ++r) {
+  for (int64_t r = 0; r < block.rows; ++r) {
     T *dh_row = dh + r * at.padded, *dc_row = dc + r * at.padded;
     if (p.dh != nullptr) {
       const T* above = block.sequence(static_cast<const T*>(p.dh), t, r, at.H);
@@ -137,10 +137,11 @@ void backward_step(const Block<T, Cell>& block, int64_t t, const T* h_old, const
     const T* before = t > 0 ? block.sequence(static_cast<const T*>(p.saved), t - 1, r, at.kept) : nullptr;
     for (int64_t panel = 0; panel < at.panels; ++panel) {
       const int64_t unit = panel * at.units, mine = panel * Cell::saved * at.n;
-      const T* c_old = t > 0 ? before + mine + (Cell::saved - 1) * at.n : c0 + r * at.padded + unit;
-      Cell::backward(kept + mine, Cell::has_c ? c_old : nullptr, h_old + r * at.padded + unit,
-                     h_new + r * at.padded + unit, dh_row + unit, dc_row + unit,
-                     dz.at(panel, r));
+      const T* c_old = nullptr;
+      if constexpr (Cell::has_c)
+        c_old = t > 0 ? before + mine + (Cell::saved - 1) * at.n : c0 + r * at.padded + unit;
+      Cell::backward(kept + mine, c_old, h_old + r * at.padded + unit, h_new + r * at.padded + unit,
+                     dh_row + unit, dc_row + unit, dz.at(panel, r));
     }
   }
 }
@@ -168,7 +169,7 @@ void add_weight_gradient(const Layout<T, Cell>& at, const T* a, const Panels<T>&
     constexpr int Mask = decltype(mask)::value;
     if constexpr (Mask != 0)
       for (int64_t panel = 0; panel < at.panels; ++panel)
-        in_tiles<kTile<Cell>>(static_cast<int>(end - first), [&](int k, auto tile) {
+        in_tiles<kTile<Cell>>(end - first, [&](int64_t k, auto tile) {
           add_outer_products<decltype(tile)::value, Mask>(
               a + first + k, at.row, dz.at(panel, 0), at.width, rows,
               gradient + (panel * at.depth + first + k) * at.width);
@@ -184,7 +185,7 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
                          const Transposed<T, Cell>* to_x) {
   const Problem& p = block.p;
   const Layout<T, Cell>& at = block.at;
-  const int group = std::max(1, kGathered / block.rows);
+  const int64_t group = std::max<int64_t>(1, kGathered / std::max<int64_t>(1, block.rows));
   Buffer<T> gradient(at.panels * at.depth * at.width);
   Buffer<T> a(group * block.rows * at.row), dz_memory(group * block.rows * at.columns);
   const Panels<T> dz{dz_memory.data(), group * block.rows, at.width};
@@ -194,11 +195,11 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
   const int64_t x_row = (at.I + at.n - 1) / at.n * at.n;
   Buffer<T> dx(to_x == nullptr ? 0 : block.rows * x_row);
   auto read = [&](int64_t t, T* to) {
-    for (int r = 0; r < block.rows; ++r)
+    for (int64_t r = 0; r < block.rows; ++r)
       std::copy_n(block.sequence(static_cast<const T*>(p.h), t, r, at.H), at.H, to + r * at.padded);
   };
-  read(p.T - 1, h_new.data());
-  int gathered = 0;
+  if (p.T > 0) read(p.T - 1, h_new.data());
+  int64_t gathered = 0;
   for (int64_t t = p.T - 1; t >= 0; --t) {
     if (t > 0) read(t - 1, h_old.data());
     const T* before = t > 0 ? h_old.data() : h0.data();
@@ -210,7 +211,7 @@ Buffer<T> backward_block(const Block<T, Cell>& block, const Transposed<T, Cell>&
     if (to_x != nullptr) {
       std::fill_n(dx.data(), block.rows * x_row, T(0));
       to_x->add_product(dz_t, block.rows, dx.data(), x_row);
-      for (int r = 0; r < block.rows; ++r)
+      for (int64_t r = 0; r < block.rows; ++r)
         std::copy_n(dx.data() + r * x_row, at.I, block.sequence(static_cast<T*>(p.dx), t, r, at.I));
     }
     if (++gathered == group || t == 0) {

@@ -1,0 +1,110 @@
+"""What a kernel is given, compared with what it must be, while a program is traced.
+
+XLA's own operations refuse operands that do not fit; a kernel gets addresses. The native code
+compares again what reaches it (`native/operands.h`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from rnnexp.core.errors import UsageError
+from rnnexp.core.types import Array, Params, State
+from rnnexp.scan.kernels.gpu.cells import CELLS
+
+FLOATS = ("float32", "float64")
+"""The float types that there are kernels for; all operands of a call are of one of them."""
+Shape = tuple[int, ...]
+
+
+class Sizes(NamedTuple):
+    """Time steps, examples, input features and hidden units of a call."""
+
+    T: int
+    B: int
+    I: int  # noqa: E741
+    H: int
+
+
+def check_operands(
+    kernel: str,
+    params: Params,
+    inputs_TxBxI: Array,
+    state: State,
+    *,
+    lengths_B: Array | None,
+    slots: State | None,
+    norms: bool = False,
+) -> Sizes:
+    """The sizes of a call of a kernel, none of whose operands is amiss.
+
+    Args:
+      kernel: a name of `gpu.cells.CELLS`; the kernels of both devices take the same operands.
+      params, inputs_TxBxI, state, lengths_B, slots: the operands, as in `cpu.recurrence`.
+      norms: the slots are (T, B), not (T, B, H).
+
+    Raises `UsageError`, which names the operand, what came and what was expected.
+    """
+    cell = CELLS[kernel]
+    weights = ("w_x", "w_h", "b", *(("b_hn",) if cell.apart else ()))
+    leaves = ("h", "c") if cell.has_c else ("h",)
+    _check_names(kernel, "parameters", params, weights)
+    _check_names(kernel, "state", state, leaves)
+    _check_names(kernel, "slots", slots or {}, leaves, some=True)
+    inputs = _axes(kernel, "the input", inputs_TxBxI, "T, B, I")
+    rows = _axes(kernel, "w_x", params["w_x"], "I, gates * H")
+    units = _axes(kernel, "w_h", params["w_h"], "H, gates * H")
+    T, B, I, H = inputs[0], inputs[1], rows[0], units[0]  # noqa: E741
+    dtype = params["w_h"].dtype.name
+    if dtype not in FLOATS:
+        raise _refused(kernel, "w_h", params["w_h"], " or ".join(FLOATS))
+    shapes: dict[str, tuple[Any, Shape, str]] = {
+        "w_x": (params["w_x"], (I, cell.gates * H), "I, gates * H"),
+        "w_h": (params["w_h"], (H, cell.gates * H), "H, gates * H"),
+        "b": (params["b"], (cell.gates * H,), "gates * H"),
+        "the input": (inputs_TxBxI, (T, B, I), "T, B, I: the input size of the cell and its task"),
+    }
+    if cell.apart:
+        shapes["b_hn"] = (params["b_hn"], (H,), "H")
+    for leaf in leaves:
+        shapes[f"the state {leaf}"] = (state[leaf], (B, H), "B, H")
+    for leaf, slot in (slots or {}).items():
+        slot_shape: Shape = (T, B) if norms else (T, B, H)
+        shapes[f"the slot of {leaf}"] = (slot, slot_shape, "T, B" if norms else "T, B, H")
+    for name, (array, shape, axes) in shapes.items():
+        _check(kernel, name, array, dtype, shape, axes)
+    if lengths_B is not None:
+        _check(kernel, "lengths", lengths_B, "int32", (B,), "B")
+    return Sizes(T, B, I, H)
+
+
+def _check_names(
+    kernel: str, kind: str, given: Mapping[str, Any], known: tuple[str, ...], some: bool = False
+) -> None:
+    """A kernel knows nothing of other leaves, and would leave them out without a word."""
+    if set(given) == set(known) or (some and set(given) <= set(known)):
+        return
+    raise UsageError(
+        f"the kernel of {kernel} has other {kind}: {', '.join(map(str, given)) or 'none'} given, "
+        f"{', '.join(known)} expected"
+    )
+
+
+def _axes(kernel: str, name: str, array: Array, axes: str) -> Shape:
+    if array.ndim != axes.count(",") + 1:
+        raise _refused(kernel, name, array, f"{axes.count(',') + 1} axes ({axes})")
+    return array.shape
+
+
+def _check(kernel: str, name: str, array: Array, dtype: str, shape: Shape, axes: str) -> None:
+    if array.shape != shape or array.dtype.name != dtype:
+        raise _refused(kernel, name, array, f"{described(dtype, shape)} ({axes})")
+
+
+def _refused(kernel: str, name: str, array: Array, expected: str) -> UsageError:
+    came = described(array.dtype.name, array.shape)
+    return UsageError(f"the kernel of {kernel} cannot take {name}: {came}, expected {expected}")
+
+
+def described(dtype: str, shape: Shape) -> str:
+    """`float32[9,4,2]`."""
+    return f"{dtype}[{','.join(map(str, shape))}]"
