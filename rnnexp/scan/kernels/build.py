@@ -124,7 +124,8 @@ def _kept(folder: Path, stem: str, command: list[str]) -> Path:
     if (file := _whole(folder, stem)) is not None:
         return file
     with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one compiles
+        with suppress(OSError):  # of several processes one compiles; without locks, each does
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if (file := _whole(folder, stem)) is not None:
             return file
         why = "once for this machine"
