@@ -73,6 +73,7 @@ def char_lm(
         baseline={"loss": losses[-1], "bits_per_character": losses[-1] / math.log(2)},
         headline="loss",
         higher_is_better=False,
+        causal=True,
         references={f"loss of {n}-grams": loss for n, loss in enumerate(losses[:-1], 1)},
         alphabet=alphabet,
     )
