@@ -23,14 +23,18 @@ from rnnexp.models.transduction import Transducer
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.batches import fill_paddings
 from rnnexp.train.choose_time_loop import time_loop_of
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
-    """The task of that name with its options; reads its data, if any."""
+    """The task of that name with its options; reads its data, if any.
+
+    Whatever the task puts behind a sequence's end, its batches have finite padding.
+    """
     factory = TASKS.entry(name).factory()
     built: Task = factory(**keywords, **_accepted(factory, data_dir=data_dir))
-    return built
+    return fill_paddings(built)
 
 
 def build_structure(config: FrozenConfigDict) -> Structure:
