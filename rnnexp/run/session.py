@@ -210,7 +210,7 @@ class RunSession:
         # steps before.
         growth = self.divergence.keep(recording)
         self.save_last(state)
-        reason, details = divergence_verdict(records, self.units, growth)
+        reason, details = divergence_verdict(records, self.units, growth, recording.forward)
         return self.finish("diverged", reason, divergence=details)
 
     def finish(self, status: str, reason: str, **details: Any) -> RunResult:
