@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.masking import fill_batch
+from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Array, Batch, Key, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream, Task
 
@@ -33,7 +34,7 @@ class Keys(NamedTuple):
 
 def stream_keys(seed: int) -> dict[str, Key]:
     """The keys of a run's streams of randomness."""
-    key = jax.random.key(seed)
+    key = seed_key(seed)
     return {name: jax.random.fold_in(key, number) for name, number in STREAMS.items()}
 
 

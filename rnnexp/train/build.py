@@ -16,6 +16,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.config.schema import options
 from rnnexp.config.validate import require_fit
 from rnnexp.config.validate_interventions import require_interventions
+from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Key, Tree
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
@@ -89,7 +90,7 @@ def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], 
 
 def weights_key(seed: int) -> Key:
     """The key of the initial weights: stream 0 of the run's."""
-    return jax.random.fold_in(jax.random.key(seed), 0)
+    return jax.random.fold_in(seed_key(seed), 0)
 
 
 def _accepted(factory: Callable[..., Any], **values: Any) -> dict[str, Any]:
