@@ -37,4 +37,6 @@ def nonfinite_validations(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     step, text = found[0]
     were = "was" if len(found) == 1 else "were"
-    return f"{len(found)} of {len(rows)} validations {were} not finite, first at step {step}: {text}"
+    return (
+        f"{len(found)} of {len(rows)} validations {were} not finite, first at step {step}: {text}"
+    )

@@ -97,9 +97,7 @@ def write_notes(
     require_range(length=length, temperature=temperature)
     silence = jnp.zeros((1, 1, NOTES))
     key = seed_key(seed, "the seed of the draws")
-    drawn = generate(
-        model, silence, notes_draw(temperature), steps=length, key=key
-    )
+    drawn = generate(model, silence, notes_draw(temperature), steps=length, key=key)
     return np.asarray(drawn[:, 0]).astype(np.uint8)
 
 

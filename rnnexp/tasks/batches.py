@@ -43,9 +43,10 @@ def fill_paddings(task: Task) -> Task:
 
     Of tasks whose sequences are all full, every batch stays as it is.
     """
-    sources = {split: getattr(task, split) for split in ("train", "valid", "test")}
-    filled = {id(source): _filled(source, task.mode) for source in sources.values()}
-    return replace(task, **{split: filled[id(source)] for split, source in sources.items()})
+    sources = (task.train, task.valid, task.test)
+    filled = {id(source): _filled(source, task.mode) for source in sources}
+    train, valid, test = (filled[id(source)] for source in sources)
+    return replace(task, train=train, valid=valid, test=test)
 
 
 def _filled(source: Source, mode: str) -> Source:
