@@ -17,7 +17,7 @@ from rnnexp.scan.unroll import Probe, TimeLoop, initial_state, unroll
 from tests.helpers.noisy_params import with_noise
 from tests.helpers.variants import VARIANTS, Variant, build, variant_id
 
-T, B, I, H = 5, 3, 2, 3  # noqa: E741
+T, B, I, H = 5, 3, 2, 4  # noqa: E741
 LENGTHS = (5, 2, 0)
 WORST = (np.nan, np.inf, -np.inf, 1e38)
 QUICK = ("feedforward", "lstm", "lru", "narx")  # no state, a kernel, a parallel path, feedback
@@ -68,7 +68,7 @@ def everything(cell: Cell, way: str) -> Any:
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3), has_aux=True))
 
 
-@pytest.mark.parametrize(("variant", "way"), cases())
+@pytest.mark.parametrize(("variant", "way"), list(cases()))
 def test_what_the_padding_holds_never_matters(variant: Variant, way: str) -> None:
     cell = build(variant, I, H)
     params = with_noise(jax.jit(cell.init)(jax.random.key(0)), 0.1, jax.random.key(1))

@@ -57,7 +57,7 @@ def padded(*, padding: float = 0.0) -> Task:
     ("cell", "changes"),
     [
         ("gru", {"model.num_layers": 2, "model.residual": True, "model.bidirectional": True}),
-        ("narx", {}),
+        ("narx", {"cell.input_delay_steps": 2, "cell.output_delay_steps": 2}),
         pytest.param("lstm", {"model.kernel": "scan", "model.layer_norm": True,
                               "regularizer.omega": 0.1}, marks=pytest.mark.slow),
     ],
