@@ -9,6 +9,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.data import files, mnist
+from rnnexp.data.idx import read_idx
 from tests.helpers.data_files import data_or_skip
 
 LABELS = "t10k-labels-idx1"
@@ -65,7 +66,7 @@ def test_the_same_data_may_be_packed_otherwise(
     path.parent.mkdir()
     path.write_bytes(whole if level is None else gzip.compress(whole, level))
     assert files.find(mnist.data_file(LABELS), tmp_path) == path
-    assert mnist.read_idx(path).tobytes() == whole[8:]
+    assert read_idx(path).tobytes() == whole[8:]
 
 
 @pytest.mark.parametrize("packed", [True, False])

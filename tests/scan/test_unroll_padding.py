@@ -1,7 +1,5 @@
 """What the padding holds never matters: outputs, gradients and adjoints are the same to the bit."""
 
-from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,42 +10,14 @@ import pytest
 from rnnexp.cells.base import Cell
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.adjoints import perturb, tap, zero_slot
-from rnnexp.scan.kernels import build as kernels
-from rnnexp.scan.unroll import Probe, TimeLoop, initial_state, unroll
+from rnnexp.scan.unroll import Probe, initial_state, unroll
 from tests.helpers.noisy_params import with_noise
-from tests.helpers.variants import VARIANTS, Variant, build, variant_id
+from tests.helpers.time_paths import WAYS, cases
+from tests.helpers.variants import Variant, build
 
 T, B, I, H = 5, 3, 2, 4  # noqa: E741
 LENGTHS = (5, 2, 0)
 WORST = (np.nan, np.inf, -np.inf, 1e38)
-QUICK = ("feedforward", "lstm", "lru", "narx")  # no state, a kernel, a parallel path, feedback
-WAYS: dict[str, TimeLoop] = {
-    "scan": TimeLoop(),
-    "cut": TimeLoop(cut_steps=2),
-    "remat": TimeLoop(remat_steps=2),
-    "kernel": TimeLoop(kernel=True),
-    "kernel_remat": TimeLoop(kernel=True, remat_steps=2),
-    "associative": TimeLoop(associative=True),
-    "full": TimeLoop(newton="full"),
-    "diagonal": TimeLoop(newton="diagonal"),
-}
-
-
-def has(cell: Cell, way: str) -> bool:
-    """Whether a cell can go through time in this way."""
-    if "kernel" in way:
-        return cell.kernel is not None and kernels.problem(cell.kernel, "float32") == ""
-    return way != "associative" or cell.states is not None
-
-
-def cases() -> Iterator[Any]:
-    """Every cell in every way that it has; the quick ones of few cells."""
-    for variant in VARIANTS:
-        cell = build(variant, I, H)
-        for way in filter(partial(has, cell), WAYS):
-            quick = variant_id(variant) in QUICK and way not in ("cut", "remat", "diagonal")
-            marks = () if quick else pytest.mark.slow
-            yield pytest.param(variant, way, id=f"{variant_id(variant)}-{way}", marks=marks)
 
 
 def everything(cell: Cell, way: str) -> Any:
@@ -68,7 +38,7 @@ def everything(cell: Cell, way: str) -> Any:
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3), has_aux=True))
 
 
-@pytest.mark.parametrize(("variant", "way"), list(cases()))
+@pytest.mark.parametrize(("variant", "way"), cases(I, H))
 def test_what_the_padding_holds_never_matters(variant: Variant, way: str) -> None:
     cell = build(variant, I, H)
     params = with_noise(jax.jit(cell.init)(jax.random.key(0)), 0.1, jax.random.key(1))
