@@ -52,6 +52,8 @@ class RunSession:
         self.divergence = in_first_process(DivergenceStore, path, names)
         self.progress = Progress()
         self.fall_backs = FallBacks()
+        self.warned: set[str] = set()
+        """The evaluations (validation, test) of which a warning was given."""
 
     @property
     def step(self) -> int:
@@ -159,8 +161,10 @@ class RunSession:
             self.progress = replace(self.progress, stale_evaluations=stale)
 
     def _warn_of_nonfinite(self, what: str, scores: dict[str, float]) -> None:
-        """Say at once which scores of an evaluation are not finite."""
-        if text := nonfinite_text(scores):
+        """Say at once, and once only, which scores of an evaluation are not finite."""
+        text = nonfinite_text(scores)
+        if text and what not in self.warned:
+            self.warned.add(what)
             log.warning("%s: the %s at step %d is not finite: %s",
                         self.files.path, what, self.step, text)  # fmt: skip
 
