@@ -69,7 +69,6 @@ TESTED_ELSEWHERE = {
     "tasks/reverse.py": "a row of the table of tasks/test_transduction.py",
     "tasks/scores.py": "by every task: tasks/test_base.py",
     "tasks/sort.py": "a row of the table of tasks/test_transduction.py",
-    "train/build.py": "by the plan and every experiment: train/test_plan.py, train/test_chunk.py",
     "train/data_parallel.py": "needs several devices: integration/test_devices.py",
     "train/placement.py": "needs several devices: integration/test_devices.py",
     "train/program.py": "by the step and the chunk: train/test_step.py, train/test_chunk.py",

@@ -21,6 +21,7 @@ from rnnexp.config.defaults import (
     regularizer_defaults,
 )
 from rnnexp.core.errors import UsageError, unknown
+from rnnexp.core.seeds import require_seed
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
@@ -141,6 +142,7 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
     for key in NOT_NEGATIVE:
         if not values[key] >= 0:
             raise UsageError(f"config.{key} must not be negative, but is {values[key]}")
+    require_seed("config.seed", values["seed"])
     for key in DURATIONS:
         duration(values, key)
     return FrozenConfigDict(config)

@@ -37,11 +37,35 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
             f"config.model.bidirectional: {task.name} reads one long stream, which has no end "
             "to begin from"
         )
+    if structure.bidirectional:
+        _require_no_leak(cell, task)
     if structure.pooling != "last" and task.mode != "sequence_to_one":
         raise UsageError(f"config.model.pooling: {task.name} is {task.mode}, nothing is pooled")
     if structure.attention != "none" and task.mode != "asynchronous":
         raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
     _require_newton(config, cell, task)
+
+
+def _require_no_leak(cell: Cell, task: Task) -> None:
+    """Raise `UsageError` if a direction that reads backwards would be shown the targets."""
+    if task.mode == "synchronous" and task.causal is None:
+        raise UsageError(
+            f"config.model.bidirectional: {task.name} does not say whether its later inputs show "
+            "a step's target; give its Task causal=False if they do not, or causal=True, which "
+            "allows no second direction"
+        )
+    if task.mode == "synchronous" and task.causal:
+        raise UsageError(
+            f"config.model.bidirectional: the later inputs of {task.name} show a step's target, "
+            "and a direction that reads backwards would only copy it; set "
+            "config.model.bidirectional=false"
+        )
+    if cell.feedback is not None and task.teacher is not None:
+        raise UsageError(
+            f"config.model.bidirectional: {task.name} shows {cell.name} the true outputs step by "
+            "step, and a direction that reads backwards would see those to come; set "
+            "config.model.bidirectional=false"
+        )
 
 
 def _require_newton(config: FrozenConfigDict, cell: Cell, task: Task) -> None:

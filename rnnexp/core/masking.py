@@ -1,11 +1,16 @@
-"""Masks of batches with sequences of unequal lengths, padded at the end."""
+"""Masks of batches with sequences of unequal lengths, padded at the end.
+
+What the padding holds never matters, be it NaN or infinite. A mask after a function does not
+achieve that for its gradient: the cotangent 0 of the padding times an infinite slope is NaN. So
+padding is filled before the first function sees it (`fill_padding`).
+"""
 
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.types import Array, State, Tree
+from rnnexp.core.types import Array, Batch, State, Tree
 
 Leaves = TypeVar("Leaves", bound=Tree)
 
@@ -15,6 +20,33 @@ def valid_steps(steps: int, lengths_B: Array | None) -> Array:
     if lengths_B is None:
         return jnp.ones((steps, 1), bool)
     return jnp.arange(steps, dtype=lengths_B.dtype)[:, None] < lengths_B[None, :]
+
+
+def fill_padding(x_TxB: Array, lengths_B: Array | None) -> Array:
+    """The sequences (T, B, ...) with the value of their first step in all of the padding.
+
+    That value is one that occurs, so a function that is finite on the sequence (a logarithm, a
+    ratio) is finite on its padding; a sequence of length 0 has zeros. No gradient flows from the
+    padding. Without lengths the sequences themselves.
+    """
+    if lengths_B is None:
+        return x_TxB
+    axes = (1,) * (x_TxB.ndim - 2)
+    some = (lengths_B > 0).reshape(1, -1, *axes)
+    first = jax.lax.stop_gradient(jnp.where(some, x_TxB[:1], jnp.zeros_like(x_TxB[:1])))
+    valid_TxB = valid_steps(x_TxB.shape[0], lengths_B)
+    return jnp.where(valid_TxB.reshape(*valid_TxB.shape, *axes), x_TxB, first)
+
+
+def fill_batch(batch: Batch, mode: str) -> Batch:
+    """A batch of a task of that mode, with the padding of inputs and of targets filled."""
+    inputs = fill_padding(batch.inputs_TxBxI, batch.lengths_B)
+    targets = batch.targets
+    if mode == "synchronous":
+        targets = fill_padding(targets, batch.lengths_B)
+    elif mode == "asynchronous":
+        targets = fill_padding(targets, batch.target_lengths_B)
+    return batch._replace(inputs_TxBxI=inputs, targets=targets)
 
 
 def states_before(start: Leaves, states: Leaves) -> Leaves:

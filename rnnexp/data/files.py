@@ -1,7 +1,10 @@
-"""Finds a data file, or downloads it, and verifies its checksum.
+"""Finds a data file, or downloads it, and verifies it.
 
 It may be in `--data-dir`, `$RNNEXP_DATA` or the cache (`$XDG_CACHE_HOME/rnnexp` or
 `~/.cache/rnnexp`), searched in this order; downloads go into the cache.
+
+A download must have the checksum of the original file. A copy that the user put there may also be
+packed otherwise, or not at all, if it holds the same data (`DataFile.digest`).
 """
 
 import hashlib
@@ -11,7 +14,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,11 +29,24 @@ REFUSALS = (urllib.error.URLError, http.client.HTTPException, OSError, UsageErro
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file: its path below a data directory, its checksum, and addresses of copies."""
+    """A file of a data set.
+
+    Attributes:
+      path: below a data directory.
+      sha256: checksum of the original file.
+      urls: addresses of copies of the original.
+      others: further paths where a user's copy may be, such as that of the unpacked file.
+      digest: `path -> SHA-256` of the data in a copy, however they are packed; it raises
+        `UsageError` for a file that it cannot read. None: only the original file will do.
+      data_sha256: the SHA-256 of the right data.
+    """
 
     path: str
     sha256: str
     urls: Sequence[str]
+    others: Sequence[str] = ()
+    digest: Callable[[Path], str] | None = None
+    data_sha256: str = ""
 
 
 def find(file: DataFile, data_dir: Path | None = None) -> Path:
@@ -40,26 +56,38 @@ def find(file: DataFile, data_dir: Path | None = None) -> Path:
     """
     environment = os.environ.get("RNNEXP_DATA")
     folders = [data_dir, Path(environment) if environment else None, cache_dir()]
-    places = [folder / file.path for folder in folders if folder is not None]
+    names = (file.path, *file.others)
+    places = [folder / name for folder in folders if folder is not None for name in names]
     for place in places:
         if os.path.isfile(place):  # unlike Path.is_file, False without permission
-            verify(place, file.sha256)
+            verify(place, file)
             return place
     return download(file, cache_dir() / file.path, places)
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raise `UsageError`, with the remedy, unless the file has that checksum."""
+def verify(path: Path, file: DataFile) -> None:
+    """Raise `UsageError`, with the remedy, unless this is the original or has the same data."""
     try:
         found = _sha256(path)
     except OSError as error:
         raise UsageError(f"cannot read the data file {path}: {error.strerror}") from error
-    if found != sha256:
-        raise UsageError(
-            f"the data file {path} ({path.stat().st_size:,} bytes) is damaged or not the "
-            f"expected one: its SHA-256 is {found}, expected {sha256}. "
-            "Delete it, and it is fetched again, or put the right file there."
-        )
+    if found == file.sha256:
+        return
+    why = f"its SHA-256 is {found}, expected {file.sha256}"
+    if file.digest is not None:
+        try:
+            data = file.digest(path)
+        except UsageError as error:
+            why += f" ({error})"
+        else:
+            if data == file.data_sha256:
+                return
+            why += f"; that of its data is {data}, expected {file.data_sha256}"
+    raise UsageError(
+        f"the data file {path} ({path.stat().st_size:,} bytes) is damaged or not the "
+        f"expected one: {why}. "
+        "Delete it, and it is fetched again, or put the right file there."
+    )
 
 
 def _sha256(path: Path) -> str:

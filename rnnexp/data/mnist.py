@@ -4,6 +4,7 @@ LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to docume
 recognition". 60,000 training and 10,000 test images of 28 x 28 grey levels.
 """
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,14 @@ SHA256 = {
     "t10k-images-idx3": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
+
+DATA_SHA256 = {
+    "train-images-idx3": "27be52f1188578b232e747966dbadfb90ae1d22d8cdb049335a2e4d152303091",
+    "train-labels-idx1": "6b5d0904cae1329d22119812b85be407040e6da602f799f271584d2a11f8e4fa",
+    "t10k-images-idx3": "6bdd808f3defc95fd73e8a7cfe4fda29e828c377a57969dc63fed8fab7153bb0",
+    "t10k-labels-idx1": "a8ff216e2b6763721049dfacff39e33f1b618201dc4282ac0d68ba30f0a14d1d",
+}
+"""Of the data in the files; see `digest`."""
 
 
 class Images(NamedTuple):
@@ -52,6 +61,24 @@ def _load_pair(prefix: str, count: int, data_dir: Path | None) -> Images:
 
 
 def _read(stem: str, data_dir: Path | None) -> np.ndarray:
-    name = f"{stem}-ubyte.gz"
-    urls = [mirror + name for mirror in MIRRORS]
-    return read_idx(find(DataFile(f"mnist/{name}", SHA256[stem], urls), data_dir))
+    return read_idx(find(data_file(stem), data_dir))
+
+
+def data_file(stem: str) -> DataFile:
+    """One of the four files, a key of `SHA256`: gzipped, or unpacked under its usual names."""
+    name = f"{stem}-ubyte"
+    before, _, kind = stem.rpartition("-")
+    return DataFile(
+        f"mnist/{name}.gz",
+        SHA256[stem],
+        [f"{mirror}{name}.gz" for mirror in MIRRORS],
+        others=(f"mnist/{name}", f"mnist/{before}.{kind}-ubyte"),
+        digest=digest,
+        data_sha256=DATA_SHA256[stem],
+    )
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of the array in an IDX file: its shape and its bytes."""
+    array = read_idx(path)
+    return hashlib.sha256(f"{array.shape};".encode() + array.tobytes()).hexdigest()

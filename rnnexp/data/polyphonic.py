@@ -5,6 +5,7 @@ high-dimensional sequences: application to polyphonic music generation and
 transcription", in the MATLAB form of Bai, Kolter & Koltun 2018.
 """
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,13 @@ SHA256 = {
     "MuseData": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
     "Piano_midi": "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
 }
+DATA_SHA256 = {
+    "JSB_Chorales": "ad2d2e17aff9050d7654e22e26acb14879c296c5e2431bffa40cb3dff3884214",
+    "Nottingham": "76e2988eebc0fedcac630186c26109d64f4dd9cfd8eab70e24c54805f5113ca5",
+    "MuseData": "f52317d3fcf6bc2a8e4573429130b52f47e616319ca94871faa1262b7340a2e1",
+    "Piano_midi": "99a341f261d3bfb1f8e2795ee9dd738096fae8ccb0f8f729aa82c4c30950fa45",
+}
+"""Of the data in the files; see `digest`."""
 VARIABLES = ("traindata", "validdata", "testdata")
 
 
@@ -46,8 +54,21 @@ def load(collection: str, data_dir: Path | None = None) -> PianoRolls:
     """
     require_choice("music collection", collection, SHA256)
     name = f"{collection}.mat"
-    file = DataFile(f"polyphonic/{name}", SHA256[collection], [MIRROR + name])
+    file = DataFile(
+        f"polyphonic/{name}", SHA256[collection], [MIRROR + name],
+        digest=digest, data_sha256=DATA_SHA256[collection],
+    )  # fmt: skip
     return read_rolls(find(file, data_dir))
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of the rolls in a file: the shape and the bytes of each, split by split."""
+    found = hashlib.sha256()
+    for split in read_rolls(path):
+        found.update(f"{len(split)};".encode())
+        for roll in split:
+            found.update(f"{roll.shape};".encode() + roll.tobytes())
+    return found.hexdigest()
 
 
 def read_rolls(path: Path) -> PianoRolls:

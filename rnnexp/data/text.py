@@ -4,6 +4,7 @@ Tiny Shakespeare: Karpathy 2015, "The unreasonable effectiveness of recurrent ne
 networks". 1,115,394 characters, 65 of them distinct.
 """
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -12,15 +13,13 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.data.files import DataFile
 
-TINY_SHAKESPEARE = DataFile(
-    "tinyshakespeare/input.txt",
-    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-    ["https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"],
-)
+BYTE_ORDER_MARK = "\ufeff"
+"""Editors put it in front of a text to say that it is UTF-8. It is no symbol of the text."""
+SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
 def read_text(path: Path) -> str:
-    """All characters of a UTF-8 file, line ends as they are.
+    """All characters of a UTF-8 file, line ends as they are, without a byte order mark in front.
 
     Raises `UsageError` if the file cannot be read, is empty, or is not UTF-8.
     """
@@ -28,15 +27,30 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the text file {path}: {error.strerror}") from error
-    if not content:
-        raise UsageError(f"the text file {path} is empty")
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         raise UsageError(
             f"the text file {path} is not UTF-8: byte {error.start:,} (counted from 0) is "
             f"{content[error.start]:#04x}, {error.reason}. Convert it, for example with iconv."
         ) from error
+    if not text:
+        raise UsageError(f"the text file {path} is empty")
+    return text
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a text's characters in UTF-8."""
+    return hashlib.sha256(read_text(path).encode()).hexdigest()
+
+
+TINY_SHAKESPEARE = DataFile(
+    "tinyshakespeare/input.txt",
+    SHA256,
+    ["https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"],
+    digest=digest,
+    data_sha256=SHA256,
+)
 
 
 def split_ends(length: int, valid_fraction: float, test_fraction: float) -> tuple[int, int]:

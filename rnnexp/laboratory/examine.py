@@ -22,6 +22,7 @@ from flax import nnx
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
+from rnnexp.core.masking import fill_padding
 from rnnexp.core.types import Array, Batch, Key, Params, State, Tree
 from rnnexp.gradflow.position_losses import Losses, Model, Teacher, spans
 from rnnexp.laboratory.dataset import cell_dataset, model_dataset
@@ -80,14 +81,16 @@ def examine_cell(
     steps, available, _ = inputs_TxBxI.shape
     start = initial_state(cell, params, available) if start is None else start
     index_E = choose_examples(lengths_B, available, settings.examples)
+    x_TxExI = inputs_TxBxI[:, index_E]
     if lengths_B is not None:
         lengths_B = lengths_B[index_E]
+        x_TxExI = fill_padding(x_TxExI, lengths_B)
     shared = shared_steps(steps, lengths_B)
     fitted, notes = fit_unit(settings, cell, params, shared, len(index_E))
     _say(cell.name, notes)
     require_memory(settings, cell_bytes(cell, params, steps, len(index_E), fitted), cell.name)
     figures = cell_figures(
-        cell, params, inputs_TxBxI[:, index_E], {k: v[index_E] for k, v in start.items()},
+        cell, params, x_TxExI, {k: v[index_E] for k, v in start.items()},
         lengths_B, _key(key), fitted=fitted,
     )  # fmt: skip
     return cell_dataset(jax.device_get(figures), fitted)

@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.masking import valid_steps
+from rnnexp.core.masking import fill_batch, valid_steps
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.position_losses import (
@@ -191,14 +191,16 @@ def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
 
 
 def take_examples(model: Model, batch: Batch, index_E: Array) -> Batch:
-    """Some examples of a batch."""
-    one = not isinstance(model, Transducer) and model.mode == "sequence_to_one"
+    """Some examples of a batch, with its padding filled."""
+    mode = "asynchronous" if isinstance(model, Transducer) else model.mode
+    one = mode == "sequence_to_one"
     lengths = (batch.lengths_B, batch.target_lengths_B)
-    return Batch(
+    taken = Batch(
         batch.inputs_TxBxI[:, index_E],
         batch.targets[index_E] if one else batch.targets[:, index_E],
         *(None if length_B is None else length_B[index_E] for length_B in lengths),
     )
+    return fill_batch(taken, mode)
 
 
 def _sums(

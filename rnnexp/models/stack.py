@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.masking import last_valid, reverse_valid
+from rnnexp.core.masking import fill_padding, last_valid, reverse_valid
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.noise import dropout, recurrent_dropout, teacher, zoneout
@@ -78,6 +78,7 @@ class Stack(nnx.Module):
 
     def __call__(self, x_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Stacked:
         """Run the stack over a batch of sequences."""
+        x_TxBxI = fill_padding(x_TxBxI, options.lengths_B)
         units = self.units()
         starts: Sequence[State | None] = options.states or [None] * len(units)
         probes: Sequence[Probe | None] = options.probes or [None] * len(units)

@@ -52,9 +52,9 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
 def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
     """The setting with the best mean validation headline, and the metric over its seeds.
 
-    A setting that diverged with any seed ranks after all others. One with a pruned run ranks
-    before those and after the rest, because its remaining runs are a selection. A setting
-    without a completed run that was evaluated cannot be chosen.
+    A setting that diverged with any seed, or completed without a finite validation, ranks after
+    all others. One with a pruned run ranks before those and after the rest, because its remaining
+    runs are a selection. A setting without any finite validation cannot be chosen.
 
     Returns:
       `setting`: its values of the keys that distinguish the settings of the group; `settings`:
@@ -74,7 +74,7 @@ def _best_of(
     for setting in all_settings:
         if evaluated := _evaluated(setting.records):
             mean = float(np.mean([value for _, value in evaluated]))
-            ranked.append(((_handicap(setting), math.isnan(mean), sign * mean), setting, mean))
+            ranked.append(((_handicap(setting), sign * mean), setting, mean))
     if not ranked:
         return None
     _, setting, validation = min(ranked, key=lambda entry: entry[0])
@@ -93,12 +93,12 @@ def best_run(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
     """The completed run with the best validation headline: its `run`, `validation`, `value`.
 
     `value` is its value of the metric. The first by name is the best of equal runs. None if no
-    completed run was evaluated.
+    completed run has a finite validation.
     """
     sign = -1 if headline_direction(members) else 1
 
-    def order(entry: tuple[Record, float]) -> tuple[bool, float, str]:
-        return math.isnan(entry[1]), sign * entry[1], entry[0].run
+    def order(entry: tuple[Record, float]) -> tuple[float, str]:
+        return sign * entry[1], entry[0].run
 
     if not (evaluated := _evaluated(members)):
         return None
@@ -163,6 +163,8 @@ def left_out(row: dict[str, Any] | None) -> str:
     if row is None:
         return "no runs"
     counts = {"diverged": row["diverged"], "failed": row["failed"], **row["other"]}
+    if row["mean"] is not None and math.isnan(row["mean"]):
+        counts["completed with nan"] = row["completed"]
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
@@ -209,15 +211,23 @@ def _values(members: Sequence[Record], metric: str) -> np.ndarray:
 
 
 def _evaluated(members: Sequence[Record]) -> list[tuple[Record, float]]:
-    """The completed runs that were evaluated, each with its best validation headline."""
+    """The completed runs with a finite validation, each with its best headline."""
     done = [record for record in members if record.status == "completed"]
-    return [(record, record.best.value) for record in done if record.best is not None]
+    return [
+        (record, record.best.value)
+        for record in done
+        if record.best is not None and math.isfinite(record.best.value)
+    ]
 
 
 def _handicap(setting: Setting) -> int:
-    """0, but 1 if a run was pruned and 2 if one diverged."""
+    """0, but 1 if a run was pruned, and 2 if one diverged or completed without a finite
+    validation."""
     kinds = {status_kind(record) for record in setting.records}
-    return 2 if "diverged" in kinds else int("pruned" in kinds)
+    completed = [record for record in setting.records if record.status == "completed"]
+    if "diverged" in kinds or len(_evaluated(completed)) < len(completed):
+        return 2
+    return int("pruned" in kinds)
 
 
 def _task_text(group: dict[str, Any], over: str, by: str) -> str:

@@ -115,6 +115,10 @@ class RunLog:
         lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
         append_text(self.path / "metrics.jsonl", "".join(lines))
 
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        """The lines of a kind in `metrics.jsonl`."""
+        return [row for row in read_metrics(self.path) if row["kind"] == kind]
+
     def truncate(self, step: int | None) -> None:
         """Drop the lines that a run resumed after `step` updates writes again; None: all."""
         rows = read_metrics(self.path) if step is not None else []

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
+from rnnexp.core.seeds import seed_key
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.sequence import SequenceModel
@@ -94,7 +95,7 @@ def write_text(
     prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), len(task.alphabet), dtype=float)[:, None]
     drawn = generate(
         model, prompt_TxBxI, symbol_draw(temperature, top_k), steps=length,
-        key=jax.random.key(seed),
+        key=seed_key(seed, "the seed of the draws"),
     )  # fmt: skip
     return "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
 
@@ -111,9 +112,8 @@ def write_notes(
         raise UsageError(f"{task.name} makes no music")
     require_range(length=length, temperature=temperature)
     silence = jnp.zeros((1, 1, NOTES))
-    drawn = generate(
-        model, silence, notes_draw(temperature), steps=length, key=jax.random.key(seed)
-    )
+    key = seed_key(seed, "the seed of the draws")
+    drawn = generate(model, silence, notes_draw(temperature), steps=length, key=key)
     return np.asarray(drawn[:, 0]).astype(np.uint8)
 
 

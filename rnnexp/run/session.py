@@ -19,6 +19,7 @@ from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.run.divergence.store import DivergenceStore
 from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.run.divergence.window import Recording
+from rnnexp.run.evaluations import is_gain, nonfinite_text, nonfinite_validations
 from rnnexp.run.files import RunLog
 from rnnexp.run.first_process import in_first_process
 from rnnexp.run.gradient_store import GradientLog
@@ -52,6 +53,8 @@ class RunSession:
         self.divergence = in_first_process(DivergenceStore, path, names)
         self.progress = Progress()
         self.fall_backs = FallBacks()
+        self.warned: set[str] = set()
+        """The evaluations (validation, test) of which a warning was given."""
 
     @property
     def step(self) -> int:
@@ -144,18 +147,29 @@ class RunSession:
         return rows
 
     def evaluated(self, scores: dict[str, float], state: TrainState) -> None:
-        """Log the scores of a validation; if they are the best so far, keep a checkpoint."""
+        """Log the scores of a validation; if they are the best so far, keep a checkpoint.
+
+        Those with a headline that is not finite are never the best: they count as no gain.
+        """
         value = scores[self.task.headline]
         self.files.log("valid", [{"step": self.step, **scores}])
         self.observer.evaluated("valid", self.step, scores)
-        best = self.progress.best_value
-        sign = 1 if self.task.higher_is_better else -1
-        if best is None or math.isnan(best) or sign * value > sign * best:
+        self._warn_of_nonfinite("validation", scores)
+        best, higher = self.progress.best_value, self.task.higher_is_better
+        if is_gain(value, best, higher_is_better=higher):
             self.progress = Progress(self.step, value, self.step, 0)
             self.checkpoints.save("best", state, self.progress)
         else:
             stale = self.progress.stale_evaluations + 1
             self.progress = replace(self.progress, stale_evaluations=stale)
+
+    def _warn_of_nonfinite(self, what: str, scores: dict[str, float]) -> None:
+        """Say at once, and once only, which scores of an evaluation are not finite."""
+        text = nonfinite_text(scores)
+        if text and what not in self.warned:
+            self.warned.add(what)
+            log.warning("%s: the %s at step %d is not finite: %s",
+                        self.files.path, what, self.step, text)  # fmt: skip
 
     def measure(self, examiner: Examiner, params: Tree) -> None:
         """Measure the present parameters, which are on the host, with the laboratory."""
@@ -182,12 +196,21 @@ class RunSession:
         return (state, self.step) if best is None else (best[0], best[1].step)
 
     def complete(self, scores: dict[str, float], at: int) -> RunResult:
-        """End a run with the test scores of its state after `at` updates."""
+        """End a run with the test scores of its state after `at` updates.
+
+        The reason names scores that were not finite, of any validation and of the test.
+        """
         self.files.log("test", [{"step": at, **scores}])
         self.observer.evaluated("test", at, scores)
-        whole = self.step >= self.schedule.total
-        early = "" if whole else f"early stopping after step {self.step}"
-        return self.finish("completed", early, test=scores, test_step=at)
+        self._warn_of_nonfinite("test", scores)
+        whole, text = self.step >= self.schedule.total, nonfinite_text(scores)
+        clauses = [
+            "" if whole else f"early stopping after step {self.step}",
+            nonfinite_validations(self.files.rows("valid")),
+            f"the test is not finite: {text}" if text else "",
+        ]
+        reason = "; ".join(filter(None, clauses))
+        return self.finish("completed", reason, test=scores, test_step=at)
 
     def diverge(self, state: TrainState, recording: Recording) -> RunResult:
         """End a run whose step was not finite: say where, and keep the steps before it."""
@@ -198,12 +221,12 @@ class RunSession:
         # steps before.
         growth = self.divergence.keep(recording)
         self.save_last(state)
-        reason, details = divergence_verdict(records, self.units, growth)
+        reason, details = divergence_verdict(records, self.units, growth, recording.forward)
         return self.finish("diverged", reason, divergence=details)
 
     def finish(self, status: str, reason: str, **details: Any) -> RunResult:
         """Write the final status, with the best validation score and its step if there is one."""
-        if (best := self.progress.best_value) is not None:
+        if (best := self.progress.best_value) is not None and math.isfinite(best):
             details["best"] = {
                 "metric": self.task.headline,
                 "value": best,

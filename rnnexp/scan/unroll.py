@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
-from rnnexp.core.masking import hold, last_valid
+from rnnexp.core.masking import fill_padding, hold, last_valid
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.scan.kernels.cpu import recurrence
 from rnnexp.scan.newton.solve import NewtonStats
@@ -111,7 +111,7 @@ def unroll(
     Args:
       lengths_B: number of valid steps of each sequence. After them its state is held and
         its outputs are those of the held state, so steps after the end neither act on the
-        final state nor receive a gradient. None: all T.
+        final state nor receive a gradient, whatever the inputs are there. None: all T.
       state: the state before the first step; None: the cell's initial state.
       probe: applied to the state after every step (see `Probe`).
       hooks: applied around every transition, in their order (see `Hook`).
@@ -121,6 +121,7 @@ def unroll(
     Raises `UsageError` for a parallel path with a cell, or with options, that it cannot take.
     """
     steps, batch_size, _ = inputs_TxBxI.shape
+    inputs_TxBxI = fill_padding(inputs_TxBxI, lengths_B)
     params = cell.prepare(params)
     if state is None:
         state = initial_state(cell, params, batch_size)

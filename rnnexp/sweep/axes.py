@@ -22,6 +22,7 @@ from typing import Any
 
 from rnnexp.config.schema import UNITS
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.seeds import require_seed
 
 SCALES = ("log", "linear")
 SHORT = {"cell": "cell.name", "task": "task.name"}
@@ -97,6 +98,9 @@ class Space:
             raise UsageError("a sweep needs at least one seed, such as --seeds 5")
         if isinstance(self.seeds, tuple) and min(self.seeds) < 0:
             raise UsageError(f"seeds must not be negative, but one is {min(self.seeds)}")
+        for seed in self.seeds if isinstance(self.seeds, tuple) else ():
+            require_seed("--seeds: each", seed)
+        require_seed("--draw-seed", self.draw_seed)
         for axis in self.axes:
             if axis.key in EXPERIMENT and axis.scale != "list":
                 raise UsageError(f"sweep {axis}: {axis.key} takes names; write a list of them")

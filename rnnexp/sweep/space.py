@@ -18,6 +18,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import finish, settle_durations
 from rnnexp.core.errors import UsageError
+from rnnexp.core.seeds import require_seed
 from rnnexp.sweep.axes import (
     EXPERIMENT,
     Axis,
@@ -159,6 +160,7 @@ def _points(space: Space, base: Base, start: Start, values: dict[str, Any]) -> I
     settle_durations(config, start.values, {*base.overrides, *values})
     first = start.values["seed"]
     seeds = range(first, first + space.seeds) if isinstance(space.seeds, int) else space.seeds
+    require_seed("--seeds: the last of so many seeds", seeds[-1])
     for number, seed in enumerate(seeds):
         config.seed = seed
         changes = values | {"seed": seed}

@@ -90,6 +90,10 @@ class Task:
       scores: `(outputs, batch) -> {name: Score}`; training minimises "loss" (nats, or
         squared error), the rest is reported.
       baseline: scores of the best predictor without memory, by the names of `scores`.
+      causal: of a synchronous task, whether the inputs after a step show that step's target, as
+        where the target is the next input. A network may then see inputs up to the present
+        alone: a second, backward direction is refused. None: the task does not say, and a
+        backward direction is refused too. Tasks of other modes answer whole sequences.
       headline: the score that selects the best checkpoint.
       higher_is_better: whether a larger headline is better.
       references: further closed-form figures that are logged and printed, by what they
@@ -116,6 +120,7 @@ class Task:
     baseline: Mapping[str, float]
     headline: str
     higher_is_better: bool
+    causal: bool | None = None
     references: Mapping[str, float] = field(default_factory=dict)
     teacher: Callable[[Batch], Array] | None = None
     forced_steps: int = 0

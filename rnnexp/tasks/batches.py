@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.masking import fill_batch
+from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Array, Batch, Key, Tree
-from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream
+from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream, Task
 
 STREAMS = {"train": 1, "valid": 2, "test": 3, "noise": 4}  # stream 0 draws the initial weights
 
@@ -31,8 +34,28 @@ class Keys(NamedTuple):
 
 def stream_keys(seed: int) -> dict[str, Key]:
     """The keys of a run's streams of randomness."""
-    key = jax.random.key(seed)
+    key = seed_key(seed)
     return {name: jax.random.fold_in(key, number) for name, number in STREAMS.items()}
+
+
+def fill_paddings(task: Task) -> Task:
+    """A task whose batches have their padding filled (see `masking.fill_padding`).
+
+    Of tasks whose sequences are all full, every batch stays as it is.
+    """
+    sources = (task.train, task.valid, task.test)
+    filled = {id(source): _filled(source, task.mode) for source in sources}
+    train, valid, test = (filled[id(source)] for source in sources)
+    return replace(task, train=train, valid=valid, test=test)
+
+
+def _filled(source: Source, mode: str) -> Source:
+    """A source that fills the padding of its batches."""
+    if isinstance(source, Endless):
+        draw = source.draw
+        return Endless(lambda key, batch_size: fill_batch(draw(key, batch_size), mode))
+    take = source.take
+    return replace(source, take=lambda arrays, places: fill_batch(take(arrays, places), mode))
 
 
 def source_arrays(source: Source) -> Tree:

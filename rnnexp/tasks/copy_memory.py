@@ -83,4 +83,5 @@ def recall_task(
         baseline={"loss": items * math.log(SYMBOLS) / num_steps, "recall_accuracy": 1 / SYMBOLS},
         headline="loss",
         higher_is_better=False,
+        causal=False,
     )

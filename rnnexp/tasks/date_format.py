@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.seeds import require_seed
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks import transduction
 from rnnexp.tasks.base import Finite, Task
@@ -78,6 +79,7 @@ def date_format(
             "first_year to last_year must be a range of years of four digits, "
             f"not {first_year} to {last_year}"
         )
+    require_seed("data_seed", data_seed)
     rng = np.random.default_rng(data_seed)
     pools = date_pools(rng, first_year, last_year)
     sizes = {"train": examples, "valid": examples // HELD_OUT, "test": examples // HELD_OUT}

@@ -5,6 +5,7 @@ Real data that trains in seconds and needs no download.
 
 import numpy as np
 
+from rnnexp.core.seeds import require_seed
 from rnnexp.data import digits as digits_data
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.images import image_sequence_task
@@ -21,6 +22,7 @@ def digits(*, split_seed: int = 0) -> Task:
     Args:
       split_seed: seed of the shuffle.
     """
+    require_seed("split_seed", split_seed)
     data = digits_data.load()
     order = np.random.default_rng(split_seed).permutation(len(data.labels))
     images, labels = data.images.reshape(-1, 64)[order], data.labels[order]

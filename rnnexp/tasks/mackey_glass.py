@@ -82,6 +82,7 @@ def mackey_glass(*, tau: int = 17, length_steps: int = 200, feedback_only: bool 
         baseline={"loss": variance, "nmse": 1.0, "free_nmse": 1.0},
         headline="free_nmse" if feedback_only else "nmse",
         higher_is_better=False,
+        causal=True,
         references={"nmse of the input as the answer": REPEATING[tau]},
         teacher=lambda batch: batch.targets,
         forced_steps=length_steps - FREE_STEPS,

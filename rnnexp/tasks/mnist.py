@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.seeds import require_seed
 from rnnexp.data import mnist as mnist_data
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.images import image_sequence_task
@@ -39,6 +40,7 @@ def mnist(
         raise UsageError("permuted=True needs by='pixel': rows of permuted pixels mean nothing")
     if not 0 < validation_examples < 60_000:
         raise UsageError(f"validation_examples must be 1 to 59,999, not {validation_examples}")
+    require_seed("permutation_seed", permutation_seed)
     sets = mnist_data.load(data_dir)
     images = {name: s.images.reshape(-1, 784) for name, s in sets.items()}
     if permuted:

@@ -92,6 +92,7 @@ def music_task(name: str, rolls: PianoRolls, first_step: str) -> Task:
         baseline=_averages(rolls.test, note_transitions(rolls.train)),
         headline="loss",
         higher_is_better=False,
+        causal=True,
         references={
             "loss of probability 1/2 for every note": NOTES * math.log(2),
             "loss of per-note marginals": _averages(rolls.test, note_marginals(rolls.train))[

@@ -57,6 +57,7 @@ def narma10(*, length_steps: int = 200) -> Task:
         baseline={"loss": MEMORYLESS, "nmse": MEMORYLESS / VARIANCE},
         headline="nmse",
         higher_is_better=False,
+        causal=False,
         references={"nmse of the mean": 1.0},
         teacher=lambda batch: batch.targets,
     )

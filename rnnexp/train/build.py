@@ -16,6 +16,7 @@ from rnnexp.cells.base import Cell
 from rnnexp.config.schema import options
 from rnnexp.config.validate import require_fit
 from rnnexp.config.validate_interventions import require_interventions
+from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Key, Tree
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
@@ -23,14 +24,18 @@ from rnnexp.models.transduction import Transducer
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.batches import fill_paddings
 from rnnexp.train.choose_time_loop import time_loop_of
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
-    """The task of that name with its options; reads its data, if any."""
+    """The task of that name with its options; reads its data, if any.
+
+    Whatever the task puts behind a sequence's end, its batches have finite padding.
+    """
     factory = TASKS.entry(name).factory()
     built: Task = factory(**keywords, **_accepted(factory, data_dir=data_dir))
-    return built
+    return fill_paddings(built)
 
 
 def build_structure(config: FrozenConfigDict) -> Structure:
@@ -85,7 +90,7 @@ def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], 
 
 def weights_key(seed: int) -> Key:
     """The key of the initial weights: stream 0 of the run's."""
-    return jax.random.fold_in(jax.random.key(seed), 0)
+    return jax.random.fold_in(seed_key(seed), 0)
 
 
 def _accepted(factory: Callable[..., Any], **values: Any) -> dict[str, Any]:

@@ -1,9 +1,13 @@
-"""What Newton's iteration cannot be had with is named."""
+"""What Newton's iteration and a second direction cannot be had with is named."""
+
+from dataclasses import replace
 
 import pytest
 
 from rnnexp.config.schema import experiment, finish
+from rnnexp.config.validate import require_fit
 from rnnexp.core.errors import UsageError
+from rnnexp.train.build import build_structure, build_task, cell_maker
 from rnnexp.train.plan import make_plan
 
 
@@ -31,3 +35,23 @@ def test_what_it_cannot_be_had_with_is_named(name: str, changes: dict, words: st
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in given.items()})
     with pytest.raises(UsageError, match=words):
         make_plan(finish(config), data_dir=None, chunk_steps=4)
+
+
+def test_a_task_that_does_not_say_whether_it_is_causal_has_no_second_direction() -> None:
+    config = experiment("narma10/gru")
+    config.model.bidirectional = True
+    frozen, task = finish(config), build_task("narma10")
+    cell, structure = cell_maker(frozen, task)(1, 0), build_structure(frozen)
+    require_fit(frozen, structure, cell, task)
+    with pytest.raises(UsageError, match=r"narma10 does not say .* give its Task causal=False"):
+        require_fit(frozen, structure, cell, replace(task, causal=None))
+
+
+def test_a_cell_that_is_shown_the_true_outputs_has_no_second_direction() -> None:
+    """Backwards it would be shown those of the steps that it has yet to predict."""
+    config = experiment("narma10/narx")
+    config.model.bidirectional = True
+    frozen, task = finish(config), build_task("narma10")
+    cell = cell_maker(frozen, task)(1, 0)
+    with pytest.raises(UsageError, match="shows narx the true outputs"):
+        require_fit(frozen, build_structure(frozen), cell, task)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rnnexp.core.masking import states_before, valid_steps
-from rnnexp.core.types import Array, Tree
+from rnnexp.core.masking import fill_batch, fill_padding, states_before, valid_steps
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
@@ -84,3 +84,35 @@ def test_every_step_begins_in_the_state_before_it() -> None:
     np.testing.assert_array_equal(before["h"][1:], states["h"][:-1])
     np.testing.assert_array_equal(before["h"][0], 0)
     np.testing.assert_array_equal(before["t"][:2], [[7] * B, [1] * B])
+
+
+def test_padding_is_filled_with_the_first_step_and_gives_it_no_gradient() -> None:
+    x = jnp.arange(1.0, 1 + T * B * I).reshape(T, B, I)
+    lengths = jnp.array([4, 9, 0], jnp.int32)
+    filled = fill_padding(x.at[5, 0, 1].set(jnp.nan), lengths)
+    np.testing.assert_array_equal(filled[:4, 0], x[:4, 0])
+    np.testing.assert_array_equal(filled[4:, 0], jnp.broadcast_to(x[0, 0], (T - 4, I)))
+    np.testing.assert_array_equal(filled[:, 1], x[:, 1])
+    np.testing.assert_array_equal(filled[:, 2], 0)
+    gradient = jax.grad(lambda x: jnp.sum(fill_padding(x, lengths)))(x)
+    valid = np.asarray(valid_steps(T, lengths))[:, :, None]
+    np.testing.assert_array_equal(gradient, np.broadcast_to(valid, x.shape).astype(float))
+
+
+def test_full_sequences_are_not_touched() -> None:
+    batch = Batch(jnp.zeros((T, B, I)), jnp.zeros((T, B), jnp.int32))
+    for mode in ("sequence_to_one", "synchronous", "asynchronous"):
+        filled = fill_batch(batch, mode)
+        assert filled.inputs_TxBxI is batch.inputs_TxBxI
+        assert filled.targets is batch.targets
+
+
+def test_the_targets_of_a_mode_are_filled_by_their_own_lengths() -> None:
+    x, targets = jnp.full((T, B, I), jnp.nan), jnp.arange(T * B, dtype=jnp.int32).reshape(T, B)
+    given = Batch(x, targets, jnp.array([2, 3, 4]), jnp.array([5, 6, 7]))
+    for mode, lengths in (("synchronous", (2, 3, 4)), ("asynchronous", (5, 6, 7))):
+        filled = fill_batch(given, mode).targets
+        for b, length in enumerate(lengths):
+            assert filled[:length, b].tolist() == targets[:length, b].tolist()
+            assert filled[length:, b].tolist() == [b] * (T - length)
+    assert fill_batch(given, "sequence_to_one").targets is targets

@@ -1,12 +1,18 @@
 """The MNIST files hold the known images and labels."""
 
+import gzip
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnnexp.data import mnist
+from rnnexp.core.errors import UsageError
+from rnnexp.data import files, mnist
+from rnnexp.data.idx import read_idx
+from tests.helpers.data_files import data_or_skip
+
+LABELS = "t10k-labels-idx1"
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +40,45 @@ def test_facts_about_mnist(real_mnist: dict[str, mnist.Images]) -> None:
     mean = float(share @ level)
     assert round(mean, 4) == 0.1307
     assert round(float(share @ (level - mean) ** 2) ** 0.5, 4) == 0.3081
+
+
+def content() -> bytes:
+    """The real test labels, unpacked."""
+    packed = data_or_skip(f"mnist/{LABELS}-ubyte.gz") / "mnist" / f"{LABELS}-ubyte.gz"
+    return gzip.decompress(packed.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        (f"{LABELS}-ubyte.gz", 1),
+        (f"{LABELS}-ubyte.gz", 9),
+        (f"{LABELS}-ubyte.gz", None),
+        (f"{LABELS}-ubyte", None),
+        ("t10k-labels.idx1-ubyte", None),
+    ],
+)
+def test_the_same_data_may_be_packed_otherwise(
+    tmp_path: Path, name: str, level: int | None
+) -> None:
+    whole = content()
+    path = tmp_path / "mnist" / name
+    path.parent.mkdir()
+    path.write_bytes(whole if level is None else gzip.compress(whole, level))
+    assert files.find(mnist.data_file(LABELS), tmp_path) == path
+    assert read_idx(path).tobytes() == whole[8:]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_other_data_are_refused_however_they_are_packed(tmp_path: Path, packed: bool) -> None:
+    changed = bytearray(content())
+    changed[-1] ^= 1
+    path = tmp_path / "mnist" / f"{LABELS}-ubyte{'.gz' if packed else ''}"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(changed) if packed else changed)
+    with pytest.raises(UsageError, match=r"is damaged .* that of its data is") as caught:
+        files.find(mnist.data_file(LABELS), tmp_path)
+    assert str(path) in str(caught.value)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UsageError, match=r"is damaged or not the expected one"):
+        files.find(mnist.data_file(LABELS), tmp_path)

@@ -97,3 +97,26 @@ def test_facts_about_the_collections(name: str) -> None:
         *(len(rolls.valid), len(rolls.test)),
     )
     assert found == FACTS[name]
+
+
+@pytest.mark.parametrize("change", [None, "order", "note"])
+def test_a_file_saved_again_is_taken_if_it_holds_the_same(
+    tmp_path: Path, change: str | None
+) -> None:
+    original = data_or_skip("polyphonic/JSB_Chorales.mat") / "polyphonic" / "JSB_Chorales.mat"
+    rolls = [list(split) for split in polyphonic.read_rolls(original)]
+    if change == "order":
+        rolls[0][:2] = rolls[0][1::-1]
+    if change == "note":
+        rolls[2][5] = rolls[2][5].copy()
+        rolls[2][5][3, 40] ^= 1
+    path = tmp_path / "polyphonic" / "JSB_Chorales.mat"
+    path.parent.mkdir()
+    splits = zip(polyphonic.VARIABLES, rolls, strict=True)
+    savemat(path, {name: cell_array(tuple(split)) for name, split in splits}, do_compression=False)
+    if change is None:
+        assert len(polyphonic.load("JSB_Chorales", tmp_path).train) == 229
+        return
+    with pytest.raises(UsageError, match="that of its data is") as caught:
+        polyphonic.load("JSB_Chorales", tmp_path)
+    assert str(path) in str(caught.value)

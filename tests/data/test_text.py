@@ -10,20 +10,27 @@ from rnnexp.data import text
 from tests.helpers.babble import babble, written
 
 
-@pytest.mark.parametrize("content", ["a", babble(500), "line\r\nline\r", "\ufeffmark"])
+@pytest.mark.parametrize("content", ["a", babble(500), "line\r\nline\r", "mark\ufeffs"])
 def test_a_text_comes_back_as_it_was_written(tmp_path: Path, content: str) -> None:
     assert text.read_text(written(tmp_path / "t.txt", content)) == content
+
+
+def test_a_byte_order_mark_is_no_symbol(tmp_path: Path) -> None:
+    with_mark = written(tmp_path / "marked.txt", "\ufeffabba")
+    assert text.read_text(with_mark) == "abba"
+    assert text.digest(with_mark) == text.digest(written(tmp_path / "plain.txt", "abba"))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", "is empty"),
+        ("\ufeff".encode(), "is empty"),
         ("a\xe9\u20ac".encode() + b"\xff more", "byte 6 .* is 0xff, invalid start byte"),
         (b"x" * 2_000 + b"\xc3", "byte 2,000 .* is 0xc3, unexpected end"),
         (babble(50).encode("utf-16"), "byte 0 .* is 0xff"),
     ],
-    ids=["empty", "start byte", "cut symbol", "utf-16"],
+    ids=["empty", "mark", "start byte", "cut symbol", "utf-16"],
 )
 def test_a_wrong_text_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     path = written(tmp_path / "wrong.txt", content)

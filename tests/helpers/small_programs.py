@@ -38,6 +38,8 @@ def stream_program(tmp_path: Path) -> Programs:
         "char_lm/lstm",
         task__file=str(file),
         task__window_steps=8,
+        task__valid_fraction=0.1,
+        task__test_fraction=0.0,
         train__batch_size=4,
         optimizer__name="sgd",
         optimizer__learning_rate=1e-30,

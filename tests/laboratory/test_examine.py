@@ -160,3 +160,19 @@ def test_a_cell_from_a_users_file_is_examined_like_a_built_in_one(
         state = cell.transition(params, state, x_BxI[0])
     np.testing.assert_allclose(own.time_constant, -1 / np.log(np.array(kept)), rtol=1e-9)
     assert "time_constant" not in alone
+
+
+@pytest.mark.slow
+def test_what_the_padding_holds_is_not_measured() -> None:
+    lengths = (12, 4, 10)
+    valid = np.arange(12)[:, None] < np.array(lengths)
+    whole, model = batch_of(lengths), model_of("lstm", num_layers=2, bidirectional=True)
+    missing = whole._replace(inputs_TxBxI=jnp.where(valid[:, :, None], whole.inputs_TxBxI, jnp.nan))
+    data = [examine_model(model, batch, scores, settings=SETTINGS) for batch in (whole, missing)]
+    assert data[0].identical(data[1])
+    cell, params = model.units()[0].layer.cell, model.units()[0].layer.params()
+    data = [
+        examine_cell(cell, params, batch.inputs_TxBxI, lengths_B=batch.lengths_B, settings=SETTINGS)
+        for batch in (whole, missing)
+    ]
+    assert data[0].identical(data[1])

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rnnexp.core.masking import reverse_valid
 from rnnexp.core.types import Array, State
@@ -38,6 +39,18 @@ def test_no_state_passes_between_the_directions(x64: None) -> None:
         np.testing.assert_array_equal(reached, np.isin(np.arange(T), np.arange(T)[own]))
         assert bool(jnp.all(by_state[1 - which]["h"] == 0))
         assert bool(jnp.any(by_state[which]["h"] != 0))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_only_a_second_direction_lets_an_output_depend_on_a_later_input(
+    bidirectional: bool, x64: None
+) -> None:
+    """So it alone has to be refused where later inputs show the target."""
+    options: Any = {"num_layers": 2, "residual": True, "layer_norm": True, "learned_state": True}
+    model = model_of(bidirectional=bidirectional, **options)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(model(x).outputs[3])))(inputs())
+    reached = np.any(np.asarray(gradient) != 0, axis=(1, 2))
+    np.testing.assert_array_equal(reached, bidirectional | (np.arange(T) <= 3))
 
 
 def test_dropout_never_touches_a_state() -> None:

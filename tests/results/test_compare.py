@@ -218,6 +218,16 @@ def test_a_validation_score_that_is_no_number_is_never_chosen(
     assert row["best_by_validation"]["run"] == name
 
 
+def test_a_seed_without_a_finite_validation_ranks_its_setting_last(tmp_path: Path) -> None:
+    """As if that seed had diverged: the others are a selection."""
+    for seed, valid in ((0, 0.1), (1, math.nan)):
+        write_run(tmp_path, changes={RATE: 1e-1, "seed": seed}, valid=valid, test={"loss": 0.1})
+    for seed in (0, 1):
+        write_run(tmp_path, changes={RATE: 1e-2, "seed": seed}, valid=5.0, test={"loss": 0.2})
+    row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+    assert row["best_setting"]["setting"] == {RATE: 1e-2}
+
+
 def write_scores(runs_dir: Path) -> list[Record]:
     """Two seeds of each cell a task; the GRU diverged on the last one."""
     for task, cells in SCORES.items():

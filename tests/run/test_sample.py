@@ -33,6 +33,8 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "'Z' at position 4" in capsys.readouterr().err
     assert main([*sample, "--prompt", "t", "--temperature", "-1"]) == 2
     assert "temperature must not be negative" in capsys.readouterr().err
+    assert main([*sample, "--prompt", "t", "--seed", str(2**32)]) == 2
+    assert "must be a seed from 0 to 4294967295, not 4294967296" in capsys.readouterr().err
 
 
 def test_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,15 +3,29 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
+import pytest
+from ml_collections import FrozenConfigDict
+
+import rnnexp
+from rnnexp.config.schema import experiment, finish
+from rnnexp.core.types import Array, Batch, Key
+from rnnexp.results.compare import compare
+from rnnexp.results.index import read_index
 from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import Observer
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import RunLog
 from rnnexp.run.run import run
 from rnnexp.run.session import RunSession
+from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.scores import over_steps
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
+from tests.helpers.own_tables import own_tables  # noqa: F401  a fixture
 from tests.helpers.small_run import small_config
 
 
@@ -25,6 +39,68 @@ def test_a_first_validation_that_is_not_a_number_is_not_the_best_for_ever(tmp_pa
     assert (session.progress.best_value, session.progress.best_step) == (0.5, 60)
     assert session.progress.stale_evaluations == 1
     session.close()
+
+
+def log_config(**changes: Any) -> FrozenConfigDict:
+    """A small run of the task `logs`, evaluated every 10 steps."""
+    config = experiment("logs/rnn")
+    values = {
+        "cell.hidden_size": 3, "train.batch_size": 4, "train.duration_steps": 100,
+        "eval.every_steps": 10, "eval.examples": 8, "checkpoint.every_steps": 50,
+    }  # fmt: skip
+    config.update_from_flattened_dict(values | changes)
+    return finish(config)
+
+
+def logs(*, valid_from: float = 0.5, test_from: float = 0.5) -> Task:
+    """Logarithms of numbers, which below 0 have none; the ranges of two splits are options."""
+
+    def source(low: float) -> Endless:
+        def draw(key: Key, batch_size: int) -> Batch:
+            x = jax.random.uniform(key, (3, batch_size, 1), minval=low, maxval=1.0)
+            return Batch(x, jnp.log(x))
+
+        return Endless(draw)
+
+    def scores(outputs: Array, batch: Batch) -> dict[str, Score]:
+        return {"loss": over_steps(jnp.square(outputs - batch.targets)[..., 0])}
+
+    return Task(
+        name="logs", mode="synchronous", input_size=1, output_size=1, num_steps=3,
+        train=source(0.5), valid=source(valid_from), test=source(test_from), scores=scores,
+        baseline={"loss": 1.0}, headline="loss", higher_is_better=False,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_validations_that_are_no_number_stop_early_and_the_last_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rnnexp.task("logs", modes=("synchronous",))(logs)
+    changes = {"task.valid_from": -1.0, "early_stopping.patience": 3}
+    result = run(log_config(**changes), runs_dir=tmp_path)
+    assert (result.status, result.step) == ("completed", 30)
+    assert "best" not in result.details
+    assert result.reason == (
+        "early stopping after step 30; 3 of 3 validations were not finite, first at step 10: "
+        "loss nan"
+    )
+    said = [r.getMessage() for r in caplog.records if "not finite" in r.getMessage()]
+    assert said == [f"{result.path}: the validation at step 10 is not finite: loss nan"]
+    assert result.details["test_step"] == 30  # without a best state the last one is tested
+    assert math.isfinite(result.details["test"]["loss"])
+    row = compare(read_index(tmp_path), ["cell"], "test_loss")[0]
+    assert row["best_setting"] is None
+    assert row["best_by_validation"] is None
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_a_test_score_that_is_no_number_is_said_in_the_last_line(tmp_path: Path) -> None:
+    rnnexp.task("logs", modes=("synchronous",))(logs)
+    changes = {"task.test_from": -1.0, "train.duration_steps": 10}
+    result = run(log_config(**changes), runs_dir=tmp_path)
+    assert (result.status, result.reason) == ("completed", "the test is not finite: loss nan")
+    assert result.details["best"]["step"] == 10
 
 
 def test_the_test_set_sees_the_best_checkpoint(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from rnnexp.tasks.char_lm import char_lm
 from tests.helpers.babble import SYMBOLS, babble, probability, written
 from tests.helpers.data_files import SHAKESPEARE, data_or_skip
 
+TENTH = {"valid_fraction": 0.1, "test_fraction": 0.0}
+
 
 def whole(source: object, symbols: str) -> tuple[Batch, str, str]:
     """A source in a single window, and its inputs and targets as text."""
@@ -103,15 +105,34 @@ def test_the_baseline_is_the_4_gram_on_the_test_part(tmp_path: Path) -> None:
     assert list(task.references) == [f"loss of {n}-grams" for n in (1, 2, 3)]
 
 
+def test_no_character_is_in_two_parts_by_default(tmp_path: Path) -> None:
+    """Each part of the text is a part of its own: nothing is chosen by what is tested."""
+    content = "".join(chr(0x4E00 + n % 900) for n in range(900))
+    content += content[:100]  # the parts after the first have no new symbol
+    path = written(tmp_path / "t.txt", content)
+    task = char_lm(file=str(path), window_steps=8)
+    parts = [whole(source, task.alphabet or "") for source in (task.train, task.valid, task.test)]
+    texts = [inputs + targets[-1] for _, inputs, targets in parts]
+    assert texts == [content[:900], content[900:950], content[950:]]
+
+
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
         (babble(1_000), {"window_steps": 0}, "window_steps must be at least 1"),
         (babble(1_000), {"valid_fraction": 0.7, "test_fraction": 0.3}, "their sum below 1"),
-        (babble(1_000), {"window_steps": 100}, r"the validation part .* has 100 of its 1,000"),
-        (babble(1_000), {"test_fraction": 0.004, "window_steps": 2}, "the test part .* least 5"),
-        (babble(100), {"valid_fraction": 0.9}, "the training part .* needs at least 65"),
-        (babble(900) + "?" * 100, {}, r"'\?' \(U\+003F\) at character 900"),
+        (
+            babble(1_000),
+            TENTH | {"window_steps": 100},
+            r"the validation part .* has 100 of its 1,000",
+        ),
+        (
+            babble(1_000),
+            TENTH | {"test_fraction": 0.004, "window_steps": 2},
+            "the test part .* least 5",
+        ),
+        (babble(100), TENTH | {"valid_fraction": 0.9}, "the training part .* needs at least 65"),
+        (babble(900) + "?" * 100, TENTH, r"'\?' \(U\+003F\) at character 900"),
     ],
     ids=["window", "fractions", "validation", "test", "training", "unseen"],
 )
@@ -127,7 +148,7 @@ def test_facts_about_tiny_shakespeare() -> None:
     data_dir = data_or_skip(SHAKESPEARE)
     content = text.read_text(find(text.TINY_SHAKESPEARE, data_dir))
     assert (len(content), len(set(content)), content.count("\n")) == (1_115_394, 65, 40_000)
-    task = char_lm(data_dir=data_dir)
+    task = char_lm(data_dir=data_dir, valid_fraction=0.1, test_fraction=0.0)
     assert isinstance(task.train, Stream)
     assert isinstance(task.valid, Stream)
     assert (task.train.size, task.valid.size) == (1_003_854 - 1, 111_540 - 1)

@@ -54,13 +54,11 @@ class GateFractions:
         if process_count() > 1:
             log.info("a run of several processes does not record what its gates did")
             return {}
-        keys = stream_keys(plan.config.seed)
-        own = Keys(keys["train"], keys["noise"])
         try:
             return {
                 step: {
                     unit.name: gates
-                    for unit, gates in zip(units, self._at(plan, state, own, arrays), strict=True)
+                    for unit, gates in zip(units, self._at(plan, state, arrays), strict=True)
                 }
                 for step, state in states.items()
             }
@@ -68,11 +66,17 @@ class GateFractions:
             log.warning("what the gates did is not recorded: %s", first_line(error))
             return {}
 
-    def _at(self, plan: Plan, state: TrainState, keys: Keys, arrays: Tree) -> list[Fractions]:
-        lane = Lane(state, (), keys, dict(plan.hyper))
-        bucket = int(_next_inputs(self.recipe, lane, arrays)[0])
+    def _at(self, plan: Plan, state: TrainState, arrays: Tree) -> list[Fractions]:
+        lane = lane_of(plan, state)
+        bucket = int(whole_inputs(self.recipe, lane, arrays)[0])
         fractions: list[Fractions] = jax.device_get(self._program(bucket, lane, arrays))
         return fractions
+
+
+def lane_of(plan: Plan, state: TrainState) -> Lane:
+    """A run's state before a step, and what else that step depends on."""
+    keys = stream_keys(plan.config.seed)
+    return Lane(state, (), Keys(keys["train"], keys["noise"]), dict(plan.hyper))
 
 
 def _fractions_of_step(
@@ -80,7 +84,7 @@ def _fractions_of_step(
 ) -> list[dict[str, Array]]:
     """The fractions of every unit at the step that follows `lane.state`."""
     model = recipe.model(lane.state.params)
-    inputs = _next_inputs(recipe, lane, arrays)[1][bucket]()
+    inputs = whole_inputs(recipe, lane, arrays)[1][bucket]()
     options = inputs.options(recipe, keep_states=True)
     trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
     return [
@@ -91,7 +95,7 @@ def _fractions_of_step(
     ]
 
 
-def _next_inputs(
+def whole_inputs(
     recipe: Recipe, lane: Lane, arrays: Tree
 ) -> tuple[Array, list[Callable[[], StepInputs]]]:
     """The whole batch of the next step, by bucket, in the order of its epoch."""

@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.core.tree import tree_bytes
 from rnnexp.gradflow.growth import find_growth
+from rnnexp.run.divergence.forward import ForwardPass
 from rnnexp.run.divergence.gates import GateFractions, gate_of
 from rnnexp.run.divergence.window import WINDOW_STEPS, Recording, Window, gather, same_bits
 from rnnexp.run.schedule import epoch_end, is_recorded, schedule_of
@@ -56,6 +58,7 @@ class Recorder:
         self._kept: list[KeptState] = []
         self._works = True
         self._gates = GateFractions(lane_states.programs.plan.recipe)
+        self._forward = ForwardPass(lane_states.programs.plan.recipe)
 
     def enter(self, lane: int) -> None:
         """Another run takes a lane: the copies so far are not of this run."""
@@ -192,4 +195,10 @@ class Recorder:
             states = {s: window.states[s] for s in sorted(begun) if s in window.states}
             gates = self._gates.of_steps(plan, states, programs.arrays["train"])
             entry = growth._asdict() | {"gate": gate_of(growth, gates, plan)}
-        return Recording(window, entry, gates, plan.recipe.chunk_steps, programs.layout.width, lane)
+        forward = None
+        if not np.isfinite(window.failed.scalars["loss"][0]):
+            failed = window.states[int(window.steps[-1])]
+            forward = self._forward.origin(plan, failed, programs.arrays["train"])
+        return Recording(
+            window, entry, gates, plan.recipe.chunk_steps, programs.layout.width, lane, forward
+        )

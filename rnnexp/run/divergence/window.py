@@ -48,6 +48,8 @@ class Recording(NamedTuple):
         gate values; NaN where the sequence has no such step.
       chunk_steps: the most steps of a chunk, which the compiled program depends on.
       lanes, lane: how many runs trained side by side on the device, and which one this was.
+      forward: of a loss that is not finite the first such state in the forward pass, as
+        `ForwardPass.origin` gives it.
     """
 
     window: Window
@@ -56,6 +58,7 @@ class Recording(NamedTuple):
     chunk_steps: int
     lanes: int
     lane: int
+    forward: dict[str, Any] | None = None
 
 
 def gather(rows: Sequence[tuple[int, TrainState, Records]], *, origin: int, exact: bool) -> Window:

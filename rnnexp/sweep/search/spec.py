@@ -18,6 +18,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import duration_steps, options
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.seeds import require_seed
 from rnnexp.sweep.axes import DIGITS, EXPERIMENT, Space
 from rnnexp.sweep.space import Base, Point, Suggestion, experiments, point, suggestion_axes
 from rnnexp.sweep.starting_points import file_changes
@@ -65,6 +66,7 @@ class SearchSettings:
     def __post_init__(self) -> None:
         require_choice("sampler", self.sampler, SAMPLERS)
         require_choice("pruner", self.pruner, PRUNERS)
+        require_seed("--draw-seed", self.seed)
         if self.at_once is not None and self.at_once < 1:
             raise UsageError(f"at least one run trains at once, not {self.at_once}")
         if self.trials < 1:
