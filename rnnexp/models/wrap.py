@@ -9,7 +9,8 @@ The result satisfies the contract of `rnnexp.cells.base`, and computes what the 
 shape. The hidden state is the leaf that the cell also returns as its output, found by a call
 with random weights; its name is `h`. If none is, or several are, the keyword `hidden` names it
 by its path in the carry (`"0"` is the first of a tuple). The other leaf of a pair is `c`; of a
-larger carry they have their own names, or `carry_0`, `carry_1`, ...
+larger carry they have their own names, or `carry_0`, `carry_1`, ... All are probed but single
+numbers (which count steps) and whole numbers.
 
 **Output.** It is what the Flax cell returns; more than one axis is flattened. A leaf of the new
 carry is read there. Any other output is computed after the probe, from the new carry, so that
@@ -104,7 +105,8 @@ def from_nnx(
     graphdef, drawn, rest = parts
 
     def merged(params: Tree) -> Any:
-        return nnx.merge(graphdef, params, rest)
+        # each call has variables of its own, so that it can change no one else's
+        return nnx.merge(graphdef, params, jax.tree.map(lambda leaf: leaf, rest))
 
     def call(params: Tree, carry: Tree, x: Array) -> tuple[Tree, Array]:
         module = merged(params)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import flax.errors
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnexp.cells.base import Cell, hidden_output
 from rnnexp.core.errors import UsageError, first_line, place_of
@@ -65,7 +66,8 @@ def wrapped_cell(wrapped: Wrapped, shape: tuple[int, ...], hidden: str | None) -
     same = list(program.same) or _equal_leaves(wrapped.call, like, carry, x)
     index = _hidden_index(name, carry, same, hidden)
     leaves = _leaf_names(carry, index)
-    floats = [n for n, leaf in zip(leaves, jax.tree.leaves(carry), strict=True) if _is_float(leaf)]
+    shaped = zip(leaves, jax.tree.leaves(carry), strict=True)
+    probed = [leaf for leaf, like in shaped if leaf == "h" or (_is_float(like) and like.ndim)]
     read = None if not same else leaves[index if index in same else same[0]]
     kept = [] if same else [f"{KEPT}{n}" for n in range(len(program.kept))]
     parts = _Parts(wrapped, like, jax.tree.structure(carry), leaves, kept, shape)
@@ -78,8 +80,8 @@ def wrapped_cell(wrapped: Wrapped, shape: tuple[int, ...], hidden: str | None) -
         transition=parts.split_transition if read is None else parts.transition,
         output=parts.split_output if read is None else _reading(read, carry, leaves),
         parameter_count=tree_size(like),
-        probed=("h", *(leaf for leaf in floats if leaf != "h")),
-        counters=(*(leaf for leaf in leaves if leaf not in floats), *kept),
+        probed=("h", *(leaf for leaf in probed if leaf != "h")),
+        counters=(*(leaf for leaf in leaves if leaf not in probed), *kept),
     )
 
 
@@ -198,19 +200,11 @@ def _equal_leaves(call: Call, params: Tree, carry: Tree, x: Any) -> list[int]:
     Weights, carry and input are random, so that no leaf equals it because a factor is 1.
     """
     shapes, structure = jax.tree.flatten((params, carry, x))
-
-    def drawn(key: Key) -> list[Array]:
-        return [
-            jax.random.normal(jax.random.fold_in(key, n), leaf.shape, leaf.dtype)
-            if _is_float(leaf)
-            else jnp.zeros(leaf.shape, leaf.dtype)
-            for n, leaf in enumerate(shapes)
-        ]
+    random = np.random.default_rng(0)
+    at, along = ([_drawn(random, leaf) for leaf in shapes] for _ in range(2))
 
     @jax.jit
-    def results(key: Key) -> tuple[list[Array], list[Array]]:
-        at, along = drawn(jax.random.fold_in(key, 0)), drawn(jax.random.fold_in(key, 1))
-
+    def results(at: list[Array], along: list[Array]) -> tuple[list[Array], list[Array]]:
         def line(s: Array) -> list[Array]:
             moved = [
                 a + s.astype(a.dtype) * d if _is_float(a) else a
@@ -222,14 +216,19 @@ def _equal_leaves(call: Call, params: Tree, carry: Tree, x: Any) -> list[int]:
         return values, slopes
 
     with jax.ensure_compile_time_eval():
-        values, slopes = results(jax.random.key(0))
-        *leaves, y = zip(values, slopes, strict=True)
+        *leaves, y = zip(*results(at, along), strict=True)
         return [n for n, leaf in enumerate(leaves) if all(map(_close, leaf, y))]
+
+
+def _drawn(random: np.random.Generator, like: Any) -> np.ndarray:
+    """Random floats, or zeros of another type."""
+    values = random.normal(size=like.shape) if _is_float(like) else np.zeros(like.shape)
+    return values.astype(like.dtype)
 
 
 def _close(a: Array, b: Array) -> bool:
     same = a.shape == b.shape and a.dtype == b.dtype
-    return same and bool(jnp.allclose(a, b, rtol=1e-5, atol=1e-6))
+    return same and bool(np.allclose(a, b, rtol=1e-5, atol=1e-6))
 
 
 def _hidden_index(name: str, carry: Tree, same: Sequence[int], hidden: str | None) -> int:
