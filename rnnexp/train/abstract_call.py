@@ -122,6 +122,11 @@ def default_float() -> Any:
     return jax.dtypes.canonicalize_dtype(float)
 
 
+def key_shape() -> Any:
+    """The shape and type of a random key, made without computing one."""
+    return jax.eval_shape(jax.random.key, 0)
+
+
 def array(*shape: int, dtype: Any = None) -> jax.ShapeDtypeStruct:
     """The shape and type of an array; by default of the default float type."""
     return jax.ShapeDtypeStruct(shape, default_float() if dtype is None else dtype)

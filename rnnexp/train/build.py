@@ -83,7 +83,7 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
         # models are built inside jit, and the arrays that a cell closes over must outlive it
         with jax.ensure_compile_time_eval():
             made = Entry("cell", name).make(factory, *sizes, **given)
-            built = check_cell(name, made, input_size)
+        built = check_cell(name, made, input_size)
         check_network(name, built, task.name, task.output_size)
         return built
 

@@ -8,13 +8,11 @@ what the cell says of itself before a model is made of it.
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from rnnexp.cells.base import Cell, as_they_are, hidden_output, no_gates
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Params, State
 from rnnexp.scan.kernels.build import CELLS as KERNELS
-from rnnexp.train.abstract_call import Entry, array, described, is_count, is_real
+from rnnexp.train.abstract_call import Entry, array, described, is_count, is_real, key_shape
 
 STEPS = 3
 """Time steps of the sequence that a parallel path is called with."""
@@ -81,7 +79,7 @@ def _check_fields(entry: Entry, cell: Cell, input_size: int) -> None:
 
 def _checked_params(entry: Entry, cell: Cell) -> Params:
     """The shapes of a cell's parameters, as many as it says."""
-    params: Params = entry.call("init", cell.init, key=jax.random.key(0))
+    params: Params = entry.call("init", cell.init, key=key_shape())
     _require_dict(entry, "init", params)
     for name, leaf in params.items():
         if not is_real(leaf):

@@ -21,6 +21,7 @@ from rnnexp.train.abstract_call import (
     described,
     is_count,
     is_real,
+    key_shape,
 )
 
 SPLITS = ("train", "valid", "test")
@@ -157,7 +158,7 @@ def _batches(
 ) -> Iterator[tuple[str, Any, int | None]]:
     """The name of a source's function, a small batch from it, and its steps (None: free)."""
     source: Source = getattr(task, split)
-    key, indices_B = jax.random.key(0), array(batch_size, dtype=jnp.int32)
+    key, indices_B = key_shape(), array(batch_size, dtype=jnp.int32)
     take = f"{split}.take"
     match source:
         case Endless():
