@@ -72,7 +72,6 @@ TESTED_ELSEWHERE = {
     "tasks/scores.py": "by every task: tasks/test_base.py",
     "tasks/sort.py": "a row of the table of tasks/test_transduction.py",
     "train/abstract_call.py": "by the checks: train/test_check_cell.py, test_check_task.py",
-    "train/build.py": "by the plan and every experiment: train/test_plan.py, train/test_chunk.py",
     "train/data_parallel.py": "needs several devices: integration/test_devices.py",
     "train/placement.py": "needs several devices: integration/test_devices.py",
     "train/program.py": "by the step and the chunk: train/test_step.py, train/test_chunk.py",
