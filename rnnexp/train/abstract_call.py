@@ -52,6 +52,26 @@ class Entry:
             hint = self._other_order(function, run, arguments)
             raise self._raised(function, run, error, hint) from error
 
+    def check_key(self, function: str, run: Callable[..., Any], *static: int, once: bool) -> None:
+        """Check that `run(key, *static)` draws from its key alone.
+
+        Inside a compiled program, numbers from elsewhere are drawn once and never again. Raises
+        `UsageError` if two calls differ, or, unless `once` is enough, if the key is not used.
+        """
+        program = _without_key(run, static)
+        if program is not None and program != _without_key(run, static):
+            raise self.error(
+                function,
+                "draws random numbers that are not from its key, as numpy.random does: a compiled "
+                "program draws them once; expected jax.random with the key",
+            )
+        if program is not None and not once:
+            raise self.error(
+                function,
+                "does not use its key, so all batches are the same; expected a batch drawn from "
+                "it, or a Finite source of a data set",
+            )
+
     def _shapes(self, function: str, run: Callable[..., Any], arguments: tuple[Tree, ...]) -> Any:
         traced = [value for value in arguments if not isinstance(value, int)]
 
@@ -93,6 +113,16 @@ class Entry:
         place = place_of(error, run)
         text = f"raises {type(error).__name__}: {first_line(error)}{hint}"
         return self.error(function, f"{text} ({place})" if place else text)
+
+
+def _without_key(run: Callable[..., Any], static: tuple[int, ...]) -> list[Any] | None:
+    """The program of `run(key, *static)` with its constants, if it does not use the key."""
+    traced = jax.make_jaxpr(lambda key: run(key, *static))(key_shape())
+    (key,) = traced.jaxpr.invars
+    used = [v for eqn in traced.jaxpr.eqns for v in eqn.invars] + traced.jaxpr.outvars
+    if any(v is key for v in used):
+        return None
+    return [str(traced.jaxpr), *(np.asarray(value).tobytes() for value in traced.consts)]
 
 
 def described(value: Any) -> str:

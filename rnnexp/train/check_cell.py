@@ -86,6 +86,7 @@ def _checked_params(entry: Entry, cell: Cell) -> Params:
             raise entry.error(
                 "init", f"gives {name} as {described(leaf)}, expected real floats: it is trained"
             )
+    entry.check_key("init", cell.init, once=True)
     if (count := tree_size(params)) != cell.parameter_count:
         raise entry.error(
             "parameter_count",

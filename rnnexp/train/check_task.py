@@ -164,6 +164,7 @@ def _batches(
         case Endless():
             draw = f"{split}.draw"
             yield draw, entry.call(draw, source.draw, key=key, batch_size=batch_size), None
+            entry.check_key(draw, source.draw, batch_size, once=split != "train")
         case Finite():
             yield take, entry.call(take, source.take, arrays=source.arrays, indices=indices_B), None
         case Bucketed():

@@ -54,8 +54,17 @@ def batch(batch_size: int, **changes: Any) -> Batch:
 
 
 def draw(key: Key, batch_size: int) -> Batch:
-    del key
-    return batch(batch_size)
+    drawn: Batch = keyed(key, batch(batch_size))
+    return drawn
+
+
+def keyed(key: Key, batch: Any) -> Any:
+    """A batch whose inputs depend on a key, if they are floats."""
+    x = getattr(batch, "inputs_TxBxI", None)
+    if x is None or not jnp.issubdtype(x.dtype, jnp.floating):
+        return batch
+    moved: Batch = batch._replace(inputs_TxBxI=x + jax.random.normal(key, x.shape, x.dtype))
+    return moved
 
 
 def scores(outputs_TxBxO: Array, batch: Batch) -> dict[str, Score]:

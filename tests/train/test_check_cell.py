@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell
@@ -84,6 +85,15 @@ FAULTS: dict[str, tuple[Any, str]] = {
         "init gives z as complex64 (3,), expected real floats",
     ),
     "init: no argument": (cell(init=lambda: init(jax.random.key(0))), "init raises TypeError"),
+    "init: numpy's randomness": (
+        cell(
+            init=lambda key: {
+                "w": jnp.asarray(np.random.default_rng().random((I + H, H)), float),
+                "b": jnp.zeros(H),
+            }
+        ),
+        "init draws random numbers that are not from its key, as numpy.random does",
+    ),
     "count": (
         cell(parameter_count=SIZE + 1),
         f"parameter_count is {SIZE + 1}, expected {SIZE}, the size of what init gives: b (5,), w",

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
@@ -13,12 +14,12 @@ from rnnexp.core.types import Array, Batch, Key, Tree
 from rnnexp.tasks.base import Bucket, Bucketed, Endless, Finite, Score, Stream
 from rnnexp.tasks.scores import once
 from rnnexp.train.check_task import check_task
-from tests.helpers.hostile import I, O, T, batch, draw, scores, task
+from tests.helpers.hostile import I, O, T, batch, draw, keyed, scores, task
 
 
 def drawn(change: Callable[[int], Any]) -> Endless:
     """A source of what `change` makes of the batch size."""
-    return Endless(lambda key, batch_size: change(batch_size))
+    return Endless(lambda key, batch_size: keyed(key, change(batch_size)))
 
 
 def scored(change: Callable[[dict[str, Score]], Any]) -> Callable[[Array, Batch], Any]:
@@ -83,6 +84,15 @@ def fails(key: Key, batch_size: int) -> Batch:
     raise FileNotFoundError("no such file: prices.csv")
 
 
+def by_numpy(key: Key, batch_size: int) -> Batch:
+    x = np.random.default_rng().normal(size=(T, batch_size, I))
+    return batch(batch_size, inputs_TxBxI=jnp.asarray(x))
+
+
+def same(key: Key, batch_size: int) -> Batch:
+    return batch(batch_size)
+
+
 SOUND = {
     "endless": task(),
     "finite": task(source=Finite(jnp.zeros((20, T, I)), 20, take)),
@@ -91,6 +101,7 @@ SOUND = {
     ),
     "buckets": task(source=buckets(T, 3)),
     "stream": task(source=Stream(jnp.zeros((90, I)), 90, T, read)),
+    "the same validation always": task(valid=Endless(same)),
     "to one": to_one(),
     "asynchronous": asynchronous(),
     "teacher": task(teacher=lambda batch: batch.targets, forced_steps=3),
@@ -99,6 +110,7 @@ SOUND = {
         source=drawn(lambda B: Batch(jnp.zeros((16, B, I)), jnp.zeros((16, B, O)))),
     ),
 }
+
 FAULTS: dict[str, tuple[Any, str]] = {
     "none": (None, "the factory gives None, expected a Task; is a `return` missing?"),
     "no task": (draw, "the factory gives a value of type function, expected a Task"),
@@ -182,6 +194,14 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "one batch size": (
         task(source=drawn(lambda B: batch(5))),
         "train.draw gives inputs of shape (6, 5, 3), expected (6, 16, 3)",
+    ),
+    "no randomness": (
+        task(source=Endless(same)),
+        "train.draw does not use its key, so all batches are the same; expected a batch drawn from",
+    ),
+    "numpy's randomness": (
+        task(valid=Endless(by_numpy)),
+        "valid.draw draws random numbers that are not from its key, as numpy.random does",
     ),
     "lengths": (
         task(source=drawn(lambda B: batch(B, lengths_B=jnp.full(T, 3)))),
