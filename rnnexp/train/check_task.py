@@ -272,7 +272,9 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
         if not isinstance(score, Score):
             raise entry.error("scores", f"gives {name} as {described(score)}, expected a Score")
         for field, value in score._asdict().items():
-            if getattr(value, "shape", None) != (batch_size,) or not is_real(value):
+            minimised = (name, field) == ("loss", "total_B")
+            numbers = is_real(value) or (not minimised and jnp.issubdtype(value.dtype, jnp.integer))
+            if value.shape != (batch_size,) or not numbers:
                 raise entry.error(
                     "scores",
                     f"gives {field} of {name} as {described(value)}, expected floats of shape "

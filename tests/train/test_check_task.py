@@ -104,6 +104,12 @@ SOUND = {
     "the same validation always": task(valid=Endless(same)),
     "to one": to_one(),
     "asynchronous": asynchronous(),
+    "whole counts": task(
+        scores=lambda o, b: {
+            "loss": Score(jnp.sum(o, (0, 2)), jnp.full(o.shape[1], T)),
+            "right": Score(jnp.sum(o > 0, (0, 2)), jnp.full(o.shape[1], T)),
+        }
+    ),
     "teacher": task(teacher=lambda batch: batch.targets, forced_steps=3),
     "as many steps as examples": task(
         num_steps=16,
@@ -258,6 +264,10 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "scores: by step": (
         task(scores=lambda o, b: {"loss": Score(jnp.sum(o, -1), jnp.ones(o.shape[:2]))}),
         "scores gives total_B of loss as float32 (6, 16), expected floats of shape (16,)",
+    ),
+    "scores: whole loss": (
+        task(scores=lambda o, b: {"loss": once(jnp.sum(o > 0, (0, 2)))}),
+        "scores gives total_B of loss as int32 (16,), expected floats of shape (16,)",
     ),
     "scores: count": (
         task(scores=lambda o, b: {"loss": Score(jnp.sum(o, (0, 2)), cast(Any, 1.0))}),
