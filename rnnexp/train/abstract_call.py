@@ -17,6 +17,8 @@ from rnnexp.core.types import Tree
 
 PASSED_ON = (UsageError, RunError, jax.errors.JaxRuntimeError)
 """Errors that say enough already: bad options or data, storage, the device."""
+MAPPINGS = ("scores",)
+"""Functions whose results are read at once, so that any mapping will do; a scan needs dicts."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,10 @@ class Entry:
         def call(*given: Tree) -> Tree:
             left = iter(given)
             result = run(*(v if isinstance(v, int) else next(left) for v in arguments))
+            if function in MAPPINGS and isinstance(result, Mapping):
+                result = dict(result)
             self._require_arrays(function, result)
-            return dict(result) if isinstance(result, Mapping) else result
+            return result
 
         return jax.eval_shape(call, *traced)
 
@@ -87,8 +91,7 @@ class Entry:
         """Raise `UsageError` unless a result consists of arrays."""
         if result is None:
             raise self.error(function, "gives None; is a `return` missing?")
-        tree = dict(result) if isinstance(result, Mapping) else result
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(result):
             if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
                 name = jax.tree_util.keystr(path, simple=True, separator=".")
                 what = f"gives {name} as" if name else "gives"

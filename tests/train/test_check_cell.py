@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.core import FrozenDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
@@ -71,6 +73,10 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "init: nested": (
         cell(init=lambda key: {"cell": init(key)}),
         "init gives cell as a value of type dict, expected an array",
+    ),
+    "init: names": (
+        cell(init=lambda key: {0: jnp.zeros(H)}),
+        "init gives a leaf 0, expected names that are strings",
     ),
     "init: text": (
         cell(init=lambda key: {**init(key), "kind": "tanh"}),
@@ -169,6 +175,14 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "step: pair": (
         cell(transition=new_state(lambda new: (new, new["h"]))),
         "transition gives a value of type tuple, expected a dict of arrays by name",
+    ),
+    "step: no dict": (
+        cell(transition=new_state(MappingProxyType)),
+        "transition gives a value of type mappingproxy, expected an array",
+    ),
+    "step: frozen": (
+        cell(transition=new_state(FrozenDict)),
+        "transition gives a value of type FrozenDict, expected a dict of arrays by name",
     ),
     "step: leaf lost": (
         cell(init_state=with_leaf(c=jnp.zeros(H))),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, cast
 
 import jax
@@ -104,6 +105,7 @@ SOUND = {
     "the same validation always": task(valid=Endless(same)),
     "to one": to_one(),
     "asynchronous": asynchronous(),
+    "any mapping of scores": task(scores=scored(MappingProxyType)),
     "whole counts": task(
         scores=lambda o, b: {
             "loss": Score(jnp.sum(o, (0, 2)), jnp.full(o.shape[1], T)),
