@@ -23,6 +23,7 @@ from rnnexp.train.abstract_call import (
     is_real,
     key_shape,
 )
+from rnnexp.train.check_scores import mixed_score
 
 SPLITS = ("train", "valid", "test")
 BATCH_SIZES = (16, 8, 24, 32, 48)
@@ -280,6 +281,13 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
                     f"gives {field} of {name} as {described(value)}, expected floats of shape "
                     f"({batch_size},), one an example",
                 )
+    if name := mixed_score(task, outputs, batch):
+        raise entry.error(
+            "scores",
+            f"gives total_B of {name} in which examples mix: an example's depends on the outputs "
+            f"or targets of another; expected outputs {outputs.shape} and targets "
+            f"{batch.targets.shape} to be compared example by example, with equally many axes",
+        )
     _check_names(entry, task, [*scores])
     if task.teacher is not None:
         _check_teacher(entry, task, task.teacher, batch)
