@@ -1,9 +1,9 @@
 """A check that scores keep the examples of a batch apart.
 
 Outputs (B, 1) minus targets (B,) are (B, B): every example is compared with the targets of all,
-and the sums have the right shape. Such a difference raises the rank of an operand. So only scores
-that do this are computed, on random numbers, and asked whether an example's depend on another's
-outputs or targets.
+and the sums have the right shape. Such a difference raises the rank of an operand, which
+`rnnexp.train.check_task` sees on shapes. Only scores that do this are computed here, on random
+numbers, and asked whether an example's depend on another's outputs or targets.
 """
 
 from typing import Any
@@ -21,15 +21,6 @@ def mixed_score(task: Task, outputs: Any, batch: Batch) -> str:
 
     `outputs` and the fields of `batch` are shapes and types.
     """
-    try:
-        with jax.numpy_rank_promotion("raise"):
-            jax.eval_shape(task.scores, outputs, batch)
-    except Exception:  # raised by that option alone: the scores have been called without it
-        return _mixed(task, outputs, batch)
-    return ""
-
-
-def _mixed(task: Task, outputs: Any, batch: Batch) -> str:
     random = np.random.default_rng(0)
     axis = 0 if task.mode == "sequence_to_one" else 1
     given: Batch = jax.tree.map(lambda like: _drawn(random, like), batch)

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import MODES
 from rnnexp.core.types import Batch
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Source, Stream, Task
@@ -266,7 +267,14 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
     """Scores are totals and counts of every example, and have the names that others use."""
     leading = {"synchronous": batch.inputs_TxBxI.shape[:1], "asynchronous": (task.target_steps,)}
     outputs = array(*leading.get(task.mode, ()), batch_size, task.output_size)
-    scores = entry.call("scores", task.scores, outputs=outputs, batch=batch)
+    arguments = {"outputs": outputs, "batch": batch}
+    raises_rank = False
+    try:
+        with jax.numpy_rank_promotion("raise"):
+            scores = entry.call("scores", task.scores, **arguments)
+    except UsageError:  # where it has another reason, this says it again
+        scores = entry.call("scores", task.scores, **arguments)
+        raises_rank = True
     if not isinstance(scores, Mapping):
         raise entry.error("scores", f"gives {described(scores)}, expected a dict of Score by name")
     for name, score in scores.items():
@@ -281,10 +289,10 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
                     f"gives {field} of {name} as {described(value)}, expected floats of shape "
                     f"({batch_size},), one an example",
                 )
-    if name := mixed_score(task, outputs, batch):
+    if raises_rank and (mixed := mixed_score(task, outputs, batch)):
         raise entry.error(
             "scores",
-            f"gives total_B of {name} in which examples mix: an example's depends on the outputs "
+            f"gives total_B of {mixed} in which examples mix: an example's depends on the outputs "
             f"or targets of another; expected outputs {outputs.shape} and targets "
             f"{batch.targets.shape} to be compared example by example, with equally many axes",
         )

@@ -79,6 +79,15 @@ def test_what_mixes_them_is_refused(hostile: Task) -> None:
         check_task("mine", hostile, (hostile.mode,))
 
 
+def test_other_faults_of_such_scores_are_said_first() -> None:
+    means = one_number(lambda outputs, batch: {"loss": jnp.mean(outputs - batch.targets)})  # type: ignore[dict-item]
+    with (
+        jnp_as_users_have_it(),
+        pytest.raises(UsageError, match=r"scores gives loss as float32 \(\), expected a Score"),
+    ):
+        check_task("mine", means, (means.mode,))
+
+
 def test_a_score_is_named() -> None:
     with jnp_as_users_have_it():
         sizes = batch(4, targets=jnp.zeros(4))
