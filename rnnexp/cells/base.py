@@ -60,8 +60,8 @@ class Cell:
     Attributes:
       name: its name in the table.
       input_size, output_size: features of `x` and of `y`.
-      init: `key -> params`, a dict of arrays.
-      init_state: `params -> state`, a dict of arrays of the same dtype.
+      init: `key -> params`, a flat dict of arrays of real floats, which are trained.
+      init_state: `params -> state`, a dict of arrays of the same dtype, of one example.
       transition: `(params, state, x) -> state`, structure and dtypes kept.
       output: `(params, new_state, x) -> y`.
       gates: `(params, state, x) -> {name: activation}` of the next step, each in [0, 1];
@@ -78,7 +78,8 @@ class Cell:
         along them. None: the scalar leaves that are not probed.
       prepare: `params -> params` with what depends on them alone (a matrix exponential,
         say) added; called once a sequence. Every other function takes either kind.
-      parameter_count: number of trainable scalars, from the closed formula.
+      parameter_count: number of trainable scalars, from the closed formula; a run compares it
+        with `init`.
       hidden: the leaf of the state that is the hidden state.
       probed: the leaves whose adjoints are recorded, the hidden one among them. Delay lines
         and counters are left out: they are memory, not computed at step t.

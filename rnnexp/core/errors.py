@@ -1,7 +1,14 @@
 """Errors that a user can act on; the command line prints them in one line, without a traceback."""
 
 import difflib
+import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "rnnexp")
+"""Packages in which a user does not look for the place of an error."""
 
 
 class UsageError(ValueError):
@@ -19,6 +26,33 @@ class RunError(RuntimeError):
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def place_of(error: BaseException, function: object = None) -> str:
+    """`FILE:LINE` of the innermost line of the user's own code that led to an error.
+
+    Where there is none, the place of `function`, or a line of a built-in cell or task. Empty if
+    there is none of these either.
+    """
+    lines = traceback.extract_tb(error.__traceback__)
+    places = [(line.filename, line.lineno or 0) for line in reversed(lines)]
+    code = getattr(function, "__code__", None)
+    places += [(code.co_filename, code.co_firstlineno)] if code is not None else []
+    own = (place for place in places if not _of_library(place[0]))
+    ours = (place for place in places if Path(place[0]).parent.name in ("cells", "tasks"))
+    file, line = next(own, None) or next(ours, ("", 0))
+    return f"{file}:{line}" if file else ""
+
+
+def _of_library(file: str) -> bool:
+    """Whether a file belongs to Python, or to one of `LIBRARIES`."""
+    loaded = [getattr(sys.modules.get(name), "__file__", None) for name in LIBRARIES]
+    folders = [Path(place).parent for place in loaded if place]
+    path, standard = Path(file), Path(sysconfig.get_paths()["stdlib"])
+    installed = {"site-packages", "dist-packages"} & {*path.parts}
+    if file.startswith("<frozen") or (path.is_relative_to(standard) and not installed):
+        return True
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def require_choice(kind: str, name: str, known: Iterable[str]) -> None:

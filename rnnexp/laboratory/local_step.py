@@ -16,7 +16,7 @@ from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Batch, Params, State
 from rnnexp.gradflow.position_losses import Model, spans, stacks, with_time_loop
 from rnnexp.models.forward import ForwardOptions
-from rnnexp.models.recurrent import START
+from rnnexp.models.recurrent import START, attribute
 from rnnexp.models.stack import Unit, unit_hooks
 from rnnexp.models.structure import Structure
 from rnnexp.scan.step import hooked
@@ -200,4 +200,5 @@ def finish(unit: Unit, sums: Sums, given: Sequence[str]) -> dict[str, Array]:
 
     (by_start,) = jax.vmap(jax.vjp(init_state, params)[1])(drawn)
     parts = jax.tree.map(jnp.add, dict(by_steps), dict(by_start))
-    return {**parts, **{START + leaf: start[leaf] for leaf in layer.learned}}
+    named = {attribute(name): part for name, part in parts.items()}
+    return {**named, **{START + leaf: start[leaf] for leaf in layer.learned}}

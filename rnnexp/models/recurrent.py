@@ -9,6 +9,14 @@ from rnnexp.scan.step import Hook
 from rnnexp.scan.unroll import Probe, TimeLoop, Unrolled, initial_state, unroll
 
 START = "start_"
+OWN = "own_"
+"""Begins the attribute of a parameter whose name the module needs for itself."""
+
+
+def attribute(name: str) -> str:
+    """The attribute that holds the cell's parameter `name`: of that name, if it is free."""
+    taken = name in TAKEN or name.startswith((START, OWN))
+    return OWN + name if taken else name
 
 
 class Recurrent(nnx.Module):
@@ -25,7 +33,7 @@ class Recurrent(nnx.Module):
         self.cell = cell
         params = cell.init(key)
         for name, value in params.items():
-            setattr(self, name, nnx.Param(value))
+            setattr(self, attribute(name), nnx.Param(value))
         self.learned = cell.probed if learned_state else ()
         start = cell.init_state(params)
         for leaf in self.learned:
@@ -34,7 +42,8 @@ class Recurrent(nnx.Module):
     def params(self) -> Params:
         """The cell's parameters as a plain dict."""
         held = nnx.to_pure_dict(nnx.state(self, nnx.Param))
-        return {name: value for name, value in held.items() if not name.startswith(START)}
+        own = {name: value for name, value in held.items() if not name.startswith(START)}
+        return {name.removeprefix(OWN): value for name, value in own.items()}
 
     def start(self, batch_size: int) -> State:
         """The initial state of a batch."""
@@ -62,3 +71,7 @@ class Recurrent(nnx.Module):
             self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, state=state, probe=probe,
             hooks=hooks, time_loop=time_loop, keep_states=keep_states,
         )  # fmt: skip
+
+
+TAKEN = {*dir(Recurrent), "cell", "learned"}
+"""Names that are no parameters."""

@@ -26,7 +26,10 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Endless:
-    """Any number of batches, drawn from a key. `draw`: `(key, batch_size) -> Batch`."""
+    """Any number of batches, drawn from a key. `draw`: `(key, batch_size) -> Batch`.
+
+    It is compiled, so random numbers come from the key alone.
+    """
 
     draw: Callable[[Key, int], Batch]
 
@@ -85,7 +88,8 @@ class Task:
       name: its name in the table.
       mode: one of `rnnexp.core.registry.MODES`.
       input_size, output_size: features of a step, and outputs.
-      num_steps: T, the number of steps of the longest (padded) sequence.
+      num_steps: T, the number of steps of the longest (padded) sequence, and of every batch
+        without lengths.
       train, valid, test: sources of batches.
       scores: `(outputs, batch) -> {name: Score}`; training minimises "loss" (nats, or
         squared error), the rest is reported.

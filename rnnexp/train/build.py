@@ -1,9 +1,9 @@
-"""The task and the model of a configuration, and their initial weights."""
+"""The task and the model of a configuration, checked, and their initial weights."""
 
 import dataclasses
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,30 @@ from rnnexp.config.validate_interventions import require_interventions
 from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Key, Tree
 from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.stack import MakeCell
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import fill_paddings
+from rnnexp.train.abstract_call import Entry
+from rnnexp.train.check_cell import check_cell, check_network
+from rnnexp.train.check_task import check_task
 from rnnexp.train.choose_time_loop import time_loop_of
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
-    """The task of that name with its options; reads its data, if any.
+    """The task of that name with its options, checked; reads its data, if any.
 
     Whatever the task puts behind a sequence's end, its batches have finite padding.
+
+    Raises `UsageError` for a bad option, or a task that does not keep the contract.
     """
-    factory = TASKS.entry(name).factory()
-    built: Task = factory(**keywords, **_accepted(factory, data_dir=data_dir))
-    return fill_paddings(built)
+    entry = TASKS.entry(name)
+    factory = entry.factory()
+    given = keywords | _accepted(factory, data_dir=data_dir)
+    return fill_paddings(check_task(name, Entry("task", name).make(factory, **given), entry.modes))
 
 
 def build_structure(config: FrozenConfigDict) -> Structure:
@@ -47,8 +54,17 @@ def build_structure(config: FrozenConfigDict) -> Structure:
 
 
 def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
-    """The stack of cells, or encoder and decoder, of a configuration."""
-    make_cell, structure = cell_maker(config, task), build_structure(config)
+    """The stack of cells, or encoder and decoder, of a configuration.
+
+    Raises `UsageError` for a bad value, or a cell that does not keep the contract.
+    """
+    return _model(config, task, cell_maker(config, task), key)
+
+
+def _model(
+    config: FrozenConfigDict, task: Task, make_cell: MakeCell, key: Key
+) -> SequenceModel | Transducer:
+    structure = build_structure(config)
     first = make_cell(task.input_size, 0)
     require_fit(config, structure, first, task)
     require_interventions(config, structure, first)
@@ -58,16 +74,21 @@ def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel
     return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
 
 
-def cell_maker(config: FrozenConfigDict, task: Task) -> Callable[[int, int], Cell]:
-    """`(input_size, layer) -> Cell` of a configuration."""
-    factory = CELLS.entry(config.cell.name).factory()
+def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
+    """`(input_size, layer) -> Cell` of a configuration, each made and checked once."""
+    name = config.cell.name
+    factory = CELLS.entry(name).factory()
     keywords = options(config, "cell") | _accepted(factory, output_size=task.output_size)
 
+    @cache
     def make_cell(input_size: int, layer: int) -> Cell:
-        number = _accepted(factory, layer=layer)
+        given = keywords | _accepted(factory, layer=layer)
+        sizes = (input_size, config.cell.hidden_size)
         # models are built inside jit, and the arrays that a cell closes over must outlive it
         with jax.ensure_compile_time_eval():
-            built: Cell = factory(input_size, config.cell.hidden_size, **keywords, **number)
+            made = Entry("cell", name).make(factory, *sizes, **given)
+        built = check_cell(name, made, input_size)
+        check_network(name, built, task.name, task.output_size)
         return built
 
     return make_cell
@@ -79,7 +100,7 @@ def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], 
     That function runs once, so it is compiled with few optimisations; the weights are the same,
     bit for bit.
     """
-    build = partial(build_model, config, task)
+    build = partial(_model, config, task, cell_maker(config, task))
     graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
 
     def draw(key: Key) -> Tree:

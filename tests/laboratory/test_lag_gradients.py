@@ -38,6 +38,7 @@ from tests.helpers.lag_models import (
     transducer,
     valid,
 )
+from tests.helpers.renamed import renamed
 from tests.helpers.variants import build
 
 
@@ -92,6 +93,20 @@ def test_a_start_made_of_parameters_is_the_step_before_the_first(x64: None) -> N
     equals_autodiff(model, got, by_autodiff(model, batch, False))
     assert np.any(got.parts["layer_0"]["b"][T])
     assert not np.any(got.parts["layer_0"]["w_h"][T])
+
+
+def test_parameters_have_the_names_of_their_gradients(x64: None) -> None:
+    """Also those that a layer's module uses itself."""
+    model = SequenceModel(
+        lambda size, layer: renamed(build(("rnn", {}), size, H, layer=layer)),
+        structure=Structure(learned_state=True),
+        input_size=I,
+        output_size=O,
+        mode=TO_ONE,
+        key=jax.random.key(0),
+    )
+    batch = batch_for(model)
+    equals_autodiff(model, by_lags(model, batch), by_autodiff(model, batch, False))
 
 
 def test_the_bins_of_a_transducer_add_up_too(x64: None) -> None:

@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
+from rnnexp.cells import cell as register
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.tree import named_leaves
 from rnnexp.results.load import load_run
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
+from rnnexp.sweep.plan import planned as plan_run
+from rnnexp.tasks import TASKS
 from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan, make_lane, make_plan
 from rnnexp.train.step_metrics import Records
+from tests.helpers import hostile
+from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.planned_runs import small_runs
 from tests.helpers.small_run import assert_same_runs, small_config
 
@@ -136,6 +141,18 @@ def test_a_run_that_cannot_begin_or_go_on_is_recorded_and_the_rest_completes(
     assert "config.optimizer.learning_rate must be positive" in found[1]["reason"]
     assert found[2]["reason"]
     assert caplog.text.count("failed") >= 2
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_the_fault_of_a_users_cell_is_the_reason_of_its_runs(tmp_path: Path) -> None:
+    wrong = hostile.cell(parameter_count=1)
+    register("own")(lambda input_size, hidden_size: wrong)
+    TASKS.register("mine", modes=("synchronous",))(lambda: hostile.task())
+    only = plan_run(finish(experiment("mine/own")), 0, {})
+    train_lanes([only], runs_dir=tmp_path, data_dir=None)
+    status = json.loads((tmp_path / only.run / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("failed", 0)
+    assert status["reason"].startswith("cell 'own': parameter_count is 1, expected 45, the size of")
 
 
 def test_lanes_that_end_early_make_room(tmp_path: Path) -> None:

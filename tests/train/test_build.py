@@ -1,106 +1,134 @@
-"""A task is built with batches whose padding cannot matter, whatever the task puts there."""
+"""Faults in a user's file end a command before anything is written, in one line."""
 
-from typing import Any
+import re
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import rnnexp
-from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.tasks.base import Finite, Task
-from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
-from rnnexp.tasks.scores import over_steps
-from rnnexp.train.build import build_task
-from rnnexp.train.compiled import initial_state
-from rnnexp.train.evaluate import evaluate_function
-from rnnexp.train.plan import make_plan
-from rnnexp.train.step import Lane, measure_next
-from tests.helpers.own_tables import own_tables  # noqa: F401  a fixture
+from rnnexp.cli.main import main
+from rnnexp.core.errors import UsageError
+from rnnexp.train.build import build_model, build_task, cell_maker
+from tests.helpers.hostile import H, I, T
+from tests.helpers.own_tables import own_tables  # noqa: F401
 
-LENGTHS = np.array([6, 3, 1, 4], np.int32)
-T, N = 6, len(LENGTHS)
+FILE = """
+import dataclasses
 
+import flax.linen as nn
+import jax.numpy as jnp
 
-def arrays_with(padding: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs (N, T, 2), targets (N, T, 1) and lengths; all padding holds one number."""
-    rng = np.random.default_rng(0)
-    inputs, targets = (rng.normal(size=(N, T, size)).astype(np.float32) for size in (2, 1))
-    for values in (inputs, targets):
-        values[np.arange(T) >= LENGTHS[:, None]] = padding
-    return inputs, targets, LENGTHS
+import rnnexp
+from rnnexp.models.wrap import from_linen
+from rnnexp.tasks.base import Endless
+from tests.helpers import hostile
+from tests.helpers.flax_cells import ProjectedTwo
 
+def sound(key, batch_size):
+    return hostile.draw(key, batch_size)
 
-def padded(*, padding: float = 0.0) -> Task:
-    """Sequences of unequal lengths with a squared error, a quotient among the scores."""
+def missing(key, batch_size):
+    return open("/nowhere/prices.csv")
 
-    def take(arrays: Tree, indices_B: Array) -> Batch:
-        inputs, targets, lengths = (values[indices_B] for values in arrays)
-        return Batch(jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(targets, 0, 1), lengths)
+@rnnexp.task("mine", modes=("{mode}",))
+def mine():
+    return hostile.task({task})
 
-    def scores(outputs: Array, batch: Batch) -> dict[str, Any]:
-        relative = jnp.square((outputs - batch.targets) / batch.targets)[..., 0]
-        return {"loss": over_steps(relative, batch.lengths_B)}
+def step(params, state, x):
+    return {{'h': state['hidden']}}
 
-    source = Finite(jax.tree.map(jnp.asarray, arrays_with(padding)), N, take)
-    return Task(
-        name="padded", mode="synchronous", input_size=2, output_size=1, num_steps=T,
-        train=source, valid=source, test=source, scores=scores, baseline={"loss": 1.0},
-        headline="loss", higher_is_better=False, causal=False,
-        teacher=lambda batch: batch.targets, forced_steps=T,
-    )  # fmt: skip
+@rnnexp.cell("own")
+def own(input_size, hidden_size):
+    {cell}
+"""
+RETURN = "return hostile.cell()"
+BATCH_OF_ONE = """return hostile.cell(
+        init_state=lambda params: {"h": params["b"][None]},
+        transition=lambda params, state, x: {"h": jnp.tanh(state["h"] @ params["w"][3:])},
+    )"""
+ROWS: dict[str, tuple[dict[str, str], str]] = {
+    "state": ({"cell": BATCH_OF_ONE}, "cell 'own': init_state gives h as float32 (1, 5), expected"),
+    "nothing": ({"cell": "hostile.cell()"}, "cell 'own': the factory gives None, expected a Cell"),
+    "factory": (
+        {"cell": "raise RuntimeError('no such option\\nat all')"},
+        "cell 'own': the factory raises RuntimeError: no such option ({raise RuntimeError})",
+    ),
+    "step": (
+        {"cell": "return hostile.cell(transition=step)"},
+        "cell 'own': transition raises KeyError: 'hidden' ({state['hidden']})",
+    ),
+    "flax": (
+        {"cell": "return from_linen(ProjectedTwo(), input_size)"},
+        "cannot wrap ProjectedTwo: its output is no leaf of its carry",
+    ),
+    "mode": (
+        {"mode": "sequence_to_one"},
+        "task 'mine': mode is 'synchronous', expected sequence_to_one, as it was registered",
+    ),
+    "steps": ({"task": "num_steps=7"}, "task 'mine': train.draw gives sequences of 6 steps, exp"),
+    "draw": (
+        {"task": "valid=Endless(missing)"},
+        "task 'mine': valid.draw raises FileNotFoundError: [Errno 2] No such file or directory: "
+        "'/nowhere/prices.csv' ({return open})",
+    ),
+}
 
 
 @pytest.mark.usefixtures("own_tables")
-@pytest.mark.parametrize(
-    ("cell", "changes"),
-    [
-        ("gru", {"model.num_layers": 2, "model.residual": True, "model.bidirectional": True}),
-        ("narx", {"cell.input_delay_steps": 2, "cell.output_delay_steps": 2}),
-        pytest.param("lstm", {"model.kernel": "scan", "model.layer_norm": True,
-                              "regularizer.omega": 0.1}, marks=pytest.mark.slow),
-    ],
-    ids=["gru", "narx", "lstm"],
-)  # fmt: skip
-def test_padding_changes_no_bit_of_a_step_or_an_evaluation(
-    cell: str, changes: dict[str, Any]
+@pytest.mark.parametrize("row", ROWS)
+def test_a_fault_is_one_line_and_leaves_nothing(
+    row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rnnexp.task("padded", modes=("synchronous",))(padded)
-    config = rnnexp.experiment(f"padded/{cell}")
-    for unit in ("steps", "epochs", "examples"):
-        config.train[f"duration_{unit}"] = None
-    keys = {"cell.hidden_size": 3, "train.batch_size": N, "train.duration_steps": 1}
-    config.update_from_flattened_dict(keys | changes)
-    plan = make_plan(rnnexp.finish(config), data_dir=None, chunk_steps=1)
-    recipe, streams = plan.recipe, stream_keys(0)
-    state = initial_state(plan)
-    order = epoch_order(recipe.task.train, streams["train"], state.step, N)
-    evaluate = evaluate_function(recipe, "valid", N, N)
-
-    @jax.jit
-    def both(arrays: Tree, state: Any) -> Any:
-        lane = Lane(state, order, Keys(streams["train"], streams["noise"]), dict(plan.hyper))
-        taken = measure_next(recipe, arrays, lane, record=True)
-        return taken, evaluate(state.params, streams["valid"], arrays)
-
-    plain = both(arrays_with(0.0), state)
-    for leaf in jax.tree.leaves(plain[0][0].grads) + jax.tree.leaves(plain[1]):
-        assert np.isfinite(leaf).all()
-    for worst in (np.nan, np.inf, 1e38):
-        got = both(arrays_with(worst), state)
-        jax.tree.map(np.testing.assert_array_equal, got, plain)
+    """A place in braces is the line of the file with that text."""
+    changes, text = ROWS[row]
+    file, runs_dir = tmp_path / "mine.py", tmp_path / "runs"
+    file.write_text(FILE.format(**{"mode": "synchronous", "task": "", "cell": RETURN, **changes}))
+    code = main(["run", "mine/own", "--import", str(file), "--runs-dir", str(runs_dir)])
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert len(lines) == 1
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        for marker in re.findall(r"{(.*)}", text):
+            text = text.replace(f"{{{marker}}}", f"{file}:{number}") if marker in line else text
+    assert lines[0].startswith(f"rnnexp: {text}")
+    assert not runs_dir.exists()
 
 
 @pytest.mark.usefixtures("own_tables")
-def test_what_is_valid_stays_as_it_is() -> None:
-    rnnexp.task("padded", modes=("synchronous",))(padded)
-    task = build_task("padded", padding=np.nan)
-    assert task.train is task.test
-    assert isinstance(task.train, Finite)
-    batch = task.train.take(task.train.arrays, jnp.arange(N))
-    inputs, targets, _ = arrays_with(np.nan)
-    for got, values in ((batch.inputs_TxBxI, inputs), (batch.targets, targets)):
-        assert np.isfinite(got).all()
-        for n, length in enumerate(LENGTHS):
-            np.testing.assert_array_equal(got[:length, n], values[n, :length])
+def test_a_cell_is_made_and_checked_once_a_size_and_layer() -> None:
+    made = []
+
+    def counted(input_size: int, hidden_size: int, *, layer: int = 0) -> rnnexp.Cell:
+        """Counted."""
+        from rnnexp.cells.rnn import rnn
+
+        made.append((input_size, layer))
+        return rnn(input_size, hidden_size)
+
+    rnnexp.cell("counted")(counted)
+    config = rnnexp.experiment("adding/counted")
+    config.model.num_layers = 3
+    config.cell.hidden_size = H
+    frozen = rnnexp.finish(config)
+    task = build_task("adding")
+    make_cell = cell_maker(frozen, task)
+    assert make_cell(I, 0) is make_cell(I, 0)
+    assert made == [(I, 0)]
+    jax.eval_shape(lambda key: build_model(frozen, task, key).units() and key, jax.random.key(0))
+    assert made[1:] == [(2, 0), (H, 1), (H, 2)]
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_a_network_of_the_wrong_size_is_refused() -> None:
+    from tests.helpers import hostile
+
+    def network(input_size: int, hidden_size: int) -> rnnexp.Cell:
+        """One that ignores the size of the outputs."""
+        return hostile.cell(is_network=True)
+
+    rnnexp.cell("network", modes=("synchronous",))(network)
+    rnnexp.task("mine", modes=("synchronous",))(lambda: hostile.task(num_steps=T))
+    frozen = rnnexp.finish(rnnexp.experiment("mine/network"))
+    with pytest.raises(UsageError, match="'network': output_size is 5, expected 2, the outputs of"):
+        build_model(frozen, build_task("mine"), jax.random.key(0))

@@ -1,0 +1,324 @@
+"""Checks that a task keeps the contract of `rnnexp.tasks.base`, on shapes alone.
+
+Every source is asked for a small batch, and the scores for that batch, without computing any of
+it. A batch of targets in another layout would broadcast against the outputs, and train.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import MODES
+from rnnexp.core.types import Batch
+from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Source, Stream, Task
+from rnnexp.train.abstract_call import (
+    Entry,
+    array,
+    default_float,
+    described,
+    is_count,
+    is_real,
+    key_shape,
+)
+from rnnexp.train.check_scores import mixed_score
+
+SPLITS = ("train", "valid", "test")
+BATCH_SIZES = (16, 8, 24, 32, 48)
+"""Of the small batch: the first that is no other size of the task, so that axes differ."""
+
+
+def check_task(name: str, task: Any, modes: Sequence[str] = MODES) -> Task:
+    """The task that a factory gave.
+
+    Args:
+      name: of the entry, for messages.
+      task: what the factory gave.
+      modes: of the entry.
+
+    Raises `UsageError` in one line that names the entry, the function or field, what it gives
+    and what the contract asks for.
+    """
+    entry = Entry("task", name)
+    if not isinstance(task, Task):
+        missing = "; is a `return` missing?" if task is None else ""
+        raise entry.error("the factory", f"gives {described(task)}, expected a Task{missing}")
+    _check_fields(entry, task, modes)
+    others = {task.num_steps, task.target_steps, task.input_size, task.output_size}
+    batch_size = next(size for size in BATCH_SIZES if size not in others)
+    longest, scored = 0, set()
+    sources = {id(getattr(task, split)): split for split in reversed(SPLITS)}
+    for split in reversed(sources.values()):
+        for where, batch, steps in _batches(entry, task, split, batch_size):
+            _check_batch(entry, task, where, batch, (steps, batch_size))
+            longest = max(longest, batch.inputs_TxBxI.shape[0])
+            signature = str(jax.tree.map(described, batch._replace(inputs_TxBxI=None)))
+            if signature not in scored:
+                scored.add(signature)
+                _check_scores(entry, task, where, batch, batch_size)
+    if longest != task.num_steps:
+        raise entry.error(
+            "num_steps", f"is {task.num_steps}, expected {longest}, the steps of the longest batch"
+        )
+    return task
+
+
+def _check_fields(entry: Entry, task: Task, modes: Sequence[str]) -> None:
+    """The values of a task that are not functions."""
+    if task.mode not in modes:
+        raise entry.error(
+            "mode", f"is {task.mode!r}, expected {' or '.join(modes)}, as it was registered"
+        )
+    for field in ("input_size", "output_size", "num_steps"):
+        if not is_count(value := getattr(task, field)):
+            raise entry.error(field, f"is {described(value)}, expected a whole number from 1 on")
+    least = int(task.mode == "asynchronous")
+    if not is_count(task.target_steps, least) or (task.target_steps and not least):
+        expected = "the steps of the longest target, 1 or more" if least else "0"
+        raise entry.error(
+            "target_steps",
+            f"is {described(task.target_steps)}, expected {expected}: the task is {task.mode}",
+        )
+    if not is_count(task.forced_steps, 0) or task.forced_steps > task.num_steps:
+        raise entry.error(
+            "forced_steps",
+            f"is {described(task.forced_steps)}, expected 0 to num_steps = {task.num_steps}",
+        )
+    if not isinstance(task.headline, str):
+        raise entry.error("headline", f"is {described(task.headline)}, expected a score's name")
+    for field, size in (("alphabet", "output_size"), ("input_alphabet", "input_size")):
+        _check_alphabet(entry, field, getattr(task, field), size, getattr(task, size))
+    _check_figures(entry, task)
+    for split in SPLITS:
+        _check_source(entry, split, getattr(task, split))
+
+
+def _check_alphabet(entry: Entry, field: str, value: Any, size_name: str, size: int) -> None:
+    """An alphabet has a symbol for every class."""
+    if value is None:
+        return
+    if not isinstance(value, str) or len(value) != size or len(set(value)) != size:
+        raise entry.error(
+            field,
+            f"is {value!r}, expected {size} different characters, as {size_name} is {size}",
+        )
+
+
+def _check_figures(entry: Entry, task: Task) -> None:
+    """The baseline and the references are numbers by name."""
+    for field in ("baseline", "references"):
+        value = getattr(task, field)
+        if not isinstance(value, Mapping):
+            raise entry.error(field, f"is {described(value)}, expected a dict of numbers by name")
+        for name, figure in value.items():
+            if not _is_number(figure):
+                raise entry.error(
+                    field, f"has {name!r} as {described(figure)}, expected a finite number"
+                )
+    if not task.baseline:
+        raise entry.error(
+            "baseline", "is empty, expected a score of the best predictor without memory, by name"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, str) and math.isfinite(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _check_source(entry: Entry, split: str, source: Any) -> None:
+    """A source is one of the four kinds, with as many examples as it says."""
+    if not isinstance(source, Source):
+        kinds = "Endless, Finite, Bucketed or Stream"
+        raise entry.error(split, f"is {described(source)}, expected {kinds}")
+    parts = source.buckets if isinstance(source, Bucketed) else (source,)
+    if not parts:
+        raise entry.error(split, "has no bucket, expected one or more")
+    for part in parts:
+        if isinstance(part, Endless):
+            continue
+        if not is_count(part.size):
+            raise entry.error(
+                split, f"has size {described(part.size)}, expected a whole number from 1 on"
+            )
+        lengths = [length for leaf in jax.tree.leaves(part.arrays) for length in jnp.shape(leaf)]
+        if lengths and max(lengths) < part.size:
+            raise entry.error(
+                split,
+                f"has size {part.size}, expected at most {max(lengths)}, the longest axis of its "
+                "arrays",
+            )
+
+
+def _batches(
+    entry: Entry, task: Task, split: str, batch_size: int
+) -> Iterator[tuple[str, Any, int | None]]:
+    """The name of a source's function, a small batch from it, and its steps (None: free)."""
+    source: Source = getattr(task, split)
+    key, indices_B = key_shape(), array(batch_size, dtype=jnp.int32)
+    take = f"{split}.take"
+    match source:
+        case Endless():
+            draw = f"{split}.draw"
+            yield draw, entry.call(draw, source.draw, key=key, batch_size=batch_size), None
+            entry.check_key(draw, source.draw, batch_size, once=split != "train")
+        case Finite():
+            yield take, entry.call(take, source.take, arrays=source.arrays, indices=indices_B), None
+        case Bucketed():
+            for bucket in source.buckets:
+                batch = entry.call(take, source.take, arrays=bucket.arrays, indices=indices_B)
+                yield take, batch, bucket.steps
+        case Stream():
+            positions = array(source.window_steps, batch_size, dtype=jnp.int32)
+            batch = entry.call(take, source.take, arrays=source.arrays, positions=positions)
+            yield take, batch, source.window_steps
+            if isinstance(batch, Batch):  # an evaluation ends where the stream does
+                lengths_B: Any = array(batch_size, dtype=jnp.int32)
+                yield take, batch._replace(lengths_B=lengths_B), source.window_steps
+
+
+def _check_batch(
+    entry: Entry, task: Task, where: str, batch: Any, size: tuple[int | None, int]
+) -> None:
+    """A batch has the sizes of its task; `size` are its steps (None: any) and examples."""
+    steps, batch_size = size
+    if not isinstance(batch, Batch):
+        raise entry.error(where, f"gives {described(batch)}, expected a rnnexp.core.types.Batch")
+    x = batch.inputs_TxBxI
+    for field in ("inputs_TxBxI", "targets", "lengths_B", "target_lengths_B"):
+        value = getattr(batch, field)
+        optional = field.endswith("lengths_B")
+        if not (hasattr(value, "shape") or (optional and value is None)):
+            raise entry.error(where, f"gives {field} as {described(value)}, expected an array")
+    if x.ndim != 3 or x.shape[1:] != (batch_size, task.input_size):
+        raise entry.error(
+            where,
+            f"gives inputs of shape {x.shape}, expected ({task.num_steps}, {batch_size}, "
+            f"{task.input_size}): num_steps, the batch, input_size",
+        )
+    if x.dtype != default_float():
+        raise entry.error(
+            where, f"gives inputs of type {x.dtype}, expected {jnp.dtype(default_float()).name}"
+        )
+    if (wrong := _wrong_steps(task, batch, steps)) != "":
+        raise entry.error(where, f"gives sequences of {x.shape[0]} steps, expected {wrong}")
+    _check_lengths(entry, task, where, batch, batch_size)
+    _check_targets(entry, task, where, batch, (x.shape[0], batch_size))
+
+
+def _wrong_steps(task: Task, batch: Batch, steps: int | None) -> str:
+    """How many steps a batch should have, if it has others; `steps` are its bucket's or window's.
+
+    Without lengths all sequences are of `num_steps`.
+    """
+    got = batch.inputs_TxBxI.shape[0]
+    if steps is not None and got != steps:
+        return f"{steps}, as its bucket or window says"
+    if steps is None and batch.lengths_B is None and got != task.num_steps:
+        return f"num_steps = {task.num_steps}"
+    return f"at most num_steps = {task.num_steps}" if got > task.num_steps else ""
+
+
+def _check_lengths(entry: Entry, task: Task, where: str, batch: Batch, batch_size: int) -> None:
+    """Lengths are a whole number an example; those of targets go with the asynchronous mode."""
+    for field in ("lengths_B", "target_lengths_B"):
+        value = getattr(batch, field)
+        if value is not None and (
+            value.shape != (batch_size,) or not jnp.issubdtype(value.dtype, jnp.integer)
+        ):
+            raise entry.error(
+                where,
+                f"gives {field} as {described(value)}, expected whole numbers of shape "
+                f"({batch_size},), one an example",
+            )
+    if task.mode == "asynchronous" and batch.target_lengths_B is None:
+        raise entry.error(
+            where, "gives no target_lengths_B, expected one an example: the task is asynchronous"
+        )
+
+
+def _check_targets(
+    entry: Entry, task: Task, where: str, batch: Batch, size: tuple[int, int]
+) -> None:
+    """Targets lie along the axes of their mode."""
+    steps, batch_size = size
+    leading = {
+        "sequence_to_one": (batch_size,),
+        "synchronous": (steps, batch_size),
+        "asynchronous": (task.target_steps, batch_size),
+    }[task.mode]
+    shape = batch.targets.shape
+    exact = task.mode == "asynchronous"
+    if shape != leading if exact else shape[: len(leading)] != leading:
+        expected = ", ".join(map(str, leading))
+        raise entry.error(
+            where,
+            f"gives targets of shape {shape}, expected ({expected}{'' if exact else ', ...'}): "
+            f"the task is {task.mode}, with a batch of {batch_size}",
+        )
+
+
+def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size: int) -> None:
+    """Scores are totals and counts of every example, and have the names that others use."""
+    leading = {"synchronous": batch.inputs_TxBxI.shape[:1], "asynchronous": (task.target_steps,)}
+    outputs = array(*leading.get(task.mode, ()), batch_size, task.output_size)
+    arguments = {"outputs": outputs, "batch": batch}
+    raises_rank = False
+    try:
+        with jax.numpy_rank_promotion("raise"):
+            scores = entry.call("scores", task.scores, **arguments)
+    except UsageError:  # where it has another reason, this says it again
+        scores = entry.call("scores", task.scores, **arguments)
+        raises_rank = True
+    if not isinstance(scores, Mapping):
+        raise entry.error("scores", f"gives {described(scores)}, expected a dict of Score by name")
+    for name, score in scores.items():
+        if not isinstance(score, Score):
+            raise entry.error("scores", f"gives {name} as {described(score)}, expected a Score")
+        for field, value in score._asdict().items():
+            minimised = (name, field) == ("loss", "total_B")
+            numbers = is_real(value) or (not minimised and jnp.issubdtype(value.dtype, jnp.integer))
+            if value.shape != (batch_size,) or not numbers:
+                raise entry.error(
+                    "scores",
+                    f"gives {field} of {name} as {described(value)}, expected floats of shape "
+                    f"({batch_size},), one an example",
+                )
+    if raises_rank and (mixed := mixed_score(task, outputs, batch)):
+        raise entry.error(
+            "scores",
+            f"gives total_B of {mixed} in which examples mix: an example's depends on the outputs "
+            f"or targets of another; expected outputs {outputs.shape} and targets "
+            f"{batch.targets.shape} to be compared example by example, with equally many axes",
+        )
+    _check_names(entry, task, [*scores])
+    if task.teacher is not None:
+        _check_teacher(entry, task, task.teacher, batch)
+
+
+def _check_names(entry: Entry, task: Task, scores: Sequence[str]) -> None:
+    """The names of scores that the task uses are among those that it gives."""
+    if "loss" not in scores:
+        raise entry.error(
+            "scores", f"gives {', '.join(scores) or 'nothing'}, expected 'loss': it is minimised"
+        )
+    known = [*scores, *(["exact"] if task.mode == "asynchronous" else [])]
+    for field, names in (("headline", (task.headline,)), ("baseline", task.baseline)):
+        for name in names:
+            if name not in known:
+                raise entry.error(
+                    field, f"names {name!r}, expected one of the scores: {', '.join(known)}"
+                )
+
+
+def _check_teacher(entry: Entry, task: Task, teacher: Callable[[Batch], Any], batch: Batch) -> None:
+    """A teacher gives the true outputs of every step."""
+    shape = (*batch.inputs_TxBxI.shape[:2], task.output_size)
+    taught = entry.call("teacher", teacher, batch=batch)
+    if getattr(taught, "shape", None) != shape or not is_real(taught):
+        raise entry.error("teacher", f"gives {described(taught)}, expected floats of shape {shape}")
