@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {
     "report/paper_style.py": "by the pictures: report/test_paper.py, test_paper_key.py",
     "runtime/collectives.py": "needs several processes: integration/test_devices.py",
     "runtime/cpu.py": "replaced by a stand-in in runtime/test_compilation_cache.py",
+    "runtime/memory_size.py": "beside what it limits: train/test_memory_need.py",
     "runtime/environment.py": "by the file that it writes: run/test_run.py",
     "runtime/mesh.py": "needs several devices: integration/test_devices.py",
     "runtime/signals.py": "needs a process to signal: integration/test_resume.py",

@@ -25,6 +25,7 @@ from rnnexp.core.seeds import require_seed
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
+MOST_INT = 2**31 - 1
 DURATIONS = {
     "train.duration": 2000,
     "eval.every": 200,
@@ -136,6 +137,7 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
             raise UsageError(f"config.{key} must have a value, such as {expected[key]!r}")
         if isinstance(values[key], float) and not math.isfinite(values[key]):
             raise UsageError(f"config.{key} must be finite, not {values[key]}")
+        _require_32_bits(key, values[key])
     for key in POSITIVE:
         if not values[key] > 0:
             raise UsageError(f"config.{key} must be positive, not {values[key]}")
@@ -146,6 +148,18 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
     for key in DURATIONS:
         duration(values, key)
     return FrozenConfigDict(config)
+
+
+def _require_32_bits(key: str, value: Any) -> None:
+    """Raise `UsageError` for a whole number beyond 32 bits, which arrays cannot count.
+
+    Seeds have limits of their own (`rnnexp.core.seeds`), and so have durations in examples.
+    """
+    if key.endswith(("seed", "_examples")):
+        return
+    if type(value) is int and abs(value) > MOST_INT:
+        text = str(value) if abs(value) < 10**20 else f"a number of {len(str(abs(value)))} digits"
+        raise UsageError(f"config.{key} must be at most {MOST_INT:,} (32 bits), not {text}")
 
 
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
@@ -191,16 +205,19 @@ def duration_steps(
     Raises `UsageError` for epochs of a task that has none (`epoch_steps` None).
     """
     number, unit = duration(flat(config), key)
-    if unit == "steps":
-        return number
-    if unit == "examples":
-        return -(-number // batch_size)
-    if epoch_steps is None:
+    if unit == "epochs" and epoch_steps is None:
         raise UsageError(
             f"config.{key}_epochs: {config.task.name} draws endless batches and has no epochs; "
             f"use config.{key}_steps or config.{key}_examples"
         )
-    return number * epoch_steps
+    in_steps = {
+        "steps": number, "examples": -(-number // batch_size), "epochs": number * (epoch_steps or 0)
+    }  # fmt: skip
+    if (steps := in_steps[unit]) > MOST_INT:
+        raise UsageError(
+            f"config.{key}_{unit} {number:,} is {steps:,} steps, more than {MOST_INT:,}"
+        )
+    return steps
 
 
 def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:

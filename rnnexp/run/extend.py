@@ -71,7 +71,7 @@ def _require_longer(origin: Path, result: RunResult, plan: Plan) -> None:
             f"{origin} has {result.step} steps already; config.train.duration must be longer, not "
             f"{plan.total_steps} steps"
         )
-    if result.reason:
+    if result.reason.startswith("early stopping"):
         raise UsageError(f"{origin} ended by {result.reason}: a longer duration changes nothing")
     if plan.config.optimizer.schedule != "constant":
         raise UsageError(

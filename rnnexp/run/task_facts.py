@@ -16,7 +16,7 @@ from rnnexp.tasks.batches import source_size
 FILE = "task.json"
 STORED = (
     "name", "mode", "input_size", "output_size", "num_steps", "headline", "higher_is_better",
-    "forced_steps", "target_steps", "alphabet", "input_alphabet",
+    "forced_steps", "target_steps", "alphabet", "input_alphabet", "causal",
 )  # fmt: skip
 """The fields of a task that are stored as they are."""
 

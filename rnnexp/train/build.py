@@ -30,6 +30,7 @@ from rnnexp.train.abstract_call import Entry
 from rnnexp.train.check_cell import check_cell, check_network
 from rnnexp.train.check_task import check_task
 from rnnexp.train.choose_time_loop import time_loop_of
+from rnnexp.train.memory_need import require_room_for_weights
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
@@ -98,10 +99,12 @@ def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], 
     """The model's static part, and the function that draws all its weights from a key.
 
     That function runs once, so it is compiled with few optimisations; the weights are the same,
-    bit for bit.
+    bit for bit. Raises `UsageError` if they cannot fit into memory.
     """
     build = partial(_model, config, task, cell_maker(config, task))
-    graphdef = nnx.graphdef(nnx.eval_shape(build, jax.random.key(0)))
+    model = nnx.eval_shape(build, jax.random.key(0))
+    require_room_for_weights(config, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    graphdef = nnx.graphdef(model)
 
     def draw(key: Key) -> Tree:
         return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))

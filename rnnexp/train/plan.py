@@ -34,6 +34,7 @@ from rnnexp.train.choose_time_loop import (
     largest_exponents,
     log_reasons,
 )
+from rnnexp.train.memory_need import require_room_for_batches
 from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
 from rnnexp.train.program import Recipe
 
@@ -117,6 +118,7 @@ def make_plan(
     require_choice("config.clip.name", config.clip.name, CLIPS)
     if task is None:
         task = build_task(config.task.name, data_dir, **options(config, "task"))
+    require_room_for_batches(config, task)
     epoch_steps = _epoch_steps(config, task)
     sizes: dict[str, Any] = {"batch_size": config.train.batch_size, "epoch_steps": epoch_steps}
     steps = {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}
