@@ -303,4 +303,5 @@ def read_status(run: Path) -> dict[str, Any] | None:
 
 
 def _is_figure(value: Any) -> bool:
-    return type(value) in (int, float) or value in NOT_FINITE
+    """Whether a value is one that `to_json` wrote of a number or a truth value."""
+    return isinstance(value, int | float) or value in NOT_FINITE

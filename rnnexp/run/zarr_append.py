@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, first_line
 from rnnexp.core.files import replace_bytes
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def opened(path: Path) -> "Iterator[xarray.Dataset]":
     try:
         with xarray.open_zarr(path, consolidated=gathered) as data:
             yield data
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:  # so codecs fail
+        raise UsageError(f"cannot read {path}: {first_line(error)}") from error
 
 
 def require_plain(path: Path) -> bool:
