@@ -67,7 +67,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
             run, path, status["status"], int(status["step"]), str(status["reason"]),
             {name: float(value) for name, value in status.get("test", {}).items()},
             _best(status.get("best")),
-            flatten(_read(f"{path}/config.json")) | _sources(path),
+            _keys(f"{path}/config.json") | _sources(path),
             mtime_ns,
         )  # fmt: skip
     except FileNotFoundError as error:
@@ -107,6 +107,15 @@ def _read(path: str) -> dict[str, Any]:
         return read_object(path)
     except ValueError as error:
         raise ValueError(f"{os.path.basename(path)} is damaged: {error}") from error
+
+
+def _keys(file: str) -> dict[str, Any]:
+    """The configuration keys of a run; `ValueError` unless task and cell have names."""
+    keys = flatten(_read(file))
+    for key in ("task.name", "cell.name"):
+        if not isinstance(keys.get(key), str):
+            raise ValueError(f"config.json is damaged: {key} must be a text")
+    return keys
 
 
 def _sources(path: str) -> dict[str, str]:

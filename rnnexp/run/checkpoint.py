@@ -103,10 +103,32 @@ class Checkpoints:
                 manager.delete(old)
         return True
 
-    def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
+    def restore_to_resume(self, like: T) -> tuple[T, Progress] | None:
+        """The checkpoint to resume from, or None if there is none.
+
+        If all of kind `last` are damaged, it is the newest intact one of the other kinds, but
+        none newer than those: only they are saved after all records before them are written.
+
+        Raises `UsageError` as `restore` does.
+        """
+        steps = [step for step, which in stored_steps(self.path) if which == "last"]
+        restored = self.restore("last", like)
+        if restored is not None or not steps:
+            return restored
+        found = {step: which for step, which in stored_steps(self.path) if which != "last"}
+        for step in sorted((step for step in found if step <= max(steps)), reverse=True):
+            if (restored := self.restore(found[step], like, newest=step)) is not None:
+                log.warning("goes on from checkpoint %s/%d", found[step], restored[1].step)
+                return restored
+        return None
+
+    def restore(self, which: str, like: T, newest: int | None = None) -> tuple[T, Progress] | None:
         """The newest intact checkpoint in the form of `like`, or None if there is none.
 
         A damaged one is moved to `damaged/`, with a warning, and the one before it is read.
+
+        Args:
+          newest: later ones are left out.
 
         Raises:
           UsageError: the checkpoint has floats of another precision than `like`, or may not be
@@ -117,6 +139,8 @@ class Checkpoints:
             return None
         manager = self._manager(which)
         for step in sorted(manager.all_steps(), reverse=True):
+            if newest is not None and step > newest:
+                continue
             try:
                 return restore_step(manager, step, like)
             except UsageError:

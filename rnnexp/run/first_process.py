@@ -83,11 +83,20 @@ class SharedCheckpoints(FirstProcess):
 
     def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
         """As `Checkpoints.restore`; the first process sends the arrays to the others."""
+        return self._sent(like, lambda whole: self._own.restore(which, whole))
+
+    def restore_to_resume(self, like: T) -> tuple[T, Progress] | None:
+        """As `Checkpoints.restore_to_resume`, sent likewise."""
+        return self._sent(like, lambda whole: self._own.restore_to_resume(whole))
+
+    def _sent(
+        self, like: T, restore: Callable[[T], tuple[T, Progress] | None]
+    ) -> tuple[T, Progress] | None:
         whole: Any = on_host(like)
         found: list[Tree] = []
 
         def read() -> dict[str, Any] | None:
-            restored = self._own.restore(which, whole)
+            restored = restore(whole)
             if restored is None:
                 return None
             found.append(restored[0])

@@ -73,7 +73,7 @@ class RunSession:
         self.checkpoints = in_first_process(Checkpoints, self.files.path / "checkpoints")
         fresh = initial_state(self.plan)
         self.like = jax.device_get(fresh)  # the first chunk takes the buffers of `fresh`
-        restored = self.checkpoints.restore("last", self.like)
+        restored = self.checkpoints.restore_to_resume(self.like)
         state, self.progress = restored or (fresh, Progress())
         self.gradients.truncate(self.step)
         kept = None if restored is None else self.step

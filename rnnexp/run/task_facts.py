@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text, to_json
+from rnnexp.core.registry import MODES
 from rnnexp.run.files import read_json
 from rnnexp.tasks.base import Bucket, Bucketed, Endless, Source, Stream, Task
 from rnnexp.tasks.batches import source_size
@@ -38,6 +39,8 @@ def read_task(run: Path) -> Task | None:
     facts = read_json(run / FILE)
     if facts is None:
         return None
+    if (fault := _fault(facts)) is not None:
+        raise UsageError(f"{run / FILE} is damaged: {fault}")
     try:
         source = _source(facts["train_size"], facts["window_steps"], facts["num_steps"])
         return Task(
@@ -47,6 +50,20 @@ def read_task(run: Path) -> Task | None:
         )  # fmt: skip
     except (KeyError, TypeError) as error:
         raise UsageError(f"{run / FILE} is damaged: {error!r}") from error
+
+
+def _fault(facts: dict[str, Any]) -> str | None:
+    """What is wrong with the content of `task.json`, or None."""
+    for name in ("input_size", "output_size", "num_steps", "forced_steps", "target_steps"):
+        if type(facts.get(name)) is not int or not 0 <= facts[name] < 2**31:
+            return f"{name} must be a whole number, not {facts.get(name)!r}"
+    for name in ("train_size", "window_steps"):
+        if not (facts.get(name) is None or type(facts[name]) is int):
+            return f"{name} must be a whole number or null, not {facts[name]!r}"
+    for name in ("alphabet", "input_alphabet"):
+        if not (facts.get(name) is None or isinstance(facts[name], str)):
+            return f"{name} must be a text or null, not {facts[name]!r}"
+    return None if facts.get("mode") in MODES else f"mode must be one of {', '.join(MODES)}"
 
 
 def _source(size: int | None, window_steps: int | None, num_steps: int) -> Source:

@@ -12,6 +12,8 @@ import pytest
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.run.checkpoint import Checkpoints, Progress, read_checkpoints
+from rnnexp.run.run import run
+from tests.helpers.small_run import assert_same_runs, small_config
 
 STATE = {"w": jax.random.normal(jax.random.key(0), (64, 64)), "step": jnp.asarray(3, jnp.int32)}
 STATE["odd"] = jnp.array([jnp.nan, -0.0, jnp.inf, 1e-45, 1 / 3])
@@ -102,3 +104,43 @@ def test_a_checkpoint_that_cannot_be_stored(saved: Checkpoints, tmp_path: Path) 
     (tmp_path / "last").touch()
     with pytest.raises(RunError, match="cannot save a checkpoint in"):
         save(saved, 4)
+
+
+def test_a_run_without_an_intact_last_checkpoint_goes_on_from_another_kind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it then writes is what the undisturbed run wrote."""
+    config = small_config(
+        train__duration_steps=60, checkpoint__keep_every_steps=20, eval__every_steps=30,
+        optimizer__learning_rate=0.5,  # so that the first validation is the best
+    )  # fmt: skip
+    whole = run(config, runs_dir=tmp_path / "one").path
+    damaged = run(config, runs_dir=tmp_path / "two").path
+    kinds = damaged / "checkpoints"
+    assert [folder.name for folder in kinds.glob("best/*")] == ["30"]
+    for folder in (*kinds.glob("last/*"), kinds / "kept" / "60"):
+        damage(folder)
+    (damaged / "status.json").unlink()
+    run(config, runs_dir=tmp_path / "two")
+    assert "goes on from checkpoint kept/40" in caplog.text
+    shutil.rmtree(kinds / "damaged")
+    assert_same_runs(damaged, whole, config)
+
+
+def test_a_checkpoint_that_is_newer_than_the_records_is_not_resumed_from(
+    saved: Checkpoints, tmp_path: Path
+) -> None:
+    for step in (2, 5):
+        saved.save("kept", STATE | {"step": jnp.int32(step)}, Progress(step))
+    for folder in (tmp_path / "last").iterdir():
+        damage(folder)
+    restored = saved.restore_to_resume(STATE)
+    assert restored is not None
+    assert restored[1].step == 2
+
+
+def test_without_any_checkpoint_a_run_begins(tmp_path: Path) -> None:
+    with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+        assert checkpoints.restore_to_resume(STATE) is None
+        checkpoints.save("best", STATE, Progress(3))  # it was killed before its first checkpoint
+        assert checkpoints.restore_to_resume(STATE) is None
