@@ -8,7 +8,9 @@ this package prints.
 import argparse
 import difflib
 import errno
+import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from types import ModuleType
 from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sample, sweep
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
-from rnnexp.core.errors import RunError, UsageError
+from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.load_module import load_imports
 
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     logging.basicConfig(format="rnnexp: %(message)s", level=logging.ERROR)
     logging.getLogger("rnnexp").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters of tables
+            stream.reconfigure(errors="backslashreplace")
     try:
         known, rest = parser().parse_known_args(arguments)
         if rest and known.command not in CONFIGURED:
@@ -57,9 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = str(error.filename)
         print(f"rnnexp: a name is too long for a file: {name[:40]}...", file=sys.stderr)
         return UsageError.exit_code
+    except (ValueError, RuntimeError) as error:
+        if (variable := _variable_in(str(error))) is None:
+            raise
+        value = os.environ[variable]
+        print(f"rnnexp: {variable}={value!r} cannot be used: {first_line(error)}", file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         print("rnnexp: interrupted; the same command resumes", file=sys.stderr)
         return SIGNAL_CODES["SIGINT"]
+
+
+def _variable_in(text: str) -> str | None:
+    """The environment variable of JAX's that an error of JAX's names, if it is set."""
+    names = [name for name in os.environ if name.startswith("JAX_")]
+    return next((name for name in sorted(names, key=len, reverse=True) if name in text), None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +87,14 @@ class _Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(typed, [*COMMANDS, *listing.LISTS], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"{message}.{hint} See `{self.prog} --help`.")
+
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        """As argparse does, which would take `--option=--` for an option with an empty list."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: expected a value, not '--'")
+        values: object = super()._get_values(action, arg_strings)
+        return values
 
 
 class _Version(argparse.Action):

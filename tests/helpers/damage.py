@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,7 +110,13 @@ def command_result(arguments: list[str]) -> tuple[int, str, str]:
     A traceback has exit code 99 and is in the error text.
     """
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        # the tests' own folder of compiled programs is root's
+        warnings.filterwarnings("ignore", message=".*persistent compilation cache entry.*")
         try:
             code = main(arguments)
         except SystemExit as ended:

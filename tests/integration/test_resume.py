@@ -15,6 +15,7 @@ from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import run_path
 from rnnexp.run.files import RunLog, read_json, read_metrics, shown_status
 from rnnexp.run.run import run
+from tests.helpers.readers import reading
 from tests.helpers.small_run import assert_same_runs, small_config
 from tests.helpers.stopped_run import StopAt
 
@@ -57,17 +58,21 @@ def kill_until_done(root: Path, runs_dir: Path, operations: int, kills: int, see
 def test_killed_at_random_moments(
     undisturbed: tuple[Path, int], root: Path, tmp_path: Path
 ) -> None:
-    hit = kill_until_done(root, tmp_path, undisturbed[1], kills=3, seed=1)
+    with reading(tmp_path) as faults:
+        hit = kill_until_done(root, tmp_path, undisturbed[1], kills=3, seed=1)
+    assert not faults
     assert hit >= 2
     assert_same_runs(run_path(CONFIG, tmp_path), undisturbed[0], CONFIG)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(38))
 def test_killed_at_many_moments(
     undisturbed: tuple[Path, int], root: Path, tmp_path: Path, seed: int
 ) -> None:
-    assert kill_until_done(root, tmp_path, undisturbed[1], kills=8, seed=100 + seed) >= 3
+    with reading(tmp_path) as faults:
+        assert kill_until_done(root, tmp_path, undisturbed[1], kills=8, seed=100 + seed) >= 3
+    assert not faults
     assert_same_runs(run_path(CONFIG, tmp_path), undisturbed[0], CONFIG)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.main import main
+from tests.helpers.readers import reading
 from tests.helpers.small_sweep import sweep
 
 
@@ -52,15 +53,17 @@ def kill_after(seconds: float, runs_dir: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "kills", [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+    "kills", [1, *(pytest.param(9, marks=pytest.mark.slow, id=f"9-{n}") for n in range(6))]
 )
 def test_a_killed_sweep_ends_with_the_same_tables(
     kills: int, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draws = random.Random(time.time_ns())
-    for _ in range(kills):
-        kill_after(draws.uniform(4, 25), tmp_path)
-    assert main(sweep(tmp_path)) == 0
+    with reading(tmp_path) as faults:
+        for _ in range(kills):
+            kill_after(draws.uniform(4, 25), tmp_path)
+        assert main(sweep(tmp_path)) == 0
+    assert not faults
     assert "8 runs: 8 completed" in capsys.readouterr().out
     assert tables(tmp_path, capsys) == tables(undisturbed, capsys)
 
