@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnexp.cli.arguments import add_data_dir, add_run
+from rnnexp.cli.arguments import add_data_dir, add_run, require_picture_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -56,6 +56,7 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.run.analyze import analyze_run, summary
     from rnnexp.runtime.compilation_cache import keep_programs
 
+    require_picture_place(known.plot)
     keep_programs()
     file, overrides = read_arguments(rest)
     if file is not None:

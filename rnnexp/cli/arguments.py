@@ -21,6 +21,25 @@ def add_data_dir(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--data-dir", type=Path, help="where to look for data files first")
 
 
+def require_place(file: Path | None) -> None:
+    """Raise `UsageError` if a file cannot be written there, before the work that makes it."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise UsageError(f"cannot write {file}: it is a directory; name a file in it")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {file}: there is no directory {file.parent}")
+
+
+def require_picture_place(file: Path | None) -> None:
+    """`require_place` for a picture, whose ending must be known too."""
+    if file is not None:
+        from rnnexp.report.figures import require_picture_name
+
+        require_picture_name(file)
+        require_place(file)
+
+
 def refuse(known: argparse.Namespace, by: str, **defaults: object) -> None:
     """Raise `UsageError` for an argument that does not go with `by`, unless it is the default."""
     for name, default in defaults.items():

@@ -1,9 +1,11 @@
 """The command `bench`: the time of a training step, compared with other libraries."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnexp.cli.arguments import require_picture_place, require_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import replace_text, to_json
@@ -25,12 +27,16 @@ def bench_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.bench.measure import TimedRow, measure
     from rnnexp.bench.workloads import GATES, find_workloads
 
+    require_picture_place(known.plot)
+    require_place(known.output)
     works = find_workloads(known.workloads)
     cells = [cell.strip() for cell in known.cells.split(",") if cell.strip()]
     for cell in cells:
         require_choice("cell of the benchmark", cell, GATES)
-    if known.rounds < 1 or known.seconds <= 0 or not cells:
-        raise UsageError("--rounds must be at least 1, --seconds above 0, and a cell be named")
+    if known.rounds < 1 or not 0 < known.seconds < math.inf or not cells:
+        raise UsageError(
+            "--rounds must be at least 1, --seconds a number above 0, and a cell be named"
+        )
 
     def on_row(row: TimedRow) -> None:
         if not known.json:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnexp.cli.arguments import require_picture_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -32,6 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp compare DIR`, or `rnnexp compare RUN RUN`."""
+    require_picture_place(known.output)
     if len(known.names) > 1:
         return _compare_runs(known)
     directory = Path(known.names[0])

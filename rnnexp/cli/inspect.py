@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.cli.arguments import add_run
+from rnnexp.cli.arguments import add_run, require_picture_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -32,6 +32,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         return divergence_command(known)
     if known.data_dir is not None:
         raise UsageError("--data-dir is for the replay of a step; it goes with --divergence")
+    require_picture_place(known.plot)
     from rnnexp.report import table
     from rnnexp.results.load import find_run, load_run
 

@@ -88,7 +88,6 @@ class _Parser(argparse.ArgumentParser):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"{message}.{hint} See `{self.prog} --help`.")
 
-
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
         """As argparse does, which would take `--option=--` for an option with an empty list."""
         if action.option_strings and action.nargs is None and arg_strings == ["--"]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnexp.cli.arguments import add_data_dir, add_run
+from rnnexp.cli.arguments import add_data_dir, add_run, require_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -31,6 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
+    require_place(known.output)
     from rnnexp.results.load import find_run
     from rnnexp.run.sample import load_trained
     from rnnexp.runtime.compilation_cache import keep_programs

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -83,6 +84,11 @@ def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
                 raise UsageError("--status, --retry-failed and --cancel take a directory alone")
             return function(directory, known)
     require_choice("executor", known.executor, EXECUTORS)
+    for name in ("width", "jobs", "cpus"):
+        if (number := getattr(known, name)) is not None and number < 1:
+            raise UsageError(f"--{name} must be at least 1, not {number}")
+    if not 0 <= known.gpus < math.inf:
+        raise UsageError(f"--gpus must not be negative, and finite, not {known.gpus}")
     if known.search is not None:
         return search.search_command(known, rest)
     refuse(known, "a sweep without --search", trials=50, pruner="none", storage=None)

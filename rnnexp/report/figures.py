@@ -12,6 +12,7 @@ matplotlib.use("Agg")  # pictures go to files; no display is needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -214,12 +215,17 @@ def new_figure(size_in: tuple[float, float]) -> Figure:
     return Figure(figsize=size_in, layout="constrained")
 
 
+def require_picture_name(file: Path) -> None:
+    """Raise `UsageError` for an ending that matplotlib does not know."""
+    known = FigureCanvasBase.get_supported_filetypes()
+    if file.suffix.lstrip(".").lower() not in known:
+        raise UsageError(f"cannot draw {file}: its ending must be one of {', '.join(known)}")
+
+
 def save(figure: Figure, file: Path, dpi: int = 130) -> None:
     """Write a figure; `UsageError` for a format that matplotlib does not know."""
-    known = figure.canvas.get_supported_filetypes()
     try:
-        if file.suffix.lstrip(".").lower() not in known:
-            raise UsageError(f"cannot draw {file}: its ending must be one of {', '.join(known)}")
+        require_picture_name(file)
         figure.savefig(file, dpi=dpi)
     except OSError as error:
         raise RunError(f"cannot write {file}: {error.strerror}") from error

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import MODES
-from rnnexp.core.types import Batch
+from rnnexp.core.types import Batch, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Source, Stream, Task
 from rnnexp.train.abstract_call import (
     Entry,
@@ -147,12 +147,26 @@ def _check_source(entry: Entry, split: str, source: Any) -> None:
                 split, f"has size {described(part.size)}, expected a whole number from 1 on"
             )
         lengths = [length for leaf in jax.tree.leaves(part.arrays) for length in jnp.shape(leaf)]
-        if lengths and max(lengths) < part.size:
+        if lengths and max(lengths) < part.size and _clamps(source, part.arrays, max(lengths)):
             raise entry.error(
                 split,
                 f"has size {part.size}, expected at most {max(lengths)}, the longest axis of its "
                 "arrays",
             )
+
+
+def _clamps(source: Source, arrays: Tree, last: int) -> bool:
+    """Whether a source gives the last example of its arrays again for an index beyond it.
+
+    A source may have more examples than its arrays, if its `take` maps indices into them.
+    """
+    if not isinstance(source, Finite | Bucketed):
+        return True
+    within, beyond = (
+        source.take(arrays, jnp.array([last - 1, index], jnp.int32)) for index in (last - 1, last)
+    )
+    same = jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), within, beyond)
+    return all(jax.tree.leaves(same))
 
 
 def _batches(
