@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "cell": "rnnexp.cells",
+    "data_file": "rnnexp.core.user_files",
     "task": "rnnexp.tasks",
     "Cell": "rnnexp.cells.base",
     "Task": "rnnexp.tasks.base",

@@ -145,7 +145,8 @@ def test_its_commands_are_understood(
     known, rest = parser().parse_known_args(filled(command))
     if known.imports:
         load_module(write_own(guide, tmp_path), "imported file")
-    if known.command == "analyze":
+    of_a_run = known.command == "run" and (known.again or known.origin)
+    if known.command == "analyze" or of_a_run:
         override(experiment("adding/lstm"), read_arguments(rest)[1])
     elif known.command == "sweep" and (known.sweep or known.space):
         assert expand(*read_space(known, rest))
@@ -212,6 +213,7 @@ def test_its_options_and_keys_exist(guide: str) -> None:
     subparsers = next(a for a in parser()._actions if isinstance(a.choices, dict))
     assert isinstance(subparsers.choices, dict)
     options = {o for command in subparsers.choices.values() for o in command._option_string_actions}
+    options |= set(parser()._option_string_actions)
     scripts = "".join(path.read_text() for path in (ROOT / "experiments").glob("*.py"))
     options |= set(re.findall(r'"(--[\w-]+)"', scripts))
     keys = {*flat(defaults()), *DURATIONS}
@@ -222,7 +224,7 @@ def test_its_options_and_keys_exist(guide: str) -> None:
         option = re.match(r"--[\w-]+(?!\S*config)", span)
         assert not option or option[0] in options | {"--config"}, span
         key = re.match(rf"(?:--config\.)?((?:{sections})\.[a-z_]+)(?:=|$)", span)
-        assert not key or key[1] in keys or key[1].endswith(".zarr"), span
+        assert not key or key[1] in keys or key[1].endswith((".zarr", ".json")), span
 
 
 @pytest.mark.parametrize(

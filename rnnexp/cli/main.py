@@ -20,7 +20,7 @@ from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sa
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.core.errors import RunError, UsageError, first_line
-from rnnexp.core.load_module import load_imports
+from rnnexp.core.load_module import forget_imports, load_imports
 
 COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "list": (listing, "show what there is"),
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rnnexp: interrupted; the same command resumes", file=sys.stderr)
         return SIGNAL_CODES["SIGINT"]
+    finally:
+        forget_imports()
 
 
 def _variable_in(text: str) -> str | None:

@@ -53,6 +53,11 @@ def load_imports(paths: Sequence[str]) -> None:
         _imported.append(Path(path).absolute())
 
 
+def forget_imports() -> None:
+    """End the command of `load_imports`: what follows in this process is not made of its files."""
+    _imported.clear()
+
+
 class _FreshLoader(SourceFileLoader):
     """Compiles the file as it is now, never from bytecode that may belong to another content."""
 

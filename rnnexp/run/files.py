@@ -211,8 +211,11 @@ def read_closed_forms(run: Path | str) -> dict[str, dict[str, float]]:
                 if row["kind"] not in CLOSED_FORMS:
                     break
                 rows.append(row)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    try:
         return closed_forms(rows)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, TypeError):  # a figure that is no number
         return {}
 
 

@@ -28,7 +28,10 @@ def runs_dir_of(sweep_dir: Path) -> Path:
     """
     named = (read_json(sweep_dir / "sweep.json") or {}).get("runs_dir")
     if not isinstance(named, str):
-        raise UsageError(f"{sweep_dir}/sweep.json does not say where the runs are (runs_dir)")
+        raise UsageError(
+            f"{sweep_dir}/sweep.json does not say where the runs are (runs_dir): this is not a "
+            "sweep's directory"
+        )
     runs_dir = sweep_dir / named
     if not sweep_dir.resolve().is_relative_to(runs_dir.resolve()):
         raise UsageError(

@@ -3,7 +3,9 @@
 import random
 import re
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,11 +65,11 @@ def cases(path: Path) -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def open_to_all(tmp_path: Path) -> Path:
+def open_to_all() -> Iterator[Path]:
     """A folder that another user can reach, as whom permissions are tested."""
-    for folder in [tmp_path, *tmp_path.parents][:3]:
-        folder.chmod(0o777)
-    return tmp_path
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def check(made: Path, folder: Path, file: str, damage: str, command: str) -> None:

@@ -214,6 +214,6 @@ def test_a_task_of_another_size_than_it_says_ends_with_one_line(
     command = ["run", "mistaken/lstm", "--runs-dir", str(tmp_path)]
     assert main([*command, *(f"--config.{change}" for change in changes)]) == 2
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("rnnexp:"))
-    assert f"{features}]" in line
+    assert f"gives inputs of shape (5, 16, {features}), expected (5, 16, 2)" in line
     logged = [file.read_text() for file in tmp_path.rglob("metrics.jsonl")]
     assert all('"baseline"' in line for line in "".join(logged).splitlines())
