@@ -84,11 +84,22 @@ def _configuration(
         return None, from_command_line(known.experiment, rest)
     if len(named) > 1 or known.experiment is not None:
         raise UsageError("name one experiment: TASK/CELL, --config=FILE, --again RUN or --from RUN")
-    from rnnexp.results.load import find_run
     from rnnexp.run.files import saved_config
 
-    path = find_run(named[0], known.runs_dir)
+    path = _find_earlier(named[0], known.runs_dir)
     return path, from_run(saved_config(path), rest)
+
+
+def _find_earlier(name: str, runs_dir: Path) -> Path:
+    """The existing run of that name: below `runs_dir`, or else where runs are by default."""
+    from rnnexp.results.load import RUNS_DIR, find_run
+
+    try:
+        return find_run(name, runs_dir)
+    except UsageError:
+        if runs_dir == RUNS_DIR or not RUNS_DIR.is_dir():
+            raise
+    return find_run(name, RUNS_DIR)
 
 
 def _compare(earlier: Path, result: "RunResult") -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.laboratory.units import UNITS
 from rnnexp.results.index import load_records
-from rnnexp.results.load import find_run
+from rnnexp.results.load import RUNS_DIR, find_run
 from rnnexp.results.summary import Record
 from rnnexp.run import zarr_append
 from rnnexp.run.files import figures, last_line, read_closed_forms
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray
 
 log = logging.getLogger("rnnexp")
-RUNS_DIR = Path("runs")
 
 
 def load_runs(directory: Path | str) -> "pandas.DataFrame":

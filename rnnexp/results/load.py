@@ -12,6 +12,9 @@ from rnnexp.run import zarr_append
 from rnnexp.run.files import closed_forms, read_metrics, read_status, saved_config
 from rnnexp.run.gradient_store import by_unit
 
+RUNS_DIR = Path("runs")
+"""Where runs are kept if nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Run:

@@ -1,6 +1,7 @@
 """A finished run that goes on is, bit for bit, the longer run; what would not be is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_is_made_again_from_the_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = run(small_config(**SHORT), runs_dir=tmp_path / "one")
     other = ["--runs-dir", str(tmp_path / "two")]
@@ -68,7 +72,11 @@ def test_a_run_is_made_again_from_the_command_line(
     assert main(["run", "--again", str(made.path), "--config.seed=5", *other]) == 0
     assert "its test scores are not those of" in caplog.text
     assert len(list((tmp_path / "two" / "adding" / "lstm").iterdir())) == 2
-    assert main(["run", "--again", str(made.path), "--runs-dir", str(tmp_path / "one")]) == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").rename(tmp_path / "runs")
+    made = replace(made, path=tmp_path / "runs" / made.path.relative_to(tmp_path / "one"))
+    assert main(["run", "--again", "adding/lstm", "--runs-dir", "three"]) == 0
+    assert main(["run", "--again", "adding/lstm"]) == 0
     assert "this is that run itself" in caplog.text
     longer = ["run", "--from", str(made.path), "--config.train.duration_steps=90"]
     assert main([*longer, *other]) == 0
