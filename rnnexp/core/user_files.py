@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,39 +38,43 @@ def code_files(root: Path) -> dict[str, Path]:
       The files by name: their path relative to the folder of `root`.
     """
     root = root.absolute()
-    waiting, found = [root], set[Path]()
+    waiting, found, known = [root], set[Path](), set[str]()
     if (root.parent / "__init__.py").exists() and is_installed(str(root)):
         waiting += _python_files(_top_package(root))
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += _imports(file)
+            for name in _imported_names(file):
+                key = name or str(_top_package(file))
+                if key not in known:
+                    known.add(key)
+                    waiting += _module_files(name) if name else _python_files(Path(key))
     return {os.path.relpath(file, root.parent): file for file in sorted(found)}
 
 
-def _imports(file: Path) -> list[Path]:
-    """The files, not installed, of the modules that a file's import statements name."""
+def _imported_names(file: Path) -> tuple[str, ...]:
+    """The outermost modules that a file's import statements name; "" is its own package."""
+    try:
+        status = file.stat()
+        return _parsed_names(str(file), status.st_mtime_ns, status.st_size)
+    except (OSError, SyntaxError, ValueError):
+        return ()  # whoever loads the file says what is wrong with it
+
+
+@lru_cache(maxsize=4096)
+def _parsed_names(path: str, mtime_ns: int, size: int) -> tuple[str, ...]:
+    """`_imported_names` of a file as it was when it had that time and size."""
     import ast  # slow to import, and few runs have code of the user's
 
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []  # whoever loads the file says what is wrong with it
-    files: list[Path] = []
-    for node in ast.walk(tree):
+    del mtime_ns, size
+    names: dict[str, None] = {}
+    for node in ast.walk(ast.parse(Path(path).read_bytes())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module or ""]
+            names |= dict.fromkeys(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            files += _python_files(_top_package(file))
-            continue
-        else:
-            continue
-        for name in names:
-            files += _module_files(name.partition(".")[0])
-    return files
+            names["" if node.level else str(node.module).partition(".")[0]] = None
+    return tuple(names)
 
 
 def _module_files(name: str) -> list[Path]:
