@@ -5,10 +5,14 @@ afterwards. So each checkpoint has the SHA-256 of its arrays, and a damaged one 
 for the one before it.
 """
 
+import gc
 import hashlib
 import logging
 import shutil
+import sys
+import time
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +27,8 @@ from rnnexp.core.types import Tree
 
 log = logging.getLogger("rnnexp")
 T = TypeVar("T")
+REMAINS_S = 0.2
+"""How long the reads that Orbax leaves behind at a failure may take to end."""
 KEPT: dict[str, int | None] = {"last": 2, "best": 1, "kept": None}
 """How many checkpoints of each kind are kept; None: all."""
 
@@ -141,15 +147,12 @@ class Checkpoints:
         for step in sorted(manager.all_steps(), reverse=True):
             if newest is not None and step > newest:
                 continue
-            try:
-                return restore_step(manager, step, like)
-            except UsageError:
-                raise
-            except Exception as error:  # damage shows as any kind of error
-                reason = first_line(error)[:200]
-                log.warning("checkpoint %s/%d is damaged (%s)", which, step, reason)
-                self._set_aside(which, step)
-                log.warning("going back to the checkpoint before it")
+            restored = restored_or_reason(manager, step, like)
+            if not isinstance(restored, str):
+                return restored
+            log.warning("checkpoint %s/%d is damaged (%s)", which, step, restored)
+            self._set_aside(which, step)
+            log.warning("going back to the checkpoint before it")
         return None
 
     def _set_aside(self, which: str, step: int) -> None:
@@ -193,12 +196,9 @@ def read_checkpoints(
             folder = path.absolute() / which / str(step)
             if step == given or step in leave_out:
                 continue
-            try:
-                restored = restore_step(reader, folder, like)
-            except UsageError:
-                raise
-            except Exception as error:  # damage shows as any kind of error
-                why = f"is damaged ({first_line(error)[:200]})" if folder.exists() else "is gone"
+            restored = restored_or_reason(reader, folder, like)
+            if isinstance(restored, str):
+                why = f"is damaged ({restored})" if folder.exists() else "is gone"
                 log.warning("checkpoint %s/%d %s: passed over", which, step, why)
                 continue
             given = step
@@ -213,6 +213,39 @@ def stored_steps(path: Path) -> list[tuple[int, str]]:
         for folder in (path / which).glob("*")
         if folder.name.isdigit()
     )
+
+
+def restored_or_reason(reader: Any, where: int | Path, like: T) -> tuple[T, Progress] | str:
+    """`restore_step`, or why the checkpoint cannot be read."""
+    with _without_remains():
+        try:
+            return restore_step(reader, where, like)
+        except UsageError:
+            raise
+        except Exception as error:  # damage shows as any kind of error
+            reason = first_line(error)[:200]
+        gc.collect()
+        time.sleep(REMAINS_S)
+    return reason
+
+
+@contextmanager
+def _without_remains() -> Iterator[None]:
+    """Say nothing of the reads that Orbax leaves behind when one of them fails.
+
+    They end a moment later, and complain to nobody that their event loop is closed.
+    """
+    hook = sys.unraisablehook
+
+    def on_unraisable(unraisable: Any) -> None:
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    sys.unraisablehook = on_unraisable
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def restore_step(reader: Any, where: int | Path, like: T) -> tuple[T, Progress]:
