@@ -1,6 +1,7 @@
 """Atomic replacement of files, JSON that keeps every float, the cache folder."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -55,6 +56,12 @@ def append_text(path: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def require_readable(path: Path) -> None:

@@ -7,7 +7,6 @@ A download must have the checksum of the original file. A copy that the user put
 packed otherwise, or not at all, if it holds the same data (`DataFile.digest`).
 """
 
-import hashlib
 import http.client
 import logging
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from rnnexp.core.errors import RunError, UsageError
-from rnnexp.core.files import cache_dir, made_beside, make_private
+from rnnexp.core.files import cache_dir, file_sha256, made_beside, make_private
 
 log = logging.getLogger("rnnexp")
 DOWNLOAD_TIMEOUT_S = 30
@@ -68,7 +67,7 @@ def find(file: DataFile, data_dir: Path | None = None) -> Path:
 def verify(path: Path, file: DataFile) -> None:
     """Raise `UsageError`, with the remedy, unless this is the original or has the same data."""
     try:
-        found = _sha256(path)
+        found = file_sha256(path)
     except OSError as error:
         raise UsageError(f"cannot read the data file {path}: {error.strerror}") from error
     if found == file.sha256:
@@ -88,11 +87,6 @@ def verify(path: Path, file: DataFile) -> None:
         f"expected one: {why}. "
         "Delete it, and it is fetched again, or put the right file there."
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
@@ -127,6 +121,6 @@ def _store(response: IO[bytes], file: DataFile, target: Path) -> Path:
             raise RunError(f"cannot store {target}: {error.strerror}") from error
         with stream:
             shutil.copyfileobj(response, stream)
-        if (found := _sha256(part)) != file.sha256:
+        if (found := file_sha256(part)) != file.sha256:
             raise UsageError(f"what came has the SHA-256 {found}, expected {file.sha256}")
     return target

@@ -29,7 +29,7 @@ from typing import Any
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.core.locks import try_lock
-from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record
+from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record, sources_key
 from rnnexp.sweep.directory import is_run_name, runs_dir_of
 
 log = logging.getLogger("rnnexp")
@@ -133,7 +133,8 @@ def _sweep_records(directory: Path) -> list[Record]:
                     raise ValueError(f"a run is TASK/CELL/RUN_ID, not {run!r}")
                 if run in planned:
                     log.warning("%s line %d: %s is planned twice", stream.name, number, run)
-                planned[run] = flatten(entry["config"]), swept
+                keys = flatten(entry["config"]) | sources_key(entry.get("sources") or "")
+                planned[run] = keys, swept
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UsageError(f"{stream.name} line {number} is damaged: {error!r}") from error
     begun = {record.run: record for record in read_index(root, only=planned)}

@@ -118,10 +118,15 @@ def _keys(file: str) -> dict[str, Any]:
     return keys
 
 
-def _sources(path: str) -> dict[str, str]:
+def sources_key(digest: str) -> dict[str, str]:
     """The start of the digest of a run's own files, under its key; empty without any."""
+    return {SOURCES: digest[:8]} if digest else {}
+
+
+def _sources(path: str) -> dict[str, str]:
+    """`sources_key` of a run's directory."""
     try:
-        return {SOURCES: str(_read(f"{path}/sources.json")["digest"])[:8]}
+        return sources_key(str(_read(f"{path}/sources.json")["digest"]))
     except FileNotFoundError:
         return {}
 

@@ -121,20 +121,18 @@ class Checkpoints:
         restored = self.restore("last", like)
         if restored is not None or not steps:
             return restored
-        found = {step: which for step, which in stored_steps(self.path) if which != "last"}
-        for step in sorted((step for step in found if step <= max(steps)), reverse=True):
-            if (restored := self.restore(found[step], like, newest=step)) is not None:
-                log.warning("goes on from checkpoint %s/%d", found[step], restored[1].step)
+        for step, which in reversed(stored_steps(self.path)):
+            if which == "last" or step > max(steps):
+                continue
+            if (restored := self._restored(which, step, like)) is not None:
+                log.warning("goes on from checkpoint %s/%d", which, step)
                 return restored
         return None
 
-    def restore(self, which: str, like: T, newest: int | None = None) -> tuple[T, Progress] | None:
+    def restore(self, which: str, like: T) -> tuple[T, Progress] | None:
         """The newest intact checkpoint in the form of `like`, or None if there is none.
 
         A damaged one is moved to `damaged/`, with a warning, and the one before it is read.
-
-        Args:
-          newest: later ones are left out.
 
         Raises:
           UsageError: the checkpoint has floats of another precision than `like`, or may not be
@@ -143,16 +141,19 @@ class Checkpoints:
         require_readable(self.path / which)
         if not (self.path / which).exists():
             return None
-        manager = self._manager(which)
-        for step in sorted(manager.all_steps(), reverse=True):
-            if newest is not None and step > newest:
-                continue
-            restored = restored_or_reason(manager, step, like)
-            if not isinstance(restored, str):
+        for step in sorted(self._manager(which).all_steps(), reverse=True):
+            if (restored := self._restored(which, step, like)) is not None:
                 return restored
-            log.warning("checkpoint %s/%d is damaged (%s)", which, step, restored)
-            self._set_aside(which, step)
             log.warning("going back to the checkpoint before it")
+        return None
+
+    def _restored(self, which: str, step: int, like: T) -> tuple[T, Progress] | None:
+        """One checkpoint; None if it is damaged, which is said, and it is set aside."""
+        restored = restored_or_reason(self._manager(which), step, like)
+        if not isinstance(restored, str):
+            return restored
+        log.warning("checkpoint %s/%d is damaged (%s)", which, step, restored)
+        self._set_aside(which, step)
         return None
 
     def _set_aside(self, which: str, step: int) -> None:

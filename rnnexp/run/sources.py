@@ -25,7 +25,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells import CELLS
 from rnnexp.config.schema import options
 from rnnexp.core.errors import UsageError
-from rnnexp.core.files import replace_bytes, replace_text, to_json
+from rnnexp.core.files import file_sha256, replace_bytes, replace_text, to_json
 from rnnexp.core.load_module import imported_files, loaded_files
 from rnnexp.core.registry import Entry
 from rnnexp.core.user_files import code_files, opened_files
@@ -190,8 +190,7 @@ def _data_hashes(files: set[Path]) -> dict[str, str]:
             number += 1
             name = f"{file.name} ({number})"
         try:
-            with file.open("rb") as stream:
-                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[name] = file_sha256(file)
         except OSError as error:
             raise UsageError(f"cannot read the data file {file}: {error.strerror}") from error
     return found

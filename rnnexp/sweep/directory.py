@@ -4,13 +4,13 @@ A sweep's directory may come from another person. Its files name no code that is
 place outside the runs directory in which it lies.
 """
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.files import file_sha256
 from rnnexp.run.files import read_json
 
 
@@ -60,7 +60,7 @@ def is_run_name(name: str) -> bool:
 def with_hashes(files: Sequence[str]) -> tuple[str, ...]:
     """Files as `SHA256:PATH`, the path absolute."""
     paths = [Path(file).absolute() for file in files]
-    return tuple(f"{hashlib.sha256(path.read_bytes()).hexdigest()}:{path}" for path in paths)
+    return tuple(f"{file_sha256(path)}:{path}" for path in paths)
 
 
 def require_imports(sweep_dir: Path, given: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ and is started again trains only what is missing.
 """
 
 import argparse
-import hashlib
 import logging
 import sys
 import time
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import RunError, UsageError, first_line
-from rnnexp.core.files import to_json
+from rnnexp.core.files import file_sha256, to_json
 from rnnexp.core.load_module import load_imports
 from rnnexp.sweep.directory import cancelled, read_header, runs_dir_of
 from rnnexp.sweep.plan import SETTLED, read_plan, run_status
@@ -65,7 +64,7 @@ def _verified(file: str) -> str:
     """The path of a file given as `SHA256:PATH`; `UsageError` if its content is another."""
     digest, _, path = file.partition(":")
     try:
-        found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        found = file_sha256(Path(path))
     except OSError as error:
         raise UsageError(f"cannot read the imported file {path}: {error.strerror}") from error
     if found != digest:

@@ -144,3 +144,14 @@ def test_without_any_checkpoint_a_run_begins(tmp_path: Path) -> None:
         assert checkpoints.restore_to_resume(STATE) is None
         checkpoints.save("best", STATE, Progress(3))  # it was killed before its first checkpoint
         assert checkpoints.restore_to_resume(STATE) is None
+
+
+def test_of_the_other_kinds_it_is_the_newest_intact_one(tmp_path: Path) -> None:
+    with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+        for which, step in (("kept", 2), ("best", 3), ("kept", 4), ("last", 5)):
+            checkpoints.save(which, STATE | {"step": jnp.int32(step)}, Progress(step))
+        damage(tmp_path / "kept" / "4")
+        damage(tmp_path / "last" / "5")
+        restored = checkpoints.restore_to_resume(STATE)
+    assert restored is not None
+    assert restored[1].step == 3

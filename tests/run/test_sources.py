@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from rnnexp.cells import CELLS
 from rnnexp.cli.main import main
 from rnnexp.core.errors import UsageError
+from rnnexp.results.groups import settings
+from rnnexp.results.index import load_records
 from rnnexp.run.sources import Sources, read_sources, write_sources
+from rnnexp.sweep.plan import planned, write_plan
 from rnnexp.tasks import TASKS
 from tests.helpers.own_tables import own_tables  # noqa: F401
+from tests.helpers.small_run import small_config
 
 CELL = """
 import jax.numpy as jnp
@@ -214,3 +219,20 @@ def test_a_text_file_is_part_of_a_run_and_its_samples_keep_their_alphabet(
         capsys.readouterr()
         assert main(sample) == 0
         assert capsys.readouterr().out == before
+
+
+def test_runs_that_wait_are_of_the_setting_of_those_that_ended(tmp_path: Path) -> None:
+    """A plan knows the user's own files of its runs, so a run that waits does not seem another."""
+    config = small_config()
+    runs = [replace(planned(config, 0, {}, "a" * 64), run=f"adding/lstm/{n}") for n in (1, 2)]
+    sweep_dir = tmp_path / "runs" / "sweeps" / "s"
+    write_plan(sweep_dir, runs, tmp_path / "runs")
+    path = tmp_path / "runs" / runs[0].run
+    path.mkdir(parents=True)
+    (path / "sources.json").write_text('{"digest": "' + "a" * 64 + '"}')
+    (path / "config.json").write_text(json.dumps(config.to_dict()))
+    (path / "status.json").write_text('{"status": "completed", "step": 1, "reason": ""}')
+    records = load_records(sweep_dir)
+    assert [record.status for record in records] == ["completed", "waiting"]
+    assert [record.keys["sources"] for record in records] == ["a" * 8] * 2
+    assert len(settings(records)) == 1

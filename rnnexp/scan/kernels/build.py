@@ -26,7 +26,7 @@ from typing import NamedTuple
 import jax
 
 from rnnexp.core.errors import first_line
-from rnnexp.core.files import scratch_folder
+from rnnexp.core.files import file_sha256, scratch_folder
 from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
 
@@ -147,13 +147,9 @@ def _whole(folder: Path, stem: str) -> Path | None:
     """
     for file in _candidates(folder, stem):
         with suppress(OSError):  # another process removes it, or it cannot be read
-            if file.stem == f"{stem}-{_sha256(file)}":
+            if file.stem == f"{stem}-{file_sha256(file)}":
                 return file
     return None
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _compiled(folder: Path, stem: str, command: list[str], why: str) -> Path:
@@ -167,7 +163,7 @@ def _compiled(folder: Path, stem: str, command: list[str], why: str) -> Path:
             errors = [line for line in done.stderr.splitlines() if "error" in line]
             raise BuildError(f"{command[0]} failed: {(errors or [done.stderr.strip()])[0]}")
         part.chmod(0o700)
-        file = part.rename(folder / f"{stem}-{_sha256(part)}.so")
+        file = part.rename(folder / f"{stem}-{file_sha256(part)}.so")
     log.info("compiled in %.1f s: %s", time.monotonic() - began, file)
     return file
 
