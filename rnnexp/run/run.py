@@ -51,12 +51,7 @@ def run(
     prepare(config.devices)
     sources, task = find_sources(config, data_dir)
     path = run_path(config, runs_dir, sources.digest)
-    try:
-        ended = shared_result(path)
-    except UsageError as error:
-        log.warning("%s: the run goes on from its checkpoints", error)
-        ended = None
-    if ended is not None and ended.status in ENDED:
+    if (ended := _ended(path)) is not None:
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
     if is_first():
@@ -88,6 +83,16 @@ def run(
             "are kept; the same command resumes."
         ) from failure
     return result
+
+
+def _ended(path: Path) -> RunResult | None:
+    """The result of a run that has ended already, None of any other."""
+    try:
+        result = shared_result(path)
+    except UsageError as error:
+        log.warning("%s: the run goes on from its checkpoints", error)
+        return None
+    return result if result is not None and result.status in ENDED else None
 
 
 def import_storage() -> None:

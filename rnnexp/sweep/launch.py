@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,9 +170,10 @@ def reasons(sweep_dir: Path, status: str) -> list[tuple[str, int]]:
     runs_dir = runs_dir_of(sweep_dir)
     found: Counter[str] = Counter()
     for run in read_plan(sweep_dir):
-        path = runs_dir / run.run
-        if run_status(path) == status and (result := read_result(path)) is not None:
-            found[result.reason] += 1
+        with suppress(UsageError):  # a damaged status has no reason
+            result = read_result(runs_dir / run.run)
+            if result is not None and result.status == status:
+                found[result.reason] += 1
     return found.most_common()
 
 

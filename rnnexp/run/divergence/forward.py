@@ -16,11 +16,10 @@ from rnnexp.core.errors import first_line
 from rnnexp.core.masking import reverse_valid, valid_steps
 from rnnexp.core.types import Array, Tree
 from rnnexp.gradflow.nonfinite import find_forward_origin
-from rnnexp.gradflow.position_losses import spans
-from rnnexp.run.divergence.gates import lane_of, whole_inputs
+from rnnexp.run.divergence.gates import lane_of, trajectories_of_step, whole_inputs
 from rnnexp.runtime.mesh import process_count
 from rnnexp.train.plan import Plan
-from rnnexp.train.program import Recipe, TrainState, apply_model
+from rnnexp.train.program import Recipe, TrainState
 from rnnexp.train.step import Lane
 
 log = logging.getLogger("rnnexp")
@@ -70,22 +69,16 @@ class ForwardPass:
 
 def _masks_of_step(recipe: Recipe, bucket: int, lane: Lane, arrays: Tree) -> ForwardMasks:
     """The masks of the step that follows `lane.state`."""
-    model = recipe.model(lane.state.params)
-    inputs = whole_inputs(recipe, lane, arrays)[1][bucket]()
-    options = inputs.options(recipe, keep_states=True)
-    trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
+    batch, units = trajectories_of_step(recipe, bucket, lane, arrays)
     states = []
-    for unit, seen, span in zip(
-        model.units(), trajectories, spans(model, inputs.batch), strict=True
-    ):
+    for unit, seen, lengths_B in units:
         masks = {}
         for leaf, values in seen.states.items():
-            bad_TxB = _nonfinite(values, span.lengths_B)
+            bad_TxB = _nonfinite(values, lengths_B)
             if unit.backward:
-                bad_TxB = reverse_valid(bad_TxB, span.lengths_B)
+                bad_TxB = reverse_valid(bad_TxB, lengths_B)
             masks[leaf] = jnp.any(bad_TxB, 1)
         states.append(masks)
-    batch = inputs.batch
     return ForwardMasks(jnp.any(_nonfinite(batch.inputs_TxBxI, batch.lengths_B), 1), states)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnexp.cells.base import no_gates
 from rnnexp.core.errors import first_line
-from rnnexp.core.types import Array, Tree
+from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.growth import GradientGrowth, changed_gate
 from rnnexp.gradflow.position_losses import spans
 from rnnexp.laboratory.saturation import gate_saturation
@@ -83,16 +83,23 @@ def _fractions_of_step(
     recipe: Recipe, bucket: int, lane: Lane, arrays: Tree
 ) -> list[dict[str, Array]]:
     """The fractions of every unit at the step that follows `lane.state`."""
+    return [
+        gate_fractions(unit, seen, lengths_B, recipe.profile_steps)
+        for unit, seen, lengths_B in trajectories_of_step(recipe, bucket, lane, arrays)[1]
+    ]
+
+
+def trajectories_of_step(
+    recipe: Recipe, bucket: int, lane: Lane, arrays: Tree
+) -> tuple[Batch, list[tuple[Unit, Trajectory, Array | None]]]:
+    """The batch of the step that follows `lane.state`, and every unit with its states and the
+    lengths of its sequences, from a forward pass on that batch."""
     model = recipe.model(lane.state.params)
     inputs = whole_inputs(recipe, lane, arrays)[1][bucket]()
     options = inputs.options(recipe, keep_states=True)
     trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
-    return [
-        gate_fractions(unit, seen, span.lengths_B, recipe.profile_steps)
-        for unit, seen, span in zip(
-            model.units(), trajectories, spans(model, inputs.batch), strict=True
-        )
-    ]
+    lengths = [span.lengths_B for span in spans(model, inputs.batch)]
+    return inputs.batch, list(zip(model.units(), trajectories, lengths, strict=True))
 
 
 def whole_inputs(
