@@ -1,5 +1,6 @@
 """A kill between two file operations, within this process."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,3 +42,20 @@ def killed_at(operation: int, name: str) -> Iterator[list[bool]]:
         hit[0] = True
     finally:
         armed.clear()
+        wait_for_zarr()
+
+
+def wait_for_zarr() -> None:
+    """Wait until Zarr's own thread has nothing left to write.
+
+    A kill ends every thread at once. Here Zarr's other writes of the same moment go on, and would
+    land in the store that is made next.
+    """
+    from zarr.core.sync import sync
+
+    sync(_others_done())
+
+
+async def _others_done() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
