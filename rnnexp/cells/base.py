@@ -109,6 +109,7 @@ class Cell:
       start: `(params with context) -> state`, the state before the first step where the context
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
+      note: a line that a run says at its start, on what this cell cannot do.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Cell:
     steps: int = 0
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
+    note: str = ""
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

@@ -87,6 +87,17 @@ ROWS = {
         {"optimizer.learning_rate": 2e-3, "optimizer.schedule": "cosine"},
         data_options=("file",),
     ),
+    "pattern_recall": Row(
+        "recall a stored pattern from a damaged cue: random signs, digits, MNIST",
+        CUE,
+        {
+            "train.duration_steps": 200,
+            "train.batch_size": 32,
+            "eval.every_steps": 100,
+            "eval.batch_size": 64,
+            "optimizer.learning_rate": 3e-2,
+        },
+    ),
 }
 
 TASKS = Table(
