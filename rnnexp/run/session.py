@@ -52,7 +52,7 @@ class RunSession:
             GradientLog, path / "gradients.zarr", names, plan.recipe.axis
         )
         self.laboratory = in_first_process(LaboratoryLog, path / "laboratory.zarr")
-        self.divergence = in_first_process(DivergenceStore, path, names)
+        self.divergence = in_first_process(DivergenceStore, path, names, plan.recipe.axis)
         self.progress = Progress()
         self.fall_backs = FallBacks()
         self.warned: set[str] = set()
