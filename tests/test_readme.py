@@ -19,6 +19,7 @@ from rnnexp.config.defaults import laboratory_defaults, model_defaults, regulari
 from rnnexp.config.overrides import from_command_line, load_file, override, read_arguments
 from rnnexp.config.schema import DURATIONS, defaults, experiment, flat
 from rnnexp.core.load_module import load_module
+from rnnexp.models.heads import HEADS
 from rnnexp.sweep.space import expand
 from rnnexp.tasks import TASKS
 from tests.helpers import guides
@@ -62,8 +63,8 @@ PLACEHOLDERS = {
 
 @pytest.fixture
 def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells and tasks that a test adds are gone after it."""
-    for table in (CELLS, TASKS):
+    """Cells, tasks and heads that a test adds are gone after it."""
+    for table in (CELLS, TASKS, HEADS):
         monkeypatch.setattr(table, "_entries", dict(table._entries))
 
 
