@@ -93,6 +93,9 @@ class Cell:
       kernel: which of `rnnexp.scan.kernels` computes the same over a whole sequence, with the
         parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output; or None.
       is_network: the output is the network's own; no readout follows.
+      memory: the leaf of the state, (slots, width), whose rows are the slots of an external
+        memory; it is probed. None: the cell has none.
+      memory_weights: the leaves, (heads, slots), that say where heads read and write.
     """
 
     name: str
@@ -115,6 +118,8 @@ class Cell:
     feedback: str | None = None
     kernel: str | None = None
     is_network: bool = False
+    memory: str | None = None
+    memory_weights: tuple[str, ...] = ()
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

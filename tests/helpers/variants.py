@@ -9,8 +9,14 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
 
 Variant = tuple[str, dict[str, Any]]
+SMALL: dict[str, dict[str, Any]] = {
+    "ntm": {"slots": 4, "width": 2, "write_heads": 2, "memory_init": "learned"},
+    "dnc": {"slots": 3, "width": 2, "read_heads": 1, "write_heads": 2, "usage_gradient": True},
+    "stack_rnn": {"stacks": 2, "depth": 3, "no_op": True, "recurrent": True},
+}
+"""Options of cells whose state is large by default, and which use all that they have."""
 VARIANTS: list[Variant] = [
-    *((name, {}) for name in CELLS.builtin),
+    *((name, SMALL.get(name, {})) for name in CELLS.builtin),
     ("feedforward", {"activation": "relu"}),
     ("rnn", {"activation": "relu", "start": "identity"}),
     ("rnn", {"activation": "linear", "recurrent_scale": 0.9}),
@@ -31,6 +37,8 @@ VARIANTS: list[Variant] = [
 def variant_id(variant: Variant) -> str:
     """`lstm-peepholes=True`."""
     name, options = variant
+    if options == SMALL.get(name):
+        return name
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
