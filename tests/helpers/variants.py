@@ -42,6 +42,19 @@ def variant_id(variant: Variant) -> str:
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
+def all_but_slow(*slow: str) -> list[Any]:
+    """All variants as parameters of a test, those of some cells, by name, marked slow."""
+    return [
+        pytest.param(v, id=variant_id(v), marks=[pytest.mark.slow] if v[0] in slow else [])
+        for v in VARIANTS
+    ]
+
+
+def small(name: str, **options: Any) -> Variant:
+    """A cell of the table, with a small state unless the options say otherwise."""
+    return name, {**SMALL.get(name, {}), **options}
+
+
 each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 
 
