@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.gate_blocks import gate_blocks
@@ -108,9 +107,6 @@ def ntm(
     sizes = {"key": W, "strength": 1, "gate": 1, "shift": 2 * shift + 1, "exponent": 1}
     address_size = (R + V) * sum(sizes.values())
     controller = lstm(input_size + R * W, H)
-    fixed_NxW = np.full((N, W), CONSTANT, np.float32) if memory_init == "constant" else None
-    if memory_init == "random":
-        fixed_NxW = random_memory(N, W)
 
     def init(key: Key) -> Params:
         key_lstm, key_heads, key_r, key_w, key_M = jax.random.split(key, 5)
@@ -128,8 +124,17 @@ def ntm(
     def init_state(params: Params) -> State:
         dtype = params["b"].dtype
         w = jax.nn.softmax(params["w_0"], axis=-1)
-        M = jnp.tanh(params["M_0"]) if fixed_NxW is None else jnp.asarray(fixed_NxW, dtype)
-        state = {"M": M, "w_read": w[:R], "w_write": w[R:], "r": jnp.tanh(params["r_0"])}
+        first = {
+            "constant": lambda: jnp.full((N, W), CONSTANT, dtype),
+            "learned": lambda: jnp.tanh(params["M_0"]),
+            "random": lambda: random_memory(N, W).astype(dtype),
+        }
+        state = {
+            "M": first[memory_init](),
+            "w_read": w[:R],
+            "w_write": w[R:],
+            "r": jnp.tanh(params["r_0"]),
+        }
         return {**controller.init_state(params), **state}
 
     def heads(params: Params, h: Array) -> Heads:
@@ -212,9 +217,8 @@ def start_row(key: Key, shape: tuple[int, ...]) -> Array:
     return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
 
 
-def random_memory(slots: int, width: int) -> np.ndarray:
-    """The fixed random memory, (N, W), the same bit for bit in float32 and in float64."""
-    with jax.ensure_compile_time_eval():
-        key = jax.random.key(0)
-        drawn = jax.random.truncated_normal(key, -2.0, 2.0, (slots, width), jnp.float32)
-        return DEVIATION * np.asarray(drawn)
+def random_memory(slots: int, width: int) -> Array:
+    """The fixed random memory, (N, W), drawn in float32 whatever the type of the parameters."""
+    key, shape = jax.random.key(0), (slots, width)
+    drawn: Array = jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
+    return DEVIATION * drawn

@@ -15,7 +15,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnexp.report.figures import COLOUR_MAP, colour_scale, new_figure, save, usable, verbatim
+from rnnexp.report.figures import (
+    COLOUR_MAP,
+    MISSING,
+    colour_scale,
+    new_figure,
+    save,
+    usable,
+    verbatim,
+)
 from rnnexp.report.paper_style import DPI, STYLE
 from rnnexp.report.table import sparkline
 
@@ -108,7 +116,9 @@ def draw_memory(units: Mapping[str, "xarray.Dataset"], file: Path, title: str) -
                 axes = figure.add_subplot(len(rows), columns, place, sharex=first, sharey=first)
                 first = first or axes
                 draw_slots(figure, axes, values_TxN, is_weight=is_weight)
-                axes.set_title(verbatim(f"{name}, {unit}" if len(rows) > 1 else name))
+                title = f"{name}, {unit}" if len(rows) > 1 else name
+                hatched = not is_weight and not usable(values_TxN).all()
+                axes.set_title(verbatim(title) + (f"\n{MISSING}" if hatched else ""))
                 axes.set_xlabel("time step t")
                 if column == 0:
                     axes.set_ylabel("slot i")

@@ -64,6 +64,7 @@ def memory_of_run(path: Path, *, data_dir: Path | None = None, whole: bool = Fal
         return memory_slots(plan.recipe.model(params), batch, loss, teacher=teacher)
 
     found = jax.device_get(measure(state.params, fixed_examples(plan, 1)))
+    names = [unit.name for unit in plan.units if unit.name in found]  # mapping sorts names
     return MemoryOfRun(
-        progress.step, {unit: slots_dataset(of, whole=whole) for unit, of in found.items()}
+        progress.step, {name: slots_dataset(found[name], whole=whole) for name in names}
     )
