@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnexp.cells.base import Cell
-from rnnexp.cells.dnc import allocation, dnc
+from rnnexp.cells.dnc import allocation, dnc, link, precedence
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.unroll import initial_state, unroll
@@ -145,10 +145,27 @@ def test_usage_and_links_keep_within_their_bounds(x64: None) -> None:
     assert np.all(np.diagonal(states["link"], axis1=-2, axis2=-1) == 0)
     assert states["link"].min() >= -1e-15
     for axis in (-1, -2):
-        assert 0.3 < states["link"].sum(axis).max() <= 1 + 1e-12
+        assert states["link"].sum(axis).max() <= 1 + 1e-12
     for leaf in ("w_read", "w_write", "precedence"):
         assert states[leaf].min() >= -1e-15
         assert states[leaf].sum(-1).max() <= 1 + 1e-12
+
+
+def test_links_of_sharp_writes_reach_their_bounds_and_keep_them(x64: None) -> None:
+    rng = np.random.default_rng(0)
+    sharp = np.exp(9 * rng.standard_normal((300, 1, N)))
+    writes = sharp / sharp.sum(-1, keepdims=True) * rng.uniform(0.5, 1, (300, 1, 1))
+
+    def step(old: tuple[Array, Array], w: Array) -> tuple[tuple[Array, Array], Array]:
+        links = link(old[0], old[1], w)
+        return (links, precedence(old[1], w)), links
+
+    start = jnp.zeros((1, N, N)), jnp.zeros((1, N))
+    links = jax.jit(lambda w: jax.lax.scan(step, start, w)[1])(jnp.asarray(writes))
+    assert np.all(np.diagonal(links, axis1=-2, axis2=-1) == 0)
+    assert links.min() >= 0
+    for axis in (-1, -2):
+        assert 0.99 < links.sum(axis).max() <= 1 + 1e-12
 
 
 def test_the_first_writes_go_to_free_slots_in_turn_and_are_read_in_that_order(x64: None) -> None:

@@ -156,7 +156,7 @@ def test_first_memories() -> None:
     assert np.all(params["b_heads"] == 0)
     np.testing.assert_array_equal(params["b"][40:80], 1.0)
     weights = np.asarray(start["w_write"])
-    assert weights.std() > 0  # equal weights on equal slots would never part
+    assert np.ptp(weights) > 1e-3  # equal weights on equal slots would never part
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
 
 
