@@ -165,7 +165,7 @@ def test_links_of_sharp_writes_reach_their_bounds_and_keep_them(x64: None) -> No
     assert np.all(np.diagonal(links, axis1=-2, axis2=-1) == 0)
     assert links.min() >= 0
     for axis in (-1, -2):
-        assert 0.99 < links.sum(axis).max() <= 1 + 1e-12
+        assert 0.95 < links.sum(axis).max() <= 1 + 1e-12
 
 
 def test_the_first_writes_go_to_free_slots_in_turn_and_are_read_in_that_order(x64: None) -> None:
