@@ -88,9 +88,9 @@ def ntm(
       write_heads: heads that write.
       shift: how many slots up or down a head may move a step; all of them, 2*shift + 1, are at
         most `slots`.
-      memory_init: the first memory. constant: 1e-6 everywhere; learned: a parameter, through
-        tanh; random: one fixed draw, the same for all seeds and not trained, normal of
-        deviation 0.5, cut at two deviations.
+      memory_init: the first memory: constant (1e-6 everywhere), learned (a parameter, through
+        tanh) or random (one normal draw, the same for all seeds, not trained). The draw has
+        deviation 0.5 and is cut at two deviations.
       parameter_clip: limit on the size of the heads' parameters, before their activations; inf:
         none.
     """
