@@ -2,14 +2,14 @@
 
     c_t, h_t = LSTM([x_t, r_{t-1}], c_{t-1}, h_{t-1})
     z = clip(W h_t + b, -clip, clip)           the parameters of every head, of which
-    k = tanh, beta = softplus, g = s, s = softmax, gamma = 1 + softplus        (address)
-    e = s, a = tanh                            (a writing head: erase and add)
+    k = tanh, beta = softplus, g = sigma, s = softmax, gamma = 1 + softplus    (address)
+    e = sigma, a = tanh                        (a writing head: erase and add)
     w_t = sharpen(shift(g content(k, beta, M_{t-1}) + (1 - g) w_{t-1}, s), gamma)
     r_t = w_read M_{t-1}
     M_t = M_{t-1} * (1 - w_write e^T) + w_write a^T
     y_t = [h_t, r_t]
 
-s is the logistic function; the equations of the address are in `rnnexp.cells.memory_addressing`.
+sigma is the logistic function; `rnnexp.cells.memory_addressing` has the equations of the address.
 Graves, Wayne & Danihelka 2014, "Neural Turing machines". Activations, clipping, the order of
 reading and writing, and the starts: Collier & Beel 2018, "Implementing neural Turing machines".
 
