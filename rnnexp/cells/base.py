@@ -110,6 +110,9 @@ class Cell:
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
       note: a line that a run says at its start, on what this cell cannot do.
+      memory: the leaf of the state, (slots, width), whose rows are the slots of an external
+        memory; it is probed. None: the cell has none.
+      memory_weights: the leaves, (heads, slots), that say where heads read and write.
     """
 
     name: str
@@ -137,6 +140,8 @@ class Cell:
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
     note: str = ""
+    memory: str | None = None
+    memory_weights: tuple[str, ...] = ()
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""
