@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.defaults import (
+    LATER,
     NOT_NEGATIVE,
     POSITIVE,
     laboratory_defaults,
@@ -26,6 +27,8 @@ from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
 MOST_INT = 2**31 - 1
+MOST_LENGTH = 1_000_000
+"""Of a sequence in a test: a task may compute as much before anything is refused for its memory."""
 DURATIONS = {
     "train.duration": 2000,
     "eval.every": 200,
@@ -68,6 +71,7 @@ def defaults() -> ConfigDict:
     config.record = ConfigDict()
     # examples: of endless tasks; data sets are evaluated whole
     config.eval = ConfigDict({"batch_size": 256, "examples": 1024})
+    config.eval.lengths = ()  # at which the trained network is tested too; none: the task's own
     config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
     config.checkpoint = ConfigDict()
     config.laboratory = ConfigDict(laboratory_defaults())
@@ -138,6 +142,7 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
         if isinstance(values[key], float) and not math.isfinite(values[key]):
             raise UsageError(f"config.{key} must be finite, not {values[key]}")
         _require_32_bits(key, values[key])
+    _require_lengths(values["eval.lengths"])
     for key in POSITIVE:
         if not values[key] > 0:
             raise UsageError(f"config.{key} must be positive, not {values[key]}")
@@ -162,12 +167,25 @@ def _require_32_bits(key: str, value: Any) -> None:
         raise UsageError(f"config.{key} must be at most {MOST_INT:,} (32 bits), not {text}")
 
 
+def _require_lengths(lengths: tuple[Any, ...]) -> None:
+    """Raise `UsageError` unless lengths are different whole numbers from 1 on."""
+    for length in lengths:
+        if type(length) is not int or not 1 <= length <= MOST_LENGTH:
+            raise UsageError(
+                f"config.eval.lengths must be whole numbers from 1 to {MOST_LENGTH:,}, such as "
+                f"20,40; not {str(length)[:40]}"
+            )
+        if lengths.count(length) > 1:
+            raise UsageError(f"config.eval.lengths has {length} more than once")
+
+
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
     """The configuration of a run's `config.json`; `UsageError` for one of another version."""
     try:
         config = experiment(f"{values['task']['name']}/{values['cell']['name']}")
         for key, value in flat(ConfigDict(values)).items():
             require_known(key, flat(config))
+            value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
             if flat(config)[key] != value:
                 _set(config, key, value)
     except (KeyError, TypeError) as error:
@@ -234,9 +252,10 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 def run_id(config: FrozenConfigDict, sources: str = "") -> str:
     """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
 
-    That is all keys, and the user's own files by their digest `sources`, if it has any.
+    That is all keys but those of `LATER` at their values there, and the user's own files by their
+    digest `sources`, if it has any.
     """
-    values = flat(config)
+    values = {k: v for k, v in flat(config).items() if k not in LATER or v != LATER[k]}
     seed = values.pop("seed")
     text = json.dumps(values, sort_keys=True) + sources
     return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-seed{seed}"

@@ -34,7 +34,7 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
       `config.KEY`: every configuration key, such as `config.optimizer.learning_rate`;
       `train_step` and `train_NAME`: the figures of the last recorded training step;
       `valid_step` and `valid_NAME`: the best validation headline so far;
-      `test_NAME`: the scores of a completed run;
+      `test_NAME`: the scores of a completed run, and `test_NAME@LENGTH` those by length;
       `baseline_NAME` and `reference_NAME`: the closed forms that the run logged.
 
     Missing values are NaN or None: an option of other cells, a score before the first
@@ -120,6 +120,8 @@ def _row(record: Record) -> dict[str, Any]:
     if (best := record.best) is not None:
         row |= {"valid_step": best.step, f"valid_{best.metric}": best.value}
     row |= {f"test_{name}": value for name, value in record.test.items()}
+    for length, scores in ({} if record.by_length is None else record.by_length.test).items():
+        row |= {f"test_{name}@{length}": value for name, value in scores.items()}
     for kind, forms in read_closed_forms(record.path).items():
         row |= {f"{kind}_{name}": value for name, value in forms.items()}
     return row
