@@ -35,6 +35,7 @@ PANEL_IN = (4.2, 3.1)
 STRIP_ROW_IN = 0.17
 SHIFT, SPREAD = 0.1, 0.4  # fractions of the way to the next place: between groups, and in all
 MOST_COUNTS = 12  # with more places than this there is no space for counts beside the crosses
+BASELINE, TRAINING = "baseline", "lengths in training"
 
 Line = tuple[str, list[Record]]  # the text of a group, and its runs in one panel
 
@@ -146,7 +147,7 @@ def _baseline(axes: Axes, records: Sequence[Record], score: str, x: str) -> list
     """Draw the closed-form baseline of a score; returns its heights. Over the length of tests it
     is a curve, and a grey band marks the lengths of training."""
     style: dict[str, Any] = {
-        "color": "0.45", "linestyle": (0, (6, 3)), "linewidth": 1, "label": "baseline"
+        "color": "0.45", "linestyle": (0, (6, 3)), "linewidth": 1, "label": BASELINE
     }  # fmt: skip
     tests = [record.by_length for record in records if x == LENGTH and record.by_length is not None]
     if tests:
@@ -158,7 +159,7 @@ def _baseline(axes: Axes, records: Sequence[Record], score: str, x: str) -> list
         if heights:
             axes.plot(places, heights, **style)
         for first, last in sorted({test.train for test in tests}):
-            axes.axvspan(first, last, color="0.45", alpha=0.25, linewidth=2, label="training")
+            axes.axvspan(first, last, color="0.45", alpha=0.15, linewidth=2, label=TRAINING)
         axes.set_xlabel(f"length ({', '.join(sorted({test.unit for test in tests}))})")
         return heights
     baselines = (read_closed_forms(record.path).get("baseline", {}) for record in records)
@@ -238,8 +239,9 @@ def _legend(figure: Figure, panels: list[Axes], by: str, band: str) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    if "baseline" in handles:  # last, whatever the first panel has
-        handles["baseline"] = handles.pop("baseline")
+    for label in (BASELINE, TRAINING):  # last, whatever the first panel has
+        if label in handles:
+            handles[label] = handles.pop(label)
     if band:
         handles[band] = Patch(color="0.35", alpha=0.15, linewidth=0)
     figure.legend(

@@ -38,7 +38,8 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
       `baseline_NAME` and `reference_NAME`: the closed forms that the run logged.
 
     Missing values are NaN or None: an option of other cells, a score before the first
-    evaluation. Lists become tuples, so that every column can be grouped by. Only the first and
+    evaluation. Lists of whole numbers become text as it is typed (`20,40`), others tuples, so that
+    every column can be grouped by. Only the first and
     last lines of each `metrics.jsonl` are read.
 
     Raises `UsageError` if the directory holds no runs.
@@ -139,4 +140,9 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    """The value in a form by which pandas can group."""
+    if not isinstance(value, list):
+        return value
+    if all(type(part) is int for part in value):
+        return ",".join(map(str, value))
+    return tuple(map(_hashable, value))

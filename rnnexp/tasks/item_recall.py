@@ -1,4 +1,4 @@
-"""Item recall: which item came after the one that is asked for?
+"""Item recall: the item that came after the one that is asked for.
 
     input   (a) i_1  (a) i_2 ... (a) i_n  (q) i_k (q)  blank x 3
     answer                                             i_{k+1}
