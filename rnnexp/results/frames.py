@@ -114,7 +114,7 @@ def _row(record: Record) -> dict[str, Any]:
         "path": record.path, "id": run_id, "task": task, "cell": cell,
         "status": record.status, "step": record.step, "reason": record.reason,
     }  # fmt: skip
-    row |= {f"config.{key}": _hashable(value) for key, value in record.keys.items()}
+    row |= {f"config.{key}": _groupable(value) for key, value in record.keys.items()}
     if (last := last_line(record.path, "train")) is not None:
         row["train_step"] = last["step"]
         row |= {f"train_{name}": value for name, value in figures(last).items()}
@@ -140,9 +140,11 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _hashable(value: Any) -> Any:
-    """The value in a form by which pandas can group."""
-    if not isinstance(value, list):
-        return value
-    if all(type(part) is int for part in value):
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _groupable(value: Any) -> Any:
+    """The value of a key in a form by which pandas can group, also beside missing ones."""
+    if isinstance(value, list) and all(type(part) is int for part in value):
         return ",".join(map(str, value))
-    return tuple(map(_hashable, value))
+    return _hashable(value)

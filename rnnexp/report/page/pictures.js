@@ -57,7 +57,7 @@ function lengthSection(host) {
     }
     const { axis, note } = fitHeights(traces, false, [...levels.values()].flatMap(({ found }) => found.baseline[name]));
     const shapes = [...ranges.values()].map(([first, last]) => ({ type: "rect", x0: first, x1: last, xref: "x", y0: 0, y1: 1, yref: "paper",
-      layer: "below", fillcolor: colour("soft"), opacity: 0.18, line: { color: colour("soft"), width: 2 } }));
+      layer: "below", fillcolor: colour("line"), line: { color: colour("line"), width: 3 } }));
     const baselines = [...levels.values()].map(({ run, found }) => curve(run, found.lengths, found.baseline[name], { name: plain(`${run.task} baseline`), meta: `${run.task} baseline`,
       mode: "lines", line: { color: colour("soft"), dash: "dash", width: 1.3 }, hovertemplate: "%{fullData.name} %{y:.4~g}<extra></extra>" }));
     return { traces: [...baselines, ...traces], layout: { shapes, xaxis: { title: { text: plain(`length, ${[...units].join(" or ")}`) } }, yaxis: { ...axis, title: { text: `test ${plain(name)}` } } },
