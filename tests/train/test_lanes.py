@@ -13,15 +13,7 @@ from rnnexp.train.plan import make_lane
 from tests.helpers.regularized_steps import ALL, PLAIN, build
 from tests.helpers.small_programs import configured
 
-FIRST = (
-    PLAIN
-    | ALL
-    | {
-        "regularizer__flossing_every_steps": 2,
-        "clip__adjoint_limit": 0.3,
-        "eval__lengths": (9,),
-    }
-)
+FIRST = PLAIN | ALL | {"regularizer__flossing_every_steps": 2, "clip__adjoint_limit": 0.3}
 SECOND = FIRST | {
     "regularizer__omega": 3.0,
     "regularizer__orthogonality": 1.0,
@@ -66,8 +58,3 @@ def test_devices_and_lanes_share_a_program_and_give_the_numbers_of_a_run_alone()
     state, records = divided.advance(divided.initial(), 3, 2)
     same(jax.device_get(state.params), alone[0][0])
     same(jax.device_get(records), alone[0][1])
-
-    at_9 = [solo.scores("test@9", state) for state in slots.states()]
-    same(at_9, slots.scores("test@9", [True, True]))
-    same(at_9[0], divided.scores("test@9", state))
-    assert at_9[0] != solo.scores("test", slots.states()[0])

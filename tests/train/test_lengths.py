@@ -16,7 +16,8 @@ from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Lengths, one_length
 from rnnexp.tasks.ntm_copy import ntm_copy
 from rnnexp.tasks.repeat_copy import repeat_copy
-from rnnexp.train.compiled import Programs, at_length
+from rnnexp.train.compiled import LaneStates, Programs, at_length
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.lengths import described_lengths
 from rnnexp.train.plan import make_plan
 from tests.helpers import hostile
@@ -54,6 +55,20 @@ def test_the_score_at_the_length_of_training_is_the_ordinary_one(
     usual = program.scores("test", state)
     assert program.scores(at_length(trained), state) == usual
     assert program.scores(at_length(trained + 2), state) != usual
+
+
+def test_lanes_and_devices_give_the_scores_of_a_run_alone() -> None:
+    changes = SMALL | {"eval__lengths": (4,), "task__length_steps": 6}
+    alone = programs("adding/rnn", **changes)
+    states = [alone.initial(), silent(alone)]
+    expected = [alone.scores(at_length(4), state)["loss"] for state in states]
+    lanes = LaneStates(Programs(alone.plan, LaneLayout(1, 2)))
+    for number, state in enumerate(states):
+        lanes.put(number, alone.plan, state)
+    found = [scores["loss"] for scores in lanes.scores(at_length(4), [True, True])]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    divided = programs("adding/rnn", devices=2, **changes)
+    assert divided.scores(at_length(4), states[1])["loss"] == pytest.approx(expected[1], rel=1e-5)
 
 
 def test_a_silent_network_has_its_closed_form_at_every_length() -> None:
