@@ -120,7 +120,8 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
                 "status": shown_status(run.path, run.status["status"]),
                 "step": run.status["step"], "reason": run.status["reason"],
                 "best": run.status.get("best"), "test": run.status.get("test", {}),
-                "baseline": run.baseline(), "by_length": run.status.get("by_length"),
+                "baseline": run.baseline(),
+                **{key: run.status[key] for key in ("by_length",) if key in run.status},
             }
             for run, label in zip(runs, labels(runs), strict=True)
         ],
