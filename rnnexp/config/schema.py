@@ -185,7 +185,6 @@ def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
         config = experiment(f"{values['task']['name']}/{values['cell']['name']}")
         for key, value in flat(ConfigDict(values)).items():
             require_known(key, flat(config))
-            value = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
             if flat(config)[key] != value:
                 _set(config, key, value)
     except (KeyError, TypeError) as error:
