@@ -191,8 +191,8 @@ def test_over_the_length_of_tests_the_training_is_marked(
     plt.close(figure)
     axes = next(axes for axes in figure.axes if axes.lines)
     lines = {str(line.get_label()): points(line) for line in axes.lines}
-    np.testing.assert_allclose(lines["lstm"], [[20, 40], [0.1, 0.5]])
-    np.testing.assert_allclose(lines["baseline"], [[20, 40], [0.5, 0.5]])
+    np.testing.assert_allclose(lines["lstm"], [[20.0, 40.0], [0.1, 0.5]])
+    np.testing.assert_allclose(lines["baseline"], [[20.0, 40.0], [0.5, 0.5]])
     (span,) = (patch for patch in axes.patches if patch.get_label() == "lengths in training")
     assert span.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
         pytest.approx([10, 20])
