@@ -28,7 +28,7 @@ from tests.helpers.guides import GUIDES, ROOT
 from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import write_logged_run
 from tests.helpers.report_runs import write_laboratory
-from tests.helpers.synthetic_runs import write_plan, write_run
+from tests.helpers.synthetic_runs import lengths_of, write_plan, write_run
 
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 TEXTS = {guide: (ROOT / guide).read_text() for guide in GUIDES}
@@ -82,7 +82,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_plan(runs / "sweeps" / "NAME", plan)
     for name, changes in plan:
-        write_run(runs, name, changes, valid=0.2, test={"loss": 0.1})
+        lengths = lengths_of({20: 0.1, 40: 0.2})
+        write_run(runs, name, changes, valid=0.2, test={"loss": 0.1}, by_length=lengths)
     (place / "experiments" / "pictures").mkdir(parents=True)
     return place
 

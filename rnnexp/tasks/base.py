@@ -80,6 +80,30 @@ class Stream:
 Source: TypeAlias = Endless | Finite | Bucketed | Stream
 
 
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths at which a task can be tested, besides those that it trains on.
+
+    Attributes:
+      unit: what a length counts, in the plural: `vectors`, `delay steps`.
+      train: the shortest and the longest length of the training source.
+      at: `length -> Task`: the same task with sequences of that length alone, of which the test
+        source, the scores and the baseline are used. It raises `UsageError` for a length that
+        the task cannot have.
+      test: the lengths that are tested if `config.eval.lengths` names none.
+    """
+
+    unit: str
+    train: tuple[int, int]
+    at: Callable[[int], "Task"]
+    test: tuple[int, ...] = ()
+
+
+def one_length(unit: str, length: int, at: Callable[[int], "Task"]) -> Lengths:
+    """The `Lengths` of a task that trains on sequences of one length."""
+    return Lengths(unit, (length, length), at)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A task: its batches, its scores and its closed-form baseline.
@@ -110,6 +134,7 @@ class Task:
       alphabet: the symbols of a task that writes text, in the order of its classes; None:
         it has no symbols.
       input_alphabet: the symbols that it reads, if those are others.
+      lengths: the lengths at which a trained network can be tested; None: the task has no other.
     """
 
     name: str
@@ -131,3 +156,4 @@ class Task:
     target_steps: int = 0
     alphabet: str | None = None
     input_alphabet: str | None = None
+    lengths: Lengths | None = None

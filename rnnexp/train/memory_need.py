@@ -40,13 +40,20 @@ def require_room_for_batches(config: FrozenConfigDict, task: Task) -> None:
                 steps * batch * task.input_size * item,
                 "config.train.batch_size or the task's length",
             ),
-            f"a batch to evaluate of {steps:,} steps x {config.eval.batch_size:,} sequences x "
-            f"{task.input_size:,} inputs": (
-                steps * config.eval.batch_size * task.input_size * item,
-                "config.eval.batch_size or the task's length",
-            ),
         }
     )
+    require_room_for_evaluation(config, task)
+
+
+def require_room_for_evaluation(config: FrozenConfigDict, task: Task) -> None:
+    """Raise `UsageError` if a batch to evaluate cannot fit."""
+    size = task.num_steps * config.eval.batch_size * task.input_size
+    what = (
+        f"a batch to evaluate of {task.num_steps:,} steps x {config.eval.batch_size:,} sequences x "
+        f"{task.input_size:,} inputs"
+    )
+    item = jnp.zeros((), float).dtype.itemsize
+    _require({what: (size * item, "config.eval.batch_size or the task's length")})
 
 
 def require_room_for_states(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
