@@ -34,9 +34,8 @@ def experiments() -> Rows:
 
 def _which(modes: Sequence[str]) -> str:
     """The cells that fit: `all that read sequences`, or all but some of those, or a few."""
-    yes, no = [], []
-    for cell in CELLS.names():
-        (yes if set(modes) <= set(CELLS.entry(cell).modes) else no).append(cell)
+    yes = [cell for cell in CELLS.names() if set(modes) <= set(CELLS.entry(cell).modes)]
+    no = [cell for cell in CELLS.names() if cell not in yes]
     lacking = [cell for cell in no if _reads_sequences(cell)]
     readers = [cell for cell in yes if _reads_sequences(cell)]
     others = [cell for cell in yes if cell not in readers]

@@ -9,6 +9,7 @@ import jax
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.laboratory.memory_slots import MemorySlots, memory_slots, slots_dataset
+from rnnexp.models.scoring import scores_of
 from rnnexp.run.analyze import plan_of_run
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.measure import fixed_examples
@@ -57,11 +58,13 @@ def memory_of_run(path: Path, *, data_dir: Path | None = None, whole: bool = Fal
 
     @jax.jit
     def measure(params: Tree, batch: Batch) -> dict[str, MemorySlots]:
+        model = plan.recipe.model(params)
+
         def loss(outputs: Array, batch: Batch) -> Array:
-            return task.scores(outputs, batch)["loss"].mean()
+            return scores_of(model, task.scores)(outputs, batch)["loss"].mean()
 
         teacher = task.teacher if plan.recipe.teacher_forcing else None
-        return memory_slots(plan.recipe.model(params), batch, loss, teacher=teacher)
+        return memory_slots(model, batch, loss, teacher=teacher)
 
     found = jax.device_get(measure(state.params, fixed_examples(plan, 1)))
     names = [unit.name for unit in plan.units if unit.name in found]  # mapping sorts names
