@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rnnexp.core.registry import MODES, Entry, Table
+from rnnexp.core.registry import READING_MODES, Entry, Table
 
 SUMMARIES = {
     "feedforward": "sees only the current input: the baseline without memory",
@@ -27,13 +27,13 @@ SUMMARIES = {
     "scrn": "structurally constrained: slow context units beside a fast Elman layer",
 }
 """One line on every cell. Its file and its factory have its name."""
-OTHER_MODES = {"narx": ("sequence_to_one", "synchronous")}
-"""The modes of cells that do not fit all of them."""
+OTHER_MODES = {"narx": ("sequence_to_one", "synchronous", "story_to_answer")}
+"""The modes of cells whose modes are not those of a cell that reads a sequence."""
 
 CELLS = Table(
     "cell",
     {
-        name: Entry(f"rnnexp.cells.{name}:{name}", summary, OTHER_MODES.get(name, MODES))
+        name: Entry(f"rnnexp.cells.{name}:{name}", summary, OTHER_MODES.get(name, READING_MODES))
         for name, summary in SUMMARIES.items()
     },
 )

@@ -7,6 +7,10 @@ step.
 
 All that the project knows of a cell is a field of `Cell`. No module has a table by the
 names of cells, so a user's cell can have all that a built-in one has.
+
+A cell's steps lie along an axis with a name: time, or the hops of a memory network, the updates
+of a Hopfield network. What is fixed for an example meanwhile, its context, is no leaf of the
+state: it is among the prepared parameters, under the name `CONTEXT`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +19,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.types import Array, Key, Params, State
+from rnnexp.core.types import Array, Key, Params, State, Tree
+
+CONTEXT = "context"
+"""The one prepared parameter that is an example's own: what `Cell.context` gave for it."""
 
 
 def zero_state(size: int, *leaves: str) -> Callable[[Params], State]:
@@ -93,6 +100,15 @@ class Cell:
       kernel: which of `rnnexp.scan.kernels` computes the same over a whole sequence, with the
         parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output; or None.
       is_network: the output is the network's own; no readout follows.
+      axis: what a step is: `time` for a step of a sequence, else a word such as `hop`.
+      steps: how many steps it makes on an axis of its own, on which it reads no input; 0: one
+        for every step of the sequence.
+      context: `(prepared params, context of an example) -> {name: array}`, what every step needs
+        of the example's `Batch.context`. Called once a sequence; functions of the step find it
+        as `params[CONTEXT]`. None: the cell has no context.
+      start: `(params with context) -> state`, the state before the first step where the context
+        determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
+        never sees a context.
     """
 
     name: str
@@ -115,6 +131,10 @@ class Cell:
     feedback: str | None = None
     kernel: str | None = None
     is_network: bool = False
+    axis: str = "time"
+    steps: int = 0
+    context: Callable[[Params, Tree], dict[str, Array]] | None = None
+    start: Callable[[Params], State] | None = None
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

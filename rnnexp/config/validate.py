@@ -7,6 +7,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.registry import TO_ONE
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
@@ -27,6 +28,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
             f"config.model.associative: the recurrence of {cell.name} is not linear in its state; "
             "lru, min_gru and min_lstm have that path"
         )
+    _require_own_axis(config, structure, cell)
     if cell.delay_steps >= task.num_steps:
         raise UsageError(
             f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
@@ -39,11 +41,32 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
         )
     if structure.bidirectional:
         _require_no_leak(cell, task)
-    if structure.pooling != "last" and task.mode != "sequence_to_one":
+    if structure.pooling != "last" and task.mode not in TO_ONE:
         raise UsageError(f"config.model.pooling: {task.name} is {task.mode}, nothing is pooled")
     if structure.attention != "none" and task.mode != "asynchronous":
         raise UsageError(f"config.model.attention: {task.name} is {task.mode}, it has no decoder")
     _require_newton(config, cell, task)
+
+
+def _require_own_axis(config: FrozenConfigDict, structure: Structure, cell: Cell) -> None:
+    """Raise `UsageError` for options that a cell with steps or a context of its own cannot have."""
+    if cell.steps and (structure.num_layers > 1 or structure.bidirectional):
+        key = "bidirectional" if structure.bidirectional else "num_layers"
+        raise UsageError(
+            f"config.model.{key}: the steps of {cell.name} lie along an axis of its own "
+            f"({cell.axis}), on which a second cell has nothing to read"
+        )
+    if cell.start is not None and structure.learned_state:
+        raise UsageError(
+            f"config.model.learned_state: the initial state of {cell.name} comes from the "
+            "example's context; set config.model.learned_state=false"
+        )
+    penalties = ("regularizer.omega", "regularizer.orthogonality", "regularizer.flossing")
+    if cell.context is not None and (penalty := first_set(config, penalties)) is not None:
+        raise UsageError(
+            f"config.{penalty}: {cell.name} reads a context, through which this penalty's "
+            f"gradient is not followed; set config.{penalty}=0"
+        )
 
 
 def _require_no_leak(cell: Cell, task: Task) -> None:

@@ -14,8 +14,14 @@ from rnnexp.core.errors import UsageError, require_choice, unknown
 from rnnexp.core.load_module import loading_file
 from rnnexp.core.user_files import is_part_of_rnnexp
 
-MODES = ("sequence_to_one", "synchronous", "asynchronous")
-"""What a sequence maps to: one output, one at every step, or another sequence."""
+READING_MODES = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
+"""What a cell that reads a sequence can do: give one output, one at every step, or another
+sequence. A story and its question are a sequence of words as well."""
+MODES = (*READING_MODES, "cue_to_pattern")
+"""What goes in and comes out; a task has one mode. In the last, a damaged cue becomes one of the
+stored patterns."""
+TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern")
+"""Modes with one output an example, and targets whose first axis is the batch."""
 
 GIVEN = ("data_dir", "output_size", "layer")
 """Keywords of a factory that the program sets; they are no part of the configuration."""
@@ -30,7 +36,7 @@ class Entry:
     Attributes:
       target: the factory, or its place: `"package.module:name"`.
       summary: one line for `rnnexp list`.
-      modes: the sequence modes that a cell supports, or the single one of a task.
+      modes: the modes that a cell supports, or the single one of a task.
       defaults: configuration of experiments with it, by dotted key.
       data_options: options that name a data file of the user's.
       registered_by: the user's file that was being loaded when the entry was added, if any.
@@ -126,7 +132,11 @@ class Table:
         def add(factory: Factory) -> Factory:
             summary = (inspect.getdoc(factory) or name).splitlines()[0]
             self._entries[name] = Entry(
-                factory, summary, modes or MODES, defaults or {}, registered_by=loading_file()
+                factory,
+                summary,
+                modes or READING_MODES,
+                defaults or {},
+                registered_by=loading_file(),
             )
             return factory
 
@@ -145,4 +155,4 @@ class Table:
                     f"{self.kind} {point.name!r} of the plug-in {point.value} exists already"
                 )
             summary = f"from the plug-in {point.value}"
-            self._entries[point.name] = Entry(point.value, summary, MODES)
+            self._entries[point.name] = Entry(point.value, summary, READING_MODES)

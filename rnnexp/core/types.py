@@ -14,6 +14,7 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 | S | flattened state of a cell |
 | U | time: symbols of one target sequence, where that is not T |
 | K | taps of a delay line |
+| M | slots of a memory, sentences of a story, stored patterns |
 
 The words, in the code as in the prose:
 
@@ -21,7 +22,10 @@ The words, in the code as in the prose:
 | --- | --- |
 | cell | a recurrent cell: pure functions over one example and one step |
 | task | where batches come from, how outputs are scored, what chance scores |
-| mode | the kind of input and output: sequence_to_one, synchronous, asynchronous |
+| mode | the kind of input and output: sequence_to_one, synchronous, story_to_answer, ... |
+| axis | what the steps of a cell are: time, hop (of a memory network), update, ... |
+| context | what is fixed for an example while its state is updated: a story, stored patterns |
+| head | how features become outputs, or a distribution that scores itself |
 | unit | a cell in a model, with a name: `layer_0`, `encoder_layer_1_backward` |
 | leaf | one array of a tree: a cell's state has the leaves `h`, `c`, ... |
 | state | what a unit carries from one time step to the next |
@@ -61,10 +65,12 @@ class Batch(NamedTuple):
     """Sequences side by side. Lengths (valid steps, int32) are None when all are full.
 
     `target_lengths_B` counts the valid symbols of `targets` where those have a time
-    axis of their own (asynchronous tasks), the stop symbol included.
+    axis of their own (asynchronous tasks), the stop symbol included. `context` is a tree of
+    what is fixed for an example, with the batch as the first axis of every leaf.
     """
 
     inputs_TxBxI: Array
     targets: Array
     lengths_B: Array | None = None
     target_lengths_B: Array | None = None
+    context: Tree = None

@@ -45,8 +45,9 @@ def apply(
     *,
     teacher: Teacher | None = None,
 ) -> Modelled:
-    """The model's outputs for a batch, which also gives lengths and the teacher's outputs."""
-    options = options._replace(lengths_B=batch.lengths_B)
+    """The model's outputs for a batch, which also gives lengths, context and the teacher's
+    outputs."""
+    options = options._replace(lengths_B=batch.lengths_B, context=batch.context)
     if isinstance(model, Transducer):
         return model(batch.inputs_TxBxI, batch.targets, options)
     if teacher is not None and options.forced_steps != 0:
@@ -58,6 +59,7 @@ def spans(model: Model, batch: Batch) -> list[Span]:
     """The span of every unit; a decoder runs over the targets."""
     read = Span(batch.inputs_TxBxI.shape[0], batch.lengths_B)
     if not isinstance(model, Transducer):
+        read = Span(model.own_steps, None) if model.own_steps else read
         return [read] * len(model.units())
     written = Span(batch.targets.shape[0], batch.target_lengths_B)
     return [read] * len(model.encoder.layers) + [written] * len(model.decoder.layers)
@@ -67,7 +69,7 @@ def output_lengths(model: Model, batch: Batch) -> Array | None:
     """How many output positions of each example are valid; None: all."""
     if isinstance(model, Transducer):
         return batch.target_lengths_B
-    return batch.lengths_B if model.mode == "synchronous" else None
+    return None if model.to_one else batch.lengths_B
 
 
 def losses_vjp(

@@ -78,15 +78,15 @@ def class_adjoints(
     """||dz_c/dh_t||, (C, T), of every unit for one example: a row an output (class) c.
 
     Args:
-      position: which output position's z, a valid one; None in sequence_to_one mode.
+      position: which output position's z, a valid one; None for a model with one.
 
     Raises:
       UsageError: a position where there is but one, or none where there are several.
     """
-    one = isinstance(model, SequenceModel) and model.mode == "sequence_to_one"
+    one = isinstance(model, SequenceModel) and model.to_one
     if one != (position is None):
         raise UsageError(
-            "position must be None for a sequence_to_one model, and a number for others"
+            "position must be None for a model with one output, and a number for others"
         )
 
     def outputs_of(outputs: Array, batch: Batch) -> Array:

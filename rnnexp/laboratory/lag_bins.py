@@ -47,9 +47,10 @@ def check_edges(edges: Sequence[int] | None, longest: int) -> tuple[int, ...]:
 
 
 def unit_kinds(model: Model) -> list[str]:
-    """The kind of each unit's lags: the model's mode, or the part of a transducer."""
+    """The kind of each unit's lags: whether there is one output or one at each step, or the part
+    of a transducer."""
     if not isinstance(model, Transducer):
-        return [model.mode] * len(model.units())
+        return ["one" if model.to_one else "each"] * len(model.units())
     return ["encoder"] * len(model.encoder.layers) + ["decoder"] * len(model.decoder.layers)
 
 
@@ -74,7 +75,7 @@ def _lags(kind: str, backward: bool, steps: int, lengths_B: Array | None, batch_
         full = (s_R.shape[0], *shape)
         s = jnp.broadcast_to(s_R[:, None, None], full)
         step, left = jnp.broadcast_to(step_TxB[None], full), jnp.broadcast_to(left_TxB[None], full)
-        if kind == "sequence_to_one":
+        if kind == "one":
             return left
         if kind == "encoder":
             return left + 1 + s
@@ -105,7 +106,11 @@ def windows(
     one window.
     """
     lags, count = unit_lags(model, batch), weights_SxB.shape[0]
-    if count == 1 and batch.lengths_B is None and not isinstance(model, Transducer):
+    if (
+        count == 1
+        and spans(model, batch)[0].lengths_B is None
+        and not isinstance(model, Transducer)
+    ):
         return _single_windows(vjp(weights_SxB)[0], lags, edges)
     size = min(block, count)
     rows_NxR = jnp.arange(-(-count // size) * size, dtype=jnp.int32).reshape(-1, size)

@@ -36,6 +36,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import fill_batch, valid_steps
+from rnnexp.core.registry import TO_ONE
 from rnnexp.core.tree import stable_norm, tree_bytes
 from rnnexp.core.types import Array, Batch
 from rnnexp.gradflow.position_losses import (
@@ -45,6 +46,7 @@ from rnnexp.gradflow.position_losses import (
     losses_vjp,
     output_lengths,
     residual_bytes,
+    spans,
     stacks,
 )
 from rnnexp.laboratory.lag_bins import check_edges, unit_kinds, windows
@@ -148,14 +150,14 @@ def lag_bytes(
     part = take_examples(model, batch, index_E)
     slots = whole_slots(model, part)
     kept, rows = residual_bytes(model, part, losses, slots, teacher)
-    bins = 1 if rows == 1 and batch.lengths_B is None else len(edges)
+    bins = 1 if rows == 1 and spans(model, part)[0].lengths_B is None else len(edges)
     parts = tree_bytes([empty_sums(unit, len(edges)) for unit in model.units()])
     return kept + (1 + 2 * min(block, rows) + bins) * tree_bytes(slots) + 3 * parts
 
 
 def longest_lag(model: Model, batch: Batch) -> int:
     """The longest lag there can be, in steps: the start's of the last output."""
-    steps = batch.inputs_TxBxI.shape[0]
+    steps = spans(model, batch)[0].steps
     return steps + batch.targets.shape[0] if isinstance(model, Transducer) else steps
 
 
@@ -193,12 +195,11 @@ def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
 def take_examples(model: Model, batch: Batch, index_E: Array) -> Batch:
     """Some examples of a batch, with its padding filled."""
     mode = "asynchronous" if isinstance(model, Transducer) else model.mode
-    one = mode == "sequence_to_one"
-    lengths = (batch.lengths_B, batch.target_lengths_B)
+    others = (batch.lengths_B, batch.target_lengths_B, batch.context)
     taken = Batch(
         batch.inputs_TxBxI[:, index_E],
-        batch.targets[index_E] if one else batch.targets[:, index_E],
-        *(None if length_B is None else length_B[index_E] for length_B in lengths),
+        batch.targets[index_E] if mode in TO_ONE else batch.targets[:, index_E],
+        *jax.tree.map(lambda leaf_B: leaf_B[index_E], others),
     )
     return fill_batch(taken, mode)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnexp.core.types import Array, Key, State
+from rnnexp.core.types import Array, Key, State, Tree
 from rnnexp.models.noise import Rates
 from rnnexp.scan.unroll import Probe
 
@@ -15,6 +15,7 @@ class ForwardOptions(NamedTuple):
 
     Attributes:
       lengths_B: valid steps of each sequence; None: all are full.
+      context: of the batch, for units that read one.
       states: each unit's state before the first step; None: its own initial state.
       probes: one a unit, applied to its state after every step.
       key: of dropout and zoneout; None: no noise.
@@ -25,6 +26,7 @@ class ForwardOptions(NamedTuple):
     """
 
     lengths_B: Array | None = None
+    context: Tree = None
     states: Sequence[State] | None = None
     probes: Sequence[Probe | None] | None = None
     key: Key | None = None

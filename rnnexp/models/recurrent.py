@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.types import Array, Key, Params, State
-from rnnexp.scan.step import Hook
+from rnnexp.core.types import Array, Key, Params, State, Tree
+from rnnexp.scan.step import Hook, prepare_batch
 from rnnexp.scan.unroll import Probe, TimeLoop, Unrolled, initial_state, unroll
 
 START = "start_"
@@ -45,9 +45,12 @@ class Recurrent(nnx.Module):
         own = {name: value for name, value in held.items() if not name.startswith(START)}
         return {name.removeprefix(OWN): value for name, value in own.items()}
 
-    def start(self, batch_size: int) -> State:
+    def start(self, batch_size: int, context: Tree = None) -> State:
         """The initial state of a batch."""
-        state = dict(initial_state(self.cell, self.params(), batch_size))
+        params = self.params()
+        if self.cell.start is not None:
+            params = prepare_batch(self.cell, params, context)
+        state = dict(initial_state(self.cell, params, batch_size))
         for leaf in self.learned:
             value: Array = getattr(self, START + leaf)[...]
             state[leaf] = jnp.broadcast_to(value, (batch_size, *value.shape))
@@ -58,6 +61,7 @@ class Recurrent(nnx.Module):
         x_TxBxI: Array,
         *,
         lengths_B: Array | None = None,
+        context: Tree = None,
         state: State | None = None,
         probe: Probe | None = None,
         hooks: tuple[Hook, ...] = (),
@@ -66,10 +70,10 @@ class Recurrent(nnx.Module):
     ) -> Unrolled:
         """Run the layer over a batch of sequences; see `unroll`."""
         if state is None:
-            state = self.start(x_TxBxI.shape[1])
+            state = self.start(x_TxBxI.shape[1], context)
         return unroll(
-            self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, state=state, probe=probe,
-            hooks=hooks, time_loop=time_loop, keep_states=keep_states,
+            self.cell, self.params(), x_TxBxI, lengths_B=lengths_B, context=context, state=state,
+            probe=probe, hooks=hooks, time_loop=time_loop, keep_states=keep_states,
         )  # fmt: skip
 
 

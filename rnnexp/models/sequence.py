@@ -1,7 +1,7 @@
-"""A stack of recurrent layers with a linear readout, in two of the sequence modes.
+"""A stack of recurrent layers with a linear readout, in all modes but the asynchronous one.
 
-`sequence_to_one` reads the top layer at each sequence's last valid step, or its mean or
-maximum over the valid steps; `synchronous` reads it at every step. The third mode is
+Where an example has one output, the top layer is read at the last valid step, or its mean or
+maximum over the valid steps; `synchronous` reads it at every step. Asynchronous tasks have
 `rnnexp.models.transduction`.
 """
 
@@ -14,14 +14,13 @@ from flax import nnx
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.masking import valid_steps
+from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Trajectory
-
-MODES = ("sequence_to_one", "synchronous")
 
 
 class Modelled(NamedTuple):
@@ -39,7 +38,7 @@ class SequenceModel(nnx.Module):
 
     Args:
       make_cell: `(input_size, layer) -> Cell`, called once a unit.
-      mode: `sequence_to_one` or `synchronous`.
+      mode: any of `rnnexp.core.registry.MODES` but `asynchronous`.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class SequenceModel(nnx.Module):
         mode: str,
         key: Key,
     ):
-        require_choice("mode", mode, MODES)
+        require_choice("mode", mode, [known for known in MODES if known != "asynchronous"])
         key_readout, key_stack = jax.random.split(key)
         self.stack = Stack(make_cell, structure=structure, input_size=input_size, key=key_stack)
         cell = self.stack.layers[-1].cell
@@ -65,6 +64,8 @@ class SequenceModel(nnx.Module):
                 "no second direction and config.model.pooling='last'"
             )
         self.mode = mode
+        self.to_one = mode in TO_ONE
+        self.own_steps = self.stack.layers[0].cell.steps
         self.pooling = structure.pooling
 
     def units(self) -> list[Unit]:
@@ -72,10 +73,16 @@ class SequenceModel(nnx.Module):
         return self.stack.units()
 
     def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O)."""
+        """Outputs (B, O) or, in synchronous mode, (T, B, O).
+
+        A cell that makes steps on an axis of its own reads no inputs.
+        """
+        if self.own_steps:
+            inputs_TxBxI = jnp.zeros((self.own_steps, *inputs_TxBxI.shape[1:]), inputs_TxBxI.dtype)
+            options = options._replace(lengths_B=None)
         top = self.stack(inputs_TxBxI, options)
         read = top.outputs_TxBxH
-        if self.mode == "sequence_to_one":
+        if self.to_one:
             read = pool(self.pooling, read, top.final_BxH, options.lengths_B)
         outputs = self.readout(read) if self.reads else read
         return Modelled(outputs, top.states, top.trajectories, top.newton_stats)

@@ -114,12 +114,14 @@ class Stack(nnx.Module):
         lengths_B = options.lengths_B
         x = reverse_valid(x_TxBxI, lengths_B) if unit.backward else x_TxBxI
         if state is None:
-            state = unit.layer.start(x.shape[1])
+            state = unit.layer.start(x.shape[1], options.context)
         got = unit.layer(
-            x, lengths_B=lengths_B, state=state, probe=probe, hooks=hooks,
-            time_loop=self.structure.time_loop, keep_states=options.keep_states,
+            x, lengths_B=lengths_B, context=options.context, state=state, probe=probe,
+            hooks=hooks, time_loop=self.structure.time_loop, keep_states=options.keep_states,
         )  # fmt: skip
-        seen = [] if got.states is None else [Trajectory(x, state, got.states)]
+        seen = []
+        if got.states is not None:
+            seen = [Trajectory(x, state, got.states, options.context)]
         if unit.backward:
             got = got._replace(outputs_TxBxH=reverse_valid(got.outputs_TxBxH, lengths_B))
         return got, seen

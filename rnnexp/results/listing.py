@@ -3,12 +3,12 @@
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnnexp.cells import CELLS
-from rnnexp.core.registry import Table
+from rnnexp.core.registry import READING_MODES, Table
 from rnnexp.results.index import read_index
 from rnnexp.results.summary import Rows
 from rnnexp.tasks import TASKS
@@ -44,9 +44,17 @@ def _which(fits: dict[str, bool]) -> str:
 def entries(table: Table) -> Rows:
     """Name, modes and summary of every cell or task."""
     return [
-        {"name": name, "modes": ", ".join(entry.modes), "summary": entry.summary}
+        {"name": name, "modes": _modes(entry.modes), "summary": entry.summary}
         for name, entry in ((name, table.entry(name)) for name in table.names())
     ]
+
+
+def _modes(modes: Sequence[str]) -> str:
+    """`any sequence`, that with exceptions, or the modes themselves."""
+    missing = [mode for mode in READING_MODES if mode not in modes]
+    if len(modes) == 1 or len(missing) > 1:
+        return ", ".join(modes)
+    return f"any sequence but {missing[0]}" if missing else "any sequence"
 
 
 def runs(runs_dir: Path) -> Rows:

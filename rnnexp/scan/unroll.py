@@ -15,7 +15,13 @@ from rnnexp.scan.kernels.cpu import recurrence
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.parallel import run_parallel
 from rnnexp.scan.remat import SegmentRun, in_segments
-from rnnexp.scan.step import Hook, hooked
+from rnnexp.scan.step import (
+    Hook,
+    context_as_input,
+    hooked,
+    over_batch,
+    prepare_batch,
+)
 
 
 class Probe(NamedTuple):
@@ -80,16 +86,22 @@ class Trajectory(NamedTuple):
     """A cell's inputs, its initial state, and its states after every step.
 
     Leaves of `states` are (T, B, ...). Time is the cell's own: one that reads backwards
-    begins with the last valid step. After a sequence's end its state is held.
+    begins with the last valid step. After a sequence's end its state is held. `context` is that
+    of the batch, as its examples have it in `Batch.context`.
     """
 
     inputs_TxBxI: Array
     start: State
     states: State
+    context: Tree = None
 
 
 def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
-    """The cell's initial state, the same for every example of the batch."""
+    """The state before the first step, of every example: the cell's own, the same for all, or
+    what the context in the prepared `params` makes it."""
+    if cell.start is not None:
+        started: State = over_batch(cell.start)(params)
+        return started
     state = cell.init_state(params)
     return {k: jnp.broadcast_to(v, (batch_size, *v.shape)) for k, v in state.items()}
 
@@ -100,6 +112,7 @@ def unroll(
     inputs_TxBxI: Array,
     *,
     lengths_B: Array | None = None,
+    context: Tree = None,
     state: State | None = None,
     probe: Probe | None = None,
     hooks: tuple[Hook, ...] = (),
@@ -112,21 +125,24 @@ def unroll(
       lengths_B: number of valid steps of each sequence. After them its state is held and
         its outputs are those of the held state, so steps after the end neither act on the
         final state nor receive a gradient, whatever the inputs are there. None: all T.
+      context: of the batch, for a cell that reads one.
       state: the state before the first step; None: the cell's initial state.
       probe: applied to the state after every step (see `Probe`).
       hooks: applied around every transition, in their order (see `Hook`).
       time_loop: how the cell goes through time.
       keep_states: also return the states after every step.
 
-    Raises `UsageError` for a parallel path with a cell, or with options, that it cannot take.
+    Raises `UsageError` for a parallel path with a cell, or with options, that it cannot take, and
+    for a missing context.
     """
     steps, batch_size, _ = inputs_TxBxI.shape
     inputs_TxBxI = fill_padding(inputs_TxBxI, lengths_B)
-    params = cell.prepare(params)
+    params = prepare_batch(cell, params, context)
     if state is None:
         state = initial_state(cell, params, batch_size)
     if time_loop.associative or (time_loop.newton and steps > 1):
         added = _parallel_slots(time_loop, probe, hooks)
+        cell, params, inputs_TxBxI = context_as_input(cell, params, inputs_TxBxI)
         newton = time_loop.newton
         run = Unrolled(
             *run_parallel(
@@ -148,7 +164,7 @@ def unroll(
     body = _make_body(cell, params, lengths_B, probe, hooks, time_loop.cut_steps, keep_states)
     run_scan = partial(jax.lax.scan, body)
     final_state, (outputs_TxBxH, states) = in_segments(run_scan, state, rows, time_loop.remat_steps)
-    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    output = over_batch(cell.output)
     final_BxH = output(params, final_state, last_valid(inputs_TxBxI, lengths_B))
     return Unrolled(final_state, final_BxH, outputs_TxBxH, states)
 
@@ -201,8 +217,8 @@ def _make_body(
     keep_states: bool,
 ) -> Body:
     """One step of the whole batch: `(state, (x, t, slot)) -> (state, (output, kept state))`."""
-    transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
-    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    transition = hooked(over_batch(cell.transition), hooks)
+    output = over_batch(cell.output)
 
     def body(carry: State, row: Row) -> tuple[State, tuple[Array, State | None]]:
         x_BxI, t, slot = row

@@ -118,7 +118,7 @@ def _state(unit: Unit) -> State:
 
 def _last_state_only(model: Model) -> set[str]:
     """The units whose last state is read and no other."""
-    if isinstance(model, Transducer) or model.mode != "sequence_to_one" or model.pooling != "last":
+    if isinstance(model, Transducer) or not model.to_one or model.pooling != "last":
         return set()
     directions = 2 if model.stack.structure.bidirectional else 1
     return {unit.name for unit in model.units()[-directions:]}

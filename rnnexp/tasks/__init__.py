@@ -29,7 +29,7 @@ MUSIC = {
     "optimizer.learning_rate": 3e-3,
 }
 
-TO_ONE, SYNCHRONOUS, ASYNCHRONOUS = MODES
+TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE = MODES
 
 
 class Row(NamedTuple):

@@ -220,6 +220,24 @@ def first_batch(source: Source, key: Key, batch_size: int) -> Batch:
     return batch
 
 
+def example_context(source: Source) -> Tree:
+    """Shapes and types of the context of one example of a source; None without context."""
+    indices_B = jax.ShapeDtypeStruct((1,), jnp.int32)
+    match source:
+        case Endless():
+            key = jax.eval_shape(jax.random.key, 0)
+            batch = jax.eval_shape(lambda key: source.draw(key, 1), key)
+        case Finite():
+            batch = jax.eval_shape(source.take, source.arrays, indices_B)
+        case Bucketed():
+            batch = jax.eval_shape(source.take, source.buckets[0].arrays, indices_B)
+        case Stream():
+            return None
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), batch.context
+    )
+
+
 def padding(source: Bucketed) -> float:
     """The fraction of all steps of all buckets that are padding."""
     steps = valid = 0

@@ -25,7 +25,7 @@ from rnnexp.models.transduction import Transducer
 from rnnexp.runtime.compilation_cache import quickly
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.batches import fill_paddings
+from rnnexp.tasks.batches import example_context, fill_paddings
 from rnnexp.train.abstract_call import Entry
 from rnnexp.train.check_cell import check_cell, check_network
 from rnnexp.train.check_task import check_task
@@ -81,6 +81,8 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
     factory = CELLS.entry(name).factory()
     keywords = options(config, "cell") | _accepted(factory, output_size=task.output_size)
 
+    context = example_context(task.train)
+
     @cache
     def make_cell(input_size: int, layer: int) -> Cell:
         given = keywords | _accepted(factory, layer=layer)
@@ -88,7 +90,7 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
         # models are built inside jit, and the arrays that a cell closes over must outlive it
         with jax.ensure_compile_time_eval():
             made = Entry("cell", name).make(factory, *sizes, **given)
-        built = check_cell(name, made, input_size)
+        built = check_cell(name, made, input_size, context)
         check_network(name, built, task.name, task.output_size)
         return built
 

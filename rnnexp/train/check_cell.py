@@ -8,9 +8,9 @@ what the cell says of itself before a model is made of it.
 from collections.abc import Mapping
 from typing import Any
 
-from rnnexp.cells.base import Cell, as_they_are, hidden_output, no_gates
+from rnnexp.cells.base import CONTEXT, Cell, as_they_are, hidden_output, no_gates
 from rnnexp.core.tree import tree_size
-from rnnexp.core.types import Params, State
+from rnnexp.core.types import Params, State, Tree
 from rnnexp.scan.kernels.build import CELLS as KERNELS
 from rnnexp.train.abstract_call import Entry, array, described, is_count, is_real, key_shape
 
@@ -18,12 +18,13 @@ STEPS = 3
 """Time steps of the sequence that a parallel path is called with."""
 
 
-def check_cell(name: str, cell: Any, input_size: int) -> Cell:
+def check_cell(name: str, cell: Any, input_size: int, context: Tree = None) -> Cell:
     """The cell that a factory gave.
 
     Args:
       name: of the entry, for messages.
       cell: what the factory gave for `input_size`.
+      context: shapes of the task's context of one example, if it has one.
 
     Raises `UsageError` in one line that names the entry, the function, what it gives and what
     the contract asks for.
@@ -38,12 +39,32 @@ def check_cell(name: str, cell: Any, input_size: int) -> Cell:
     if cell.prepare is not as_they_are:
         prepared = entry.call("prepare", cell.prepare, params=params)
         _require_dict(entry, "prepare", prepared)
-        _check_step(entry, cell, params)
+        if cell.context is None:
+            _check_step(entry, cell, params)
+    if cell.context is not None:
+        prepared = _with_context(entry, cell, prepared, context)
     state = _check_step(entry, cell, prepared)
     _check_reports(entry, cell, prepared, state)
     if cell.states is not None:
         _check_states(entry, cell, prepared, state)
     return cell
+
+
+def _with_context(entry: Entry, cell: Cell, params: Params, context: Tree) -> Params:
+    """The shapes of prepared parameters with what a cell makes of its task's context."""
+    assert cell.context is not None
+    if CONTEXT in params:
+        raise entry.error("init", f"gives {CONTEXT!r}, expected other names: that is the context's")
+    if cell.recurrent_matrices is None:
+        raise entry.error(
+            "recurrent_matrices", "is None, expected a function (or no_matrices): a cell with a "
+            "context has to name them",
+        )  # fmt: skip
+    if context is None:
+        raise entry.error("context", "is a function, expected None: the task gives no context")
+    own = entry.call("context", cell.context, params=params, context=context)
+    _require_dict(entry, "context", own, exactly=True)
+    return {**params, CONTEXT: own}
 
 
 def check_network(name: str, cell: Cell, task: str, output_size: int) -> None:
@@ -61,13 +82,15 @@ def _check_fields(entry: Entry, cell: Cell, input_size: int) -> None:
     for field in ("input_size", "output_size"):
         if not is_count(value := getattr(cell, field)):
             raise entry.error(field, f"is {described(value)}, expected a whole number from 1 on")
-    for field in ("parameter_count", "delay_steps"):
+    for field in ("parameter_count", "delay_steps", "steps"):
         if not is_count(value := getattr(cell, field), least=0):
             raise entry.error(field, f"is {described(value)}, expected a whole number from 0 on")
     if cell.input_size != input_size:
         raise entry.error(
             "input_size", f"is {cell.input_size}, expected {input_size}, as the factory was asked"
         )
+    if not isinstance(cell.axis, str) or not cell.axis.isidentifier():
+        raise entry.error("axis", f"is {described(cell.axis)}, expected a word, such as 'time'")
     if isinstance(cell.probed, str) or not cell.probed:
         raise entry.error("probed", f"is {cell.probed!r}, expected a tuple of leaves of the state")
     if cell.hidden not in cell.probed:
@@ -98,8 +121,13 @@ def _checked_params(entry: Entry, cell: Cell) -> Params:
 
 def _check_step(entry: Entry, cell: Cell, params: Params) -> State:
     """The initial state's shapes, which a step with these parameters must keep."""
-    state: State = entry.call("init_state", cell.init_state, params=params)
+    own = {name: value for name, value in params.items() if name != CONTEXT}
+    state: State = entry.call("init_state", cell.init_state, params=own)
     _require_dict(entry, "init_state", state, exactly=True)
+    if cell.start is not None:
+        start: State = entry.call("start", cell.start, params=params)
+        _require_dict(entry, "start", start, exactly=True)
+        _require_like(entry, "start", start, state, "init_state")
     _check_leaves(entry, cell, state)
     x_I = array(cell.input_size)
     new: State = entry.call("transition", cell.transition, params=params, state=state, x=x_I)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnexp.core.registry import TO_ONE
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks.base import Task
 
@@ -22,7 +23,7 @@ def mixed_score(task: Task, outputs: Any, batch: Batch) -> str:
     `outputs` and the fields of `batch` are shapes and types.
     """
     random = np.random.default_rng(0)
-    axis = 0 if task.mode == "sequence_to_one" else 1
+    axis = 0 if task.mode in TO_ONE else 1
     given: Batch = jax.tree.map(lambda like: _drawn(random, like), batch)
     for name, steps in (
         ("lengths_B", batch.inputs_TxBxI.shape[0]), ("target_lengths_B", task.target_steps)

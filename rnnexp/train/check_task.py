@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.registry import MODES
+from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Batch, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Source, Stream, Task
 from rnnexp.train.abstract_call import (
@@ -223,6 +223,13 @@ def _check_batch(
         raise entry.error(where, f"gives sequences of {x.shape[0]} steps, expected {wrong}")
     _check_lengths(entry, task, where, batch, batch_size)
     _check_targets(entry, task, where, batch, (x.shape[0], batch_size))
+    for leaf in jax.tree.leaves(batch.context):
+        if getattr(leaf, "shape", ())[:1] != (batch_size,):
+            raise entry.error(
+                where,
+                f"gives a leaf of the context as {described(leaf)}, expected arrays whose first "
+                f"axis is the batch ({batch_size})",
+            )
 
 
 def _wrong_steps(task: Task, batch: Batch, steps: int | None) -> str:
@@ -261,11 +268,9 @@ def _check_targets(
 ) -> None:
     """Targets lie along the axes of their mode."""
     steps, batch_size = size
-    leading = {
-        "sequence_to_one": (batch_size,),
-        "synchronous": (steps, batch_size),
-        "asynchronous": (task.target_steps, batch_size),
-    }[task.mode]
+    leading: tuple[int, ...] = (batch_size,)
+    if task.mode not in TO_ONE:
+        leading = (task.target_steps if task.mode == "asynchronous" else steps, batch_size)
     shape = batch.targets.shape
     exact = task.mode == "asynchronous"
     if shape != leading if exact else shape[: len(leading)] != leading:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import TO_ONE
 from rnnexp.core.tree import flat
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.runtime.mesh import BATCH_AXIS, WHOLE, make_mesh
@@ -52,27 +53,25 @@ def _divided(devices: int, function: F, in_specs: Any, out_specs: Any) -> F:
 def own_examples(devices: int, batch: Batch, mode: str) -> Batch:
     """This device's examples of a batch.
 
-    `UsageError` unless the batch is the first axis of the targets in sequence_to_one tasks,
-    and the second, after time, in others.
+    `UsageError` unless the batch is the first axis of the targets in tasks with one output an
+    example, and the second, after time, in others.
     """
     if devices == 1:
         return batch
     size = batch.inputs_TxBxI.shape[1]
-    axis = 0 if mode == "sequence_to_one" else 1
+    axis = 0 if mode in TO_ONE else 1
     if batch.targets.ndim <= axis or batch.targets.shape[axis] != size:
         raise UsageError(
             f"config.devices: targets of a {mode} task must have the batch ({size}) as axis "
             f"{axis}, but are of shape {batch.targets.shape}"
         )
 
-    def own(x: Array | None, axis: int) -> Array | None:
-        if x is None:
-            return None
+    def own(tree: Tree, axis: int) -> Tree:
         part = size // devices
         start = jax.lax.axis_index(BATCH_AXIS) * part
-        return jax.lax.dynamic_slice_in_dim(x, start, part, axis)
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, part, axis), tree)
 
-    return Batch(*map(own, batch, (1, axis, 0, 0)))  # type: ignore[arg-type]
+    return Batch(*map(own, batch, (1, axis, 0, 0, 0)))
 
 
 def own_batches(devices: int, count: int) -> Array:

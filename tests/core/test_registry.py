@@ -9,7 +9,7 @@ import pytest
 import rnnexp
 from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError
-from rnnexp.core.registry import GIVEN, MODES, Entry, Table
+from rnnexp.core.registry import GIVEN, MODES, READING_MODES, Entry, Table
 from rnnexp.tasks import TASKS
 from tests.helpers.own_tables import own_tables  # noqa: F401
 
@@ -66,7 +66,7 @@ def test_a_registered_cell_is_listed_and_keeps_its_options() -> None:
     assert rnnexp.cell("mine", defaults={"train.batch_size": 8})(mine) is mine
     entry = CELLS.entry("mine")
     assert CELLS.names() == [*CELLS.builtin, "mine"]
-    assert entry == Entry(mine, "Leaks a little.", MODES, {"train.batch_size": 8})
+    assert entry == Entry(mine, "Leaks a little.", READING_MODES, {"train.batch_size": 8})
     assert entry.options() == {"leak": 0.5}
     config = rnnexp.experiment("adding/mine")
     assert (config.cell.leak, config.train.batch_size) == (0.5, 8)
@@ -127,7 +127,7 @@ def test_plugins_are_read_once_and_when_needed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_plugin_is_found_by_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     table = cells_with_plugins(monkeypatch, Points(extra="rnnexp.cells.gru:gru"))
-    assert table.entry("extra").modes == MODES
+    assert table.entry("extra").modes == READING_MODES
 
 
 def test_a_plugin_cannot_replace_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
