@@ -23,6 +23,9 @@ from rnnexp.core.types import Array, Key, Params, State, Tree
 
 CONTEXT = "context"
 """The one prepared parameter that is an example's own: what `Cell.context` gave for it."""
+LINEAR_START = "linear_start"
+"""A leaf that training adds to the context of a batch during a linear start, (B,): 1 while it
+lasts, then 0."""
 
 
 def zero_state(size: int, *leaves: str) -> Callable[[Params], State]:
@@ -109,6 +112,11 @@ class Cell:
       start: `(params with context) -> state`, the state before the first step where the context
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
+      attention: `(params with context, state) -> (M,)`, the weights with which the next step
+        reads the M slots of the context. None: the cell reads no slots.
+      linear_start: whether a run may begin without the cell's nonlinearity (see
+        `config.train.linear_start_steps`): it is then left out where `LINEAR_START` is above 0
+        in the example's context.
     """
 
     name: str
@@ -135,6 +143,8 @@ class Cell:
     steps: int = 0
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
+    attention: Callable[[Params, State], Array] | None = None
+    linear_start: bool = False
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

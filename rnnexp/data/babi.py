@@ -105,10 +105,10 @@ class Question(NamedTuple):
 
 
 class Stories(NamedTuple):
-    """Questions as word numbers (int32); 0 (`NIL`) fills sentences up to J and stories to S words.
+    """Questions as word numbers (int32); 0 (`NIL`) fills up: J words, M sentences.
 
     Attributes:
-      story_NxSxJ: the last sentences before each question, the oldest first.
+      story_NxMxJ: the last sentences before each question, the oldest first.
       sentences_N: how many those are.
       question_NxJ, answer_N: the question and its answer.
       support_NxF: the places in the story of the supporting sentences, -1 behind the last;
@@ -116,7 +116,7 @@ class Stories(NamedTuple):
       task_N: the task's number.
     """
 
-    story_NxSxJ: np.ndarray
+    story_NxMxJ: np.ndarray
     sentences_N: np.ndarray
     question_NxJ: np.ndarray
     answer_N: np.ndarray
@@ -282,7 +282,7 @@ def encode(
     )
     for n, ((_, question), story) in enumerate(zip(rows, kept, strict=True)):
         for s, sentence in enumerate(story):
-            stories.story_NxSxJ[n, s, : len(sentence)] = [number_of[word] for word in sentence]
+            stories.story_NxMxJ[n, s, : len(sentence)] = [number_of[word] for word in sentence]
         stories.question_NxJ[n, : len(question.words)] = [number_of[w] for w in question.words]
         left_out = len(question.story) - len(story)
         support = [place - left_out for place in question.support if place >= left_out]

@@ -36,11 +36,16 @@ class Endless:
 
 @dataclass(frozen=True)
 class Finite:
-    """A data set on the device. `take`: `(arrays, indices_B) -> Batch`, inside jit."""
+    """A data set on the device. `take`: `(arrays, indices_B) -> Batch`, inside jit.
+
+    `augment`: `(key, batch) -> batch`, a training batch with random changes, of the same shapes;
+    None: it is trained on as it is.
+    """
 
     arrays: Tree
     size: int
     take: Callable[[Tree, Array], Batch]
+    augment: Callable[[Key, Batch], Batch] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class Task:
       alphabet: the symbols of a task that writes text, in the order of its classes; None:
         it has no symbols.
       input_alphabet: the symbols that it reads, if those are others.
+      words: the words that it reads one-hot, by their numbers; None: it reads no words.
     """
 
     name: str
@@ -131,3 +137,4 @@ class Task:
     target_steps: int = 0
     alphabet: str | None = None
     input_alphabet: str | None = None
+    words: tuple[str, ...] | None = None

@@ -90,7 +90,7 @@ def test_arrays_hold_the_last_sentences(tmp_path: Path) -> None:
         assert found.dtype == np.int32
     cut = babi.encode(asked, WORDS, sentence_words=6, max_sentences=1)
     np.testing.assert_array_equal(cut.support_NxF, [[-1, -1], [0, -1], [0, -1]])
-    np.testing.assert_array_equal(cut.story_NxSxJ[1], [back])
+    np.testing.assert_array_equal(cut.story_NxMxJ[1], [back])
 
 
 @pytest.mark.parametrize(
