@@ -24,8 +24,8 @@ from rnnexp.core.types import Array, Key, Params, State, Tree
 CONTEXT = "context"
 """The one prepared parameter that is an example's own: what `Cell.context` gave for it."""
 LINEAR_START = "linear_start"
-"""A leaf that training adds to the context of a batch during a linear start, (B,): 1 while it
-lasts, then 0."""
+"""A leaf (B,) that training adds to the context of every batch for a cell with a linear start: 1
+while that lasts, then 0."""
 
 
 def zero_state(size: int, *leaves: str) -> Callable[[Params], State]:
@@ -114,9 +114,8 @@ class Cell:
         never sees a context.
       attention: `(params with context, state) -> (M,)`, the weights with which the next step
         reads the M slots of the context. None: the cell reads no slots.
-      linear_start: whether a run may begin without the cell's nonlinearity (see
-        `config.train.linear_start_steps`): it is then left out where `LINEAR_START` is above 0
-        in the example's context.
+      linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
+        its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
     """
 
     name: str
@@ -144,7 +143,7 @@ class Cell:
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
     attention: Callable[[Params, State], Array] | None = None
-    linear_start: bool = False
+    linear_start_steps: int = 0
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

@@ -17,8 +17,8 @@ array, as in the authors' code): l_ij = 1 + 4 (i - (d + 1) / 2) (j - (J + 1) / 2
 it l = 1. The time encoding T(i) has a row for each sentence, counted from the newest.
 
 A linear network has no softmax: p = M u_k. It is then a linear recurrent network along the hops,
-du_k+1/du_k = I + C^T M in place of I + C^T (diag p - p p^T) M. See `rnnexp.cells.base`,
-`linear_start`, for how a run begins that way.
+du_k+1/du_k = I + C^T M in place of I + C^T (diag p - p p^T) M. A linear start (section 4.2) is a
+linear network in the first steps of training: an intervention on gradient flow.
 
 Word 0 fills sentences and stories up. Its embedding is left out, which equals the authors' row of
 zeros, set again after every update, and the sentences of the filling get no attention. Parameters:
@@ -47,6 +47,7 @@ def memory_network(
     time_encoding: bool = True,
     memory_size: int = 50,
     linear: bool = False,
+    linear_start_steps: int = 0,
     tied_answer: bool = False,
     output_size: int = 1,
 ) -> Cell:
@@ -61,6 +62,7 @@ def memory_network(
       time_encoding: whether the order of the sentences counts.
       memory_size: D, sentences with a time encoding of their own; older ones share the last.
       linear: no softmax at all.
+      linear_start_steps: so many first steps of training without softmax; evaluations have it.
       tied_answer: the answer is C u of the last C, the network's own, without a readout after it;
         of adjacent tying, for tasks whose answers are their words.
       output_size: the outputs of the task.
@@ -68,6 +70,11 @@ def memory_network(
     require_choice("tying", tying, TYINGS)
     if hops < 1 or memory_size < 1:
         raise UsageError(f"hops and memory_size must be at least 1, not {hops} and {memory_size}")
+    if linear_start_steps < 0 or (linear and linear_start_steps):
+        raise UsageError(
+            "linear_start_steps must not be negative, and 0 for a network that is linear always, "
+            f"not {linear_start_steps}"
+        )
     if tied_answer and (tying != "adjacent" or output_size != input_size):
         raise UsageError(
             f"tied_answer needs tying='adjacent', not {tying!r}, and a task whose outputs "
@@ -172,7 +179,7 @@ def memory_network(
         context=context,
         start=start,
         attention=attention,
-        linear_start=not linear,
+        linear_start_steps=linear_start_steps,
     )
 
 
