@@ -95,23 +95,23 @@ def memory_network(
             for k, (name, shape) in zip(keys, shapes.items(), strict=True)
         }
 
-    def bag(table_VxD: Array, words: Array) -> Array:
-        """The sum of the embedded words along the last axis of `words`."""
-        rows = table_VxD[words]
-        weights = jnp.broadcast_to((words > 0)[..., None], rows.shape).astype(rows.dtype)
+    def bag(table_VxD: Array, words_J: Array) -> Array:
+        """The sum of the embedded words of one sentence, (d,)."""
+        rows = table_VxD[words_J]
         if position_encoding:
-            weights = weights * positions(words.shape[-1], d, rows.dtype)
-        return jnp.sum(weights * rows, -2)
+            rows = rows * positions(len(words_J), d, rows.dtype)
+        return (words_J > 0).astype(rows.dtype) @ rows
 
     def context(params: Params, example: Tree) -> dict[str, Array]:
         """The story and the question as vectors: `reads` of every table (tables, M, d), which
         sentences there are (M,), and u_1."""
         story_MxJ, dtype = example["story"], params["embedding"].dtype
         present_M = (story_MxJ[:, 0] > 0).astype(dtype)
-        reads = jax.vmap(lambda table: bag(table, story_MxJ))(params["embedding"])
+        bags = jax.vmap(jax.vmap(bag, in_axes=(None, 0)), in_axes=(0, None))
+        reads = bags(params["embedding"], story_MxJ)
         if time_encoding:
             ages_M = jnp.minimum(example["time"], memory_size - 1)
-            reads = reads + params["time"][:, ages_M] * present_M[:, None]
+            reads = reads + params["time"][:, ages_M] * present_M[None, :, None]
         asked = params["embedding"][0] if adjacent else params["w_q"]
         found = {"reads": reads, "present": present_M, "u": bag(asked, example["question"])}
         if LINEAR_START in example:

@@ -7,6 +7,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
+from tests.helpers.fixed_context import CONTEXTS, with_fixed_context
 
 Variant = tuple[str, dict[str, Any]]
 VARIANTS: list[Variant] = [
@@ -24,6 +25,7 @@ VARIANTS: list[Variant] = [
     ("antisymmetric", {"gated": True}),
     ("indrnn", {"longest_steps": 50}),
     ("tdnn", {"delay_steps": 2}),
+    ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 
@@ -38,10 +40,13 @@ each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 
 
 def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> Cell:
-    """The variant's cell; what is given goes to factories that have a keyword for it."""
+    """The variant's cell; what is given goes to factories that have a keyword for it.
+
+    A cell that reads a context has a fixed one.
+    """
     name, options = variant
     factory = CELLS.entry(name).factory()
     known = inspect.signature(factory).parameters
     given = {key: value for key, value in given.items() if key in known}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
-    return cell
+    return cell if cell.context is None else with_fixed_context(cell, CONTEXTS[name])
