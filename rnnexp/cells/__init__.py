@@ -26,11 +26,13 @@ SUMMARIES = {
     "clockwork": "modules of units that tick at periods 1, 2, 4, ...",
     "scrn": "structurally constrained: slow context units beside a fast Elman layer",
     "memory_network": "end-to-end memory network: hops over the sentences of a story",
+    "hopfield": "Hopfield networks: classical, continuous, dense (polynomial, exponential), modern",
 }
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
     "narx": ("sequence_to_one", "synchronous", "story_to_answer"),
     "memory_network": ("story_to_answer",),
+    "hopfield": ("cue_to_pattern",),
 }
 """The modes of cells whose modes are not those of a cell that reads a sequence."""
 

@@ -116,6 +116,7 @@ class Cell:
         reads the M slots of the context. None: the cell reads no slots.
       linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
         its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
+      note: a line that a run says at its start, on what this cell cannot do.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Cell:
     start: Callable[[Params], State] | None = None
     attention: Callable[[Params, State], Array] | None = None
     linear_start_steps: int = 0
+    note: str = ""
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

@@ -52,6 +52,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
     from rnnexp.config.overrides import read_arguments
+    from rnnexp.core.axis import laboratory_step
     from rnnexp.results.load import find_run
     from rnnexp.run.analyze import analyze_run, summary
     from rnnexp.runtime.compilation_cache import keep_programs
@@ -79,6 +80,8 @@ def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     print(f"measured: {_steps(found.measured)}{skipped if found.skipped else ''}")
     for unit, figures in rows.items():
         print_table(unit, _renamed(figures))
+    if (word := laboratory_step(found.data)) != "step":
+        print(f"A step along the axis of this run's cell is one {word}.")
     print(READING)
     if known.plot is not None:
         print(f"drawn: {known.plot}")

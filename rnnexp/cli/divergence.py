@@ -73,7 +73,7 @@ def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
     names = [str(name) for name in data["unit"].values]
     units = [UnitOrder(n, n.endswith("_backward"), int(n.startswith("decoder"))) for n in names]
     leaves = [str(name) for name in data.data_vars if str(name).startswith("dL_d")]
-    rows = []
+    axis, rows = str(data[leaves[0]].dims[-1]), []
     for number, step in enumerate(data["step"].values):
         scalars = data["scalars"].isel(step=number)
         norms = {leaf: data[leaf].values[number] for leaf in leaves}
@@ -90,7 +90,7 @@ def table(data: "xarray.Dataset") -> list[dict[str, Any]]:
                 "largest": float(norms[leaf][row, time]),
                 "of": leaf.replace("_", "/"),
                 "unit": names[row],
-                "time": time,
+                axis: time,
             }
         )
     return rows

@@ -106,7 +106,7 @@ def pictures(run: Run) -> list[Picture]:
         for layer, unit in enumerate(run.units):
             figure = new_figure(PICTURE_IN)
             axes = figure.add_subplot()
-            mesh = draw_heat_map(axes, run.steps, norms_SxLxT[:, layer], scale)
+            mesh = draw_heat_map(axes, run.steps, norms_SxLxT[:, layer], scale, run.axis)
             if mesh is not None:
                 figure.colorbar(mesh, ax=axes, label=f"||dL/d{leaf}_t||")
             axes.set_title(verbatim(f"{run.name}  {unit}  ({MISSING})"), fontsize=10)

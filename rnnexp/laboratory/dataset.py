@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnexp.core.axis import TIME, step_of
 from rnnexp.laboratory.measure import LagFigures, ModelFigures, UnitFigures, Wanted
 from rnnexp.laboratory.recurrent_matrices import spectral_norm, spectral_radius
 from rnnexp.laboratory.settings import Fitted
@@ -21,11 +22,12 @@ Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 """By name, dimensions and values."""
 
 
-def cell_dataset(figures: UnitFigures, fitted: Fitted) -> "xarray.Dataset":
+def cell_dataset(figures: UnitFigures, fitted: Fitted, axis: str = TIME) -> "xarray.Dataset":
     """The figures of one cell, on the host, as a Dataset without a dimension of units."""
     variables, coordinates = _unit_variables([figures], [fitted])
     del coordinates["unit"]
-    return _dataset({k: (dims[1:], v[0]) for k, (dims, v) in variables.items()}, coordinates)
+    without = {k: (dims[1:], v[0]) for k, (dims, v) in variables.items()}
+    return _dataset(without, coordinates, axis)
 
 
 def model_dataset(
@@ -59,7 +61,7 @@ def model_dataset(
     if step is not None:
         coordinates["step"] = np.array([step])
         variables = {k: (("step", *dims), v[None]) for k, (dims, v) in variables.items()}
-    return _dataset(variables, coordinates)
+    return _dataset(variables, coordinates, wanted.axis)
 
 
 def _unit_variables(
@@ -180,13 +182,15 @@ def _to_shapes(variables: Variables, coordinates: Mapping[str, Any]) -> Variable
     }
 
 
-def _dataset(variables: Variables, coordinates: Mapping[str, Any]) -> "xarray.Dataset":
+def _dataset(variables: Variables, coordinates: Mapping[str, Any], axis: str) -> "xarray.Dataset":
+    """A Dataset whose dimension of steps, and whose units, are named after the axis."""
     import xarray
 
     def unit(name: str) -> dict[str, str]:
-        return {"units": UNITS[name]} if name in UNITS else {}
+        return {"units": UNITS[name].replace("step", step_of(axis))} if name in UNITS else {}
 
-    return xarray.Dataset(
+    data = xarray.Dataset(
         {name: (dims, values, unit(name)) for name, (dims, values) in variables.items()},
         {name: (name, values, unit(name)) for name, values in coordinates.items()},
     )
+    return data.rename({TIME: axis}) if TIME in data.dims else data

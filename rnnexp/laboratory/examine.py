@@ -30,6 +30,7 @@ from rnnexp.laboratory.lag_gradients import longest_lag, take_examples
 from rnnexp.laboratory.measure import ModelFigures, Wanted, cell_figures, model_figures
 from rnnexp.laboratory.memory import cell_bytes, laboratory_bytes, require_memory
 from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit, shared_steps
+from rnnexp.scan.step import prepare_batch
 from rnnexp.scan.unroll import initial_state
 from rnnexp.tasks.base import Score
 
@@ -55,6 +56,7 @@ def examine_cell(
     *,
     start: State | None = None,
     lengths_B: Array | None = None,
+    context: Tree = None,
     settings: Laboratory = THOROUGH,
     key: Key | None = None,
 ) -> "xarray.Dataset":
@@ -64,6 +66,7 @@ def examine_cell(
       start: the state before the first step, leaves (B, ...); None: the cell's initial state.
       lengths_B: valid steps of every example. Exponents and singular values use the steps
         that all examples have.
+      context: of the batch, for a cell that reads one.
       settings: what is measured, on the `settings.examples` longest inputs.
       key: of the tangent vectors and start vectors; None: a fixed one.
 
@@ -79,7 +82,8 @@ def examine_cell(
             f"inputs must have the shape (T, B, {cell.input_size}), not {inputs_TxBxI.shape}"
         )
     steps, available, _ = inputs_TxBxI.shape
-    start = initial_state(cell, params, available) if start is None else start
+    if start is None:
+        start = initial_state(cell, prepare_batch(cell, params, context), available)
     index_E = choose_examples(lengths_B, available, settings.examples)
     x_TxExI = inputs_TxBxI[:, index_E]
     if lengths_B is not None:
@@ -91,9 +95,9 @@ def examine_cell(
     require_memory(settings, cell_bytes(cell, params, steps, len(index_E), fitted), cell.name)
     figures = cell_figures(
         cell, params, x_TxExI, {k: v[index_E] for k, v in start.items()},
-        lengths_B, _key(key), fitted=fitted,
+        lengths_B, _key(key), jax.tree.map(lambda leaf: leaf[index_E], context), fitted=fitted,
     )  # fmt: skip
-    return cell_dataset(jax.device_get(figures), fitted)
+    return cell_dataset(jax.device_get(figures), fitted, cell.axis)
 
 
 def examine_model(
@@ -153,7 +157,9 @@ def prepare(
         notes.append(f"lag_examples {settings.lag_examples} reduced to {examples}, the examples")
     lag_examples = min(settings.lag_examples, examples)
     edges = halving_edges(longest_lag(model, batch)) if lag_examples else ()
-    wanted = Wanted(tuple(fits), lag_examples, edges, settings.adjoint_matrix)
+    wanted = Wanted(
+        tuple(fits), lag_examples, edges, settings.adjoint_matrix, model.units()[0].layer.cell.axis
+    )
     _say(name, list(dict.fromkeys(notes)))
     needs = laboratory_bytes(model, batch, wanted, *_both_losses(scores), teacher)
     require_memory(settings, needs, name)

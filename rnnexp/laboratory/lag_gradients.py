@@ -57,9 +57,11 @@ from rnnexp.laboratory.local_step import (
     instrumented,
     local_step,
     step_vjps,
+    through_context,
     whole_slots,
 )
 from rnnexp.models.transduction import Transducer
+from rnnexp.scan.step import prepare_batch
 
 Parts: TypeAlias = dict[str, dict[str, Array]]
 """By unit and parameter."""
@@ -232,6 +234,10 @@ def _sums(
     ):
         cell = unit.layer.cell
         step = local_step(cell, structure, taught)
-        params = cell.prepare(unit.layer.params())
-        sums.append(step_vjps(step, params, seen, *window, len(edges)))
+        own = unit.layer.params()
+        params = prepare_batch(cell, own, batch.context)
+        parts = step_vjps(
+            step, params, seen, *window, len(edges), by_example=cell.start is not None
+        )
+        sums.append(through_context(cell, own, batch.context, parts))
     return sums

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import Cell, hidden_output
+from rnnexp.cells.base import CONTEXT, Cell, hidden_output
 from rnnexp.core.masking import states_before
-from rnnexp.core.types import Array, Batch, Params, State
+from rnnexp.core.types import Array, Batch, Params, State, Tree
 from rnnexp.gradflow.position_losses import Model, spans, stacks, with_time_loop
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.recurrent import START, attribute
 from rnnexp.models.stack import Unit, unit_hooks
 from rnnexp.models.structure import Structure
-from rnnexp.scan.step import hooked
+from rnnexp.scan.step import hooked, over_batch, prepare_batch
 from rnnexp.scan.unroll import Trajectory
 
 OUTPUT = "_output"
@@ -52,9 +52,14 @@ def with_output_leaf(cell: Cell) -> Cell:
     def output(params: Params, state: State, x_I: Array) -> Array:
         return cell.output(params, own(state), x_I) + state[OUTPUT]
 
+    def start(params: Params) -> State:
+        assert cell.start is not None
+        return {**cell.start(params), OUTPUT: init_state(params)[OUTPUT]}
+
     return dataclasses.replace(
-        cell, init_state=init_state, transition=transition, output=output, states=None, kernel=None
-    )
+        cell, init_state=init_state, transition=transition, output=output, states=None,
+        kernel=None, start=None if cell.start is None else start,
+    )  # fmt: skip
 
 
 def instrumented(model: Model) -> Model:
@@ -104,8 +109,8 @@ output of the given state after under `OUTPUT`."""
 def local_step(cell: Cell, structure: Structure, taught_TxBxO: Array | None) -> Local:
     """A step of an instrumented cell, with the stack's hooks in evaluation."""
     hooks = unit_hooks(structure, cell, ForwardOptions(taught_TxBxO=taught_TxBxO))
-    transition = hooked(jax.vmap(cell.transition, in_axes=(None, 0, 0)), hooks)
-    output = jax.vmap(cell.output, in_axes=(None, 0, 0))
+    transition = hooked(over_batch(cell.transition), hooks)
+    output = over_batch(cell.output)
 
     def step(params: Params, old: State, after: State, x_BxI: Array, t: Array) -> State:
         new = transition(params, old, x_BxI, t)
@@ -121,6 +126,8 @@ def step_vjps(
     adjoints: State,
     bins_WxT: Array,
     count: int,
+    *,
+    by_example: bool = False,
 ) -> Sums:
     """Vector-Jacobian products of all steps, summed over time and examples, by bin.
 
@@ -128,6 +135,7 @@ def step_vjps(
       params: prepared.
       adjoints, bins_WxT: as in `Windows`, summed over outputs; (W, T + 1, ...) by leaf, and which
         of the `count` bins each belongs to.
+      by_example: keep those of the initial state by example, (D, B, ...).
     """
 
     def probed(params: Params, row: StepRow) -> State:
@@ -142,14 +150,39 @@ def step_vjps(
     first: StepRow = jax.tree.map(lambda x: x[0], rows)
     _, vjp = jax.vjp(lambda old: probed(params, first._replace(old=old)), first.old)
     (carried,) = jax.vmap(vjp)({leaf: value[:, 0] for leaf, value in adjoints.items()})
+    if not by_example:
+        carried = {leaf: jnp.sum(value, 1) for leaf, value in carried.items()}
     start = {
-        leaf: jnp.zeros((count, *value.shape[2:]), value.dtype)
-        .at[bins_WxT[:, 0]]
-        .add(jnp.sum(value, 1))
+        leaf: jnp.zeros((count, *value.shape[1:]), value.dtype).at[bins_WxT[:, 0]].add(value)
         for leaf, value in carried.items()
         if leaf in adjoints
     }
     return Sums(prepared, start)
+
+
+def through_context(cell: Cell, params: Params, context: Tree, sums: Sums) -> Sums:
+    """Parts with what the cell's own parameters contribute through the context.
+
+    Args:
+      params: the cell's own.
+      sums: of prepared parameters with the context; those of the initial state are by example
+        if the context determines it.
+    """
+    if cell.context is None:
+        return sums
+    prepared = cell.prepare(params)
+    to_start = {} if cell.start is None else sums.start
+
+    def made(prepared: Params) -> tuple[Tree, State]:
+        whole = prepare_batch(cell, prepared, context)
+        start = {} if cell.start is None else over_batch(cell.start)(whole)
+        return whole[CONTEXT], {leaf: start[leaf] for leaf in to_start}
+
+    _, vjp = jax.vjp(made, prepared)
+    (more,) = jax.vmap(vjp)((sums.prepared[CONTEXT], to_start))
+    own = {name: sums.prepared[name] + more[name] for name in prepared}
+    start = {leaf: jnp.zeros_like(value[:, 0]) for leaf, value in to_start.items()}
+    return Sums(own, start or sums.start)
 
 
 class StepRow(NamedTuple):

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
+from rnnexp.core.axis import TIME
 from rnnexp.core.tree import stable_norm
-from rnnexp.core.types import Array, Batch, Key, Params, State
+from rnnexp.core.types import Array, Batch, Key, Params, State, Tree
 from rnnexp.gradflow.position_losses import (
     Losses,
     Model,
@@ -44,7 +45,7 @@ from rnnexp.models.noise import teacher as teacher_hook
 from rnnexp.models.stack import unit_hooks
 from rnnexp.models.structure import Structure
 from rnnexp.scan.step import hooked
-from rnnexp.scan.unroll import TimeLoop, Trajectory, unroll
+from rnnexp.scan.unroll import TimeLoop, Trajectory, reading_context, unroll
 
 
 class UnitFigures(NamedTuple):
@@ -79,12 +80,13 @@ class ModelFigures(NamedTuple):
 
 class Wanted(NamedTuple):
     """What is measured of a model. Static: `lag_edges` are the largest lags of the bins; empty:
-    no parts by lag."""
+    no parts by lag; `axis` is what a step is."""
 
     units: tuple[Fitted, ...]
     lag_examples: int
     lag_edges: tuple[int, ...]
     adjoint_matrix: bool
+    axis: str = TIME
 
 
 @partial(jax.jit, static_argnames=("cell", "fitted"))
@@ -95,13 +97,17 @@ def cell_figures(
     start: State,
     lengths_B: Array | None,
     key: Key,
+    context: Tree = None,
     *,
     fitted: Fitted,
 ) -> UnitFigures:
     """The figures of a cell driven by inputs."""
-    run = unroll(cell, params, x_TxBxI, lengths_B=lengths_B, state=start, keep_states=True)
+    run = unroll(
+        cell, params, x_TxBxI, lengths_B=lengths_B, context=context, state=start, keep_states=True
+    )
     assert run.states is not None
-    seen = Trajectory(x_TxBxI, start, run.states)
+    seen = Trajectory(x_TxBxI, start, run.states, context)
+    cell, params, seen = reading_context(cell, params, seen)
     return unit_figures(cell, cell, params, seen, lengths_B, key, fitted, backward=False)
 
 
@@ -129,7 +135,7 @@ def model_figures(
     )  # fmt: skip
     units = []
     for number, (unit, structure, seen, span, fitted) in enumerate(rows):
-        cell, params = unit.layer.cell, unit.layer.params()
+        cell, params, seen = reading_context(unit.layer.cell, unit.layer.params(), seen)
         whole, driven = whole_step(cell, structure, seen, taught)
         units.append(
             unit_figures(

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell
 from rnnexp.core.masking import reverse_valid, states_before, valid_steps
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.unroll import Trajectory
+from rnnexp.scan.unroll import Trajectory, reading_context
 
 LOW = 0.1
 """A gate below this is shut."""
@@ -72,6 +72,7 @@ def gate_saturation(
     Returns:
       Empty dicts for a cell without gates.
     """
+    cell, params, trajectory = reading_context(cell, params, trajectory)
     steps, batch_size, _ = trajectory.inputs_TxBxI.shape
     params = cell.prepare(params)
     before = states_before(trajectory.start, trajectory.states)

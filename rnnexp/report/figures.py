@@ -17,6 +17,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from rnnexp.core.axis import TIME, axis_label, lag_label, step_of
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.report.looks import Kinds, look_by_number
 from rnnexp.results.load import Run
@@ -57,7 +58,7 @@ def draw_run(run: Run, file: Path) -> None:
     _draw_norm(axes[0, 1], run)
     for row, (leaf, unit) in enumerate(panels, 1):
         norms = run.norms[leaf][:, unit]
-        mesh = draw_heat_map(axes[row, 0], run.steps, norms, colour_scale([norms]))
+        mesh = draw_heat_map(axes[row, 0], run.steps, norms, colour_scale([norms]), run.axis)
         axes[row, 0].set_title(f"||dL/d{leaf}_t||, {run.units[unit]} ({MISSING})")
         if mesh is not None:
             figure.colorbar(mesh, ax=axes[row, 0])
@@ -137,7 +138,8 @@ def line_style(number: int, kinds: Kinds = LINES) -> dict[str, Any]:
 def _draw_norm(axes: Axes, run: Run) -> None:
     axes.plot(*run.curve("train", "grad_norm"), color=COLOURS[0], label="before clipping")
     axes.plot(*run.curve("train", "grad_norm_clipped"), color=COLOURS[1], label="after clipping")
-    axes.set(xlabel="training step", ylabel="global gradient norm", yscale="log")
+    axes.set(xlabel="training step", ylabel="global gradient norm")
+    log_if_positive(axes)
     axes.legend(fontsize="small")
     axes.set_title("gradient norm")
 
@@ -147,11 +149,21 @@ def _draw_last_profile(axes: Axes, run: Run, leaf: str, unit: int) -> None:
     norms_T = run.by_lag(leaf, unit)[-1]
     shown = np.where(norms_T > FLOOR, norms_T, np.nan)
     _, slopes = run.curve("train", f"slope/{run.units[unit]}/{leaf}")
-    text = f"{run.name}: {slopes[-1]:+.3g} nats/step" if len(slopes) else run.name
+    text = run.name
+    if len(slopes) and np.isfinite(slopes[-1]):
+        text = f"{run.name}: {slopes[-1]:+.3g} nats/{step_of(run.axis)}"
     axes.plot(np.arange(len(norms_T)), shown, color=COLOURS[0], label=verbatim(text))
-    axes.set(xlabel="lag: steps before the last one", ylabel=f"||dL/d{leaf}_t||", yscale="log")
+    axes.set(xlabel=lag_label([run.axis]), ylabel=f"||dL/d{leaf}_t||")
+    log_if_positive(axes)
     axes.invert_xaxis()
     axes.legend(fontsize="small")
+
+
+def log_if_positive(axes: Axes) -> None:
+    """Make the axis of heights logarithmic if it shows any positive value."""
+    values = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.lines])
+    if (np.isfinite(values) & (values > 0)).any():
+        axes.set_yscale("log")
 
 
 def colour_scale(arrays: Sequence[np.ndarray], decades: float | None = None) -> LogNorm | None:
@@ -169,14 +181,18 @@ def colour_scale(arrays: Sequence[np.ndarray], decades: float | None = None) -> 
 
 
 def draw_heat_map(
-    axes: Axes, steps: np.ndarray, norms_SxT: np.ndarray, scale: LogNorm | None
+    axes: Axes,
+    steps: np.ndarray,
+    norms_SxT: np.ndarray,
+    scale: LogNorm | None,
+    axis: str = TIME,
 ) -> QuadMesh | None:
-    """Draw norms over (training step, time step) as colours; zero or non-finite ones hatched.
+    """Draw norms over (training step, step of the axis); zero or non-finite ones are hatched.
 
     Rows and columns beyond `CELLS` are omitted evenly, with a line in the log. Returns the mesh
     for a colour bar; None if everything is hatched.
     """
-    axes.set(xlabel="time step t", ylabel="training step")
+    axes.set(xlabel=axis_label(axis), ylabel="training step")
     axes.patch.set(facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
     rows, columns = (_picked(size) for size in norms_SxT.shape)
     if (len(rows), len(columns)) != norms_SxT.shape:

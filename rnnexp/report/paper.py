@@ -18,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from rnnexp.core.axis import step_of_all
 from rnnexp.core.errors import UsageError
 from rnnexp.report.figures import (
     COLOUR_MAP,
     colour_scale,
     draw_heat_map,
     fit_to_living,
+    log_if_positive,
     losses,
     new_figure,
     save,
@@ -101,7 +103,7 @@ def draw_outcome(axes: Axes, runs: Sequence[Run]) -> None:
         colour = "0.35" if len(members) > 1 else styles[members[0]][0]
         axes.axhline(level, color=colour, linestyle="--", linewidth=0.9)
     axes.set(xlabel="training step")
-    _log_if_positive(axes)
+    log_if_positive(axes)
     fit_to_living(axes, runs, losses)
     axes.set_title("loss")
 
@@ -120,7 +122,7 @@ def draw_slopes(axes: Axes, runs: Sequence[Run], leaf: str, units: Sequence[str]
     zero = np.zeros(1)  # the dashed line
     fit_to_living(axes, runs, lambda run: [*(run.curve("train", n)[1] for n in names), zero])
     axes.axhline(0, color="0.35", linestyle="--", linewidth=0.9)
-    axes.set(xlabel="training step", ylabel="nats per step")
+    axes.set(xlabel="training step", ylabel=f"nats per {step_of_all(run.axis for run in runs)}")
     paler = " (paler: higher units)" if len(units) > 1 else ""
     axes.set_title(f"slope of ln ||dL/d{leaf}_t||{paler}")
 
@@ -147,12 +149,13 @@ def draw_unit(
                 markersize=2.5, markevery=(index, max(1, len(norms_T) // 5)), linewidth=1,
             )  # fmt: skip
         place = next(places)
-        draw_heat_map(place, run.steps, run.norms[leaf][:, layer], scale)
+        draw_heat_map(place, run.steps, run.norms[leaf][:, layer], scale, run.axis)
         place.set_title(verbatim(f"{name}, {unit}"))
-    axes[0].set(xlabel="lag, steps", ylabel=f"||dL/d{leaf}_t||")
+    there = [run.axis for run in runs if leaf in run.norms and unit in run.units]
+    axes[0].set(xlabel=f"lag, {step_of_all(there)}s", ylabel=f"||dL/d{leaf}_t||")
     axes[0].invert_xaxis()
     axes[0].set_title(f"profile, {unit}")
-    _log_if_positive(axes[0])
+    log_if_positive(axes[0])
 
     def ends(run: Run) -> list[np.ndarray]:
         there = leaf in run.norms and unit in run.units
@@ -173,10 +176,3 @@ def _colour_bar(
         extend="min" if lowest < scale.vmin else "neither",
         label=f"||dL/d{leaf}_t||",
     )  # fmt: skip
-
-
-def _log_if_positive(axes: Axes) -> None:
-    """Make the axis logarithmic if it shows any positive value."""
-    values = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.lines])
-    if (np.isfinite(values) & (values > 0)).any():
-        axes.set_yscale("log")

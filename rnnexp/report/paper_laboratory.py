@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from rnnexp.core.axis import axis_label, laboratory_axis, steps_of
 from rnnexp.core.errors import UsageError
 from rnnexp.report.figures import COLOUR_MAP, new_figure, save, verbatim
 from rnnexp.report.paper_style import DPI, ROW_IN, STYLE, WIDTH_IN, inks
@@ -90,7 +91,8 @@ def draw_lyapunov(axes: Axes, data: "xarray.Dataset") -> None:
             markersize=3, linewidth=1, capsize=1.5, label=rf"$\lambda_{{{number + 1}}}$",
         )  # fmt: skip
     axes.axhline(0, color="0.35", linestyle="--", linewidth=0.9)
-    axes.set(xlabel="training step", ylabel="nats per step")
+    units = data["lyapunov"].attrs.get("units", "nats per step")
+    axes.set(xlabel="training step", ylabel=units)
     _legend(axes)
 
 
@@ -106,7 +108,8 @@ def draw_singular(axes: Axes, data: "xarray.Dataset") -> None:
         smallest_K = last["singular_smallest"].values
         axes.plot(spans, smallest_K, color="0.35", linestyle="--", marker=".", label="smallest")
     axes.axhline(0, color="0.35", linestyle=":", linewidth=0.9)
-    axes.set(xlabel=f"k, steps (training step {int(last['step'])})", xscale="log")
+    units = data["span"].attrs.get("units", "steps")
+    axes.set(xlabel=f"k, {units} (training step {int(last['step'])})", xscale="log")
     axes.set_ylabel("ln of singular value, nats")
     axes.set_xticks(spans, [str(int(span)) for span in spans], minor=False)
     axes.minorticks_off()
@@ -130,16 +133,16 @@ def draw_gates(axes: Axes, data: "xarray.Dataset") -> None:
     """Share of a unit's gates below 0.1 (dotted) and above 0.9 (solid) over t, last step."""
     last = _last(data, "gate_low")
     parts = list(_measured(last, "gate_low", "gate"))
+    axis = laboratory_axis([str(dim) for dim in last["gate_low"].dims])
     for number, ((name, part), (colour, mark)) in enumerate(
         zip(parts, inks(len(parts)), strict=True)
     ):
-        every = (number, max(1, part.sizes["time"] // 5))
+        every = (number, max(1, part.sizes[axis] // 5))
         style: Any = {"color": colour, "marker": mark, "markersize": 2.5, "markevery": every}
-        axes.plot(part["time"], part["gate_low"], linestyle=":", **style)
-        axes.plot(part["time"], part["gate_high"], label=verbatim(name), **style)
-    axes.set(
-        xlabel=f"time step t (training step {int(last['step'])})", ylim=(-0.03, 1.03), yticks=SHARES
-    )
+        axes.plot(part[axis], part["gate_low"], linestyle=":", **style)
+        axes.plot(part[axis], part["gate_high"], label=verbatim(name), **style)
+    label = f"{axis_label(axis)} (training step {int(last['step'])})"
+    axes.set(xlabel=label, ylim=(-0.03, 1.03), yticks=SHARES)
     axes.set_ylabel("share < 0.1 (dotted), > 0.9")
     _legend(axes)
 
@@ -147,11 +150,12 @@ def draw_gates(axes: Axes, data: "xarray.Dataset") -> None:
 def draw_time_constant(axes: Axes, data: "xarray.Dataset") -> None:
     """The effective time constant over t, steps, at the first and the last measured step."""
     measured = data.isel(step=np.flatnonzero(_finite(data["time_constant"])))
+    axis = laboratory_axis([str(dim) for dim in data["time_constant"].dims])
     for place, dash in dict.fromkeys([(0, ":"), (measured.sizes["step"] - 1, "-")]):
         part = measured.isel(step=place)
         label = f"training step {int(part['step'])}"
-        axes.plot(part["time"], part["time_constant"], inks(1)[0][0], linestyle=dash, label=label)
-    axes.set(xlabel="time step t", ylabel="steps", yscale="log")
+        axes.plot(part[axis], part["time_constant"], inks(1)[0][0], linestyle=dash, label=label)
+    axes.set(xlabel=axis_label(axis), ylabel=steps_of(axis), yscale="log")
     _legend(axes, columns=1)
 
 
@@ -192,9 +196,16 @@ def draw_lag_shares(axes: Axes, data: "xarray.Dataset") -> None:
     axes.set(xlabel="training step", ylabel="share of the bins' norms", ylim=(0, 1))
     handles = [Line2D([], [], color=c, linewidth=4) for c in colours]
     axes.legend(
-        handles[::-1], [str(edge) for edge in reversed(edges)], title="lag up to", frameon=False,
-        loc="center left", bbox_to_anchor=(1, 0.5), handlelength=0.8, title_fontsize=7,
+        handles[::-1], [str(edge) for edge in reversed(edges)], title=_lag_title(data),
+        frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=0.8,
+        title_fontsize=7,
     )  # fmt: skip
+
+
+def _lag_title(data: "xarray.Dataset") -> str:
+    """The heading of the lags' key: `lag up to`, and in what if not in steps."""
+    units = data["lag"].attrs.get("units", "steps")
+    return "lag up to" if units == "steps" else f"lag, {units} up to"
 
 
 def _legend(axes: Axes, columns: int = 2) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnexp.core.axis import TIME, step_of, steps_of
 from rnnexp.results.clipping import clip_data, clip_lines
 from rnnexp.results.load import Run
 from rnnexp.run.files import shown_status
@@ -68,16 +69,17 @@ def table_lags(steps: int) -> Sequence[int]:
 
 def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
     """A titled table for each unit and state leaf, with flat columns for printing."""
-    tables = []
+    tables, word = [], step_of(run.axis)
+    place, lags = ("t =", "") if run.axis == TIME else (word, f", lag in {steps_of(run.axis)}")
     for leaf, norms in run.norms.items():
         for layer in range(norms.shape[1]):
             rows = []
             for row in gradient_rows(run, layer, leaf):
                 columns = {f"lag {lag}": norm for lag, norm in row["norm"].items()}
                 shown = {"step": row["step"], "loss": row["loss"], **columns}
-                shown |= {"nats/step": row["slope"], "half-life": row["half_life"]}
-                rows.append(shown | {f"t = 0 ... {norms.shape[2] - 1}": row["bars"]})
-            tables.append((f"mean ||dL/d{leaf}_t||, {run.units[layer]}", rows))
+                shown |= {f"nats/{word}": row["slope"], "half-life": row["half_life"]}
+                rows.append(shown | {f"{place} 0 ... {norms.shape[2] - 1}": row["bars"]})
+            tables.append((f"mean ||dL/d{leaf}_t||, {run.units[layer]}{lags}", rows))
     return tables
 
 
@@ -117,6 +119,6 @@ def as_data(run: Run) -> dict[str, Any]:
         "baseline": run.baseline(),
         "clipping": clip_data(run),
         "metrics": run.metrics,
-        "gradients": {"dimensions": ["step", "layer", "time"], "step": run.steps.tolist()}
+        "gradients": {"dimensions": ["step", "layer", run.axis], "step": run.steps.tolist()}
         | profiles,
     }

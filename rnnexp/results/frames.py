@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnexp.core.axis import steps_of
 from rnnexp.core.errors import UsageError
 from rnnexp.laboratory.units import UNITS
 from rnnexp.results.index import load_records
@@ -56,6 +57,8 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
 def load_gradients(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.Dataset":
     """The recorded profiles of a run: `dL_dh` (and `dL_dc` ...) over (step, unit, time).
 
+    The last dimension has the name of the cell's axis: `hop` or `update` in place of `time`.
+
     Coordinates: `step`, updates made; `unit`, `layer_0` and so on; `time`, the time step;
     `lag` over (unit, time), time steps before the unit's own last one, which equals the time for
     a backward unit. `data.dL_dh.sel(unit="layer_0").swap_dims(time="lag")` is a profile of one
@@ -68,13 +71,16 @@ def load_gradients(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.
     """
     path = find_run(str(run), Path(runs_dir))
     data = by_unit(_read(path, "gradients.zarr", "they are written with the first checkpoint"))
-    time_T = data["time"].values
+    axis = str(next(iter(data.data_vars.values())).dims[-1])
+    time_T = data[axis].values
     backward = [str(name).endswith("_backward") for name in data["unit"].values]
     lag_LxT = [time_T if backwards else time_T[::-1] for backwards in backward]
-    data = data.assign_coords(lag=(("unit", "time"), np.stack(lag_LxT)))
+    data = data.assign_coords(lag=(("unit", axis), np.stack(lag_LxT)))
     for name, variable in data.data_vars.items():
         variable.attrs["units"] = f"loss per unit of {str(name).removeprefix('dL_d')}"
-    return _described(data, path, {"step": "updates made", "time": "steps", "lag": "steps"})
+    return _described(
+        data, path, {"step": "updates made", axis: steps_of(axis), "lag": steps_of(axis)}
+    )
 
 
 def load_laboratory(run: Path | str, runs_dir: Path | str = RUNS_DIR) -> "xarray.Dataset":

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnexp.core.axis import TIME
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.index import scan
 from rnnexp.run import zarr_append
@@ -27,6 +28,7 @@ class Run:
       steps: training steps of the profiles, (steps,).
       norms: profiles (steps, L, T) by state leaf, `{"h": ...}`, the hidden state first.
       units: the names of the profiles' rows, `layer_0` and so on.
+      axis: what the steps of the profiles are, `time` or a word such as `hop`.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class Run:
     steps: np.ndarray
     norms: dict[str, np.ndarray]
     units: list[str]
+    axis: str = TIME
 
     @property
     def name(self) -> str:
@@ -71,17 +74,18 @@ def load_run(path: Path | str) -> Run:
     if (status := read_status(path)) is None or not (path / "config.json").exists():
         raise UsageError(f"{path} is not a run's directory: it has no config.json and status.json")
     config = saved_config(path)
-    steps, norms, units = _read_profiles(path / "gradients.zarr")
-    return Run(path, config, status, read_metrics(path), steps, norms, units)
+    steps, norms, units, axis = _read_profiles(path / "gradients.zarr")
+    return Run(path, config, status, read_metrics(path), steps, norms, units, axis)
 
 
-def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
+def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[str], str]:
     if not path.exists():
-        return np.zeros(0, np.int32), {}, []
+        return np.zeros(0, np.int32), {}, [], TIME
     data = by_unit(zarr_append.load(path))
     names = sorted(map(str, data.data_vars), key=lambda name: (name != "dL_dh", name))
     leaves = {name.removeprefix("dL_d"): data[name].values for name in names}
-    return data["step"].values, leaves, [str(name) for name in data["unit"].values]
+    units = [str(name) for name in data["unit"].values]
+    return data["step"].values, leaves, units, str(data[names[0]].dims[-1])
 
 
 def find_run(name: str, runs_dir: Path) -> Path:

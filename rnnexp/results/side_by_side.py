@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnexp.core.axis import TIME, step_of_all
 from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
 from rnnexp.results.load import Run
 from rnnexp.results.summary import Record, Rows, flatten
@@ -119,8 +120,8 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
                 "label": label, "run": str(run.path), "experiment": run.name,
                 "status": shown_status(run.path, run.status["status"]),
                 "step": run.status["step"], "reason": run.status["reason"],
-                "best": run.status.get("best"), "test": run.status.get("test", {}),
-                "baseline": run.baseline(),
+                "axis": run.axis, "best": run.status.get("best"),
+                "test": run.status.get("test", {}), "baseline": run.baseline(),
             }
             for run, label in zip(runs, labels(runs), strict=True)
         ],
@@ -134,17 +135,17 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
 
 def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
     """Titled tables with flat columns: outcomes, profiles by unit and leaf, differing settings."""
-    names = labels(runs)
+    names, word = labels(runs), step_of_all(run.axis for run in runs)
     found = [("runs side by side", _outcomes(runs, names))]
     for (leaf, unit), readings in profiles(runs).items():
         rows: Rows = [
             {
-                "run": name, "step": one.step, "nats/step": one.slope,
+                "run": name, "step": one.step, f"nats/{word}": one.slope,
                 "half-life": one.half_life, "zero lags": one.zero_lags,
                 **{f"lag {lag}": norm for lag, norm in one.norms.items()},
-                "T": one.steps_T,
+                **({} if run.axis == TIME else {"axis": run.axis}), "T": one.steps_T,
             }
-            for name, ends in zip(names, readings, strict=True)
+            for run, name, ends in zip(runs, names, readings, strict=True)
             for one in ends
         ]  # fmt: skip
         if rows:

@@ -3,7 +3,8 @@
 `xarray.open_zarr("RUN/gradients.zarr")` opens it. Its variables are `dL_dh` and, for cells
 with more than one state leaf, `dL_dc` and so on. Its coordinates are the training step, the
 unit (by name, the bottom one first) and the time step within the sequence. A unit or a batch
-of shorter sequences has zeros in front.
+of shorter sequences has zeros in front. The last dimension has the name of the cell's axis: of a
+memory network it is `hop` in place of `time`.
 
 An older store calls a unit `layer`, numbers its rows and has their names in the attribute
 `unit_names` of its variables. `by_unit` reads both; rows are appended as the store has them.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnexp.core.axis import TIME
 from rnnexp.core.files import made_beside
 from rnnexp.run import zarr_append
 from rnnexp.run.zarr_append import Labelled
@@ -22,8 +24,6 @@ from rnnexp.run.zarr_append import Labelled
 if TYPE_CHECKING:
     import xarray
 
-DIMENSIONS = ("step", "unit", "time")
-OLDER_DIMENSIONS = ("step", "layer", "time")
 FLUSH_ROWS = 64
 DESCRIPTION = (
     "mean over the batch of the Euclidean norm of the gradient of each example's loss by the "
@@ -34,8 +34,9 @@ DESCRIPTION = (
 class GradientLog:
     """Appends profiles to a store; buffers rows until `flush`."""
 
-    def __init__(self, path: Path, units: Sequence[str]):
+    def __init__(self, path: Path, units: Sequence[str], axis: str = TIME):
         self.path = path
+        self.axis = axis
         self.units = list(units)
         self._steps: list[int] = []
         self._rows: dict[str, list[np.ndarray]] = {}
@@ -59,7 +60,7 @@ class GradientLog:
             return
         exists = zarr_append.exists(self.path)
         older = exists and "layer" in zarr_append.dimensions(self.path)
-        dims = OLDER_DIMENSIONS if older else DIMENSIONS
+        dims = ("step", "layer" if older else "unit", self.axis)
         data = {
             f"dL_d{leaf}": Labelled(dims, np.stack(rows), _attributes(leaf))
             for leaf, rows in self._rows.items()
@@ -82,14 +83,14 @@ class GradientLog:
         times = next(variable.values.shape for variable in data.values())[2]
         labels = {
             "unit": Labelled(["unit"], np.array(self.units)),
-            "time": Labelled(["time"], np.arange(times, dtype=np.int32)),
+            self.axis: Labelled([self.axis], np.arange(times, dtype=np.int32)),
         }
         with made_beside(self.path) as part:
             zarr_append.create(part, {**labels, **data})
 
 
 def by_unit(data: "xarray.Dataset") -> "xarray.Dataset":
-    """A store's Dataset over (step, unit, time) with the units' names, if it is older too."""
+    """A store's Dataset over (step, unit, axis) with the units' names, if it is older too."""
     if "layer" not in data.dims:
         return data
     names = next(iter(data.data_vars.values())).attrs["unit_names"]

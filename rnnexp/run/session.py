@@ -48,7 +48,9 @@ class RunSession:
         self.task = plan.recipe.task
         self.units = plan.units
         path, names = files.path, [unit.name for unit in self.units]
-        self.gradients = in_first_process(GradientLog, path / "gradients.zarr", names)
+        self.gradients = in_first_process(
+            GradientLog, path / "gradients.zarr", names, plan.recipe.axis
+        )
         self.laboratory = in_first_process(LaboratoryLog, path / "laboratory.zarr")
         self.divergence = in_first_process(DivergenceStore, path, names)
         self.progress = Progress()
@@ -102,6 +104,8 @@ class RunSession:
         self.observer.noted(parameters)
         if (left_out := self.plan.left_out_examples) > 0:
             self.observer.noted(f"{left_out} examples fill no batch and are left out of each epoch")
+        for line in self.plan.notes:
+            self.observer.noted(line)
         if text := self.plan.buckets_text:
             self.observer.noted(text)
         self.observer.compared({**self.task.baseline, **self.task.references})

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnexp.cells.base import CONTEXT, Cell
+from rnnexp.cells.base import CONTEXT, Cell, as_they_are
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State, Tree
 
@@ -111,7 +111,7 @@ def context_as_input(cell: Cell, params: Params, inputs_TxBxI: Array) -> tuple[C
         return call
 
     reading = dataclasses.replace(
-        cell, input_size=size + context_BxC.shape[1], context=None, start=None,
+        cell, input_size=size + context_BxC.shape[1], context=None, start=None, prepare=as_they_are,
         transition=bound(cell.transition), output=bound(cell.output), gates=bound(cell.gates),
     )  # fmt: skip
     own = {name: value for name, value in params.items() if name != CONTEXT}

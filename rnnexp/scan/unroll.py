@@ -106,6 +106,20 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
     return {k: jnp.broadcast_to(v, (batch_size, *v.shape)) for k, v in state.items()}
 
 
+def reading_context(
+    cell: Cell, params: Params, seen: Trajectory
+) -> tuple[Cell, Params, Trajectory]:
+    """A cell that reads its context as part of its inputs, and the trajectory with such inputs.
+
+    A cell without context stays as it is.
+    """
+    if cell.context is None:
+        return cell, params, seen
+    prepared = prepare_batch(cell, params, seen.context)
+    cell, params, inputs = context_as_input(cell, prepared, seen.inputs_TxBxI)
+    return cell, params, seen._replace(inputs_TxBxI=inputs, context=None)
+
+
 def unroll(
     cell: Cell,
     params: Params,

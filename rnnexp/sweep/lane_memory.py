@@ -62,7 +62,8 @@ def _time_loop_bytes(plan: Plan) -> int:
 
 
 def _sequences(recipe: Recipe, model: Model) -> Sequences:
-    encoder_steps, decoder_steps = recipe.task.num_steps, recipe.task.target_steps
+    encoder_steps = recipe.own_steps or recipe.task.num_steps
+    decoder_steps = recipe.task.target_steps
     return [
         (unit, decoder_steps if unit.name.startswith("decoder") else encoder_steps)
         for unit in model.units()

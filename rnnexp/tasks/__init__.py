@@ -103,6 +103,17 @@ ROWS = {
         STORY,
         {"optimizer.learning_rate": 5e-3},
     ),
+    "pattern_recall": Row(
+        "recall a stored pattern from a damaged cue: random signs, digits, MNIST",
+        CUE,
+        {
+            "train.duration_steps": 200,
+            "train.batch_size": 32,
+            "eval.every_steps": 100,
+            "eval.batch_size": 64,
+            "optimizer.learning_rate": 3e-2,
+        },
+    ),
 }
 
 TASKS = Table(

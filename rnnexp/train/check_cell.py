@@ -64,6 +64,9 @@ def _with_context(entry: Entry, cell: Cell, params: Params, context: Tree) -> Pa
         raise entry.error("context", "is a function, expected None: the task gives no context")
     own = entry.call("context", cell.context, params=params, context=context)
     _require_dict(entry, "context", own, exactly=True)
+    for name, leaf in own.items():
+        if not is_real(leaf):
+            raise entry.error("context", f"gives {name} as {described(leaf)}, expected real floats")
     return {**params, CONTEXT: own}
 
 

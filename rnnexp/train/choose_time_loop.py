@@ -28,7 +28,7 @@ from rnnexp.models.forward import ForwardOptions
 from rnnexp.scan.kernels import build
 from rnnexp.scan.kernels.cpu import threads_of_a_device
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS
-from rnnexp.scan.unroll import TimeLoop
+from rnnexp.scan.unroll import TimeLoop, reading_context
 
 KERNELS = ("auto", "compiled", "scan")
 NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
@@ -222,7 +222,7 @@ def largest_exponents(model: Model, batch: Batch) -> Exponents:
     settings = Laboratory(exponents=1, longest_span=0)
     exponents = {}
     for unit, seen, span in zip(model.units(), trajectories, spans(model, batch), strict=True):
-        cell, params = unit.layer.cell, unit.layer.params()
+        cell, params, seen = reading_context(unit.layer.cell, unit.layer.params(), seen)
         steps = shared_steps(span.steps, span.lengths_B)
         fitted, _ = fit_unit(settings, cell, params, steps, len(index_E))
         exponents[unit.name] = float("nan")

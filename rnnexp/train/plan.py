@@ -10,6 +10,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.config.schema import duration_steps, flat, options
 from rnnexp.config.validate_interventions import regularizers_of
+from rnnexp.core.axis import steps_of
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
 from rnnexp.gradflow.nonfinite import UnitOrder
@@ -82,6 +83,13 @@ class Plan:
         ]
 
     @property
+    def notes(self) -> list[str]:
+        """What a run says of its cell at the start: steps on an axis of its own, a note."""
+        cell = self.recipe.model(self.params).units()[0].layer.cell
+        own = [f"{cell.name} makes {cell.steps} {steps_of(cell.axis)}, on which it reads no input"]
+        return (own if cell.steps else []) + ([cell.note] if cell.note else [])
+
+    @property
     def recurrence(self) -> str:
         """The time loop: see `choose_time_loop.describe`."""
         return describe(stacks(self.recipe.model(self.params))[0].structure.time_loop)
@@ -125,6 +133,7 @@ def make_plan(
     graphdef, draw = weights(config, task)
     params = draw(weights_key(config.seed))
     graphdef, newton = _with_chosen_loop(config, task, graphdef, params)
+    cell = nnx.merge(graphdef, params).units()[0].layer.cell
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
@@ -138,6 +147,8 @@ def make_plan(
         batch_size=config.train.batch_size,
         chunk_steps=chunk_steps,
         teacher_forcing=config.model.teacher_forcing,
+        own_steps=cell.steps,
+        axis=cell.axis,
         associative=config.model.associative or newton.method != "",
         devices=config.devices,
         regularizers=regularizers_of(config),

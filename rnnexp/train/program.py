@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnnexp.core.axis import TIME
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow.position_losses import apply
 from rnnexp.gradflow.regularizers import Regularizers
@@ -26,6 +27,8 @@ class Recipe:
 
     `teacher_forcing`: networks with output feedback get the true outputs in training.
     `associative`: the time loop is parallel.
+    `own_steps`: how many steps the cell makes on an axis of its own; 0: those of the sequence.
+    `axis`: what a step of the cell is.
     `devices`: over how many the batch is divided; see `rnnexp.runtime.mesh`.
     `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
     """
@@ -39,6 +42,8 @@ class Recipe:
     chunk_steps: int
     teacher_forcing: bool = True
     associative: bool = False
+    own_steps: int = 0
+    axis: str = TIME
     devices: int = 1
     regularizers: Regularizers = Regularizers()  # noqa: RUF009  an immutable value
     adjoint_limit: bool = False
@@ -56,7 +61,7 @@ class Recipe:
     @property
     def profile_steps(self) -> int:
         """T of the recorded profiles."""
-        return max(self.task.num_steps, self.task.target_steps)
+        return self.own_steps or max(self.task.num_steps, self.task.target_steps)
 
     @cached_property
     def start(self) -> Callable[[Tree, Hyper], "TrainState"]:

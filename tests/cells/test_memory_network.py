@@ -47,7 +47,8 @@ def run(cell: Cell, params: Params, **context: Array) -> Unrolled:
     def hops(params: Params, context: Tree) -> Unrolled:
         return unroll(cell, params, jnp.zeros((HOPS, B, V)), context=context, keep_states=True)
 
-    return hops(params, CONTEXT_OF | context)
+    got: Unrolled = hops(params, CONTEXT_OF | context)
+    return got
 
 
 def example(b: int) -> dict[str, Array]:
@@ -150,7 +151,8 @@ def test_jacobians_and_adjoints_are_products_of_the_closed_form(
     @jax.jit
     def moved(own: Params, state: State) -> Array:
         new = jax.jacfwd(lambda u: cell.transition(own, {**state, "u": u}, jnp.zeros(V))["u"])
-        return new(state["u"])
+        jacobian: Array = new(state["u"])
+        return jacobian
 
     @jax.jit
     def examined(params: Params, example: Tree) -> Array:

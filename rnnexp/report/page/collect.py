@@ -98,6 +98,7 @@ def _run_data(
         "baseline": {name: rounded(value) for name, value in run.baseline().items()},
         "reference": {name: rounded(v) for name, v in run.baseline("reference").items()},
         "clipped": None if (rate := clip_rate(run)) is None else rounded(rate),
+        "axis": run.axis,
         "decay": {name: _decay(run, name) for name in profiles},
         "curves": _curves(run, runs, thinned["curves"]),
         "profiles": profiles,

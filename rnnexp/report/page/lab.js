@@ -123,11 +123,13 @@ function labFigure(host, spec, updates) {
       const trace = labCurve(run, spec, name.value, JSON.parse(combination.value), slider?.now());
       if (trace) traces.push(trace); else missing.push(run);
     }
-    const yTitle = spec.yTitle || spec.names.find(([key]) => key === name.value)[1];
+    // the words of the axis: nats per hop, hops
+    const inWords = (words) => (word === "step" ? words : words.replace("time step t", word).replace(/per step$|^steps$/, (end) => end.replace("step", word)));
+    const word = axisWords(shownRuns().map(({ run }) => run.axis)).step, yTitle = inWords(spec.yTitle) || spec.names.find(([key]) => key === name.value)[1];
     const range = spec.unitRange ? { range: [-0.02, 1.02] } : slider ? steadyRange(spec, name.value, JSON.parse(combination.value))
       : fitHeights(traces, spec.log, spec.zero ? [0] : []).axis;
     const yaxis = { title: { text: yTitle }, ...(spec.log ? LOG_AXIS : {}), ...range };
-    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: spec.xTitle }, ...(placed[spec.x]?.(traces) ?? {}) }, yaxis }, note: `${lacking("these numbers", missing)} ${range.range ? beyond(traces, range.range, spec.log) : ""}`.trim() };
+    return { traces, layout: { shapes: spec.zero ? [markLine("y", 0)] : [], xaxis: { title: { text: inWords(spec.xTitle) }, ...(placed[spec.x]?.(traces) ?? {}) }, yaxis }, note: `${lacking("these numbers", missing)} ${range.range ? beyond(traces, range.range, spec.log) : ""}`.trim() };
   } });
   if (slider) updates.push(slider.update);
   return true;

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnexp.core.axis import TIME, laboratory_axis
 from rnnexp.report.page.pack import pack
 from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
 from rnnexp.run.zarr_append import opened
@@ -22,14 +23,17 @@ THINNED = {"step": "analysed training steps", "time": "time steps", "exponent": 
 def read_laboratory(run: Path, most: int, thinned: set[Sizes]) -> dict[str, Any] | None:
     """The variables that the page draws: `dims`, the `coords` of each and packed `values`.
 
-    They have at most about `most` values in all. The sizes of thinned dimensions are added to
-    `thinned`. None if there are no variables; `UsageError` if the store cannot be read.
+    The dimension of the cell's axis is called `time`. They have at most about `most` values in
+    all. The sizes of thinned dimensions are added to `thinned`. None if there are no variables;
+    `UsageError` if the store cannot be read.
     """
     path = run / "laboratory.zarr"
     if not path.exists():
         return None
     with opened(path) as store:
         names = [name for name in (*LINEAR, *LOGARITHMIC) if name in store]
+        axis = laboratory_axis([str(dim) for dim in store.dims])
+        store = store.rename({axis: TIME}) if axis in store.dims else store
         arrays = {name: store[name].load() for name in names if "step" in store[name].dims}
     arrays = {name: array for name, array in arrays.items() if array.size}
     if not arrays:

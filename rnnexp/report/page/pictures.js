@@ -9,6 +9,14 @@ function withState() {
 }
 const stateWords = () => plain(`‖dL/d${chosen.state.split(" ")[1]}ₜ‖ of ${chosen.state.split(" ")[0]}`);
 
+/** What a step, a place and a lag are called along the axes of some runs: time, hop, update, ... */
+function axisWords(axes) {
+  const step = distinct(axes.map((axis) => (axis === "time" ? "step" : axis === "propagation" ? "propagation step" : plain(axis))));
+  if (step.length === 1 && step[0] !== "step") return { step: step[0], place: step[0], lag: `lag in ${step[0]}s: ${step[0]}s before the last one` };
+  return { step: "step", place: "time step t", lag: "lag: steps before the unit's last one" };
+}
+const shownAxes = () => withState().there.map(({ run }) => run.axis);
+
 function lossSection(host) {
   const names = distinct(RUNS.flatMap(({ curves }) => [...Object.keys(curves.valid.values), ...Object.keys(curves.train.values)]))
     .filter((name) => !name.startsWith("slope/"));
@@ -55,11 +63,11 @@ function heatMap(run, [low, high]) {
     anyLost ||= norms.some((norm) => !Number.isFinite(norm));
   });
   const common = { type: "heatmap", x: profile.times, y: profile.steps, text: words, hoverongaps: true, showscale: false,
-    hovertemplate: "step %{y}, t = %{x}<br>norm %{text}<extra></extra>" };
+    hovertemplate: `step %{y}, ${run.axis === "time" ? "t =" : plain(run.axis)} %{x}<br>norm %{text}<extra></extra>` };
   const traces = [{ ...common, z, zmin: low, zmax: high, colorscale: DATA.colours, name: plain(run.label), meta: run.label }];
   if (anyLost) traces.push({ ...common, z: lost, hoverongaps: false, zmin: 0, zmax: 1, colorscale: [[0, colour("lost")], [1, colour("lost")]], name: "not finite" });
   return { traces, layout: { plot_bgcolor: colour("gap"), margin: { l: 52, r: 8, t: 6, b: 42 },
-    xaxis: { title: { text: "time step t" }, showgrid: false, zeroline: false },
+    xaxis: { title: { text: axisWords([run.axis]).place }, showgrid: false, zeroline: false },
     yaxis: { title: { text: "training step" }, showgrid: false, zeroline: false, rangemode: "normal" } } };
 }
 
@@ -103,7 +111,7 @@ function profileSection(host) {
     }
     const margin = 0.04 * (high - low), range = [low - margin, high + margin];
     return { traces, note: `${lacking(chosen.state, not)} ${beyond(traces, range, true)}`.trim(), layout: {
-      xaxis: { title: { text: "lag: steps before the unit's last one" }, autorange: "reversed", zeroline: false },
+      xaxis: { title: { text: axisWords(there.map(({ run }) => run.axis)).lag }, autorange: "reversed", zeroline: false },
       yaxis: { ...LOG_AXIS, title: { text: stateWords() }, range, ...decadeTicks(high - low) } } };
   };
   const figure = addFigure(host, { id: "plot-profile", label: "Gradient norm over the lag at the chosen training step, a curve a run.", build });
@@ -121,20 +129,20 @@ function slopeSection(host) {
     for (const { run } of shownRuns()) {
       const slope = run.decay[chosen.state]?.slope, value = run.test[score.value], level = run.baseline[score.value];
       if (!Number.isFinite(slope) || !Number.isFinite(value)) { missing.push(run); continue; }
-      traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 15, line: { color: colour("paper"), width: 2 } }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per step<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
+      traces.push(curve(run, [slope], [value], { mode: "markers", mark: { size: 15, line: { color: colour("paper"), width: 2 } }, hovertemplate: `%{fullData.name}<br>slope %{x:.4~g} nats per ${axisWords([run.axis]).step}<br>${plain(score.value)} %{y:.4~g}<extra></extra>` }));
       if (Number.isFinite(level)) levels.set(`${run.task} baseline ${text(level)}`, level);
     }
     const slopes = traces.map(({ x }) => x[0]), side = -Math.min(...slopes) > Math.max(...slopes) ? "right" : "left"; // where there is room
     const shapes = [...levels].map(([words, level]) => markLine("y", level, words)).concat(markLine("x", 0, "no decay", side));
-    return { traces, layout: { shapes, xaxis: { title: { text: "slope, nats per step" }, zeroline: false }, yaxis: { title: { text: `test ${plain(score.value)}` } } },
+    return { traces, layout: { shapes, xaxis: { title: { text: `slope, nats per ${axisWords(shownAxes()).step}` }, zeroline: false }, yaxis: { title: { text: `test ${plain(score.value)}` } } },
       note: lacking("a test score or a slope", missing) };
   } });
   host.append(make("h3", {}, "The slope while training"), make("p", {}, "The same slope at each recorded step. Below 0 the gradient shrinks with the lag, above 0 it grows."));
   addFigure(host, { id: "plot-slopes", label: "Slope of the log gradient norm over the training step, a curve a run.", build: () => {
     const { there, not } = withState(), name = `slope/${chosen.state.replace(" ", "/")}`;
     const traces = there.filter(({ run }) => run.curves.train.values[name]).map(({ run }) => curve(run, run.curves.train.steps, run.curves.train.values[name],
-      { hovertemplate: "%{fullData.name}<br>step %{x}: %{y:.4~g} nats per step<extra></extra>" }));
+      { hovertemplate: `%{fullData.name}<br>step %{x}: %{y:.4~g} nats per ${axisWords([run.axis]).step}<extra></extra>` }));
     const { axis, note } = fitHeights(traces, false, [0]);
-    return { traces, layout: { shapes: [markLine("y", 0)], xaxis: { title: { text: "training step" } }, yaxis: { ...axis, title: { text: "nats per step" }, zeroline: false } }, note: `${lacking(chosen.state, not)} ${note}`.trim() };
+    return { traces, layout: { shapes: [markLine("y", 0)], xaxis: { title: { text: "training step" } }, yaxis: { ...axis, title: { text: `nats per ${axisWords(shownAxes()).step}` }, zeroline: false } }, note: `${lacking(chosen.state, not)} ${note}`.trim() };
   } });
 }

@@ -8,8 +8,9 @@
 | gate_low, gate_high | gate_step, unit, gate, time | fractions of gates below 0.1, above 0.9 |
 | state.params.NAME, state.opt_state.NAME, ... | state_step, ... | the whole state before a step |
 
-`step` has the last 33 steps or fewer, of which the last one failed. `gate_step` has the first
-of them, the onset of growth and the last; cells without gates have no gate variables.
+`time` has the name of the cell's axis. `step` has the last 33 steps or fewer, of which the last
+one failed. `gate_step` has the first of them, the onset of growth and the last; cells without
+gates have no gate variables.
 `state_step` has all of them, or the first and the last if states are large. Missing values
 are NaN. The attributes say how the window was made (`exact`, `origin`: see `Window`), with
 which program (`chunk_steps`, `lanes`, `slot`: see `Recording`), and where growth began.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnexp.core.axis import TIME
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import made_beside
 from rnnexp.core.tree import named_leaves, tree_bytes
@@ -48,10 +50,11 @@ class DivergenceStore:
     Args:
       run: the run's directory.
       units: the names of the model's units, in the order of the profiles' rows.
+      axis: what a step of the profiles is.
     """
 
-    def __init__(self, run: Path, units: list[str]):
-        self.run, self.units = run, units
+    def __init__(self, run: Path, units: list[str], axis: str = TIME):
+        self.run, self.units, self.axis = run, units, axis
 
     def keep(self, recording: Recording) -> dict[str, Any] | None:
         """Write a recording, unless a longer window of the same failed step is there.
@@ -78,7 +81,7 @@ class DivergenceStore:
                     path, states / 2**20, free / 2**20,
                 )  # fmt: skip
             else:
-                _write(path, recording, self.units)
+                _write(path, recording, self.units, self.axis)
         except (OSError, UsageError) as error:
             log.warning("cannot write %s: %s", path, error)
         return recording.growth
@@ -88,34 +91,34 @@ class DivergenceStore:
         shutil.rmtree(self.run / NAME, ignore_errors=True)
 
 
-def _write(path: Path, recording: Recording, units: list[str]) -> None:
+def _write(path: Path, recording: Recording, units: list[str], axis: str) -> None:
     """Write the store; it appears when it is complete."""
     with made_beside(path) as part, warnings.catch_warnings():
         shutil.rmtree(part, ignore_errors=True)
         # Zarr points out that version 3 of the format does not specify it yet.
         warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")
-        dataset(recording, units).to_zarr(part, mode="w", zarr_format=3)
+        dataset(recording, units, axis).to_zarr(part, mode="w", zarr_format=3)
         shutil.rmtree(path, ignore_errors=True)
 
 
-def dataset(recording: Recording, units: list[str]) -> "xarray.Dataset":
-    """A recording with named dimensions."""
+def dataset(recording: Recording, units: list[str], axis: str = TIME) -> "xarray.Dataset":
+    """A recording with named dimensions; that of steps has the name of the cell's axis."""
     import xarray
 
     window = recording.window
     times = next(iter(window.norms.values())).shape[2]
     scalars = sorted(window.scalars)
     variables: dict[str, Any] = {
-        f"dL_d{leaf}": (("step", "unit", "time"), norms) for leaf, norms in window.norms.items()
+        f"dL_d{leaf}": (("step", "unit", axis), norms) for leaf, norms in window.norms.items()
     }
     values = [window.scalars[name].astype(np.float64) for name in scalars]
     variables["scalars"] = ("step", "scalar"), np.stack(values, 1)
-    variables |= _norms(recording) | _states(recording) | _gates(recording, units, times)
+    variables |= _norms(recording) | _states(recording) | _gates(recording, units, times, axis)
     names = {"unit": units, "scalar": scalars, "parameter": _parameters(recording)}
     numbers = {
         "step": window.steps,
         "state_step": np.array(sorted(window.states), np.int32),
-        "time": np.arange(times, dtype=np.int32),
+        axis: np.arange(times, dtype=np.int32),
     }
     if recording.gates:
         names["gate"] = _gate_names(recording)
@@ -179,7 +182,7 @@ def _states(recording: Recording) -> dict[str, Any]:
     return variables
 
 
-def _gates(recording: Recording, units: list[str], times: int) -> dict[str, Any]:
+def _gates(recording: Recording, units: list[str], times: int, axis: str) -> dict[str, Any]:
     if not recording.gates:
         return {}
     names = _gate_names(recording)
@@ -188,7 +191,7 @@ def _gates(recording: Recording, units: list[str], times: int) -> dict[str, Any]
         for unit, gates in recording.gates[step].items():
             for gate, fractions_2xT in gates.items():
                 sides[:, row, units.index(unit), names.index(gate)] = fractions_2xT
-    dims = ("gate_step", "unit", "gate", "time")
+    dims = ("gate_step", "unit", "gate", axis)
     return {"gate_low": (dims, sides[0]), "gate_high": (dims, sides[1])}
 
 
