@@ -1,6 +1,6 @@
 """Cells with a context as cells without: each with a context of its own that stays the same.
 
-All that is tested of every cell is so tested of them. `CONTEXTS` has what they read.
+All that is tested of every cell is so tested of them. `example_context` has what they read.
 """
 
 import dataclasses
@@ -12,14 +12,17 @@ import jax.numpy as jnp
 from rnnexp.cells.base import CONTEXT, Cell
 from rnnexp.core.types import Params, Tree
 
-CONTEXTS: dict[str, Tree] = {
-    "memory_network": {
+
+def example_context(name: str, input_size: int) -> Tree:
+    """A context of one example for the cell of that name, with 4 inputs or more."""
+    if name == "hopfield":
+        x_MxN = jnp.sin(jnp.arange(1.0, 1.0 + 3 * input_size)).reshape(3, input_size)
+        return {"patterns": x_MxN, "cue": 0.5 * x_MxN[0] + 0.1}
+    return {
         "story": jnp.array([[1, 2, 3], [3, 1, 0], [2, 0, 0], [0, 0, 0]], jnp.int32),
         "question": jnp.array([3, 2, 0], jnp.int32),
         "time": jnp.array([3, 1, 0, 0], jnp.int32),
-    },
-}
-"""A context of one example, by the cell's name."""
+    }
 
 
 def with_fixed_context(cell: Cell, example: Tree) -> Cell:

@@ -7,7 +7,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from tests.helpers.fixed_context import CONTEXTS, with_fixed_context
+from tests.helpers.fixed_context import example_context, with_fixed_context
 
 Variant = tuple[str, dict[str, Any]]
 VARIANTS: list[Variant] = [
@@ -49,4 +49,6 @@ def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> 
     known = inspect.signature(factory).parameters
     given = {key: value for key, value in given.items() if key in known}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
-    return cell if cell.context is None else with_fixed_context(cell, CONTEXTS[name])
+    if cell.context is None:
+        return cell
+    return with_fixed_context(cell, example_context(name, input_size))
