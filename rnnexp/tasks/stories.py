@@ -34,7 +34,7 @@ def story_batch(
     words: int,
 ) -> Batch:
     """A batch from int32 word numbers; `read_TxB` is the story and the question word by word."""
-    sentences_B = jnp.sum((story_BxMxJ[:, :, 0] > 0).astype(jnp.int32), 1)
+    sentences_B = jnp.sum(story_BxMxJ[:, :, 0] > 0, 1, dtype=jnp.int32)
     place_M = jnp.arange(story_BxMxJ.shape[1], dtype=jnp.int32)
     context = {
         "story": story_BxMxJ,
@@ -57,7 +57,7 @@ def with_gaps(key: Key, batch: Batch, fraction: float) -> Batch:
 
     def ages(key: Key, story_MxJ: Array, time_M: Array) -> Array:
         key_gaps, key_slots = jax.random.split(key)
-        n = jnp.sum((story_MxJ[:, 0] > 0).astype(jnp.int32))
+        n = jnp.sum(story_MxJ[:, 0] > 0, dtype=jnp.int32)
         most_gaps = jnp.ceil(fraction * n.astype(float) - 1e-6).astype(jnp.int32)
         gaps = jax.random.randint(key_gaps, (), 0, most_gaps + 1, dtype=jnp.int32)
         slot_W = jnp.arange(most, dtype=jnp.int32)

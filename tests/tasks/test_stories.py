@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from rnnexp.core.types import Array, Batch
+from rnnexp.tasks.base import Finite
 from rnnexp.tasks.stories import story_batch, with_gaps, word_by_word
+from tests.helpers.task_batches import KEY, batch_of, task_named
 
 STORY = np.array([[[3, 1, 0], [2, 2, 4], [0, 0, 0]], [[1, 0, 0], [4, 0, 0], [5, 3, 1]]])
 QUESTION = np.array([[5, 0, 0], [2, 3, 0]])
@@ -72,3 +74,15 @@ def test_a_gap_changes_the_ages_alone() -> None:
         np.testing.assert_array_equal(after.context[name], before.context[name])
     np.testing.assert_array_equal(after.inputs_TxBxI, before.inputs_TxBxI)
     np.testing.assert_array_equal(after.targets, before.targets)
+
+
+@pytest.mark.parametrize("name", ["babi", "chained_facts"])
+def test_batches_have_the_same_types_in_float64(name: str, x64: None) -> None:
+    task = task_named(name)
+    drawn = batch_of(task)
+    if isinstance(task.train, Finite) and task.train.augment is not None:
+        drawn = jax.jit(task.train.augment)(KEY, drawn)
+    assert {leaf.dtype for leaf in jax.tree.leaves((drawn.context, drawn.targets))} == {
+        np.dtype("int32")
+    }
+    assert drawn.inputs_TxBxI.dtype == np.float64
