@@ -13,6 +13,7 @@ _HOMES = {
     "cell": "rnnexp.cells",
     "data_file": "rnnexp.core.user_files",
     "task": "rnnexp.tasks",
+    "head": "rnnexp.models.heads",
     "Cell": "rnnexp.cells.base",
     "Task": "rnnexp.tasks.base",
     "experiment": "rnnexp.config.schema",

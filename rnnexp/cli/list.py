@@ -8,7 +8,7 @@ from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
-LISTS = ("experiments", "cells", "tasks", "runs")
+LISTS = ("experiments", "cells", "tasks", "heads", "runs")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("what", nargs="?", default="experiments", choices=LISTS)
     command.add_argument(
         "--options", action="store_true",
-        help="of cells or tasks: what --config.cell.KEY and --config.task.KEY can be",
+        help="of cells, tasks or heads: what --config.cell.KEY (task, head) can be",
     )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.results import listing
 
     if known.options and known.what not in listing.TABLES:
-        raise UsageError("--options goes with `list cells` and `list tasks`")
+        raise UsageError("--options goes with `list cells`, `list tasks` and `list heads`")
     if known.options:
         rows = listing.options(listing.TABLES[known.what])
     else:

@@ -36,6 +36,15 @@ NOT_NEGATIVE = (
     "laboratory.lag_examples",
 )
 
+LATER: dict[str, Any] = {
+    "head.name": "linear",
+}
+"""Keys that came after runs had been named, and the value at which they change nothing.
+
+At that value a key does not count in a run's name, so that runs made before are found again; and
+a run without the key has that value.
+"""
+
 
 def model_defaults() -> dict[str, Any]:
     """The keys of `config.model`; see `rnnexp.models.structure`."""

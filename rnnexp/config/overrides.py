@@ -14,6 +14,7 @@ from rnnexp.config.schema import (
     flat,
     from_saved,
     require_known,
+    set_head,
     settle_durations,
 )
 from rnnexp.core.errors import UsageError
@@ -57,6 +58,8 @@ def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
     A duration set in one unit is unset in the others. Raises `UsageError` for an unknown key,
     the names of task and cell, or a value of the wrong type.
     """
+    if "head.name" in overrides:
+        set_head(config, overrides["head.name"])
     keys = flat(config)
     for key in overrides:
         if key in ("task.name", "cell.name"):
@@ -84,7 +87,7 @@ def module_config(module: ModuleType, path: str) -> ConfigDict:
         kind = type(config).__name__
         raise UsageError(f"get_config() of {path} returned a {kind}; return experiment(...) itself")
     try:
-        base = flat(experiment(f"{config.task.name}/{config.cell.name}"))
+        base = flat(experiment(f"{config.task.name}/{config.cell.name}", config.head.name))
         settle_durations(config, base)
     except (AttributeError, KeyError) as error:
         raise UsageError(

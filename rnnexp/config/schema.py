@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.defaults import (
+    LATER,
     NOT_NEGATIVE,
     POSITIVE,
     laboratory_defaults,
@@ -22,6 +23,7 @@ from rnnexp.config.defaults import (
 )
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.core.seeds import require_seed
+from rnnexp.models.heads import HEADS
 from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
@@ -47,6 +49,7 @@ def defaults() -> ConfigDict:
     config.task = ConfigDict({"name": ""})
     config.cell = ConfigDict({"name": "", "hidden_size": 128})
     config.model = ConfigDict(model_defaults())
+    config.head = ConfigDict({"name": "linear"})  # and the options of the head of that name
     config.train = ConfigDict({"batch_size": 64})
     config.optimizer = ConfigDict(
         {
@@ -78,10 +81,10 @@ def defaults() -> ConfigDict:
     return config
 
 
-def experiment(name: str) -> ConfigDict:
+def experiment(name: str, head: str = "linear") -> ConfigDict:
     """The default configuration of `rnnexp run TASK/CELL`, whose values may be changed.
 
-    Raises `UsageError` for an unknown task or cell, or a pair that does not fit.
+    Raises `UsageError` for an unknown task, cell or head, or a pair that does not fit.
     """
     task_name, slash, cell_name = name.partition("/")
     if not slash:
@@ -95,10 +98,17 @@ def experiment(name: str) -> ConfigDict:
     config = defaults()
     config.task.update({"name": task_name} | task.options())
     config.cell.update({"name": cell_name} | cell.options())
+    set_head(config, head)
     for key, value in (task.defaults | cell.defaults).items():
         _set(config, key, value)
     settle_durations(config, flat(defaults()))
     return config.lock()
+
+
+def set_head(config: ConfigDict, name: str) -> None:
+    """Give an unfinished configuration the head of that name, with its options' defaults."""
+    with config.unlocked():
+        config.head = ConfigDict({"name": name} | HEADS.entry(name).options())
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -127,7 +137,7 @@ def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection
 def finish(config: ConfigDict) -> FrozenConfigDict:
     """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
     name = f"{config.task.name}/{config.cell.name}"
-    expected, values = flat(experiment(name)), flat(config)
+    expected, values = flat(experiment(name, config.head.name)), flat(config)
     for key in values:
         require_known(key, expected)
     for key in expected:
@@ -165,12 +175,13 @@ def _require_32_bits(key: str, value: Any) -> None:
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
     """The configuration of a run's `config.json`; `UsageError` for one of another version."""
     try:
-        config = experiment(f"{values['task']['name']}/{values['cell']['name']}")
+        head = values.get("head", {}).get("name", LATER["head.name"])
+        config = experiment(f"{values['task']['name']}/{values['cell']['name']}", head)
         for key, value in flat(ConfigDict(values)).items():
             require_known(key, flat(config))
             if flat(config)[key] != value:
                 _set(config, key, value)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"config.json does not fit this version: {error}") from error
     return finish(config)
 
@@ -234,16 +245,17 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 def run_id(config: FrozenConfigDict, sources: str = "") -> str:
     """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
 
-    That is all keys, and the user's own files by their digest `sources`, if it has any.
+    That is all keys but those of `LATER` at their values there, and the user's own files by their
+    digest `sources`, if it has any.
     """
-    values = flat(config)
+    values = {k: v for k, v in flat(config).items() if k not in LATER or v != LATER[k]}
     seed = values.pop("seed")
     text = json.dumps(values, sort_keys=True) + sources
     return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-seed{seed}"
 
 
 def options(config: FrozenConfigDict, part: str) -> dict[str, Any]:
-    """The keyword options of `task` or `cell`, without its name (and without hidden_size)."""
+    """The keyword options of `task`, `cell` or `head`, without its name (and hidden_size)."""
     values: dict[str, Any] = config[part].to_dict()
     return {k: v for k, v in values.items() if k not in ("name", "hidden_size")}
 

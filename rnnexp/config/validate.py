@@ -29,6 +29,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
             "lru, min_gru and min_lstm have that path"
         )
     _require_own_axis(config, structure, cell)
+    _require_head(config, cell, task)
     if cell.delay_steps >= task.num_steps:
         raise UsageError(
             f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
@@ -66,6 +67,20 @@ def _require_own_axis(config: FrozenConfigDict, structure: Structure, cell: Cell
         raise UsageError(
             f"config.{penalty}: {cell.name} reads a context, through which this penalty's "
             f"gradient is not followed; set config.{penalty}=0"
+        )
+
+
+def _require_head(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` for a head where there is no place for one."""
+    name = config.head.name
+    if name != "linear" and cell.is_network:
+        raise UsageError(
+            f"config.head.name: {cell.name} is a whole network without a head; leave it at 'linear'"
+        )
+    if name != "linear" and task.mode == "asynchronous":
+        raise UsageError(
+            f"config.head.name: {task.name} is asynchronous, and its decoder writes symbols by a "
+            "linear readout; leave it at 'linear'"
         )
 
 

@@ -13,7 +13,7 @@ reduced, with a line in the log.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,9 +30,9 @@ from rnnexp.laboratory.lag_gradients import longest_lag, take_examples
 from rnnexp.laboratory.measure import ModelFigures, Wanted, cell_figures, model_figures
 from rnnexp.laboratory.memory import cell_bytes, laboratory_bytes, require_memory
 from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit, shared_steps
+from rnnexp.models.scoring import Scores, scores_of
 from rnnexp.scan.step import prepare_batch
 from rnnexp.scan.unroll import initial_state
-from rnnexp.tasks.base import Score
 
 if TYPE_CHECKING:
     import xarray
@@ -44,8 +44,6 @@ THOROUGH = Laboratory(
 )  # fmt: skip
 """All examples, exponents and singular values: for a single measurement, not for every step."""
 
-Scores = Callable[[Array, Batch], Mapping[str, Score]]
-"""The scores of a task; "loss" is trained."""
 Measure = Callable[[Tree, Batch, Key], ModelFigures]
 
 
@@ -161,7 +159,8 @@ def prepare(
         tuple(fits), lag_examples, edges, settings.adjoint_matrix, model.units()[0].layer.cell.axis
     )
     _say(name, list(dict.fromkeys(notes)))
-    needs = laboratory_bytes(model, batch, wanted, *_both_losses(scores), teacher)
+    losses = _both_losses(scores_of(model, scores))
+    needs = laboratory_bytes(model, batch, wanted, *losses, teacher)
     require_memory(settings, needs, name)
     return wanted
 
@@ -173,7 +172,8 @@ def measure_function(
 
     def measure(params: Tree, batch: Batch, key: Key) -> ModelFigures:
         model = nnx.merge(graphdef, params)
-        return model_figures(model, batch, *_both_losses(scores), key, wanted, teacher)
+        losses = _both_losses(scores_of(model, scores))
+        return model_figures(model, batch, *losses, key, wanted, teacher)
 
     return measure
 

@@ -1,12 +1,12 @@
-"""A stack of recurrent layers with a linear readout, in all modes but the asynchronous one.
+"""A stack of recurrent layers with a head, in all modes but the asynchronous one.
 
 Where an example has one output, the top layer is read at the last valid step, or its mean or
 maximum over the valid steps; `synchronous` reads it at every step. Asynchronous tasks have
 `rnnexp.models.transduction`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from rnnexp.core.masking import valid_steps
 from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
+from rnnexp.models.heads.linear import linear
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
@@ -24,8 +25,8 @@ from rnnexp.scan.unroll import Trajectory
 
 
 class Modelled(NamedTuple):
-    """A model's results for a batch: outputs, and of every unit the final state, the trajectory
-    if kept, and the statistics of Newton's iteration."""
+    """A model's results for a batch: outputs (features, for a head that scores itself), and of
+    every unit the final state, the trajectory if kept, and the statistics of Newton's iteration."""
 
     outputs: Array
     states: list[State]
@@ -33,8 +34,12 @@ class Modelled(NamedTuple):
     newton_stats: Sequence[NewtonStats | None] = ()
 
 
+MakeHead = Callable[[int, int, Key], Any]
+"""`(feature_size, output_size, key) -> nnx.Module`; see `rnnexp.models.heads`."""
+
+
 class SequenceModel(nnx.Module):
-    """Stack of recurrent layers and a linear readout.
+    """Stack of recurrent layers and a head.
 
     Args:
       make_cell: `(input_size, layer) -> Cell`, called once a unit.
@@ -50,6 +55,7 @@ class SequenceModel(nnx.Module):
         output_size: int,
         mode: str,
         key: Key,
+        make_head: MakeHead = linear,
     ):
         require_choice("mode", mode, [known for known in MODES if known != "asynchronous"])
         key_readout, key_stack = jax.random.split(key)
@@ -57,12 +63,13 @@ class SequenceModel(nnx.Module):
         cell = self.stack.layers[-1].cell
         self.reads = not cell.is_network
         if self.reads:
-            self.readout = linear(self.stack.output_size, output_size, key_readout)
+            self.readout = make_head(self.stack.output_size, output_size, key_readout)
         elif len(self.stack.layers) > 1 or structure.pooling != "last":
             raise UsageError(
                 f"cell {cell.name!r} is a whole network: it takes config.model.num_layers=1, "
                 "no second direction and config.model.pooling='last'"
             )
+        self.head_scores = self.reads and hasattr(self.readout, "scores")
         self.mode = mode
         self.to_one = mode in TO_ONE
         self.own_steps = self.stack.layers[0].cell.steps
@@ -73,7 +80,7 @@ class SequenceModel(nnx.Module):
         return self.stack.units()
 
     def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O).
+        """Outputs (B, O) or, in synchronous mode, (T, B, O); features if the head scores itself.
 
         A cell that makes steps on an axis of its own reads no inputs.
         """
@@ -84,7 +91,7 @@ class SequenceModel(nnx.Module):
         read = top.outputs_TxBxH
         if self.to_one:
             read = pool(self.pooling, read, top.final_BxH, options.lengths_B)
-        outputs = self.readout(read) if self.reads else read
+        outputs = self.readout(read) if self.reads and not self.head_scores else read
         return Modelled(outputs, top.states, top.trajectories, top.newton_stats)
 
 
@@ -104,14 +111,3 @@ def pool(name: str, x_TxBxH: Array, final_BxH: Array, lengths_B: Array | None) -
         return jnp.take_along_axis(x_TxBxH, index_1xBxH, axis=0)[0]
     total_BxH = jnp.sum(jnp.where(valid_TxBx1, x_TxBxH, jnp.zeros_like(x_TxBxH)), 0)
     return total_BxH / lengths_B.astype(x_TxBxH.dtype)[:, None]
-
-
-def linear(input_size: int, output_size: int, key: Key) -> nnx.Linear:
-    """A linear layer in the default float type: Glorot uniform kernel, bias 0."""
-    return nnx.Linear(
-        input_size,
-        output_size,
-        param_dtype=jax.dtypes.canonicalize_dtype(float),
-        kernel_init=nnx.initializers.glorot_uniform(),
-        rngs=nnx.Rngs(params=key),
-    )

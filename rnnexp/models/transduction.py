@@ -25,7 +25,8 @@ from flax import nnx
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
-from rnnexp.models.sequence import Modelled, linear
+from rnnexp.models.heads.linear import linear
+from rnnexp.models.sequence import Modelled
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats

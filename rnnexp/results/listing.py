@@ -9,15 +9,16 @@ from typing import Any
 
 from rnnexp.cells import CELLS
 from rnnexp.core.registry import READING_MODES, Table
+from rnnexp.models.heads import HEADS
 from rnnexp.results.index import read_index
 from rnnexp.results.summary import Rows
 from rnnexp.tasks import TASKS
 
-TABLES = {"cells": CELLS, "tasks": TASKS}
+TABLES = {"cells": CELLS, "tasks": TASKS, "heads": HEADS}
 
 
 def rows(what: str, runs_dir: Path) -> Rows:
-    """The rows of a list: `experiments`, `cells`, `tasks` or `runs`."""
+    """The rows of a list: `experiments`, `cells`, `tasks`, `heads` or `runs`."""
     if what in TABLES:
         return entries(TABLES[what])
     return runs(runs_dir) if what == "runs" else experiments()
@@ -42,7 +43,7 @@ def _which(fits: dict[str, bool]) -> str:
 
 
 def entries(table: Table) -> Rows:
-    """Name, modes and summary of every cell or task."""
+    """Name, modes and summary of every cell, task or head."""
     return [
         {"name": name, "modes": _modes(entry.modes), "summary": entry.summary}
         for name, entry in ((name, table.entry(name)) for name in table.names())

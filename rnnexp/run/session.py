@@ -88,9 +88,10 @@ class RunSession:
             here["largest_lyapunov_exponents"] = dict(exponents)
         if restored is None:
             self.files.write_json("environment.json", here)
-            self.files.log("baseline", [{"step": 0, **self.task.baseline}])
-            if self.task.references:
-                self.files.log("reference", [{"step": 0, **self.task.references}])
+            if self.plan.baseline:
+                self.files.log("baseline", [{"step": 0, **self.plan.baseline}])
+            if self.plan.references:
+                self.files.log("reference", [{"step": 0, **self.plan.references}])
         else:
             self.files.warn_of_changes(here)
         self.files.set_status("running", self.step, "")
@@ -108,7 +109,8 @@ class RunSession:
             self.observer.noted(line)
         if text := self.plan.buckets_text:
             self.observer.noted(text)
-        self.observer.compared({**self.task.baseline, **self.task.references})
+        if known := {**self.plan.baseline, **self.plan.references}:
+            self.observer.compared(known)
 
     @property
     def ended(self) -> bool:

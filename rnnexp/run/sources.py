@@ -1,6 +1,6 @@
 """The user's own files that a run is made of; their content is part of what the run is.
 
-They are the code of its cell and its task, with all that it imports from outside installed
+They are the code of its cell, head and task, with all that it imports from outside installed
 packages, and the data files that this code opens. Another content makes another run, in
 another directory. `sources.json` in a run's directory holds the hashes, `sources/` copies of
 the code. A run of built-in parts has neither.
@@ -29,6 +29,7 @@ from rnnexp.core.files import file_sha256, replace_bytes, replace_text, to_json
 from rnnexp.core.load_module import imported_files, loaded_files
 from rnnexp.core.registry import Entry
 from rnnexp.core.user_files import code_files, opened_files
+from rnnexp.models.heads import HEADS
 from rnnexp.run.files import read_json
 from rnnexp.run.task_facts import FILE as TASK_FILE
 from rnnexp.tasks import TASKS
@@ -84,8 +85,9 @@ def find_sources(config: FrozenConfigDict, data_dir: Path | None = None) -> Foun
     Raises `UsageError` if they cannot be built.
     """
     task_entry, cell_entry = TASKS.entry(config.task.name), CELLS.entry(config.cell.name)
+    head_entry = HEADS.entry(config.head.name)
     own_task, own_cell = task_entry.user_code(), cell_entry.user_code()
-    code = _find_code(task_entry, cell_entry)
+    code = _find_code(task_entry, cell_entry, head_entry)
     opened = {file for root in code.roots for file in loaded_files().get(root, ())}
     task = None
     if own_task or own_cell or _names_data(task_entry, config):
@@ -134,7 +136,7 @@ def _names_data(entry: Entry, config: FrozenConfigDict) -> bool:
 
 def _files_for_all_runs() -> list[Path]:
     """The files named by `--import` that registered no cell and no task."""
-    entries = [table.entry(name) for table in (TASKS, CELLS) for name in table.own_names()]
+    entries = [table.entry(name) for table in (TASKS, CELLS, HEADS) for name in table.own_names()]
     registered = {entry.registered_by for entry in entries}
     return [file for file in imported_files() if file not in registered]
 
@@ -220,8 +222,8 @@ def read_sources(run: Path) -> Sources:
 
 
 def require_same_code(run: Path, config: FrozenConfigDict) -> None:
-    """`require_same` for the code of the cell alone, without which its weights mean nothing."""
-    cell = _find_code(CELLS.entry(config.cell.name))
+    """`require_same` for the code of cell and head, without which their weights mean nothing."""
+    cell = _find_code(CELLS.entry(config.cell.name), HEADS.entry(config.head.name))
     before = read_sources(run)
     known = {name: before.code[name] for name in cell.hashes if name in before.code}
     _require_same(run, Sources(known), Sources(cell.hashes))

@@ -11,7 +11,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -223,19 +223,27 @@ def first_batch(source: Source, key: Key, batch_size: int) -> Batch:
     return batch
 
 
-def example_context(source: Source) -> Tree:
-    """Shapes and types of the context of one example of a source; None without context."""
-    indices_B = jax.ShapeDtypeStruct((1,), jnp.int32)
+def batch_shapes(source: Source, batch_size: int) -> Batch:
+    """Shapes and types of a batch of a source; of its first bucket if it has several."""
+    indices_B: Any = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     match source:
         case Endless():
             key = jax.eval_shape(jax.random.key, 0)
-            batch = jax.eval_shape(lambda key: source.draw(key, 1), key)
-        case Finite():
-            batch = jax.eval_shape(source.take, source.arrays, indices_B)
+            made = jax.eval_shape(lambda key: source.draw(key, batch_size), key)
         case Bucketed():
-            batch = jax.eval_shape(source.take, source.buckets[0].arrays, indices_B)
+            made = jax.eval_shape(source.take, source.buckets[0].arrays, indices_B)
         case Stream():
-            return None
+            positions = jax.ShapeDtypeStruct((source.window_steps, batch_size), jnp.int32)
+            made = jax.eval_shape(source.take, source.arrays, positions)
+        case _:
+            made = jax.eval_shape(source.take, source.arrays, indices_B)
+    batch: Batch = made
+    return batch
+
+
+def example_context(source: Source) -> Tree:
+    """Shapes and types of the context of one example of a source; None without context."""
+    batch = batch_shapes(source, 1)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), batch.context
     )

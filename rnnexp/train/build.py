@@ -18,6 +18,7 @@ from rnnexp.config.validate import require_fit
 from rnnexp.config.validate_interventions import require_interventions
 from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Key, Tree
+from rnnexp.models.heads import HEADS
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.stack import MakeCell
 from rnnexp.models.structure import Structure
@@ -28,6 +29,7 @@ from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import example_context, fill_paddings
 from rnnexp.train.abstract_call import Entry
 from rnnexp.train.check_cell import check_cell, check_network
+from rnnexp.train.check_head import check_head
 from rnnexp.train.check_task import check_task
 from rnnexp.train.choose_time_loop import time_loop_of
 from rnnexp.train.memory_need import require_room_for_weights
@@ -72,7 +74,10 @@ def _model(
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     if task.mode == "asynchronous":
         return Transducer(make_cell, structure=structure, key=key, **sizes)
-    return SequenceModel(make_cell, structure=structure, mode=task.mode, key=key, **sizes)
+    make_head = partial(HEADS.entry(config.head.name).factory(), **options(config, "head"))
+    return SequenceModel(
+        make_cell, structure=structure, mode=task.mode, key=key, make_head=make_head, **sizes
+    )
 
 
 def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
@@ -105,6 +110,7 @@ def weights(config: FrozenConfigDict, task: Task) -> tuple[Any, Callable[[Key], 
     """
     build = partial(_model, config, task, cell_maker(config, task))
     model = nnx.eval_shape(build, jax.random.key(0))
+    check_head(config.head.name, model, task)
     require_room_for_weights(config, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
     graphdef = nnx.graphdef(model)
 

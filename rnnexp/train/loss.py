@@ -19,6 +19,7 @@ from rnnexp.gradflow.adjoints import (
     wanted_whole,
 )
 from rnnexp.gradflow.position_losses import Model, Span, spans, stacks
+from rnnexp.models.scoring import scores_of
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Probe, Trajectory
 from rnnexp.train.data_parallel import add_up, mean_shares
@@ -51,7 +52,8 @@ def batch_loss(
     """This device's part of a batch's mean loss, and the extras."""
     options = inputs.options(recipe, probes, keep_states=keep_states)
     got = apply_model(recipe, params, inputs.batch, options)
-    means = mean_shares(recipe.devices, recipe.task.scores(got.outputs, inputs.batch))
+    scores = scores_of(recipe.model(params), recipe.task.scores, inputs.key)
+    means = mean_shares(recipe.devices, scores(got.outputs, inputs.batch))
     means |= _newton_means(recipe, params, got.newton_stats)
     return means["loss"], (means, got.states if inputs.carry else [], got.trajectories)
 

@@ -1,6 +1,6 @@
 """The plan of a run: a configuration turned into functions and numbers of steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Key, Tree
 from rnnexp.gradflow.nonfinite import UnitOrder
 from rnnexp.gradflow.position_losses import stacks
+from rnnexp.models.scoring import head_scores
 from rnnexp.runtime.mesh import require_devices
 from rnnexp.tasks.base import Bucketed, Task
 from rnnexp.tasks.batches import (
@@ -83,11 +84,31 @@ class Plan:
         ]
 
     @property
+    def own_units(self) -> bool:
+        """Whether the head's scores are other quantities than the task's."""
+        model = self.recipe.model(self.params)
+        own = head_scores(model) is not None
+        return own and not getattr(model.readout, "same_units", False)
+
+    @property
+    def baseline(self) -> Mapping[str, float]:
+        """The task's baseline; none if the head's scores cannot be compared with it."""
+        return {} if self.own_units else self.recipe.task.baseline
+
+    @property
+    def references(self) -> Mapping[str, float]:
+        """The task's further figures; none if the head's scores cannot be compared with them."""
+        return {} if self.own_units else self.recipe.task.references
+
+    @property
     def notes(self) -> list[str]:
         """What a run says of its cell at the start: steps on an axis of its own, a note."""
         cell = self.recipe.model(self.params).units()[0].layer.cell
         own = [f"{cell.name} makes {cell.steps} {steps_of(cell.axis)}, on which it reads no input"]
-        return (own if cell.steps else []) + ([cell.note] if cell.note else [])
+        head = f"the head {self.config.head.name} scores itself, in other units than the task: "
+        lines = own if cell.steps else []
+        lines += [cell.note] if cell.note else []
+        return lines + ([f"{head}its baselines are left out"] if self.own_units else [])
 
     @property
     def recurrence(self) -> str:

@@ -1,0 +1,37 @@
+"""Who scores a model's outputs: its task, or its head."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from rnnexp.core.types import Array, Batch, Key
+from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.transduction import Transducer
+from rnnexp.tasks.base import Score
+
+Scores = Callable[[Array, Batch], Mapping[str, Score]]
+"""The scores of a batch; "loss" is trained."""
+
+
+def scores_of(
+    model: SequenceModel | Transducer, task_scores: Scores, key: Key | None = None
+) -> Scores:
+    """`(outputs, batch) -> {name: Score}` of a model: the task's, or those of its head.
+
+    Args:
+      key: for what a head has to draw; None: a fixed one.
+    """
+    own = head_scores(model)
+    if own is None:
+        return task_scores
+    drawn = jax.random.key(0) if key is None else key
+    return lambda features, batch: own(features, batch, drawn)
+
+
+def head_scores(model: SequenceModel | Transducer) -> Callable[..., Any] | None:
+    """The scores of a head that scores itself; None of any other."""
+    if isinstance(model, Transducer) or not model.head_scores:
+        return None
+    scores: Callable[..., Any] = model.readout.scores
+    return scores
