@@ -67,14 +67,7 @@ def memory_network(
         of adjacent tying, for tasks whose answers are their words.
       output_size: the outputs of the task.
     """
-    require_choice("tying", tying, TYINGS)
-    if hops < 1 or memory_size < 1:
-        raise UsageError(f"hops and memory_size must be at least 1, not {hops} and {memory_size}")
-    if linear_start_steps < 0 or (linear and linear_start_steps):
-        raise UsageError(
-            "linear_start_steps must not be negative, and 0 for a network that is linear always, "
-            f"not {linear_start_steps}"
-        )
+    _check(tying, hops, memory_size, linear, linear_start_steps)
     if tied_answer and (tying != "adjacent" or output_size != input_size):
         raise UsageError(
             f"tied_answer needs tying='adjacent', not {tying!r}, and a task whose outputs "
@@ -188,3 +181,15 @@ def positions(words: int, size: int, dtype: jnp.dtype) -> Array:
     i_1xD = jnp.arange(1, size + 1, dtype=dtype)[None, :] - (size + 1) / 2
     j_Jx1 = jnp.arange(1, words + 1, dtype=dtype)[:, None] - (words + 1) / 2
     return 1 + 4 * i_1xD * j_Jx1 / (size * words)
+
+
+def _check(tying: str, hops: int, memory_size: int, linear: bool, linear_start_steps: int) -> None:
+    """Raise `UsageError` for a bad option."""
+    require_choice("tying", tying, TYINGS)
+    if hops < 1 or memory_size < 1:
+        raise UsageError(f"hops and memory_size must be at least 1, not {hops} and {memory_size}")
+    if linear_start_steps < 0 or (linear and linear_start_steps):
+        raise UsageError(
+            "linear_start_steps must not be negative, and 0 for a network that is linear always, "
+            f"not {linear_start_steps}"
+        )

@@ -37,7 +37,7 @@ def test_weights_and_answer_are_those_of_the_network(run: Path) -> None:
     assert words is not None
     model = trained.model
     params = {k: np.asarray(v, float) for k, v in model.units()[0].layer.params().items()}
-    kernel, bias = (np.asarray(leaf) for leaf in (model.readout.kernel, model.readout.bias))  # type: ignore[union-attr]
+    kernel, bias = (np.asarray(leaf) for leaf in (model.readout.kernel, model.readout.bias))
 
     def bag(table: np.ndarray, text: str) -> np.ndarray:
         total = np.zeros(D)
@@ -81,7 +81,7 @@ def test_it_is_printed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(capsys.readouterr().out)
     assert data["axis"] == "hop"
     assert np.shape(data["weights_KxM"]) == (2, 12)
-    assert data["question"] != found.question  # example 0
+    assert data["sentences"] != found.sentences  # of example 0
     np.testing.assert_allclose(np.sum(data["weights_KxM"], 1), 1, rtol=1e-5)
 
 
