@@ -154,7 +154,7 @@ def field_of(kind: str, size: int, power: int = 3) -> Field:
 
 def all_at_once(field: Field, x_MxN: Array, s_N: Array, b_N: Array) -> Array:
     """The new state of all units, each from the old state of the others."""
-    others_MxN = (x_MxN @ s_N)[:, None] - x_MxN * s_N
+    others_MxN = (x_MxN @ s_N)[:, None] - x_MxN * s_N[None]
     return _signs(jax.vmap(field, in_axes=(1, 1))(x_MxN, others_MxN) + b_N, s_N)
 
 

@@ -15,8 +15,8 @@ from rnnexp.gradflow.adjoints import probes, tap, zero_slot
 from rnnexp.laboratory.jacobians import adjoints_by_products, step_jacobians
 from rnnexp.scan.step import prepare_batch
 from rnnexp.scan.unroll import Unrolled, unroll
+from tests.helpers.contexts import bound
 from tests.helpers.distributions import assert_gaussian
-from tests.helpers.fixed_context import with_fixed_context
 
 V, D, B, HOPS = 9, 4, 3, 3
 STORY = np.array(
@@ -156,7 +156,7 @@ def test_jacobians_and_adjoints_are_products_of_the_closed_form(
 
     @jax.jit
     def examined(params: Params, example: Tree) -> Array:
-        return step_jacobians(with_fixed_context(cell, example), params, jnp.zeros((HOPS, V)))
+        return step_jacobians(bound(cell, example), params, jnp.zeros((HOPS, V)))
 
     recorded = jax.jit(jax.grad(loss))(zero_slot(cell, params, HOPS, B))["u"]
     for b in range(B):

@@ -7,7 +7,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import Cell
-from tests.helpers.fixed_context import example_context, with_fixed_context
+from tests.helpers.contexts import bound, some_context
 
 Variant = tuple[str, dict[str, Any]]
 VARIANTS: list[Variant] = [
@@ -26,6 +26,8 @@ VARIANTS: list[Variant] = [
     ("indrnn", {"longest_steps": 50}),
     ("tdnn", {"delay_steps": 2}),
     ("memory_network", {"tying": "layer_wise", "linear": True}),
+    ("hopfield", {"kind": "continuous"}),
+    ("hopfield", {"metric": "learned"}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 
@@ -42,13 +44,11 @@ each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> Cell:
     """The variant's cell; what is given goes to factories that have a keyword for it.
 
-    A cell that reads a context has a fixed one.
+    A cell that reads a context is bound to one.
     """
     name, options = variant
     factory = CELLS.entry(name).factory()
     known = inspect.signature(factory).parameters
     given = {key: value for key, value in given.items() if key in known}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
-    if cell.context is None:
-        return cell
-    return with_fixed_context(cell, example_context(name, input_size))
+    return cell if cell.context is None else bound(cell, some_context(name, input_size))
