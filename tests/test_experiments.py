@@ -15,6 +15,10 @@ SMALL = {
     "cold_start": (["--starts", "1"], ["first", "cold", "warm", "kept", "list"]),
     "gpu_kernels": (["--works", "W4"], ["small checks"]),
     "gradient_flow": (["--steps", "20"], ["trained", "drawn", "written"]),
+    "hopfield_capacity": (
+        ["--trials", "2", "--sizes", "200", "--out", "hopfield.png"],
+        ["ends at alpha = 0.137906, m = 0.9674", "drawn"],
+    ),
     "laboratory_cost": (["--rounds", "1"], ["over training without"]),
     "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
     "recording_cost": (["--rounds", "1"], ["compile time at T=10,000"]),
@@ -38,6 +42,7 @@ def test_an_experiment_runs(name: str, root: Path, tmp_path: Path) -> None:
         surroundings["RNNEXP_DATA"] = str(data_or_skip(DATA["mnist"]))
     if name == "gradient_flow":
         arguments = [*arguments, "--runs-dir", str(tmp_path)]
+    arguments = [str(tmp_path / a) if a.endswith(".png") else a for a in arguments]
     done = subprocess.run(
         [sys.executable, "-W", "error", root / "experiments" / f"{name}.py", *arguments],
         capture_output=True, text=True, cwd=root, env=surroundings,
