@@ -38,7 +38,10 @@ COMMANDS = dict.fromkeys(
     for command in guides.expanded(written)
 )
 CALLS = [(guide, command) for guide, command in COMMANDS if command.startswith("rnnexp ")]
-QUICK = r"rnnexp (list|inspect|compare|report|export|run .*--import FILE)\b(?!.* --(divergence|attention))"
+QUICK = (
+    r"rnnexp (list|inspect|compare|report|export|run .*--import FILE)\b"
+    r"(?!.* --(divergence|attention))"
+)
 """Commands that are run, on the fixture's runs, or as a run of three steps."""
 PLACEHOLDERS = {
     "...": "",

@@ -34,6 +34,10 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 TYINGS = ("adjacent", "layer_wise")
+NOTE = (
+    "the first {} steps of training are without softmax, a linear network (linear start); "
+    "evaluations have it. config.cell.linear_start_steps=0 is without linear start"
+)
 STDDEV = 0.1  # of all initial weights: Sukhbaatar et al. 2015, section 4.2
 
 
@@ -61,13 +65,13 @@ def memory_network(
       position_encoding: whether the order of the words in a sentence counts.
       time_encoding: whether the order of the sentences counts.
       memory_size: D, sentences with a time encoding of their own; older ones share the last.
-      linear: no softmax at all.
+      linear: no softmax at all, in training or after it.
       linear_start_steps: so many first steps of training without softmax; evaluations have it.
       tied_answer: the answer is C u of the last C, the network's own, without a readout after it;
         of adjacent tying, for tasks whose answers are their words.
       output_size: the outputs of the task.
     """
-    _check(tying, hops, memory_size, linear, linear_start_steps)
+    _check(tying, hops, memory_size, linear_start_steps)
     if tied_answer and (tying != "adjacent" or output_size != input_size):
         raise UsageError(
             f"tied_answer needs tying='adjacent', not {tying!r}, and a task whose outputs "
@@ -172,7 +176,8 @@ def memory_network(
         context=context,
         start=start,
         attention=attention,
-        linear_start_steps=linear_start_steps,
+        linear_start_steps=0 if linear else linear_start_steps,
+        note=NOTE.format(linear_start_steps) if linear_start_steps and not linear else "",
     )
 
 
@@ -183,13 +188,10 @@ def positions(words: int, size: int, dtype: jnp.dtype) -> Array:
     return 1 + 4 * i_1xD * j_Jx1 / (size * words)
 
 
-def _check(tying: str, hops: int, memory_size: int, linear: bool, linear_start_steps: int) -> None:
+def _check(tying: str, hops: int, memory_size: int, linear_start_steps: int) -> None:
     """Raise `UsageError` for a bad option."""
     require_choice("tying", tying, TYINGS)
     if hops < 1 or memory_size < 1:
         raise UsageError(f"hops and memory_size must be at least 1, not {hops} and {memory_size}")
-    if linear_start_steps < 0 or (linear and linear_start_steps):
-        raise UsageError(
-            "linear_start_steps must not be negative, and 0 for a network that is linear always, "
-            f"not {linear_start_steps}"
-        )
+    if linear_start_steps < 0:
+        raise UsageError(f"linear_start_steps must not be negative, but is {linear_start_steps}")

@@ -276,7 +276,6 @@ def test_weights_are_gaussian() -> None:
         ({"memory_size": 0}, "not 3 and 0"),
         ({"tying": "adjoint"}, "Did you mean 'adjacent'"),
         ({"linear_start_steps": -1}, "linear_start_steps must not be negative"),
-        ({"linear": True, "linear_start_steps": 9}, "0 for a network that is linear always"),
         ({"tied_answer": True}, r"whose outputs \(1\) are its words \(9\)"),
         ({"tied_answer": True, "tying": "layer_wise", "output_size": V}, "needs tying='adjacent'"),
     ],
@@ -285,6 +284,13 @@ def test_weights_are_gaussian() -> None:
 def test_bad_options(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         memory_network(V, D, **options)
+
+
+def test_a_run_says_that_its_start_is_linear() -> None:
+    assert "the first 9 steps of training are" in memory_network(V, D, linear_start_steps=9).note
+    always = memory_network(V, D, linear_start_steps=9, linear=True)
+    for cell in (always, memory_network(V, D)):
+        assert (cell.linear_start_steps, cell.note) == (0, "")
 
 
 def test_a_hop_is_a_step_of_its_own_axis() -> None:
