@@ -62,8 +62,8 @@ def with_gaps(key: Key, batch: Batch, fraction: float) -> Batch:
         gaps = jax.random.randint(key_gaps, (), 0, most_gaps + 1, dtype=jnp.int32)
         slot_W = jnp.arange(most, dtype=jnp.int32)
         drawn_W = jnp.where(slot_W < n + gaps, jax.random.uniform(key_slots, (most,)), 2.0)
-        rank_W = jnp.argsort(jnp.argsort(drawn_W)).astype(jnp.int32)
-        taken_W = jnp.sort(jnp.where(rank_W < n, slot_W, most))
+        permuted_W = jnp.argsort(drawn_W).astype(jnp.int32)  # the first n + gaps among themselves
+        taken_W = jnp.sort(jnp.where(permuted_W < n, slot_W, most))
         return jnp.where(story_MxJ[:, 0] > 0, taken_W[time_M], time_M)
 
     keys = jax.random.split(key, len(story))

@@ -23,8 +23,10 @@ def told(task: Task, size: int) -> tuple[list[list[list[str]]], list[str], list[
 
 def follow(facts: list[list[str]], person: str) -> tuple[str, list[int]]:
     """Where following the facts from a person ends, and the places of the facts used."""
-    used = []
-    while steps := [n for n, (subject, _, _) in enumerate(facts) if subject == person]:
+    used: list[int] = []
+    while len(used) <= len(facts) and (
+        steps := [n for n, (subject, _, _) in enumerate(facts) if subject == person]
+    ):
         (step,) = steps
         used.append(step)
         person = facts[step][2]
