@@ -19,6 +19,7 @@ from rnnexp.config.defaults import laboratory_defaults, model_defaults, regulari
 from rnnexp.config.overrides import from_command_line, load_file, override, read_arguments
 from rnnexp.config.schema import DURATIONS, defaults, experiment, flat
 from rnnexp.core.load_module import load_module
+from rnnexp.models.heads import HEADS
 from rnnexp.sweep.space import expand
 from rnnexp.tasks import TASKS
 from tests.helpers import guides
@@ -27,7 +28,7 @@ from tests.helpers.guides import GUIDES, ROOT
 from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import write_logged_run
 from tests.helpers.report_runs import write_laboratory
-from tests.helpers.synthetic_runs import write_plan, write_run
+from tests.helpers.synthetic_runs import lengths_of, write_plan, write_run
 
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 TEXTS = {guide: (ROOT / guide).read_text() for guide in GUIDES}
@@ -40,7 +41,7 @@ COMMANDS = dict.fromkeys(
 CALLS = [(guide, command) for guide, command in COMMANDS if command.startswith("rnnexp ")]
 QUICK = (
     r"rnnexp (list|inspect|compare|report|export|run .*--import FILE)\b"
-    r"(?!.* --(divergence|attention))"
+    r"(?!.* --(divergence|memory|attention))"
 )
 """Commands that are run, on the fixture's runs, or as a run of three steps."""
 PLACEHOLDERS = {
@@ -65,8 +66,8 @@ PLACEHOLDERS = {
 
 @pytest.fixture
 def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells and tasks that a test adds are gone after it."""
-    for table in (CELLS, TASKS):
+    """Cells, tasks and heads that a test adds are gone after it."""
+    for table in (CELLS, TASKS, HEADS):
         monkeypatch.setattr(table, "_entries", dict(table._entries))
 
 
@@ -82,7 +83,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_plan(runs / "sweeps" / "NAME", plan)
     for name, changes in plan:
-        write_run(runs, name, changes, valid=0.2, test={"loss": 0.1})
+        lengths = lengths_of({20: 0.1, 40: 0.2})
+        write_run(runs, name, changes, valid=0.2, test={"loss": 0.1}, by_length=lengths)
     (place / "experiments" / "pictures").mkdir(parents=True)
     return place
 

@@ -26,6 +26,9 @@ SUMMARIES = {
     "clockwork": "modules of units that tick at periods 1, 2, 4, ...",
     "scrn": "structurally constrained: slow context units beside a fast Elman layer",
     "memory_network": "end-to-end memory network: hops over the sentences of a story",
+    "ntm": "neural Turing machine: an LSTM that reads and writes a memory by content and place",
+    "dnc": "differentiable neural computer: a memory with usage, allocation and links in time",
+    "stack_rnn": "stack-augmented: a layer that pushes to and pops from differentiable stacks",
     "hopfield": "Hopfield networks: classical, continuous, dense (polynomial, exponential), modern",
 }
 """One line on every cell. Its file and its factory have its name."""

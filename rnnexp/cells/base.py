@@ -117,6 +117,9 @@ class Cell:
       linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
         its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
       note: a line that a run says at its start, on what this cell cannot do.
+      memory: the leaf of the state, (slots, width), whose rows are the slots of an external
+        memory; it is probed. None: the cell has none.
+      memory_weights: the leaves, (heads, slots), that say where heads read and write.
     """
 
     name: str
@@ -146,6 +149,8 @@ class Cell:
     attention: Callable[[Params, State], Array] | None = None
     linear_start_steps: int = 0
     note: str = ""
+    memory: str | None = None
+    memory_weights: tuple[str, ...] = ()
 
     def step(self, params: Params, state: State, x_I: Array) -> tuple[State, Array]:
         """One step of one example: `(state, x) -> (state, y)`."""

@@ -28,7 +28,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     groups.add_argument("--by", metavar="KEYS", help="what to compare (cell)")
     groups.add_argument("--metric", help="such as test_loss, test_accuracy, valid_loss")
     groups.add_argument("--rank", nargs="?", const="cell", metavar="KEY", help="rank over tasks")
-    groups.add_argument("--x", metavar="KEY", help="of the picture (optimizer.learning_rate)")
+    groups.add_argument(
+        "--x",
+        metavar="KEY",
+        help="of the picture (optimizer.learning_rate); length: that of tests",
+    )
 
 
 def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -46,26 +50,31 @@ def compare_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _compare_groups(known: argparse.Namespace, directory: Path) -> int:
-    from rnnexp.report.compare_tables import comparison_tables, rank_table
+    from rnnexp.report.compare_tables import comparison_tables, length_table, rank_table
     from rnnexp.results.compare import as_data, compare, rank
     from rnnexp.results.index import load_records
+    from rnnexp.results.lengths import LENGTH, compare_lengths, require_lengths
     from rnnexp.results.metrics import default_metric
 
     records = load_records(directory)
     metric = known.metric or default_metric(records)
     by = (known.by or "cell").split(",")
     rows = compare(records, by, metric)
+    lengths = compare_lengths(records, list(rows[0]["group"]), metric)
     ranking = rank(records, metric=metric, by=known.rank) if known.rank else None
     if known.output is not None:
         from rnnexp.report.sensitivity import draw_sensitivity
 
         x = known.x or "optimizer.learning_rate"
-        draw_sensitivity(records, known.output, metric=metric, x=x, by=by[0])
+        drawn = require_lengths(records) if x == LENGTH else records
+        draw_sensitivity(drawn, known.output, metric=metric, x=x, by=by[0])
     if known.json:
-        print(to_json(as_data(rows, metric, ranking), indent=2))
+        print(to_json(as_data(rows, metric, ranking, lengths), indent=2))
         return 0
     for title, table in comparison_tables(rows, metric):
         print_table(title, table)
+    if lengths:
+        print_table(*length_table(lengths, metric))
     if ranking is not None:
         print_table(f"rank by {metric} over tasks", rank_table(ranking))
     if known.output is not None:

@@ -1,4 +1,4 @@
-"""The command `inspect`: a run's gradient norms, how it diverged, what it attends to."""
+"""The command `inspect`: a run's gradient norms, its memory or attention, how it diverged."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,14 +19,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--divergence", action="store_true", help="how it diverged, and that step computed again"
     )
     command.add_argument(
-        "--data-dir", type=Path,
-        help="with --divergence or --attention: where to look for data files first",
-    )  # fmt: skip
+        "--memory",
+        action="store_true",
+        help="the slots of its external memory along one example: weights and adjoints",
+    )
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        help="with --divergence, --memory or --attention: where to look for data files first",
+    )
     attention.add_arguments(command)
 
 
 def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp inspect`."""
+    if known.divergence and known.memory:
+        raise UsageError("--memory does not go with --divergence; ask for one of them")
     if known.example is not None and not known.attention:
         raise UsageError("--example names a test question; it goes with --attention")
     if known.divergence:
@@ -37,14 +45,16 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
         return divergence_command(known)
     if known.attention:
-        refuse(known, "--attention", plot=None)
+        refuse(known, "--attention", plot=None, memory=False)
         return attention.attention_command(known)
+    require_picture_place(known.plot)
+    if known.memory:
+        return _memory(known)
     if known.data_dir is not None:
         raise UsageError(
-            "--data-dir is for the replay of a step, or a question; it goes with --divergence or "
-            "--attention"
+            "--data-dir is for the replay of a step and for an example to look at; it goes with "
+            "--divergence, --memory or --attention"
         )
-    require_picture_place(known.plot)
     from rnnexp.report import table
     from rnnexp.results.load import find_run, load_run
 
@@ -60,6 +70,30 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         print(line)
     for title, rows in table.gradient_tables(run):
         print_table(title, rows)
+    if known.plot is not None:
+        print(f"drawn: {known.plot}")
+    return 0
+
+
+def _memory(known: argparse.Namespace) -> int:
+    """`rnnexp inspect --memory`."""
+    from rnnexp.report.memory_slots import draw_memory, slot_rows, slots_data, slots_title
+    from rnnexp.results.load import find_run
+    from rnnexp.run.memory_slots import memory_of_run
+    from rnnexp.runtime.compilation_cache import keep_programs
+
+    keep_programs()
+    path = find_run(known.run, known.runs_dir)
+    found = memory_of_run(path, data_dir=known.data_dir)
+    if known.plot is not None:
+        task, cell, run_id = path.absolute().parts[-3:]
+        draw_memory(found.units, known.plot, f"{task}/{cell} {run_id}, step {found.step}")
+    if known.json:
+        print(to_json({"run": str(path), "step": found.step, "units": slots_data(found.units)}))
+        return 0
+    print(str(path))
+    for unit, data in found.units.items():
+        print_table(slots_title(unit, data, found.step), slot_rows(data))
     if known.plot is not None:
         print(f"drawn: {known.plot}")
     return 0

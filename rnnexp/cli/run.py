@@ -140,4 +140,10 @@ def _print_result(result: "RunResult", *, as_json: bool) -> None:
     print(f"{result.status} after {result.step} steps{reason}")
     if "test" in result.details:
         print(f"test, step {result.details['test_step']}: {scores_text(result.details['test'])}")
+    if (lengths := result.details.get("by_length")) is not None:
+        first, last = lengths["train"]
+        trained = str(first) if first == last else f"{first} to {last}"
+        print(f"test by length ({lengths['unit']}; training has {trained}):")
+        for length, scores in lengths["test"].items():
+            print(f"  {length}: {scores_text(scores)}")
     print(f"rnnexp inspect {result.path}")

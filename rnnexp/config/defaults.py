@@ -38,6 +38,7 @@ NOT_NEGATIVE = (
 
 LATER: dict[str, Any] = {
     "head.name": "linear",
+    "eval.lengths": (),
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 

@@ -65,14 +65,32 @@ def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
         if key in ("task.name", "cell.name"):
             raise UsageError(f"config.{key} is fixed by the experiment; choose another TASK/CELL")
         require_known(key, keys)
+    lists = {key: text for key, text in overrides.items() if isinstance(keys[key], tuple)}
+    for key, text in lists.items():
+        config.update_from_flattened_dict({key: whole_numbers(key, text)})
+    scalars = {key: text for key, text in overrides.items() if key not in lists}
     values = flags.FlagValues()
-    argv = ["rnnexp", *(f"--config.{key}={value}" for key, value in overrides.items())]
+    argv = ["rnnexp", *(f"--config.{key}={value}" for key, value in scalars.items())]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     try:
         values(argv)
     except (flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"bad value: {error}") from error
     settle_durations(config, keys, overrides)
+
+
+def whole_numbers(key: str, text: str) -> tuple[int, ...]:
+    """The whole numbers of `20,40`, which may stand in brackets; none of an empty text.
+
+    Raises `UsageError` that names the key.
+    """
+    inner = re.sub(r"^\((.*)\)$|^\[(.*)\]$", r"\1\2", text.strip(), flags=re.DOTALL)
+    parts = inner.removesuffix(",").split(",") if inner.strip() else []
+    if all(re.fullmatch(r"\s*[+-]?[0-9]{1,400}\s*", part) for part in parts):
+        return tuple(int(part) for part in parts)
+    raise UsageError(
+        f"bad value: config.{key} takes whole numbers with commas, such as 20,40; not {text!r}"
+    )
 
 
 def load_file(path: str) -> ConfigDict:

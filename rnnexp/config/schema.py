@@ -28,6 +28,8 @@ from rnnexp.tasks import TASKS
 
 UNITS = ("steps", "epochs", "examples")
 MOST_INT = 2**31 - 1
+MOST_LENGTH = 1_000_000
+"""Of a sequence in a test: a task may compute as much before anything is refused for its memory."""
 DURATIONS = {
     "train.duration": 2000,
     "eval.every": 200,
@@ -71,6 +73,7 @@ def defaults() -> ConfigDict:
     config.record = ConfigDict()
     # examples: of endless tasks; data sets are evaluated whole
     config.eval = ConfigDict({"batch_size": 256, "examples": 1024})
+    config.eval.lengths = ()  # at which the trained network is tested too; none: the task's own
     config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
     config.checkpoint = ConfigDict()
     config.laboratory = ConfigDict(laboratory_defaults())
@@ -148,6 +151,7 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
         if isinstance(values[key], float) and not math.isfinite(values[key]):
             raise UsageError(f"config.{key} must be finite, not {values[key]}")
         _require_32_bits(key, values[key])
+    _require_lengths(values["eval.lengths"])
     for key in POSITIVE:
         if not values[key] > 0:
             raise UsageError(f"config.{key} must be positive, not {values[key]}")
@@ -170,6 +174,18 @@ def _require_32_bits(key: str, value: Any) -> None:
     if type(value) is int and abs(value) > MOST_INT:
         text = str(value) if abs(value) < 10**20 else f"a number of {len(str(abs(value)))} digits"
         raise UsageError(f"config.{key} must be at most {MOST_INT:,} (32 bits), not {text}")
+
+
+def _require_lengths(lengths: tuple[Any, ...]) -> None:
+    """Raise `UsageError` unless lengths are different whole numbers from 1 on."""
+    for length in lengths:
+        if type(length) is not int or not 1 <= length <= MOST_LENGTH:
+            raise UsageError(
+                f"config.eval.lengths must be whole numbers from 1 to {MOST_LENGTH:,}, such as "
+                f"20,40; not {str(length)[:40]}"
+            )
+        if lengths.count(length) > 1:
+            raise UsageError(f"config.eval.lengths has {length} more than once")
 
 
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:

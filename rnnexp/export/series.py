@@ -53,6 +53,7 @@ class Picture(NamedTuple):
 def scalars(run: Run) -> list[Scalar]:
     """Every figure of `metrics.jsonl` by step, named KIND/NAME.
 
+    Tests at other lengths (kind `length`) have the length in place of the step.
     Closed forms (kinds `baseline` and `reference`) are repeated at the last step, so that they
     are drawn as lines.
     """
@@ -60,6 +61,8 @@ def scalars(run: Run) -> list[Scalar]:
     last = max((row["step"] for row in rows), default=0)
     result = []
     for row in rows:
+        if row["kind"] == "length":
+            row = row | {"step": row["length"]}
         constant = row["kind"] in CLOSED_FORMS
         for step in {row["step"]: None, last: None} if constant else [row["step"]]:
             result += [

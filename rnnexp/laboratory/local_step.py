@@ -54,7 +54,8 @@ def with_output_leaf(cell: Cell) -> Cell:
 
     def start(params: Params) -> State:
         assert cell.start is not None
-        return {**cell.start(params), OUTPUT: init_state(params)[OUTPUT]}
+        started = cell.start(params)
+        return {**started, OUTPUT: jnp.zeros(cell.output_size, started[cell.hidden].dtype)}
 
     return dataclasses.replace(
         cell, init_state=init_state, transition=transition, output=output, states=None,

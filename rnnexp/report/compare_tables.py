@@ -32,6 +32,13 @@ def comparison_tables(rows: Rows, metric: str) -> list[tuple[str, Rows]]:
     return tables
 
 
+def length_table(rows: Rows, metric: str) -> tuple[str, Rows]:
+    """The titled table of the rows of `compare_lengths`."""
+    title = f"{metric} by length ({rows[0]['unit']}) of all completed runs"
+    pairs = [(_group(row) | {"completed": row["completed"]}, row) for row in rows]
+    return title, _with_intervals(pairs)
+
+
 def _all_title(rows: Rows, metric: str) -> str:
     """`test_loss of all completed runs`, and what is pooled in the groups."""
     title = f"{metric} of all completed runs"

@@ -23,6 +23,7 @@ from rnnexp.results.groups import (
     with_numbers,
     with_tasks,
 )
+from rnnexp.results.lengths import LENGTH
 from rnnexp.results.metrics import metric_value, require_metric
 from rnnexp.results.statistics import interval_words, summarise
 from rnnexp.results.summary import Record
@@ -34,6 +35,7 @@ PANEL_IN = (4.2, 3.1)
 STRIP_ROW_IN = 0.17
 SHIFT, SPREAD = 0.1, 0.4  # fractions of the way to the next place: between groups, and in all
 MOST_COUNTS = 12  # with more places than this there is no space for counts beside the crosses
+BASELINE, TRAINING = "baseline", "lengths in training"
 
 Line = tuple[str, list[Record]]  # the text of a group, and its runs in one panel
 
@@ -59,7 +61,8 @@ def draw_sensitivity(
     says by which method; they may leave the picture, whose range the runs set), and marks the
     runs, side by side if groups share a place. A cross above a panel marks a place where runs
     diverged, with their number among those that started. The grey line is the task's closed-form
-    baseline for this score, if any. Omitted runs are logged.
+    baseline for this score, if any. Over the length of tests (`x` is `LENGTH`, records are those of
+    `at_lengths`) the grey band is the range of training. Omitted runs are logged.
 
     Raises `UsageError` if no run has such a key or metric, if `x` is not a number, or if the
     ending of `file` is unknown.
@@ -135,14 +138,36 @@ def _panel(axes: Axes, lines: list[Line], styles: dict[str, _Style], metric: str
         values += _line(axes, text, members, style, metric, x)
     if _spans_decades(values):
         axes.set_yscale("log")
-    score = metric.partition("_")[2]
-    baselines = (read_closed_forms(record.path).get("baseline", {}) for record in everything)
-    levels = (baseline.get(score) for baseline in baselines)
-    if (level := next((level for level in levels if level is not None), None)) is not None:
-        axes.axhline(level, color="0.45", linestyle=(0, (6, 3)), linewidth=1, label="baseline")
-        values.append(level)
+    values += _baseline(axes, everything, metric.partition("_")[2], x)
     fit_heights(axes, [np.array(values)])
-    axes.set(xlabel=short_key(x), ylabel=metric)
+    axes.set(xlabel=axes.get_xlabel() or short_key(x), ylabel=metric)
+
+
+def _baseline(axes: Axes, records: Sequence[Record], score: str, x: str) -> list[float]:
+    """Draw the closed-form baseline of a score; returns its heights. Over the length of tests it
+    is a curve, and a grey band marks the lengths of training."""
+    style: dict[str, Any] = {
+        "color": "0.45", "linestyle": (0, (6, 3)), "linewidth": 1, "label": BASELINE
+    }  # fmt: skip
+    tests = [record.by_length for record in records if x == LENGTH and record.by_length is not None]
+    if tests:
+        levels = {
+            n: found[score] for t in tests for n, found in t.baseline.items() if score in found
+        }
+        places = sorted(levels)
+        heights = [levels[place] for place in places]
+        if heights:
+            axes.plot(places, heights, **style)
+        for first, last in sorted({test.train for test in tests}):
+            axes.axvspan(first, last, color="0.45", alpha=0.15, linewidth=2, label=TRAINING)
+        axes.set_xlabel(f"length ({', '.join(sorted({test.unit for test in tests}))})")
+        return heights
+    baselines = (read_closed_forms(record.path).get("baseline", {}) for record in records)
+    found = (baseline.get(score) for baseline in baselines)
+    if (level := next((level for level in found if level is not None), None)) is None:
+        return []
+    axes.axhline(level, **style)
+    return [level]
 
 
 def _line(
@@ -214,8 +239,9 @@ def _legend(figure: Figure, panels: list[Axes], by: str, band: str) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    if "baseline" in handles:  # last, whatever the first panel has
-        handles["baseline"] = handles.pop("baseline")
+    for label in (BASELINE, TRAINING):  # last, whatever the first panel has
+        if label in handles:
+            handles[label] = handles.pop(label)
     if band:
         handles[band] = Patch(color="0.35", alpha=0.15, linewidth=0)
     figure.legend(

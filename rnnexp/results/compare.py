@@ -168,9 +168,13 @@ def left_out(row: dict[str, Any] | None) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
-def as_data(rows: Rows, metric: str, ranking: Rows | None = None) -> dict[str, Any]:
+def as_data(
+    rows: Rows, metric: str, ranking: Rows | None = None, lengths: Rows | None = None
+) -> dict[str, Any]:
     """What `compare --json` prints; the same for the same runs, byte for byte."""
-    return {"metric": metric, "groups": rows} | ({} if ranking is None else {"rank": ranking})
+    data: dict[str, Any] = {"metric": metric, "groups": rows}
+    data |= {} if ranking is None else {"rank": ranking}
+    return data | ({"by_length": lengths} if lengths else {})
 
 
 def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str, Any]:

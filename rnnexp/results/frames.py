@@ -35,11 +35,12 @@ def load_runs(directory: Path | str) -> "pandas.DataFrame":
       `config.KEY`: every configuration key, such as `config.optimizer.learning_rate`;
       `train_step` and `train_NAME`: the figures of the last recorded training step;
       `valid_step` and `valid_NAME`: the best validation headline so far;
-      `test_NAME`: the scores of a completed run;
+      `test_NAME`: the scores of a completed run, and `test_NAME@LENGTH` those by length;
       `baseline_NAME` and `reference_NAME`: the closed forms that the run logged.
 
     Missing values are NaN or None: an option of other cells, a score before the first
-    evaluation. Lists become tuples, so that every column can be grouped by. Only the first and
+    evaluation. Lists of whole numbers become text as it is typed (`20,40`), others tuples, so that
+    every column can be grouped by. Only the first and
     last lines of each `metrics.jsonl` are read.
 
     Raises `UsageError` if the directory holds no runs.
@@ -119,13 +120,15 @@ def _row(record: Record) -> dict[str, Any]:
         "path": record.path, "id": run_id, "task": task, "cell": cell,
         "status": record.status, "step": record.step, "reason": record.reason,
     }  # fmt: skip
-    row |= {f"config.{key}": _hashable(value) for key, value in record.keys.items()}
+    row |= {f"config.{key}": _groupable(value) for key, value in record.keys.items()}
     if (last := last_line(record.path, "train")) is not None:
         row["train_step"] = last["step"]
         row |= {f"train_{name}": value for name, value in figures(last).items()}
     if (best := record.best) is not None:
         row |= {"valid_step": best.step, f"valid_{best.metric}": best.value}
     row |= {f"test_{name}": value for name, value in record.test.items()}
+    for length, scores in ({} if record.by_length is None else record.by_length.test).items():
+        row |= {f"test_{name}@{length}": value for name, value in scores.items()}
     for kind, forms in read_closed_forms(record.path).items():
         row |= {f"{kind}_{name}": value for name, value in forms.items()}
     return row
@@ -144,3 +147,10 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 
 def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _groupable(value: Any) -> Any:
+    """The value of a key in a form by which pandas can group, also beside missing ones."""
+    if isinstance(value, list) and all(type(part) is int for part in value):
+        return ",".join(map(str, value))
+    return _hashable(value)

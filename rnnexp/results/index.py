@@ -29,12 +29,21 @@ from typing import Any
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.core.locks import try_lock
-from rnnexp.results.summary import Best, Record, as_shown, flatten, read_record, sources_key
+from rnnexp.results.summary import (
+    Best,
+    Record,
+    as_shown,
+    by_length,
+    flatten,
+    read_record,
+    sources_key,
+    with_later_keys,
+)
 from rnnexp.sweep.directory import is_run_name, runs_dir_of
 
 log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
-FORMAT = 2
+FORMAT = 3
 WORTHWHILE = 100
 """The cache is written if at least this many runs had to be read; fewer are read quickly."""
 SETTLED_NS = 2_000_000_000
@@ -133,7 +142,9 @@ def _sweep_records(directory: Path) -> list[Record]:
                     raise ValueError(f"a run is TASK/CELL/RUN_ID, not {run!r}")
                 if run in planned:
                     log.warning("%s line %d: %s is planned twice", stream.name, number, run)
-                keys = flatten(entry["config"]) | sources_key(entry.get("sources") or "")
+                keys = with_later_keys(flatten(entry["config"])) | sources_key(
+                    entry.get("sources") or ""
+                )
                 planned[run] = keys, swept
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UsageError(f"{stream.name} line {number} is damaged: {error!r}") from error
@@ -211,10 +222,10 @@ def _alone(runs_dir: Path) -> Iterator[bool]:
 
 
 def _decode(cache: _Cache, root: str, run: str, row: list[Any]) -> Record:
-    stamp, status, step, reason, test, best, base, difference = row
+    stamp, status, step, reason, test, best, base, difference, lengths = row
     return Record(
         run, f"{root}/{run}", status, step, reason, test, None if best is None else Best(*best),
-        cache.bases[base] | difference, stamp[0],
+        cache.bases[base] | difference, stamp[0], by_length=by_length({"by_length": lengths}),
     )  # fmt: skip
 
 
@@ -230,7 +241,7 @@ def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
         difference = {key: value for key, value in config.items() if not _same(value, base[key])}
         cache.runs[record.run] = [
             stamp, record.status, record.step, record.reason, record.test, record.best,
-            bases[keys], difference,
+            bases[keys], difference, record.by_length and record.by_length._asdict(),
         ]  # fmt: skip
 
 

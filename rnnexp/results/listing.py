@@ -26,20 +26,27 @@ def rows(what: str, runs_dir: Path) -> Rows:
 
 def experiments() -> Rows:
     """A row for each task, with the cells that fit it."""
-    found = []
-    for task in TASKS.names():
-        modes = TASKS.entry(task).modes
-        fits = {cell: set(modes) <= set(CELLS.entry(cell).modes) for cell in CELLS.names()}
-        found.append({"task": task, "mode": ", ".join(modes), "cells": _which(fits)})
-    return found
+    return [
+        {"task": task, "mode": ", ".join(modes), "cells": _which(modes)}
+        for task, modes in ((task, TASKS.entry(task).modes) for task in TASKS.names())
+    ]
 
 
-def _which(fits: dict[str, bool]) -> str:
-    """`all cells`, `all but narx`, or the few that fit."""
-    yes, no = ([name for name, fit in fits.items() if fit == wanted] for wanted in (True, False))
-    if not no:
-        return "all cells"
-    return f"all but {', '.join(no)}" if len(no) < len(yes) else ", ".join(yes)
+def _which(modes: Sequence[str]) -> str:
+    """The cells that fit: `all that read sequences`, or all but some of those, or a few."""
+    yes = [cell for cell in CELLS.names() if set(modes) <= set(CELLS.entry(cell).modes)]
+    no = [cell for cell in CELLS.names() if cell not in yes]
+    lacking = [cell for cell in no if _reads_sequences(cell)]
+    readers = [cell for cell in yes if _reads_sequences(cell)]
+    others = [cell for cell in yes if cell not in readers]
+    if len(lacking) < len(readers):
+        but = f" but {', '.join(lacking)}" if lacking else ""
+        return ", ".join([f"all that read sequences{but}", *others])
+    return ", ".join(yes)
+
+
+def _reads_sequences(cell: str) -> bool:
+    return "sequence_to_one" in CELLS.entry(cell).modes
 
 
 def entries(table: Table) -> Rows:

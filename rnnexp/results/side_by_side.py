@@ -12,7 +12,7 @@ import numpy as np
 from rnnexp.core.axis import TIME, step_of_all
 from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
 from rnnexp.results.load import Run
-from rnnexp.results.summary import Record, Rows, flatten
+from rnnexp.results.summary import Record, Rows, by_length, flatten, with_later_keys
 from rnnexp.run.files import shown_status
 
 LONGEST = 48  # characters of a label
@@ -122,6 +122,7 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
                 "step": run.status["step"], "reason": run.status["reason"],
                 "axis": run.axis, "best": run.status.get("best"),
                 "test": run.status.get("test", {}), "baseline": run.baseline(),
+                **{key: run.status[key] for key in ("by_length",) if key in run.status},
             }
             for run, label in zip(runs, labels(runs), strict=True)
         ],
@@ -137,6 +138,8 @@ def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
     """Titled tables with flat columns: outcomes, profiles by unit and leaf, differing settings."""
     names, word = labels(runs), step_of_all(run.axis for run in runs)
     found = [("runs side by side", _outcomes(runs, names))]
+    if lengths := _lengths(runs, names):
+        found.append(("test by length", lengths))
     for (leaf, unit), readings in profiles(runs).items():
         rows: Rows = [
             {
@@ -177,6 +180,18 @@ def _outcomes(runs: Sequence[Run], names: Sequence[str]) -> Rows:
     return [{key: value for key, value in row.items() if key not in unknown} for row in rows]
 
 
+def _lengths(runs: Sequence[Run], names: Sequence[str]) -> Rows:
+    """A row for each run and length at which it was tested."""
+    rows: Rows = []
+    for run, name in zip(runs, names, strict=True):
+        if (found := by_length(run.status)) is not None:
+            rows += [{"run": name, found.unit: n, **scores} for n, scores in found.test.items()]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [{column: row.get(column, NOTHING) for column in columns} for row in rows]
+
+
 def _record(run: Run) -> Record:
     """The run in the form that `rnnexp.results.groups` takes."""
-    return Record(run.name, str(run.path), run.status["status"], keys=flatten(run.config))
+    return Record(
+        run.name, str(run.path), run.status["status"], keys=with_later_keys(flatten(run.config))
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnnexp.config.defaults import LATER
 from rnnexp.run.files import read_object, shown_status
 
 SOURCES = "sources"
@@ -22,6 +23,20 @@ class Best(NamedTuple):
     higher_is_better: bool
 
 
+class ByLength(NamedTuple):
+    """Test scores and baselines by length: `{40: {"loss": 0.1}}`.
+
+    Attributes:
+      unit: what a length counts, such as `vectors`.
+      train: the shortest and the longest length of training.
+    """
+
+    unit: str
+    train: tuple[int, int]
+    test: dict[int, dict[str, float]]
+    baseline: dict[int, dict[str, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The summary of one run.
@@ -34,6 +49,7 @@ class Record:
       step: updates made.
       reason: why it ended.
       test: the test scores of a completed run.
+      by_length: its test scores at other lengths; None if it has none.
       best: None before the first evaluation.
       keys: the value of every configuration key, by dotted name; of a damaged run only those
         of the task and the cell. A run with code or data of the user's also has `SOURCES`.
@@ -51,6 +67,7 @@ class Record:
     keys: dict[str, Any] = field(default_factory=dict)
     mtime_ns: int = 0
     swept: tuple[str, ...] = ()
+    by_length: ByLength | None = None
 
 
 def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
@@ -68,7 +85,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
             {name: float(value) for name, value in status.get("test", {}).items()},
             _best(status.get("best")),
             _keys(f"{path}/config.json") | _sources(path),
-            mtime_ns,
+            mtime_ns, by_length=by_length(status),
         )  # fmt: skip
     except FileNotFoundError as error:
         if not os.path.exists(f"{path}/status.json"):
@@ -88,6 +105,29 @@ def as_shown(record: Record) -> Record:
     if record.status != "running":
         return record
     return replace(record, status=shown_status(Path(record.path), record.status))
+
+
+def by_length(status: dict[str, Any]) -> ByLength | None:
+    """The scores by length of a run's `status.json`; None without any."""
+    content = status.get("by_length")
+    if content is None:
+        return None
+    first, last = map(int, content["train"])
+    test, baseline = (
+        {
+            int(length): {name: float(value) for name, value in scores.items()}
+            for length, scores in content[table].items()
+        }
+        for table in ("test", "baseline")
+    )
+    return ByLength(str(content["unit"]), (first, last), test, baseline)
+
+
+def with_later_keys(keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a run with those that came after it, at the values at which they change
+    nothing, in the form that JSON has."""
+    later = {key: list(v) if isinstance(v, tuple) else v for key, v in LATER.items()}
+    return keys | {key: value for key, value in later.items() if key not in keys}
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -111,7 +151,7 @@ def _read(path: str) -> dict[str, Any]:
 
 def _keys(file: str) -> dict[str, Any]:
     """The configuration keys of a run; `ValueError` unless task and cell have names."""
-    keys = flatten(_read(file))
+    keys = with_later_keys(flatten(_read(file)))
     for key in ("task.name", "cell.name"):
         if not isinstance(keys.get(key), str):
             raise ValueError(f"config.json is damaged: {key} must be a text")

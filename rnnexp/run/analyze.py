@@ -57,7 +57,7 @@ def analyze_run(
       UsageError: the run or its data cannot be read, its code or data is no longer that with
         which it was made, or a setting is wrong.
     """
-    plan = _plan(path, data_dir, overrides or {})
+    plan = plan_of_run(path, data_dir, overrides or {})
     settings = settings_of(plan.config)
     store = LaboratoryLog(path / "laboratory.zarr")
     wanted = [float(getattr(settings, name)) for name in RECORDED]
@@ -83,8 +83,11 @@ def analyze_run(
     return Analysed(measured, done, data)
 
 
-def _plan(path: Path, data_dir: Path | None, overrides: Mapping[str, str]) -> Plan:
-    """The plan of a run, with other settings of the laboratory, on one device."""
+def plan_of_run(path: Path, data_dir: Path | None, overrides: Mapping[str, str]) -> Plan:
+    """The plan of a run, with other settings of the laboratory, on one device; with its data.
+
+    Raises `UsageError` as `analyze_run` does.
+    """
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough to measure, however many trained
     config = ConfigDict(from_saved(saved).to_dict())

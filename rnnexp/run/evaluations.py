@@ -26,6 +26,13 @@ def nonfinite_text(scores: Mapping[str, float]) -> str:
     )
 
 
+def nonfinite_lengths(by_length: Mapping[int, Mapping[str, float]]) -> str:
+    """A clause about the tests by length that were not finite; empty if all were."""
+    texts = {length: nonfinite_text(scores) for length, scores in by_length.items()}
+    found = [f"{length}: {text}" for length, text in texts.items() if text]
+    return f"not finite at length {'; '.join(found)}" if found else ""
+
+
 def nonfinite_validations(rows: Sequence[Mapping[str, Any]]) -> str:
     """A clause about the validations of a run that were not finite; empty if all were.
 

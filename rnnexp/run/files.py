@@ -30,7 +30,7 @@ log = logging.getLogger("rnnexp")
 ENDED = ("completed", "diverged", "pruned")
 CLOSED_FORMS = ("baseline", "reference")
 """Kinds of lines of `metrics.jsonl` that hold closed-form figures; they precede all others."""
-NO_FIGURES = ("kind", "step", "time")
+NO_FIGURES = ("kind", "step", "time", "length")
 """Fields of a line of `metrics.jsonl` that are no figures."""
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 """How numbers that are not finite are written; see `rnnexp.core.files.to_json`."""
@@ -109,8 +109,8 @@ class RunLog:
 
         Kinds: `baseline` and `reference` (closed forms, once), `train` (a recorded
         step), `valid` (an evaluation after `step` updates), `test` (of the best
-        checkpoint). `time`, in Unix seconds, is the only field that differs between two
-        runs of a configuration.
+        checkpoint), `length` (the test at another `length`). `time`, in Unix seconds,
+        is the only field that differs between two runs of a configuration.
         """
         lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
         append_text(self.path / "metrics.jsonl", "".join(lines))
@@ -182,6 +182,8 @@ def _fault(row: Any) -> str | None:
         return f"'kind' must be a text, not {row.get('kind')!r}"[:80]
     if type(row.get("step")) is not int:
         return f"'step' must be a whole number, not {row.get('step')!r}"[:80]
+    if type(row.get("length", 1)) is not int:
+        return f"'length' must be a whole number, not {row['length']!r}"[:80]
     for name, value in row.items():
         if name not in NO_FIGURES and not _is_figure(value):
             return f"{name!r} must be a number, not {value!r}"[:80]
@@ -292,6 +294,7 @@ def read_status(run: Path) -> dict[str, Any] | None:
     if content is None:
         return None
     test, best = content.get("test", {}), content.get("best")
+    by_length = content.get("by_length")
     sound = {
         "status must be a text": isinstance(content.get("status"), str),
         "reason must be a text": isinstance(content.get("reason"), str),
@@ -299,10 +302,29 @@ def read_status(run: Path) -> dict[str, Any] | None:
         "test must hold numbers": isinstance(test, dict) and all(map(_is_figure, test.values())),
         "best must hold a value": best is None
         or (isinstance(best, dict) and _is_figure(best.get("value"))),
+        "by_length must hold numbers by length": by_length is None or _is_by_length(by_length),
     }
     if faults := [fault for fault, holds in sound.items() if not holds]:
         raise UsageError(f"{run / 'status.json'} is damaged: {faults[0]}")
     return content
+
+
+def _is_by_length(content: Any) -> bool:
+    """Whether a value is what `RunSession` writes of the tests by length."""
+    if not isinstance(content, dict) or not isinstance(content.get("unit"), str):
+        return False
+    train = content.get("train")
+    if not isinstance(train, list) or len(train) != 2 or any(type(n) is not int for n in train):
+        return False
+    tables = [content.get("test"), content.get("baseline")]
+    return all(
+        isinstance(table, dict)
+        and all(
+            length.isdecimal() and isinstance(row, dict) and all(map(_is_figure, row.values()))
+            for length, row in table.items()
+        )
+        for table in tables
+    )
 
 
 def _is_figure(value: Any) -> bool:

@@ -16,7 +16,6 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, first_line
 from rnnexp.core.types import Array, Batch, Key, Tree
-from rnnexp.gradflow.position_losses import Model
 from rnnexp.laboratory.dataset import model_dataset
 from rnnexp.laboratory.examine import measure_function, prepare
 from rnnexp.laboratory.lag_gradients import take_examples
@@ -58,10 +57,8 @@ class Examiner:
 
     def __init__(self, plan: Plan, settings: Laboratory):
         self.recipe, self.settings = plan.recipe, settings
-        self.eval_size = int(plan.config.eval.batch_size)
         task = plan.recipe.task
         self.teacher = task.teacher if plan.recipe.teacher_forcing else None
-        self._arrays = source_arrays(task.valid)
         self._given: dict[int, tuple[Batch, Wanted]] = {}
         self._programs: dict[Wanted, Any] = {}
 
@@ -93,34 +90,35 @@ class Examiner:
         """The run's fixed batch, and what is measured on it."""
         seed = int(plan.config.seed)
         if seed not in self._given:
-            keys, config = stream_keys(seed), plan.config
-            model = self.recipe.model(plan.params)
-            batch = self._first_examples(model, keys["valid"])
+            config, model = plan.config, self.recipe.model(plan.params)
+            batch = fixed_examples(plan, self.settings.examples)
             name = f"{config.task.name}/{config.cell.name}, seed {seed}"
             scores = self.recipe.task.scores
             wanted = prepare(self.settings, model, batch, scores, self.teacher, name)
             self._given[seed] = batch, wanted
         return self._given[seed]
 
-    def _first_examples(self, model: Model, key: Key) -> Batch:
-        """The longest examples of the first validation batch, as many as the settings ask for.
 
-        Of a task with buckets, the batch is of the largest bucket; of a stream, the first window.
-        """
-        source, arrays = self.recipe.task.valid, self._arrays
-        if isinstance(source, Bucketed):
-            number = int(np.argmax([bucket.size for bucket in source.buckets]))
-            bucket = source.buckets[number]
-            source, arrays = Finite(bucket.arrays, bucket.size, source.take), arrays[number]
-        count = source_size(source)
-        size = self.eval_size if count is None else min(self.eval_size, count)
+def fixed_examples(plan: Plan, count: int) -> Batch:
+    """The `count` longest examples of a run's first validation batch (0: all).
 
-        def draw(key: Key, arrays: Tree) -> Batch:
-            first: Array = jnp.zeros((), jnp.int32)
-            if isinstance(source, Stream):
-                return stream_batch(source, arrays, first, size)
-            return evaluation_batch(source, arrays, key, first, size, size)[0]
+    Of a task with buckets, the batch is of the largest bucket; of a stream, the first window.
+    """
+    source = plan.recipe.task.valid
+    arrays = source_arrays(source)
+    if isinstance(source, Bucketed):
+        number = int(np.argmax([bucket.size for bucket in source.buckets]))
+        bucket = source.buckets[number]
+        source, arrays = Finite(bucket.arrays, bucket.size, source.take), arrays[number]
+    available, size = source_size(source), int(plan.config.eval.batch_size)
+    size = size if available is None else min(size, available)
 
-        batch = jax.jit(draw)(key, arrays)
-        index_E = choose_examples(batch.lengths_B, size, self.settings.examples)
-        return take_examples(model, batch, jnp.asarray(index_E))
+    def draw(key: Key, arrays: Tree) -> Batch:
+        first: Array = jnp.zeros((), jnp.int32)
+        if isinstance(source, Stream):
+            return stream_batch(source, arrays, first, size)
+        return evaluation_batch(source, arrays, key, first, size, size)[0]
+
+    batch = jax.jit(draw)(stream_keys(int(plan.config.seed))["valid"], arrays)
+    index_E = choose_examples(batch.lengths_B, size, count)
+    return take_examples(plan.recipe.model(plan.params), batch, jnp.asarray(index_E))

@@ -6,7 +6,9 @@ and the last checkpoints, and turns what ends a run into a status.
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -19,7 +21,7 @@ from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.run.divergence.store import DivergenceStore
 from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.run.divergence.window import Recording
-from rnnexp.run.evaluations import is_gain, nonfinite_text, nonfinite_validations
+from rnnexp.run.evaluations import is_gain, nonfinite_lengths, nonfinite_text, nonfinite_validations
 from rnnexp.run.files import RunLog
 from rnnexp.run.first_process import in_first_process
 from rnnexp.run.gradient_store import GradientLog
@@ -32,6 +34,7 @@ from rnnexp.runtime import environment
 from rnnexp.runtime.collectives import from_first
 from rnnexp.train.choose_time_loop import FallBacks
 from rnnexp.train.compiled import initial_state
+from rnnexp.train.lengths import described_lengths
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step_metrics import Records
@@ -52,7 +55,7 @@ class RunSession:
             GradientLog, path / "gradients.zarr", names, plan.recipe.axis
         )
         self.laboratory = in_first_process(LaboratoryLog, path / "laboratory.zarr")
-        self.divergence = in_first_process(DivergenceStore, path, names)
+        self.divergence = in_first_process(DivergenceStore, path, names, plan.recipe.axis)
         self.progress = Progress()
         self.fall_backs = FallBacks()
         self.warned: set[str] = set()
@@ -201,22 +204,41 @@ class RunSession:
         best = self.checkpoints.restore("best", self.like)
         return (state, self.step) if best is None else (best[0], best[1].step)
 
-    def complete(self, scores: dict[str, float], at: int) -> RunResult:
-        """End a run with the test scores of its state after `at` updates.
+    def complete(
+        self,
+        scores: dict[str, float],
+        at: int,
+        by_length: Mapping[int, dict[str, float]] = MappingProxyType({}),
+    ) -> RunResult:
+        """End a run with the test scores of its state after `at` updates, and those by length.
 
-        The reason names scores that were not finite, of any validation and of the test.
+        The reason names scores that were not finite, of any validation and of the tests.
         """
         self.files.log("test", [{"step": at, **scores}])
         self.observer.evaluated("test", at, scores)
         self._warn_of_nonfinite("test", scores)
+        if by_length:
+            rows = [{"step": at, "length": n, **found} for n, found in by_length.items()]
+            self.files.log("length", rows)
+        for length, found in by_length.items():
+            self._warn_of_nonfinite(f"test at length {length}", found)
+        lost = [length for length in self.plan.length_tasks if length not in by_length]
         whole, text = self.step >= self.schedule.total, nonfinite_text(scores)
         clauses = [
             "" if whole else f"early stopping after step {self.step}",
             nonfinite_validations(self.files.rows("valid")),
             f"the test is not finite: {text}" if text else "",
+            nonfinite_lengths(by_length),
+            f"no test at length {', '.join(map(str, lost))}" if lost else "",
         ]
+        lengths = {"by_length": self._lengths(by_length)} if by_length else {}
         reason = "; ".join(filter(None, clauses))
-        return self.finish("completed", reason, test=scores, test_step=at)
+        return self.finish("completed", reason, test=scores, test_step=at, **lengths)
+
+    def _lengths(self, by_length: Mapping[int, dict[str, float]]) -> dict[str, Any]:
+        """The scores by length as `status.json` has them, with what a reader needs of the task."""
+        found = {str(length): scores for length, scores in by_length.items()}
+        return described_lengths(self.task, self.plan.length_tasks) | {"test": found}
 
     def diverge(self, state: TrainState, recording: Recording) -> RunResult:
         """End a run whose step was not finite: say where, and keep the steps before it."""

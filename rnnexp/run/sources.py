@@ -23,7 +23,7 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells import CELLS
-from rnnexp.config.schema import options
+from rnnexp.config.schema import from_saved, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import file_sha256, replace_bytes, replace_text, to_json
 from rnnexp.core.load_module import imported_files, loaded_files
@@ -249,7 +249,7 @@ def name_earlier(path: Path, config: FrozenConfigDict, sources: Sources) -> None
         return
     for earlier in sorted(path.parent.glob(f"*-seed{config.seed}")):
         try:
-            same = read_json(earlier / "config.json") == json.loads(to_json(config.to_dict()))
+            same = from_saved(read_json(earlier / "config.json") or {}) == config
             changes = read_sources(earlier).differences(sources) if same else []
         except UsageError:
             continue

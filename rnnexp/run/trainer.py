@@ -6,6 +6,7 @@ due, and finishes those that have ended. A run that diverged or failed leaves it
 the next run.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +23,10 @@ from rnnexp.run.session import RunSession
 from rnnexp.runtime import collectives
 from rnnexp.runtime.mesh import on_host
 from rnnexp.runtime.signals import StopRequest
-from rnnexp.train.compiled import LaneStates, Programs
+from rnnexp.train.compiled import LaneStates, Programs, at_length
 from rnnexp.train.program import TrainState
 
+log = logging.getLogger("rnnexp")
 VISIT_S = 2.0
 """How long a chunk may take, in seconds. The host acts between two chunks only; but each chunk
 allocates its large buffers anew, page by page, so short chunks are slow."""
@@ -211,7 +213,7 @@ class Trainer:
         self._test([(lane, session) for lane, session in ended if not diverged[lane]], states)
 
     def _test(self, ended: list[tuple[int, RunSession]], states: list[TrainState]) -> None:
-        """Test the best checkpoint of the runs that ended."""
+        """Test the best checkpoint of the runs that ended, at other lengths too."""
         tested = {}
         for lane, session in ended:
             with self._isolated(lane):
@@ -222,10 +224,26 @@ class Trainer:
             return
         flags = [lane in tested for lane in range(len(self.sessions))]
         scores = self.lane_states.scores("test", flags)
+        at_lengths = self._at_lengths(flags)
         for lane, session in ended:
             if lane in tested:
                 with self._isolated(lane):
-                    self._free(lane, session.complete(scores[lane], tested[lane][1]))
+                    by_length = {n: rows[lane] for n, rows in at_lengths.items()}
+                    self._free(lane, session.complete(scores[lane], tested[lane][1], by_length))
+
+    def _at_lengths(self, flags: list[bool]) -> dict[int, list[dict[str, float]]]:
+        """The test scores of every lane by length.
+
+        A length of which a device cannot make the test, for want of memory, is left out: it is
+        no reason to lose a run that has trained to its end.
+        """
+        found = {}
+        for length in self.lane_states.programs.plan.length_tasks:
+            try:
+                found[length] = self.lane_states.scores(at_length(length), flags)
+            except jax.errors.JaxRuntimeError as error:
+                log.warning("no test at length %d: %s", length, first_line(error))
+        return found
 
     def _interrupt(self, stop: StopRequest) -> None:
         """Checkpoint the runs that are still training, to be resumed another time."""

@@ -14,6 +14,16 @@ MNIST = {
     "optimizer.learning_rate": 2e-3,
     "optimizer.schedule": "cosine",
 }
+NTM = {
+    "train.batch_size": 32,
+    "train.duration_steps": 10_000,
+    "eval.every_steps": 500,
+    "checkpoint.every_steps": 500,
+    "cell.hidden_size": 100,
+    "clip.threshold": 50.0,
+}
+"""Batch, clipping and size of Collier & Beel 2018, "Implementing neural Turing machines"; the rate
+is the default."""
 DIGITS = {
     "train.duration_epochs": 60,
     "eval.every_epochs": 10,
@@ -65,6 +75,13 @@ ROWS = {
     "selective_copy": Row(
         "recall symbols that came at unknown moments, in their order", SYNCHRONOUS, CONSTANT
     ),
+    "ntm_copy": Row("write down a sequence of bit vectors after it was shown", SYNCHRONOUS, NTM),
+    "repeat_copy": Row("write down a sequence of bit vectors so many times", SYNCHRONOUS, NTM),
+    "item_recall": Row("the item that came after the one asked for", SYNCHRONOUS, NTM),
+    "dynamic_ngrams": Row(
+        "predict bits from a table that each sequence draws anew", SYNCHRONOUS, NTM
+    ),
+    "priority_sort": Row("write down bit vectors by their priorities", SYNCHRONOUS, NTM),
     "mackey_glass": Row(
         "predict a chaotic series with delay, one step ahead or running free", SYNCHRONOUS, COSINE
     ),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.base import Endless, Score, Task, one_length
 from rnnexp.tasks.scores import once
 
 
@@ -36,6 +36,7 @@ def adding(*, length_steps: int = 50) -> Task:
         baseline={"loss": 1 / 6},
         headline="loss",
         higher_is_better=False,
+        lengths=one_length("steps", length_steps, lambda n: adding(length_steps=n)),
     )
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch, Key
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
 
 
@@ -40,6 +40,7 @@ def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
         input_size=2 * symbols,
         classes=symbols,
         num_steps=2 * pairs + 1,
+        lengths=one_length("pairs", pairs, lambda n: associative_recall(pairs=n, symbols=symbols)),
     )
 
 

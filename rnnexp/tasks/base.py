@@ -85,6 +85,30 @@ class Stream:
 Source: TypeAlias = Endless | Finite | Bucketed | Stream
 
 
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths at which a task can be tested, besides those that it trains on.
+
+    Attributes:
+      unit: what a length counts, in the plural: `vectors`, `delay steps`.
+      train: the shortest and the longest length of the training source.
+      at: `length -> Task`: the same task with sequences of that length alone, of which the test
+        source, the scores and the baseline are used. It raises `UsageError` for a length that
+        the task cannot have.
+      test: the lengths that are tested if `config.eval.lengths` names none.
+    """
+
+    unit: str
+    train: tuple[int, int]
+    at: Callable[[int], "Task"]
+    test: tuple[int, ...] = ()
+
+
+def one_length(unit: str, length: int, at: Callable[[int], "Task"]) -> Lengths:
+    """The `Lengths` of a task that trains on sequences of one length."""
+    return Lengths(unit, (length, length), at)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A task: its batches, its scores and its closed-form baseline.
@@ -116,6 +140,7 @@ class Task:
         it has no symbols.
       input_alphabet: the symbols that it reads, if those are others.
       words: the words that it reads one-hot, by their numbers; None: it reads no words.
+      lengths: the lengths at which a trained network can be tested; None: the task has no other.
     """
 
     name: str
@@ -138,3 +163,4 @@ class Task:
     alphabet: str | None = None
     input_alphabet: str | None = None
     words: tuple[str, ...] | None = None
+    lengths: Lengths | None = None

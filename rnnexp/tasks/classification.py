@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.base import Endless, Lengths, Score, Task
 from rnnexp.tasks.scores import correct, cross_entropy, once
 
 
@@ -17,7 +17,13 @@ def classification_scores(logits_BxO: Array, batch: Batch) -> dict[str, Score]:
 
 
 def drawn_classes(
-    name: str, draw: Callable[[Key, int], Batch], *, input_size: int, classes: int, num_steps: int
+    name: str,
+    draw: Callable[[Key, int], Batch],
+    *,
+    input_size: int,
+    classes: int,
+    num_steps: int,
+    lengths: Lengths,
 ) -> Task:
     """A task of endless batches whose classes are equally likely: chance is its baseline."""
     source = Endless(draw)
@@ -34,4 +40,5 @@ def drawn_classes(
         baseline={"loss": math.log(classes), "accuracy": 1 / classes},
         headline="accuracy",
         higher_is_better=True,
+        lengths=lengths,
     )

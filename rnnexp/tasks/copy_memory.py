@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.base import Endless, Lengths, Score, Task, one_length
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
 
 SYMBOLS = 8
@@ -37,6 +37,7 @@ def copy_memory(*, delay_steps: int = 10) -> Task:
         lambda key, batch_size: draw(key, batch_size, delay_steps),
         num_steps=delay_steps + 2 * RECALL_STEPS,
         items=RECALL_STEPS,
+        lengths=one_length("delay steps", delay_steps, lambda n: copy_memory(delay_steps=n)),
     )
 
 
@@ -58,7 +59,12 @@ def recall_batch(shown_TxB: Array, symbols_NxB: Array) -> Batch:
 
 
 def recall_task(
-    name: str, draw: Callable[[Key, int], Batch], *, num_steps: int, items: int
+    name: str,
+    draw: Callable[[Key, int], Batch],
+    *,
+    num_steps: int,
+    items: int,
+    lengths: Lengths,
 ) -> Task:
     """A task whose targets are blank but for `items` symbols in the last steps."""
 
@@ -84,4 +90,5 @@ def recall_task(
         headline="loss",
         higher_is_better=False,
         causal=False,
+        lengths=lengths,
     )

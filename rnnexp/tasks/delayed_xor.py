@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch, Key
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
 
 FIRST_STEPS = 5
@@ -40,6 +40,7 @@ def delayed_xor(*, delay_steps: int = 10) -> Task:
         input_size=2,
         classes=2,
         num_steps=delay_steps + FIRST_STEPS,
+        lengths=one_length("delay steps", delay_steps, lambda n: delayed_xor(delay_steps=n)),
     )
 
 

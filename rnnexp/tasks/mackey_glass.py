@@ -31,7 +31,7 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.base import Endless, Score, Task, one_length
 from rnnexp.tasks.scores import over_steps
 
 GAIN, DECAY, POWER = 0.2, 0.1, 10
@@ -86,6 +86,11 @@ def mackey_glass(*, tau: int = 17, length_steps: int = 200, feedback_only: bool 
         references={"nmse of the input as the answer": REPEATING[tau]},
         teacher=lambda batch: batch.targets,
         forced_steps=length_steps - FREE_STEPS,
+        lengths=one_length(
+            "steps",
+            length_steps,
+            lambda n: mackey_glass(tau=tau, length_steps=n, feedback_only=feedback_only),
+        ),
     )
 
 

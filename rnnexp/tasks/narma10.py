@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Task
+from rnnexp.tasks.base import Endless, Score, Task, one_length
 from rnnexp.tasks.scores import over_steps
 
 ORDER = 10
@@ -60,6 +60,7 @@ def narma10(*, length_steps: int = 200) -> Task:
         causal=False,
         references={"nmse of the mean": 1.0},
         teacher=lambda batch: batch.targets,
+        lengths=one_length("steps", length_steps, lambda n: narma10(length_steps=n)),
     )
 
 

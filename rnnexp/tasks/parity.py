@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch, Key
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
 
 
@@ -34,6 +34,7 @@ def parity(*, length_steps: int = 8) -> Task:
         input_size=1,
         classes=2,
         num_steps=length_steps,
+        lengths=one_length("steps", length_steps, lambda n: parity(length_steps=n)),
     )
 
 

@@ -41,6 +41,7 @@ def reverse(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
             "exact": 1 / ((longest - shortest + 1) * symbols**shortest),
             "symbol_accuracy": blind_accuracy(symbols, shortest, longest),
         },
+        at=lambda n: reverse(symbols=symbols, longest=n, shortest=n),
     )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Batch, Key
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.copy_memory import BLANK, SYMBOLS, recall_batch, recall_task
 
 
@@ -38,6 +38,9 @@ def selective_copy(*, length_steps: int = 30, items: int = 5) -> Task:
         lambda key, batch_size: draw(key, batch_size, length_steps, items),
         num_steps=length_steps + 1 + items,
         items=items,
+        lengths=one_length(
+            "steps", length_steps, lambda n: selective_copy(length_steps=n, items=items)
+        ),
     )
 
 

@@ -40,6 +40,7 @@ def sort(*, symbols: int = 8, longest: int = 10, shortest: int = 1) -> Task:
             "loss": words_loss(lambda length: counts_entropy(length, symbols), shortest, longest),
             "exact": likeliest_counts(shortest, symbols) / lengths,
         },
+        at=lambda n: sort(symbols=symbols, longest=n, shortest=n),
     )
 
 

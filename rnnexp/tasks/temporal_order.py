@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
 
 DISTRACTORS = 4
@@ -46,6 +46,9 @@ def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
         input_size=DISTRACTORS + 2,
         classes=2**symbols,
         num_steps=length_steps,
+        lengths=one_length(
+            "steps", length_steps, lambda n: temporal_order(length_steps=n, symbols=symbols)
+        ),
     )
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Endless, Score, Source, Task
+from rnnexp.tasks.base import Endless, Lengths, Score, Source, Task
 from rnnexp.tasks.scores import correct, cross_entropy, once, over_steps
 
 STOP = 0
@@ -45,6 +45,7 @@ def transduction_task(
     num_steps: int,
     target_steps: int,
     baseline: Mapping[str, float],
+    lengths: Lengths | None = None,
 ) -> Task:
     """An asynchronous task from its sources "train", "valid", "test" and its alphabets."""
     return Task(
@@ -63,6 +64,7 @@ def transduction_task(
         target_steps=target_steps,
         alphabet=alphabet,
         input_alphabet=input_alphabet,
+        lengths=lengths,
     )
 
 
@@ -128,6 +130,7 @@ def words_task(
     shortest: int,
     longest: int,
     baseline: Mapping[str, float],
+    at: Callable[[int], Task],
 ) -> Task:
     """A task whose answer is as long as its input, with batches from `draw_words`."""
 
@@ -147,6 +150,7 @@ def words_task(
         num_steps=longest,
         target_steps=longest + 1,
         baseline=baseline,
+        lengths=Lengths("letters", (shortest, longest), at),
     )
 
 

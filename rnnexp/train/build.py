@@ -32,7 +32,7 @@ from rnnexp.train.check_cell import check_cell, check_network
 from rnnexp.train.check_head import check_head
 from rnnexp.train.check_task import check_task
 from rnnexp.train.choose_time_loop import time_loop_of
-from rnnexp.train.memory_need import require_room_for_weights
+from rnnexp.train.memory_need import require_room_for_states, require_room_for_weights
 
 
 def build_task(name: str, data_dir: Path | None = None, **keywords: Any) -> Task:
@@ -71,6 +71,7 @@ def _model(
     first = make_cell(task.input_size, 0)
     require_fit(config, structure, first, task)
     require_interventions(config, structure, first)
+    require_room_for_states(config, first, task)
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     if task.mode == "asynchronous":
         return Transducer(make_cell, structure=structure, key=key, **sizes)

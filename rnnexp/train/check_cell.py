@@ -98,6 +98,14 @@ def _check_fields(entry: Entry, cell: Cell, input_size: int) -> None:
         raise entry.error("probed", f"is {cell.probed!r}, expected a tuple of leaves of the state")
     if cell.hidden not in cell.probed:
         raise entry.error("probed", f"is {cell.probed}, expected {cell.hidden!r} (hidden) in it")
+    if cell.memory is not None and cell.memory not in cell.probed:
+        raise entry.error("probed", f"is {cell.probed}, expected {cell.memory!r} (memory) in it")
+    if isinstance(cell.memory_weights, str) or (cell.memory_weights and cell.memory is None):
+        raise entry.error(
+            "memory_weights",
+            f"is {cell.memory_weights!r}, expected a tuple of leaves of the state, over the slots "
+            f"of memory, which is {cell.memory!r}",
+        )
     if cell.kernel is not None and cell.kernel not in KERNELS:
         known = ", ".join(KERNELS)
         raise entry.error("kernel", f"is {cell.kernel!r}, expected None or one of {known}")
@@ -151,6 +159,8 @@ def _check_leaves(entry: Entry, cell: Cell, state: State) -> None:
     """The leaves of the state that a cell names."""
     named = {"hidden": (cell.hidden,), "probed": cell.probed, "counters": cell.counters or ()}
     named["feedback"] = () if cell.feedback is None else (cell.feedback,)
+    named["memory"] = () if cell.memory is None else (cell.memory,)
+    named["memory_weights"] = cell.memory_weights
     for field, leaves in named.items():
         for leaf in leaves:
             if leaf not in state:
@@ -181,6 +191,28 @@ def _check_leaves(entry: Entry, cell: Cell, state: State) -> None:
             f"gives {cell.feedback} as {described(state[cell.feedback])}, expected shape "
             f"({size + 1},): the outputs of the step before, and a 1",
         )
+    if cell.memory is not None:
+        _check_memory(entry, cell, state)
+
+
+def _check_memory(entry: Entry, cell: Cell, state: State) -> None:
+    """The shapes of a memory, and of the weights over its slots."""
+    assert cell.memory is not None
+    memory = state[cell.memory]
+    if len(memory.shape) != 2:
+        raise entry.error(
+            "init_state",
+            f"gives {cell.memory} as {described(memory)}, expected shape (slots, width): it is "
+            "the cell's memory",
+        )
+    slots = memory.shape[0]
+    for leaf in cell.memory_weights:
+        if len(state[leaf].shape) != 2 or state[leaf].shape[1] != slots:
+            raise entry.error(
+                "init_state",
+                f"gives {leaf} as {described(state[leaf])}, expected shape (heads, {slots}): "
+                f"memory_weights names it, and the memory {cell.memory} has {slots} slots",
+            )
 
 
 def _check_reports(entry: Entry, cell: Cell, params: Params, state: State) -> None:

@@ -1,6 +1,7 @@
 """The compiled functions of a program, and the lanes on the devices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from rnnexp.train.evaluate import evaluate_function
 from rnnexp.train.lanes import LaneLayout, everywhere, over_lanes, spread_chunk, spread_evaluate
 from rnnexp.train.placement import place_state
 from rnnexp.train.plan import Plan
-from rnnexp.train.program import TrainState
+from rnnexp.train.program import Recipe, TrainState
 from rnnexp.train.step_metrics import Records, read_rows
 
 SPLITS = ("train", "valid", "test")
@@ -26,8 +27,14 @@ class Programs:
     def __init__(self, plan: Plan, layout: LaneLayout = LaneLayout()):  # noqa: B008  an immutable value
         self.plan, self.layout = plan, layout
         self.free_since = 0.0  # monotonic time at which the last chunk ended
-        task, size = plan.recipe.task, plan.config.eval.batch_size
-        self.sources: dict[str, Source] = {split: getattr(task, split) for split in SPLITS}
+        size = plan.config.eval.batch_size
+        recipes: dict[str, Recipe] = dict.fromkeys(SPLITS, plan.recipe)
+        recipes |= {
+            at_length(n): replace(plan.recipe, task=task) for n, task in plan.length_tasks.items()
+        }
+        self.sources: dict[str, Source] = {
+            split: getattr(recipe.task, _split_of(split)) for split, recipe in recipes.items()
+        }
         arrays = {split: source_arrays(source) for split, source in self.sources.items()}
         whole = everywhere(layout)
         devices = plan.recipe.devices
@@ -36,9 +43,10 @@ class Programs:
         self.copy: Any = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.evaluate: dict[str, Any] = {
             split: spread_evaluate(
-                evaluate_function(plan.recipe, split, size, self._examples(split)), layout
+                evaluate_function(recipe, _split_of(split), size, self._examples(split)), layout
             )
-            for split in ("valid", "test")
+            for split, recipe in recipes.items()
+            if split != "train"
         }
 
     def _examples(self, split: str) -> int:
@@ -64,7 +72,7 @@ class Programs:
         return slots.state, slots.records()[0]
 
     def scores(self, split: str, state: TrainState) -> dict[str, float]:
-        """Mean scores of the plan's own run over the validation or test set."""
+        """Mean scores of the plan's own run over `valid`, `test`, or a test `at_length`."""
         slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.scores(split, [True])[0]
@@ -74,6 +82,16 @@ class Programs:
         slots = LaneStates(self)
         slots.put(0, self.plan, state)
         return slots.replay(0)
+
+
+def at_length(length: int) -> str:
+    """The name of the test at one of the plan's lengths, among the splits."""
+    return f"test@{length}"
+
+
+def _split_of(name: str) -> str:
+    """The split of a task that an evaluation reads."""
+    return name.partition("@")[0]
 
 
 def initial_state(plan: Plan) -> TrainState:
@@ -134,7 +152,7 @@ class LaneStates:
         self.settle()
         means = self.programs.evaluate[split](
             self.state.params,
-            self._keys[split],
+            self._keys[_split_of(split)],
             self._stacked([np.asarray(flag) for flag in due]),
             self.programs.arrays[split],
         )

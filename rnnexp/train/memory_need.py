@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import FrozenConfigDict
 
+from rnnexp.cells.base import Cell
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Tree
 from rnnexp.runtime.memory_size import total_bytes
@@ -39,13 +40,47 @@ def require_room_for_batches(config: FrozenConfigDict, task: Task) -> None:
                 steps * batch * task.input_size * item,
                 "config.train.batch_size or the task's length",
             ),
-            f"a batch to evaluate of {steps:,} steps x {config.eval.batch_size:,} sequences x "
-            f"{task.input_size:,} inputs": (
-                steps * config.eval.batch_size * task.input_size * item,
-                "config.eval.batch_size or the task's length",
-            ),
         }
     )
+    require_room_for_evaluation(config, task)
+
+
+def require_room_for_evaluation(config: FrozenConfigDict, task: Task) -> None:
+    """Raise `UsageError` if a batch to evaluate cannot fit."""
+    size = task.num_steps * config.eval.batch_size * task.input_size
+    what = (
+        f"a batch to evaluate of {task.num_steps:,} steps x {config.eval.batch_size:,} sequences x "
+        f"{task.input_size:,} inputs"
+    )
+    item = jnp.zeros((), float).dtype.itemsize
+    _require({what: (size * item, "config.eval.batch_size or the task's length")})
+
+
+def require_room_for_states(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` if the whole states of a layer, an external memory among them, or the
+    Jacobians of Newton's iteration, cannot fit."""
+    shapes = jax.eval_shape(lambda key: cell.init_state(cell.init(key)), jax.random.key(0))
+    item = jnp.zeros((), float).dtype.itemsize
+    size = sum(math.prod(leaf.shape) for leaf in shapes.values())
+    steps, batch = task.num_steps, config.train.batch_size
+    kept = 1 if config.model.remat_steps else steps
+    needs = {
+        f"the states of {kept:,} steps x {batch:,} sequences x {size:,} numbers of cell "
+        f"{cell.name!r}": (
+            kept * batch * size * item,
+            "config.cell.hidden_size, another option of config.cell, config.train.batch_size or "
+            "the task's length",
+        )
+    }
+    if config.model.newton == "full":
+        needs[
+            f"the Jacobians of config.model.newton='full', {steps:,} steps x {batch:,} sequences x "
+            f"{size:,} x {size:,},"
+        ] = (
+            steps * batch * size**2 * item,
+            "config.cell.hidden_size, another option of config.cell, or config.model.newton='none'",
+        )
+    _require(needs)
 
 
 def require_room_for_weights(config: FrozenConfigDict, weights: Tree) -> None:

@@ -1,7 +1,7 @@
 """The plan of a run: a configuration turned into functions and numbers of steps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from rnnexp.train.choose_time_loop import (
     largest_exponents,
     log_reasons,
 )
+from rnnexp.train.lengths import length_tasks
 from rnnexp.train.memory_need import require_room_for_batches
 from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
 from rnnexp.train.program import Recipe
@@ -58,6 +59,7 @@ class Plan:
 
     `draw` draws initial weights from a key; `params` are those of the run's seed. `newton` is the
     decision on `config.model.newton`. 0 `keep_steps` or `laboratory_steps` mean never.
+    `length_tasks` are the task at the lengths at which the trained network is tested too.
     """
 
     config: FrozenConfigDict
@@ -74,6 +76,7 @@ class Plan:
     laboratory_steps: int
     warmup_steps: int
     epoch_steps: int | None
+    length_tasks: Mapping[int, Task] = field(default_factory=dict)
 
     @property
     def units(self) -> list[UnitOrder]:
@@ -153,8 +156,9 @@ def make_plan(
     steps = {name: duration_steps(config, key, **sizes) for name, key in PERIODS.items()}
     graphdef, draw = weights(config, task)
     params = draw(weights_key(config.seed))
-    graphdef, newton = _with_chosen_loop(config, task, graphdef, params)
     cell = nnx.merge(graphdef, params).units()[0].layer.cell
+    at_lengths = length_tasks(config, task, cell)
+    graphdef, newton = _with_chosen_loop(config, task, graphdef, params)
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
@@ -177,7 +181,7 @@ def make_plan(
     )
     return Plan(
         config=config, recipe=recipe, hyper=hyper_of(config), draw=draw, params=params,
-        newton=newton, epoch_steps=epoch_steps, **steps,
+        newton=newton, epoch_steps=epoch_steps, length_tasks=at_lengths, **steps,
     )  # fmt: skip
 
 

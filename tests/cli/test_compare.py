@@ -10,8 +10,10 @@ import pytest
 from rnnexp.cli.compare import add_arguments, compare_command
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
+from rnnexp.results.index import read_index
 from rnnexp.results.side_by_side import as_data
 from tests.helpers.logged_runs import logged
+from tests.helpers.synthetic_runs import write_lengths, write_run
 
 RATE = "optimizer.learning_rate"
 
@@ -62,3 +64,29 @@ def test_a_directory_is_still_compared_by_groups(
         assert call(tmp_path, str(tmp_path), flag, str(file)) == 0
         assert file.read_bytes().startswith(b"\x89PNG")
     assert "test_loss of all completed runs" in capsys.readouterr().out
+
+
+def test_a_directory_of_runs_has_a_table_by_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lengths(tmp_path)
+    assert call(tmp_path, str(tmp_path), "--x", "length", "-o", str(tmp_path / "fig.svg")) == 0
+    out = capsys.readouterr().out
+    assert "test_loss by length (steps) of all completed runs" in out
+    assert (tmp_path / "fig.svg").exists()
+    assert call(tmp_path, str(tmp_path), "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [row["group"]["length"] for row in data["by_length"]] == [20, 40]
+    names = [record.path for record in read_index(tmp_path)]
+    assert call(tmp_path, *names[:2]) == 0
+    out = capsys.readouterr().out
+    assert "test by length" in out
+    assert call(tmp_path, *names[:2], "--json") == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [run["by_length"]["test"]["40"]["loss"] for run in runs] == [0.25, 0.5]
+
+
+def test_a_picture_over_the_length_needs_tests_at_lengths(tmp_path: Path) -> None:
+    write_run(tmp_path, valid=0.3, test={"loss": 0.4})
+    with pytest.raises(UsageError, match="none of these runs was tested at other lengths"):
+        call(tmp_path, str(tmp_path), "--x", "length", "-o", str(tmp_path / "fig.svg"))

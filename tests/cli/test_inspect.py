@@ -70,3 +70,13 @@ def test_inspect_says_what_clipping_did(rewritten: Any, capsys: pytest.CaptureFi
     assert (told["name"], told["threshold"], told["fired_share"]) == ("global_norm", 1.0, 0.5)
     assert (told["median_before"], told["median_after"], told["max_before"]) == (17.0, 1.0, 32.0)
     assert told["verdict"][1] == "the direction is kept"
+
+
+def test_a_run_without_a_memory_has_no_slots_to_show(
+    user_run: UserRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(user_run.path), "--memory", "--import", str(user_run.file)]
+    assert main(["inspect", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cell 'mycell' of " in line
+    assert "has no external memory, so there are no slots to look at" in line

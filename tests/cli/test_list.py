@@ -29,7 +29,10 @@ def test_runs_are_listed(user_run: UserRun, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("experiments", ["adding", "all but narx", "all cells"]),
+        (
+            "experiments",
+            ["adding", "all that read sequences but narx", "all that read sequences", "hopfield"],
+        ),
         ("cells", CELLS.builtin),
         ("tasks", TASKS.builtin),
     ],

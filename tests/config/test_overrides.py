@@ -150,3 +150,13 @@ def test_a_config_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("x = 1\n")
     with pytest.raises(UsageError, match=r"other\.py defines no get_config\(\)"):
         from_command_line(None, [f"--config={tmp_path / 'other.py'}"])
+
+
+def test_whole_numbers_are_typed_with_commas(tmp_path: Path) -> None:
+    for text in ("20,40", "20, 40", "(20, 40)", "[20,40]", "20,40,"):
+        assert read(f"eval.lengths={text}").eval.lengths == (20, 40)
+    assert read("eval.lengths=7").eval.lengths == (7,)
+    assert read("eval.lengths=").eval.lengths == read("eval.lengths=()").eval.lengths == ()
+    for value in ("(20, 40)", "[20, 40]"):
+        body = f"c = experiment('adding/rnn')\nc.eval.lengths = {value}\nreturn c"
+        assert read_file(tmp_path, body) == read("eval.lengths=20,40")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.defaults import LATER
 from rnnexp.config.schema import (
     DURATIONS,
     UNITS,
@@ -15,6 +16,7 @@ from rnnexp.config.schema import (
     experiment,
     finish,
     flat,
+    from_saved,
     pairs,
     run_id,
 )
@@ -74,6 +76,8 @@ def changed(value: Any) -> Any:
             return not value
         case str():
             return f"{value}x"
+        case tuple():
+            return (*value, 3)
     return value + 1
 
 
@@ -94,10 +98,69 @@ def test_the_seed_is_in_the_name_only() -> None:
     assert len({name.rpartition("-")[0] for name in ids}) == 1
 
 
+# made by the version before `LATER` had its first key
+NAMES = {
+    "adding/rnn": "91d9ad216f8f-seed0",
+    "copy_memory/lstm": "40793395d850-seed0",
+    "mnist/gru": "9882fe232e3d-seed0",
+    "mackey_glass/narx": "f5381ebbfd23-seed0",
+    "jsb_chorales/lstm": "4d3b0a6bef6a-seed0",
+    "reverse/gru": "6f899e4e0cc5-seed0",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_that_came_later_leave_the_names_of_runs_as_they_were(name: str) -> None:
+    assert run_id(finish(experiment(name))) == NAMES[name]
+
+
+def test_keys_that_came_later_leave_the_names_of_changed_runs_as_they_were() -> None:
+    changes = ("seed=3", "task.delay_steps=30", "eval.examples=64")
+    assert run_id(read(*changes, name="copy_memory/lstm")) == "e0a83a1f0061-seed3"
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_a_configuration_without_a_later_key_has_its_value(key: str) -> None:
+    config = read()
+    assert flat(config)[key] == LATER[key]
+    saved = json.loads(to_json(config.to_dict()))
+    section, _, last = key.rpartition(".")
+    del saved[section][last]
+    assert from_saved(saved) == config
+
+
 def test_every_value_survives_json() -> None:
+    def listed(values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: listed(value) for key, value in values.items()}
+        return list(values) if isinstance(values, tuple) else values
+
     for task, cell in pairs():
         values = finish(experiment(f"{task}/{cell}")).to_dict()
-        assert json.loads(to_json(values)) == values
+        assert json.loads(to_json(values)) == listed(values)
+    lengths = read("eval.lengths=20,40")
+    assert from_saved(json.loads(to_json(lengths.to_dict()))) == lengths
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("0", "from 1 to 1,000,000, such as 20,40; not 0"),
+        ("20,-4", "not -4"),
+        ("1000001", "not 1000001"),
+        ("9" * 400, "not 9999"),
+        ("20,40,20", "has 20 more than once"),
+        ("1.5", "takes whole numbers with commas, such as 20,40; not '1.5'"),
+        ("20 40", "not '20 40'"),
+        ("true", "not 'true'"),
+        ("20,,40", "not '20,,40'"),
+        (",", "not ','"),
+    ],
+)
+def test_lengths_are_different_whole_numbers(value: str, words: str) -> None:
+    said = message(f"eval.lengths={value}")
+    assert said.partition("config.")[2].startswith("eval.lengths")
+    assert words in said
 
 
 def test_the_source_reads_no_undeclared_key(root: Path) -> None:

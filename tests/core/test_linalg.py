@@ -13,7 +13,7 @@ from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 from rnnexp.core.linalg import expm, qr, svd
 from rnnexp.core.types import Array, Key
 from rnnexp.scan.unroll import unroll
-from tests.helpers.variants import VARIANTS, build, variant_id
+from tests.helpers.variants import all_but_slow, build
 
 CALL = re.compile(r"@lapack_\w+\(.*?: \(tensor<([\dx]*)x[a-z]")
 
@@ -32,7 +32,7 @@ def test_a_batch_is_seen() -> None:
     )
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+@pytest.mark.parametrize("variant", all_but_slow("dnc"))
 def test_lanes_of_a_cell_give_no_batch(variant: tuple[str, dict[str, Any]]) -> None:
     cell = build(variant, 4, 5)
 

@@ -24,6 +24,17 @@ def test_every_figure_of_the_metrics_is_a_scalar(run: Run) -> None:
     assert steps == sorted(steps)
 
 
+def test_tests_at_other_lengths_are_drawn_over_the_length(run: Run) -> None:
+    for length, loss in ((80, 0.5), (40, 0.3)):
+        row = {"kind": "length", "step": 31, "length": length, "loss": loss, "time": 1.0}
+        run.metrics.append(row)
+    found = [scalar for scalar in series.scalars(run) if scalar.name.startswith("length/")]
+    assert [(s.name, s.step, s.value) for s in found] == [
+        ("length/loss", 40, 0.3), ("length/loss", 80, 0.5)
+    ]  # fmt: skip
+    assert {s.step for s in series.scalars(run) if s.name == "baseline/loss"} == {0, 31}
+
+
 def test_histograms_count_the_time_steps_by_the_logarithm_of_their_norm(run: Run) -> None:
     parts = series.histograms(run)
     assert len(parts) == len(STEPS) * len(SLOPES)

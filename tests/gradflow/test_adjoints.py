@@ -25,7 +25,7 @@ from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.structure import Structure
 from tests.helpers.noisy_params import with_noise
-from tests.helpers.variants import VARIANTS, Variant, build, variant_id
+from tests.helpers.variants import Variant, all_but_slow, build
 
 T, B, I, H, O = 8, 3, 4, 5, 2  # noqa: E741
 
@@ -94,8 +94,13 @@ def close(a: Tree, b: Tree) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "mode"),
-    [*((variant, "synchronous") for variant in VARIANTS), (("lstm", {}), "sequence_to_one")],
-    ids=[*map(variant_id, VARIANTS), "lstm-sequence_to_one"],
+    [
+        *(
+            pytest.param(*p.values, "synchronous", id=p.id, marks=p.marks)
+            for p in all_but_slow("ntm", "dnc")
+        ),
+        pytest.param(("lstm", {}), "sequence_to_one", id="lstm-sequence_to_one"),
+    ],
 )
 def test_taps_equal_perturbations_and_differences_and_leave_gradients_alone(
     variant: Variant, mode: str, x64: None

@@ -30,6 +30,9 @@ RECURRENT: dict[str, set[str]] = {
     "unitary": {"d", "v"},
     "clockwork": {"w_blocks"},
     "scrn": {"w_h", "w_sh"},
+    "ntm": {"w_x", "w_h", "w_heads"},  # w_x reads what the heads have read, too
+    "dnc": {"w_x", "w_h", "w_heads"},
+    "stack_rnn": {"w_h", "w_stack", "w_action", "w_push"},
 }
 
 

@@ -49,11 +49,13 @@ def write_run(
     headline: str = "loss",
     higher_is_better: bool = False,
     age: int = 0,
+    by_length: dict[str, Any] | None = None,
 ) -> str:
     """Write a run's directory; returns its `TASK/CELL/RUN_ID`.
 
     Args:
       valid: its best validation headline; None: it was never evaluated.
+      by_length: its test scores at other lengths, as a run writes them.
       age: its `status.json` is so many seconds younger than that of age 0.
     """
     config = synthetic_config(experiment_name, changes or {})
@@ -64,6 +66,8 @@ def write_run(
         content["best"] = best | {"higher_is_better": higher_is_better}
     if test is not None:
         content |= {"test": test, "test_step": 400}
+    if by_length is not None:
+        content["by_length"] = by_length
     path = f"{runs_dir}/{run}"
     os.makedirs(path)
     for file, values in (("config.json", config), ("status.json", content | {"time": 1.0})):
@@ -72,6 +76,24 @@ def write_run(
     time_ns = FIRST_NS + age * SECOND_NS
     os.utime(f"{path}/status.json", ns=(time_ns, time_ns))
     return run
+
+
+def lengths_of(losses: dict[int, float], *, baseline: float = 0.5) -> dict[str, Any]:
+    """The `by_length` of a run: losses by length, and a baseline that is the same at each."""
+    return {
+        "unit": "steps", "train": [10, 20],
+        "test": {str(length): {"loss": loss} for length, loss in losses.items()},
+        "baseline": {str(length): {"loss": baseline} for length in losses},
+    }  # fmt: skip
+
+
+def write_lengths(runs_dir: Path, experiment_name: str = "adding/lstm") -> None:
+    """Three seeds, tested at 20 and 40 steps: seed n has a loss of 0.1 and of (1 + n) / 4."""
+    for seed in range(3):
+        write_run(
+            runs_dir, experiment_name, {"seed": seed}, valid=0.2, test={"loss": 0.1},
+            by_length=lengths_of({20: 0.1, 40: (1 + seed) / 4}),
+        )  # fmt: skip
 
 
 def write_many(runs_dir: Path, count: int) -> list[str]:

@@ -10,8 +10,14 @@ from rnnexp.cells.base import Cell
 from tests.helpers.contexts import bound, some_context
 
 Variant = tuple[str, dict[str, Any]]
+SMALL: dict[str, dict[str, Any]] = {
+    "ntm": {"slots": 4, "width": 2, "write_heads": 2, "memory_init": "learned"},
+    "dnc": {"slots": 3, "width": 2, "read_heads": 1, "write_heads": 2, "usage_gradient": True},
+    "stack_rnn": {"stacks": 2, "depth": 3, "no_op": True, "recurrent": True},
+}
+"""Options of cells whose state is large by default, and which use all that they have."""
 VARIANTS: list[Variant] = [
-    *((name, {}) for name in CELLS.builtin),
+    *((name, SMALL.get(name, {})) for name in CELLS.builtin),
     ("feedforward", {"activation": "relu"}),
     ("rnn", {"activation": "relu", "start": "identity"}),
     ("rnn", {"activation": "linear", "recurrent_scale": 0.9}),
@@ -35,7 +41,22 @@ VARIANTS: list[Variant] = [
 def variant_id(variant: Variant) -> str:
     """`lstm-peepholes=True`."""
     name, options = variant
+    if options == SMALL.get(name):
+        return name
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
+
+
+def all_but_slow(*slow: str) -> list[Any]:
+    """All variants as parameters of a test, those of some cells, by name, marked slow."""
+    return [
+        pytest.param(v, id=variant_id(v), marks=[pytest.mark.slow] if v[0] in slow else [])
+        for v in VARIANTS
+    ]
+
+
+def small(name: str, **options: Any) -> Variant:
+    """A cell of the table, with a small state unless the options say otherwise."""
+    return name, {**SMALL.get(name, {}), **options}
 
 
 each_cell = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)

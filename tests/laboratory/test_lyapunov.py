@@ -31,7 +31,7 @@ from tests.helpers.lyapunov_cells import (
     rotation,
     weights,
 )
-from tests.helpers.variants import build
+from tests.helpers.variants import build, small
 
 
 def numpy_rates(cell: Cell, params: Params, x_TxBxI: Array, warmup: int) -> np.ndarray:
@@ -276,7 +276,7 @@ PECULIAR = ("feedforward", "tdnn", "narx", "indrnn", "lru", "clockwork")
     ],
 )
 def test_every_cell_has_a_spectrum_without_nan(name: str) -> None:
-    cell = build((name, {}), 2, 4)
+    cell = build(small(name), 2, 4)
     params = weights(cell)
     got = lyapunov_spectrum(cell, params, drive(cell, 80, 2), warmup_steps=20, key=KEY)
     exponents = np.asarray(got.exponents_K)
@@ -287,6 +287,8 @@ def test_every_cell_has_a_spectrum_without_nan(name: str) -> None:
     for value in (got.error_K, got.drift_K, got.kaplan_yorke, got.lost_K):
         assert np.all(np.isfinite(value))
     forgets = {"feedforward": 4, "tdnn": size, "narx": size - 8, "indrnn": 4}
+    # what is read, and the sum of each head's weights; the links' diagonals and what was written
+    forgets |= {"ntm": 2 + 3, "dnc": 6 + 6}
     if name not in ("orthogonal", "unitary"):  # whose modReLU may put units out
         assert np.sum(np.isneginf(exponents)) == forgets.get(name, 0)
 

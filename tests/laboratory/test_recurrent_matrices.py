@@ -17,7 +17,7 @@ from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices, spectral_norm, spectral_radius
 from rnnexp.models.wrap import from_linen, from_nnx
 from tests.helpers.noisy_params import noisy_params
-from tests.helpers.variants import build
+from tests.helpers.variants import build, small
 
 I, H = 3, 4  # noqa: E741
 COMPLEX = ("lru", "unitary")
@@ -115,6 +115,9 @@ EQUATIONS: dict[str, Callable[..., dict[str, Array]]] = {
     "clockwork": lambda cell, params, h: {"w_h": jnp.arctanh(new(cell, params, h)["h"])},
     "scrn": lambda cell, params, h: {"w_h": logit(new(cell, params, h)["h"])},
     "indrnn": lambda cell, params, h: {"u": jnp.clip(params["u"], -1, 1) * h},
+    "ntm": lstm,
+    "dnc": lstm,
+    "stack_rnn": lambda cell, params, h: {"w_h": logit(new(cell, params, h)["h"])},
 }
 """By cell, for each of its matrices a function of h that has it as its derivative at h = 0."""
 
@@ -131,7 +134,7 @@ def matrices(cell: Cell, params: Params) -> dict[str, Array]:
 
 @pytest.mark.parametrize("name", list(EQUATIONS))
 def test_the_matrices_are_those_of_the_equations(name: str, x64: None) -> None:
-    cell = build((name, {}), I, H)
+    cell = build(small(name), I, H)
     params = noisy_params(cell)
     equations = jax.jit(jax.jacfwd(lambda h: EQUATIONS[name](cell, params, h)))
     expected, found = equations(jnp.zeros(H)), matrices(cell, params)

@@ -17,11 +17,11 @@ from rnnexp.laboratory.saturation import (
     time_constant,
 )
 from rnnexp.scan.unroll import Trajectory, initial_state, unroll
-from tests.helpers.variants import build
+from tests.helpers.variants import build, small
 
 T, B, I, H = 6, 3, 2, 4  # noqa: E741
 LENGTHS = (6, 2, 4)
-KEPT = [name for name in CELLS.builtin if build((name, {}), I, H).kept_fraction is not None]
+KEPT = [name for name in CELLS.builtin if build(small(name), I, H).kept_fraction is not None]
 
 
 def trajectory_of(cell: Cell, params: Params, x: Array, lengths: Array | None = None) -> Trajectory:
@@ -55,7 +55,7 @@ hidden_saturation = jax.jit(saturation.hidden_saturation)
 
 def drawn(name: str, **options: Any) -> tuple[Cell, dict[str, Any], Array]:
     """A cell, its parameters with random biases, and inputs."""
-    cell = build((name, options), I, H)
+    cell = build(small(name, **options), I, H)
     params = dict(jax.jit(cell.init)(jax.random.key(0)))
     if "b" in params:
         params["b"] = params["b"] + jax.random.normal(jax.random.key(3), params["b"].shape)
@@ -124,7 +124,7 @@ def test_the_kept_fraction_is_how_a_state_depends_on_itself(name: str, x64: None
     seen = trajectory_of(cell, params, x)
     kept = kept_fraction(cell, gate_saturation(cell, params, seen))
     assert kept is not None
-    leaf = "c" if name == "lstm" else "h"
+    leaf = "c" if name in ("lstm", "ntm", "dnc") else "h"
 
     def step(value: Array, state: Any, x_I: Array) -> Array:
         return cell.transition(params, {**state, leaf: value}, x_I)[leaf]

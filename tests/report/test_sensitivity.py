@@ -17,7 +17,8 @@ from rnnexp.core.errors import UsageError
 from rnnexp.report import sensitivity
 from rnnexp.report.sensitivity import draw_sensitivity
 from rnnexp.results.index import read_index
-from tests.helpers.synthetic_runs import write_run
+from rnnexp.results.lengths import LENGTH, require_lengths
+from tests.helpers.synthetic_runs import write_lengths, write_run
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)
 RATE = "optimizer.learning_rate"
@@ -176,3 +177,24 @@ def test_many_groups_and_few_places_are_drawn(tmp_path: Path) -> None:
         file = tmp_path / f"rates.{ending}"
         draw_sensitivity(read_index(tmp_path), file, metric="test_loss")
         assert file.stat().st_size > 10_000
+
+
+def test_over_the_length_of_tests_the_training_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lengths(tmp_path)
+    caught: list[Figure] = []
+    monkeypatch.setattr(sensitivity, "save", lambda figure, file: caught.append(figure))
+    records = require_lengths(read_index(tmp_path))
+    draw_sensitivity(records, Path("unused.png"), metric="test_loss", x=LENGTH)
+    (figure,) = caught
+    plt.close(figure)
+    axes = next(axes for axes in figure.axes if axes.lines)
+    lines = {str(line.get_label()): points(line) for line in axes.lines}
+    np.testing.assert_allclose(lines["lstm"], [[20.0, 40.0], [0.1, 0.5]])
+    np.testing.assert_allclose(lines["baseline"], [[20.0, 40.0], [0.5, 0.5]])
+    (span,) = (patch for patch in axes.patches if patch.get_label() == "lengths in training")
+    assert span.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
+        pytest.approx([10, 20])
+    )
+    assert axes.get_xlabel() == "length (steps)"

@@ -131,7 +131,7 @@ def test_a_damaged_cache_is_built_again(
             "flip": content.replace(b'"loss":0.101', b'"loss":0.901'),
             "garbage": b"[1, 2, 3]\n[]",
             "empty": b"",
-            "format": content.replace(b'"format": 2', b'"format": 0'),
+            "format": content.replace(b'"format": 3', b'"format": 0'),
             "binary": bytes(range(256)),
         }[damage]
     )

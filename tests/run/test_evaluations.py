@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from rnnexp.run.evaluations import is_gain, nonfinite_text, nonfinite_validations
+from rnnexp.run.evaluations import (
+    is_gain,
+    nonfinite_lengths,
+    nonfinite_text,
+    nonfinite_validations,
+)
 
 NONE = (math.nan, math.inf, -math.inf)
 
@@ -37,3 +42,9 @@ def test_the_text_names_scores_and_the_first_step() -> None:
     said = nonfinite_validations(rows)
     assert said == "2 of 3 validations were not finite, first at step 20: loss nan"
     assert nonfinite_validations(rows[:2]).startswith("1 of 2 validations was not finite")
+
+
+def test_the_text_names_the_lengths_of_tests() -> None:
+    assert nonfinite_lengths({}) == nonfinite_lengths({20: {"loss": 0.1}}) == ""
+    found = {20: {"loss": 0.1}, 40: {"loss": math.inf}, 80: {"loss": math.nan}}
+    assert nonfinite_lengths(found) == "not finite at length 40: loss inf; 80: loss nan"

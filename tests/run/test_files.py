@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from rnnexp.run.files import (
     read_closed_forms,
     read_json,
     read_metrics,
+    read_status,
 )
 
 
@@ -64,11 +66,12 @@ def test_metrics_are_cut_to_a_checkpoint(run_log: RunLog, step: int | None, kept
     run_log.log("train", [{"step": n, "loss": math.nan if n == 1 else 1 / 3} for n in range(4)])
     for kind, at in [("valid", 2), ("valid", 4), ("test", 2)]:
         run_log.log(kind, [{"step": at, "loss": 0.2}])
+    run_log.log("length", [{"step": 2, "length": 40, "loss": 0.3}])
     before = read_metrics(run_log.path)
     run_log.truncate(step)
     after = read_metrics(run_log.path)
     assert " ".join(f"{row['kind'][0]}{row['step']}" for row in after) == kept
-    assert (len(before), all(row in before for row in after)) == (8, True)
+    assert (len(before), all(row in before for row in after)) == (9, True)
 
 
 def test_an_incomplete_last_line_is_left_out(run_log: RunLog) -> None:
@@ -119,3 +122,28 @@ def test_closed_forms_are_read_from_the_first_lines(tmp_path: Path, tail: str) -
     assert read_closed_forms(tmp_path) == expected
     if tail != "[]\n":
         assert closed_forms(read_metrics(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("length", ['"40"', "1.5", "null"])
+def test_a_length_that_is_no_whole_number_is_named(run_log: RunLog, length: str) -> None:
+    line = f'{{"kind": "length", "step": 2, "length": {length}, "loss": 0.3, "time": 1.0}}\n'
+    (run_log.path / "metrics.jsonl").write_text(line)
+    with pytest.raises(UsageError, match=r"line 1 is damaged: 'length' must be a whole number"):
+        read_metrics(run_log.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unit": 3}, {"train": [1]}, {"train": "1 to 4"}, {"test": [1]}, {"test": {"x": {}}},
+        {"test": {"40": 0.1}}, {"test": {"40": {"loss": "low"}}}, {"baseline": None},
+    ],
+)  # fmt: skip
+def test_damaged_scores_by_length_are_named(run_log: RunLog, change: dict[str, Any]) -> None:
+    table = {"40": {"loss": 0.5}}
+    sound = {"unit": "steps", "train": [1, 20], "test": table, "baseline": table}
+    run_log.set_status("completed", 7, "", by_length=sound)
+    assert (read_status(run_log.path) or {})["by_length"] == sound
+    run_log.set_status("completed", 7, "", by_length=sound | change)
+    with pytest.raises(UsageError, match="by_length must hold numbers by length"):
+        read_status(run_log.path)

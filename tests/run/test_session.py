@@ -1,6 +1,8 @@
 """A run's decisions: which checkpoint is the best, when to stop early, what is tested."""
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,12 @@ from rnnexp.results.index import read_index
 from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import Observer
 from rnnexp.run.checkpoint import Checkpoints
-from rnnexp.run.files import RunLog
+from rnnexp.run.files import RunLog, read_metrics
 from rnnexp.run.run import run
 from rnnexp.run.session import RunSession
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import over_steps
-from rnnexp.train.compiled import Programs
+from rnnexp.train.compiled import LaneStates, Programs
 from rnnexp.train.plan import make_plan
 from tests.helpers.own_tables import own_tables  # noqa: F401  a fixture
 from tests.helpers.small_run import small_config
@@ -137,3 +139,47 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert steps[losses.argmin()] == result.step - 20
     again = run(config, runs_dir=tmp_path)
     assert again.step == result.step
+
+
+LENGTHS: dict[str, Any] = {
+    "eval__lengths": (12, 20), "model__num_layers": 1, "train__duration_steps": 4,
+    "optimizer__warmup_steps": 0, "record__every_steps": 4,
+}  # fmt: skip
+
+
+def test_the_best_checkpoint_is_tested_at_every_length(tmp_path: Path) -> None:
+    config = small_config(**LENGTHS)
+    result = run(config, runs_dir=tmp_path)
+    found = result.details["by_length"]
+    assert (found["unit"], found["train"]) == ("steps", [12, 12])
+    assert found["baseline"] == {"12": {"loss": 1 / 6}, "20": {"loss": 1 / 6}}
+    assert found["test"]["12"] == result.details["test"]
+    rows = [row for row in read_metrics(result.path) if row["kind"] == "length"]
+    assert [(row["step"], row["length"], row["loss"]) for row in rows] == [
+        (4, length, found["test"][str(length)]["loss"]) for length in (12, 20)
+    ]
+    ended = json.loads((result.path / "status.json").read_text())
+    ended |= {"status": "interrupted"}  # as if it had been killed before the test was written
+    (result.path / "status.json").write_text(json.dumps(ended))
+    again = run(config, runs_dir=tmp_path)
+    assert again.details["by_length"] == found
+    assert len(load_run(result.path).metrics) == len(
+        {(row["kind"], row["step"], row.get("length")) for row in load_run(result.path).metrics}
+    )
+
+
+def test_a_length_for_which_a_device_has_no_memory_does_not_lose_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = LaneStates.scores
+
+    def without_memory(lanes: LaneStates, split: str, due: Sequence[bool]) -> Any:
+        if split == "test@20":
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return scores(lanes, split, due)
+
+    monkeypatch.setattr(LaneStates, "scores", without_memory)
+    result = run(small_config(**LENGTHS), runs_dir=tmp_path)
+    assert (result.status, result.reason) == ("completed", "no test at length 20")
+    assert list(result.details["by_length"]["test"]) == ["12"]
+    assert "no test at length 20: RESOURCE_EXHAUSTED" in caplog.text

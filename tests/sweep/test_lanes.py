@@ -97,6 +97,22 @@ def test_lanes_side_by_side_are_the_solo_runs_within_rounding(
         np.testing.assert_allclose(alone.norms["h"], lane.norms["h"], rtol=2e-3, atol=1e-7)
 
 
+@pytest.mark.slow
+def test_lanes_are_tested_at_every_length_as_the_solo_run_is(
+    solo: Callable[..., Path], tmp_path: Path
+) -> None:
+    few: dict[str, Any] = {
+        "eval__lengths": (7, 20), "model__num_layers": 1, "train__duration_steps": 4,
+        "optimizer__warmup_steps": 0,
+    }  # fmt: skip
+    runs = small_runs({"seed": 1, **few}, {"seed": 2, **few})
+    train_lanes(runs, runs_dir=tmp_path, data_dir=None, width=1)
+    one, two = (load_run(tmp_path / planned.run).status["by_length"] for planned in runs)
+    assert two == load_run(solo(seed=2, **few)).status["by_length"]
+    assert list(one["test"]) == ["7", "20"]
+    assert one["test"] != two["test"]
+
+
 @pytest.mark.parametrize("width", [1, 2])
 def test_a_diverged_lane_changes_nothing_beside_it(tmp_path: Path, width: int) -> None:
     sound = [{"seed": 1}, {"seed": 2}, {"seed": 3}]

@@ -19,7 +19,7 @@ from rnnexp.tasks.base import Stream, Task
 from rnnexp.train.build import build_structure, cell_maker
 from tests.helpers.task_batches import batch_of, task_named
 
-AROUND = 3  # steps before and after a target whose inputs are looked at
+AROUND = 2  # steps before and after a target whose inputs are looked at
 MOST_ROWS = 1_500
 SHOWN = 1e-9
 """Targets are shown if less than this fraction of their variance is left unexplained."""

@@ -256,6 +256,40 @@ FAULTS: dict[str, tuple[Any, str]] = {
         "states gives h as float32 (5,), expected float32 (3, 5), as init_state for 3 steps",
     ),
     "delay": (cell(delay_steps=-1), "delay_steps is -1 (int), expected a whole number from 0 on"),
+    "memory not probed": (
+        cell(memory="M", init_state=with_leaf(M=jnp.zeros((4, 2)))),
+        "probed is ('h',), expected 'M' (memory) in it",
+    ),
+    "memory of one slot": (
+        cell(memory="M", probed=("h", "M"), init_state=with_leaf(M=jnp.zeros(4))),
+        "init_state gives M as float32 (4,), expected shape (slots, width): it is the cell's mem",
+    ),
+    "weights without a memory": (
+        cell(memory_weights=("w",)),
+        "memory_weights is ('w',), expected a tuple of leaves of the state, over the slots",
+    ),
+    "weights: a name": (
+        cell(memory="h", memory_weights="w"),
+        "memory_weights is 'w', expected a tuple of leaves",
+    ),
+    "no weights": (
+        cell(
+            memory="M",
+            probed=("h", "M"),
+            memory_weights=("w",),
+            init_state=with_leaf(M=jnp.zeros((4, 2))),
+        ),
+        "init_state gives the leaves M, h, expected 'w' among them: the cell's memory_weights",
+    ),
+    "weights of others": (
+        cell(
+            memory="M",
+            probed=("h", "M"),
+            memory_weights=("w",),
+            init_state=with_leaf(M=jnp.zeros((4, 2)), w=jnp.zeros((1, 3))),
+        ),
+        "init_state gives w as float32 (1, 3), expected shape (heads, 4): memory_weights names it",
+    ),
     "kernel": (cell(kernel="tanhh"), "kernel is 'tanhh', expected None or one of lstm, gru, tanh"),
 }
 

@@ -42,6 +42,20 @@ def test_sizes_beyond_the_machine_are_refused_by_name(key: str, value: int, word
     assert f"config.{key}" in str(caught.value) or "the task's length" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["cell.slots=1000000000"], "numbers of cell 'ntm' take .* another option of config.cell"),
+        (["model.newton=full", "cell.slots=1000"], "the Jacobians of config.model.newton='full'"),
+    ],
+)
+def test_a_memory_that_does_not_fit_is_refused(changes: list[str], words: str) -> None:
+    given = [f"--config.{change}" for change in changes]
+    with pytest.raises(UsageError, match=words) as caught:
+        make_plan(from_command_line("copy_memory/ntm", given), data_dir=None, chunk_steps=1)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_limit_is_that_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four copies of the weights of an Adam run: themselves, gradients, two moments."""
     config = from_command_line("adding/rnn", ["--config.cell.hidden_size=10"])

@@ -16,6 +16,7 @@ from rnnexp.report.page.pack import PRECISION, pack, rounded
 from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
 from rnnexp.report.table import clip_rate
 from rnnexp.results.load import Run, load_run
+from rnnexp.results.summary import Record
 
 log = logging.getLogger("rnnexp")
 PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000
@@ -97,6 +98,7 @@ def _run_data(
         "test": {name: rounded(value) for name, value in record.test.items()},
         "baseline": {name: rounded(value) for name, value in run.baseline().items()},
         "reference": {name: rounded(v) for name, v in run.baseline("reference").items()},
+        "lengths": _lengths(record),
         "clipped": None if (rate := clip_rate(run)) is None else rounded(rate),
         "axis": run.axis,
         "decay": {name: _decay(run, name) for name in profiles},
@@ -104,6 +106,23 @@ def _run_data(
         "profiles": profiles,
         "laboratory": _laboratory(run, runs, thinned["laboratory"], notes),
         "divergence": _divergence(run),
+    }  # fmt: skip
+
+
+def _lengths(record: Record) -> dict[str, Any] | None:
+    """The test scores of a run and its baselines by name, a value a length; None without any."""
+    if (found := record.by_length) is None:
+        return None
+
+    def by_name(table: dict[int, dict[str, float]]) -> dict[str, list[Any]]:
+        names = dict.fromkeys(name for scores in table.values() for name in scores)
+        return {n: [rounded(table[at].get(n, np.nan)) for at in lengths] for n in names}
+
+    lengths = sorted(found.test)
+    known = {length: found.baseline.get(length, {}) for length in lengths}
+    return {
+        "unit": found.unit, "train": list(found.train), "lengths": lengths,
+        "test": by_name(found.test), "baseline": by_name(known),
     }  # fmt: skip
 
 

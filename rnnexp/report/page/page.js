@@ -112,6 +112,7 @@ function start() {
   const paint = runChoices(at("runs"));
   overview(at("overview"));
   lossSection(at("loss"));
+  lengthSection(at("lengths"));
   if (states.length) {
     updates.push(mapSection(at("maps")), profileSection(at("profiles")));
     slopeSection(at("slopes"));

@@ -43,6 +43,37 @@ function lossSection(host) {
   const figure = addFigure(host, { id: "plot-loss", label: "Curves of the score over the training step, a pair a run, with dashed baselines.", build });
 }
 
+function lengthSection(host) {
+  const tested = RUNS.filter((run) => run.lengths);
+  if (!tested.length) {
+    host.append(make("p", { class: "soft" }, "None of these runs was tested at other lengths, so there is no picture. `--config.eval.lengths=20,40` names some."));
+    return;
+  }
+  const names = distinct(tested.flatMap(({ lengths }) => Object.keys(lengths.test))), row = make("div", { class: "row" });
+  const score = addSelect(row, "Test score", names, () => refresh(figure));
+  score.value = tested.map(({ headline }) => headline).find((name) => names.includes(name)) ?? names[0];
+  host.append(row);
+  const build = () => {
+    const traces = [], missing = [], ranges = new Map(), levels = new Map(), units = new Set(), name = score.value;
+    for (const { run } of shownRuns()) {
+      const found = run.lengths;
+      if (!found?.test[name]) { missing.push(run); continue; }
+      traces.push(curve(run, found.lengths, found.test[name], { hovertemplate: `%{fullData.name}<br>test ${plain(name)} %{y:.4~g} at %{x} ${plain(found.unit)}<extra></extra>` }));
+      ranges.set(found.train.join(), found.train);
+      units.add(found.unit);
+      if (found.baseline[name]) levels.set(JSON.stringify([found.lengths, found.baseline[name]]), { run, found });
+    }
+    const { axis, note } = fitHeights(traces, false, [...levels.values()].flatMap(({ found }) => found.baseline[name]));
+    const shapes = [...ranges.values()].map(([first, last]) => ({ type: "rect", x0: first, x1: last, xref: "x", y0: 0, y1: 1, yref: "paper",
+      layer: "below", fillcolor: colour("line"), line: { color: colour("line"), width: 3 } }));
+    const baselines = [...levels.values()].map(({ run, found }) => curve(run, found.lengths, found.baseline[name], { name: plain(`${run.task} baseline`), meta: `${run.task} baseline`,
+      mode: "lines", line: { color: colour("soft"), dash: "dash", width: 1.3 }, hovertemplate: "%{fullData.name} %{y:.4~g}<extra></extra>" }));
+    return { traces: [...baselines, ...traces], layout: { shapes, xaxis: { title: { text: plain(`length, ${[...units].join(" or ")}`) } }, yaxis: { ...axis, title: { text: `test ${plain(name)}` } } },
+      note: `${lacking(`a test of ${name} by length`, missing)} ${note}`.trim() };
+  };
+  const figure = addFigure(host, { id: "plot-lengths", label: "Test score over the length of the sequences, a curve a run, with the lengths of training marked.", build });
+}
+
 /** The common range of the logarithms of the norms of some runs, by default all that are shown. */
 function commonRange(decades, runs = withState().there) {
   const packed = runs.map(({ run }) => run.profiles[chosen.state].norms).filter(({ high, low }) => high !== 0 || low !== 0);

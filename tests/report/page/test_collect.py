@@ -12,7 +12,7 @@ from rnnexp.results.load import load_run
 from tests.helpers.packed_arrays import unpack
 from tests.helpers.parsed_page import Parsed
 from tests.helpers.report_runs import write_whole_run
-from tests.helpers.synthetic_runs import write_run
+from tests.helpers.synthetic_runs import lengths_of, write_run
 
 
 def test_the_page_holds_the_recorded_profiles(runs_dir: Path) -> None:
@@ -65,3 +65,13 @@ def test_runs_without_gradients_have_a_row_and_no_pictures(tmp_path: Path) -> No
     assert data["runs"][0]["test"] == {"loss": 0.1}
     assert data["runs"][0]["profiles"] == {}
     assert "Left out" not in render(data)
+
+
+def test_the_page_holds_the_scores_by_length(tmp_path: Path) -> None:
+    write_run(tmp_path, valid=0.2, test={"loss": 0.1}, by_length=lengths_of({40: 0.3, 20: 0.1}))
+    write_run(tmp_path, "adding/gru", valid=0.2, test={"loss": 0.1}, age=1)
+    found = [run["lengths"] for run in collect([tmp_path])["runs"]]
+    assert found[1 - [run is None for run in found].index(True)] == {
+        "unit": "steps", "train": [10, 20], "lengths": [20, 40],
+        "test": {"loss": [0.1, 0.3]}, "baseline": {"loss": [0.5, 0.5]},
+    }  # fmt: skip

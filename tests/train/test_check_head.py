@@ -1,0 +1,51 @@
+"""Faults of a head are said in one line before anything is compiled."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from rnnexp.config.schema import experiment, finish
+from rnnexp.core.errors import UsageError
+from rnnexp.models.heads import head
+from rnnexp.models.heads.linear import linear
+from rnnexp.tasks.base import Score
+from rnnexp.train.plan import make_plan
+from tests.helpers.own_heads import broken
+from tests.helpers.own_tables import own_tables  # noqa: F401
+
+
+def scoring(**scores: Any) -> Any:
+    """A factory of a head with these scores."""
+    return broken(scores=lambda self, features, batch, key: scores)
+
+
+SOUND = Score(jnp.zeros(7), jnp.ones(7))
+FAULTS = {
+    "no module": (lambda f, o, key: None, "the factory gives None, expected a flax.nnx.Module"),
+    "another size": (
+        lambda f, o, key: linear(f, o + 1, key),
+        r"__call__ gives float32 \(7, 2\), expected floats of shape \(7, 1\): the outputs of task",
+    ),
+    "cannot be called": (lambda f, o, key: nnx.Dropout(0.5), "__call__ "),
+    "no loss": (scoring(mse=SOUND), "scores gives mse, expected 'loss' among them"),
+    "no score": (scoring(loss=jnp.zeros(7)), "scores gives loss as float32 .*, expected a Score"),
+    "a mean": (
+        scoring(loss=Score(jnp.zeros(()), jnp.ones(7))),
+        r"scores gives total_B of loss as float32 \(\), expected one number an example",
+    ),
+    "an error": (broken(scores=lambda self, features, batch, key: features @ batch.targets), "sco"),
+}
+
+
+@pytest.mark.usefixtures("own_tables")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_said(fault: str) -> None:
+    factory, text = FAULTS[fault]
+    head("mine")(factory)
+    config = experiment("adding/rnn", "mine")
+    config.task.length_steps = 5
+    with pytest.raises(UsageError, match=f"head 'mine': {text}") as said:
+        make_plan(finish(config), data_dir=None, chunk_steps=2)
+    assert "\n" not in str(said.value)
