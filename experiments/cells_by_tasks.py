@@ -78,7 +78,8 @@ def main() -> None:
             row.append(entry(trained, score))
             if trained is not None:
                 baselines[label] = f"{trained.baseline()[score]:.3g}"
-        print(f"| `{cell}` | " + " | ".join(row) + " |", flush=True)
+        if set(row) != {"-"}:  # such a cell reads no sequence
+            print(f"| `{cell}` | " + " | ".join(row) + " |", flush=True)
     print("| *baseline* | " + " | ".join(baselines[label] for label in TASKS) + " |")
 
 

@@ -25,6 +25,7 @@ SUMMARIES = {
     "unitary": "uRNN: complex diagonals, reflections and Fourier transforms, modReLU",
     "clockwork": "modules of units that tick at periods 1, 2, 4, ...",
     "scrn": "structurally constrained: slow context units beside a fast Elman layer",
+    "memory_network": "end-to-end memory network: hops over the sentences of a story",
     "ntm": "neural Turing machine: an LSTM that reads and writes a memory by content and place",
     "dnc": "differentiable neural computer: a memory with usage, allocation and links in time",
     "stack_rnn": "stack-augmented: a layer that pushes to and pops from differentiable stacks",
@@ -33,14 +34,31 @@ SUMMARIES = {
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
     "narx": ("sequence_to_one", "synchronous", "story_to_answer"),
+    "memory_network": ("story_to_answer",),
     "hopfield": ("cue_to_pattern",),
 }
 """The modes of cells whose modes are not those of a cell that reads a sequence."""
+DEFAULTS = {
+    "memory_network": {  # for the mean loss; close to those of the authors, whose loss is a sum
+        "cell.hidden_size": 20,
+        "cell.linear_start_steps": 560,  # 20 epochs of a bAbI task
+        "optimizer.name": "sgd",
+        "optimizer.learning_rate": 0.5,
+        "optimizer.schedule": "linear",
+        "clip.threshold": 1.25,
+    },
+}
+"""The configuration of experiments with a cell, where it differs from the task's."""
 
 CELLS = Table(
     "cell",
     {
-        name: Entry(f"rnnexp.cells.{name}:{name}", summary, OTHER_MODES.get(name, READING_MODES))
+        name: Entry(
+            f"rnnexp.cells.{name}:{name}",
+            summary,
+            OTHER_MODES.get(name, READING_MODES),
+            DEFAULTS.get(name, {}),
+        )
         for name, summary in SUMMARIES.items()
     },
 )

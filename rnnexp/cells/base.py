@@ -23,6 +23,9 @@ from rnnexp.core.types import Array, Key, Params, State, Tree
 
 CONTEXT = "context"
 """The one prepared parameter that is an example's own: what `Cell.context` gave for it."""
+LINEAR_START = "linear_start"
+"""A leaf (B,) that training adds to the context of every batch for a cell with a linear start: 1
+while that lasts, then 0."""
 
 
 def zero_state(size: int, *leaves: str) -> Callable[[Params], State]:
@@ -109,6 +112,10 @@ class Cell:
       start: `(params with context) -> state`, the state before the first step where the context
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
+      attention: `(params with context, state) -> (M,)`, the weights with which the next step
+        reads the M slots of the context. None: the cell reads no slots.
+      linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
+        its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
       note: a line that a run says at its start, on what this cell cannot do.
       memory: the leaf of the state, (slots, width), whose rows are the slots of an external
         memory; it is probed. None: the cell has none.
@@ -139,6 +146,8 @@ class Cell:
     steps: int = 0
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
+    attention: Callable[[Params, State], Array] | None = None
+    linear_start_steps: int = 0
     note: str = ""
     memory: str | None = None
     memory_weights: tuple[str, ...] = ()

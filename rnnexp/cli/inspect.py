@@ -1,10 +1,11 @@
-"""The command `inspect`: a run's gradient norms through time, its memory, how it diverged."""
+"""The command `inspect`: a run's gradient norms, its memory or attention, how it diverged."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnexp.cli.arguments import add_run, require_picture_place
+from rnnexp.cli import attention
+from rnnexp.cli.arguments import add_run, refuse, require_picture_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -25,27 +26,34 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data-dir",
         type=Path,
-        help="with --divergence or --memory: where to look for data files first",
+        help="with --divergence, --memory or --attention: where to look for data files first",
     )
+    attention.add_arguments(command)
 
 
 def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp inspect`."""
     if known.divergence and known.memory:
         raise UsageError("--memory does not go with --divergence; ask for one of them")
+    if known.example is not None and not known.attention:
+        raise UsageError("--example names a test question; it goes with --attention")
     if known.divergence:
+        refuse(known, "--divergence", attention=False)
         if known.plot is not None:
             raise UsageError("--plot draws a run's gradients; it does not go with --divergence")
         from rnnexp.cli.divergence import divergence_command
 
         return divergence_command(known)
+    if known.attention:
+        refuse(known, "--attention", plot=None, memory=False)
+        return attention.attention_command(known)
     require_picture_place(known.plot)
     if known.memory:
         return _memory(known)
     if known.data_dir is not None:
         raise UsageError(
             "--data-dir is for the replay of a step and for an example to look at; it goes with "
-            "--divergence or --memory"
+            "--divergence, --memory or --attention"
         )
     from rnnexp.report import table
     from rnnexp.results.load import find_run, load_run

@@ -15,6 +15,7 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 | U | time: symbols of one target sequence, where that is not T |
 | K | taps of a delay line |
 | M | slots of a memory, sentences of a story, stored patterns |
+| J | words of a sentence |
 
 The words, in the code as in the prose:
 

@@ -1,4 +1,4 @@
-"""Finds a data file, or downloads it, and verifies it.
+"""Finds a data file, or downloads it (alone or in an archive), and verifies it.
 
 It may be in `--data-dir`, `$RNNEXP_DATA` or the cache (`$XDG_CACHE_HOME/rnnexp` or
 `~/.cache/rnnexp`), searched in this order; downloads go into the cache.
@@ -11,8 +11,10 @@ import http.client
 import logging
 import os
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,8 @@ class DataFile:
       digest: `path -> SHA-256` of the data in a copy, however they are packed; it raises
         `UsageError` for a file that it cannot read. None: only the original file will do.
       data_sha256: the SHA-256 of the right data.
+      archive: the tar file that has the original, where it is not offered alone.
+      member: the path of the original in the archive.
     """
 
     path: str
@@ -46,6 +50,8 @@ class DataFile:
     others: Sequence[str] = ()
     digest: Callable[[Path], str] | None = None
     data_sha256: str = ""
+    archive: "DataFile | None" = None
+    member: str = ""
 
 
 def find(file: DataFile, data_dir: Path | None = None) -> Path:
@@ -61,6 +67,8 @@ def find(file: DataFile, data_dir: Path | None = None) -> Path:
         if os.path.isfile(place):  # unlike Path.is_file, False without permission
             verify(place, file)
             return place
+    if file.archive is not None:
+        return unpack(file, file.archive, data_dir, places)
     return download(file, cache_dir() / file.path, places)
 
 
@@ -103,11 +111,39 @@ def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
                 return _store(response, file, target)
         except REFUSALS as error:
             failures.append(f"  {url}: {error}")
+    raise _absent(file, looked_in, "and could not download it:\n" + "\n".join(failures))
+
+
+def unpack(
+    file: DataFile, archive: DataFile, data_dir: Path | None, looked_in: Sequence[Path]
+) -> Path:
+    """Find or download a file's archive, and store the file from it in the cache, verified.
+
+    The result is complete or absent. Raises `UsageError` if there is no archive, or if it is
+    damaged or does not have the file, `RunError` if the file cannot be stored.
+    """
+    try:
+        packed = find(archive, data_dir)
+    except UsageError as error:
+        raise _absent(file, looked_in, f"nor of the archive that has it: {error}") from error
+    try:
+        with tarfile.open(packed) as tar:
+            member = next((info for info in tar if info.name == file.member), None)
+            stream = None if member is None else tar.extractfile(member)
+            if stream is None:
+                raise UsageError(f"the archive {packed} does not have {file.member}")
+            with stream:
+                return _store(stream, file, cache_dir() / file.path)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UsageError(f"cannot read the archive {packed}: {error}") from error
+
+
+def _absent(file: DataFile, looked_in: Sequence[Path], why: str) -> UsageError:
+    """The error for a file of which there is no copy."""
     looked = "\n".join(f"  {place}" for place in looked_in)
-    raise UsageError(
-        f"no copy of {file.path}. Looked for:\n{looked}\nand could not download it:\n"
-        + "\n".join(failures)
-        + "\nPut the file at one of these places, or name its folder with --data-dir."
+    return UsageError(
+        f"no copy of {file.path}. Looked for:\n{looked}\n{why}"
+        "\nPut the file at one of these places, or name its folder with --data-dir."
     )
 
 

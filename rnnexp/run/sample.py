@@ -17,7 +17,7 @@ from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import saved_config
-from rnnexp.run.sources import require_same_code
+from rnnexp.run.sources import find_sources, require_same, require_same_code
 from rnnexp.run.task_facts import read_task
 from rnnexp.tasks.transduction import decode, encode
 from rnnexp.train.compiled import initial_state
@@ -40,24 +40,30 @@ class Trained:
         return self.plan.recipe.model(self.state.params)
 
 
-def load_trained(path: Path, data_dir: Path | None = None) -> Trained:
+def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = False) -> Trained:
     """The trained model in a run's directory.
 
     The run's own record of its task is used, so the data need not be there any more.
 
     Args:
-      data_dir: where to look for the data of a run that has no such record.
+      data_dir: where to look for data, of a run that has no such record or if they are wanted.
+      with_data: the task has its data; they must be those with which the run was made.
 
     Raises:
-      UsageError: there is no checkpoint, or the code is no longer that which was trained.
+      UsageError: there is no checkpoint, or the code (or the data) is no longer that which was
+        trained.
     """
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
-    task = read_task(path)
+    task = None if with_data else read_task(path)
     if task is not None:
         saved["model"]["newton"] = "none"  # its decision needs data, and sampling goes step by step
     config = from_saved(saved)
-    require_same_code(path, config)
+    if with_data:
+        sources, task = find_sources(config, data_dir)
+        require_same(path, sources)
+    else:
+        require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
     like = initial_state(plan)
     checkpoints = Checkpoints(path / "checkpoints")

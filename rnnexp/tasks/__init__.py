@@ -39,6 +39,12 @@ MUSIC = {
     "optimizer.learning_rate": 3e-3,
 }
 
+STORIES = {
+    "train.batch_size": 32,
+    "train.duration_epochs": 100,
+    "eval.every_epochs": 5,
+    "optimizer.learning_rate": 5e-3,
+}
 TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE = MODES
 
 
@@ -103,6 +109,16 @@ ROWS = {
         SYNCHRONOUS,
         {"optimizer.learning_rate": 2e-3, "optimizer.schedule": "cosine"},
         data_options=("file",),
+    ),
+    "babi": Row(
+        "answer questions about a short story: bAbI tasks 1 to 20, alone or together",
+        STORY,
+        STORIES,
+    ),
+    "chained_facts": Row(
+        "follow a chain of facts, among others, to its end",
+        STORY,
+        {"optimizer.learning_rate": 5e-3},
     ),
     "pattern_recall": Row(
         "recall a stored pattern from a damaged cue: random signs, digits, MNIST",

@@ -36,11 +36,16 @@ class Endless:
 
 @dataclass(frozen=True)
 class Finite:
-    """A data set on the device. `take`: `(arrays, indices_B) -> Batch`, inside jit."""
+    """A data set on the device. `take`: `(arrays, indices_B) -> Batch`, inside jit.
+
+    `augment`: `(key, batch) -> batch`, a training batch with random changes, of the same shapes;
+    None: it is trained on as it is.
+    """
 
     arrays: Tree
     size: int
     take: Callable[[Tree, Array], Batch]
+    augment: Callable[[Key, Batch], Batch] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ class Task:
       alphabet: the symbols of a task that writes text, in the order of its classes; None:
         it has no symbols.
       input_alphabet: the symbols that it reads, if those are others.
+      words: the words that it reads one-hot, by their numbers; None: it reads no words.
       lengths: the lengths at which a trained network can be tested; None: the task has no other.
     """
 
@@ -156,4 +162,5 @@ class Task:
     target_steps: int = 0
     alphabet: str | None = None
     input_alphabet: str | None = None
+    words: tuple[str, ...] | None = None
     lengths: Lengths | None = None

@@ -3,7 +3,7 @@
 | source | an epoch is | the batch of step n is |
 | --- | --- | --- |
 | `Endless` | not defined | drawn from the key of step n |
-| `Finite` | the whole batches of one shuffle | the next of this epoch's order |
+| `Finite` | the whole batches of one shuffle | the next of this epoch's order, augmented |
 | `Bucketed` | every bucket's batches, all shuffled | one bucket's, filled up from that bucket |
 | `Stream` | the windows of one pass | the next window of B parallel stretches |
 """
@@ -186,7 +186,10 @@ def training_batch(
             stretch = source.size // batch_size
             return source.take(arrays, _positions(source, window, stretch, batch_size))
     start = (step % (source.size // batch_size)) * batch_size
-    return source.take(arrays, jax.lax.dynamic_slice(order, (start,), (batch_size,)))
+    batch = source.take(arrays, jax.lax.dynamic_slice(order, (start,), (batch_size,)))
+    if source.augment is None:
+        return batch
+    return source.augment(jax.random.fold_in(key, step), batch)
 
 
 def next_batches(

@@ -87,8 +87,6 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
     factory = CELLS.entry(name).factory()
     keywords = options(config, "cell") | _accepted(factory, output_size=task.output_size)
 
-    context = example_context(task.train)
-
     @cache
     def make_cell(input_size: int, layer: int) -> Cell:
         given = keywords | _accepted(factory, layer=layer)
@@ -96,6 +94,8 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
         # models are built inside jit, and the arrays that a cell closes over must outlive it
         with jax.ensure_compile_time_eval():
             made = Entry("cell", name).make(factory, *sizes, **given)
+        reads = getattr(made, "context", None) is not None
+        context = example_context(task.train) if reads else None
         built = check_cell(name, made, input_size, context)
         check_network(name, built, task.name, task.output_size)
         return built

@@ -85,7 +85,7 @@ def _check_fields(entry: Entry, cell: Cell, input_size: int) -> None:
     for field in ("input_size", "output_size"):
         if not is_count(value := getattr(cell, field)):
             raise entry.error(field, f"is {described(value)}, expected a whole number from 1 on")
-    for field in ("parameter_count", "delay_steps", "steps"):
+    for field in ("parameter_count", "delay_steps", "steps", "linear_start_steps"):
         if not is_count(value := getattr(cell, field), least=0):
             raise entry.error(field, f"is {described(value)}, expected a whole number from 0 on")
     if cell.input_size != input_size:

@@ -91,6 +91,7 @@ def _check_fields(entry: Entry, task: Task, modes: Sequence[str]) -> None:
         raise entry.error("headline", f"is {described(task.headline)}, expected a score's name")
     for field, size in (("alphabet", "output_size"), ("input_alphabet", "input_size")):
         _check_alphabet(entry, field, getattr(task, field), size, getattr(task, size))
+    _check_words(entry, task)
     _check_figures(entry, task)
     for split in SPLITS:
         _check_source(entry, split, getattr(task, split))
@@ -104,6 +105,17 @@ def _check_alphabet(entry: Entry, field: str, value: Any, size_name: str, size: 
         raise entry.error(
             field,
             f"is {value!r}, expected {size} different characters, as {size_name} is {size}",
+        )
+
+
+def _check_words(entry: Entry, task: Task) -> None:
+    """There is a word for every input."""
+    words = task.words
+    if words is not None and (not isinstance(words, tuple) or len(words) != task.input_size):
+        raise entry.error(
+            "words",
+            f"is {described(words)}, expected {task.input_size} texts, as input_size is "
+            f"{task.input_size}",
         )
 
 
@@ -182,7 +194,10 @@ def _batches(
             yield draw, entry.call(draw, source.draw, key=key, batch_size=batch_size), None
             entry.check_key(draw, source.draw, batch_size, once=split != "train")
         case Finite():
-            yield take, entry.call(take, source.take, arrays=source.arrays, indices=indices_B), None
+            batch = entry.call(take, source.take, arrays=source.arrays, indices=indices_B)
+            yield take, batch, None
+            if source.augment is not None:
+                _check_augment(entry, split, source, key, batch)
         case Bucketed():
             for bucket in source.buckets:
                 batch = entry.call(take, source.take, arrays=bucket.arrays, indices=indices_B)
@@ -194,6 +209,15 @@ def _batches(
             if isinstance(batch, Batch):  # an evaluation ends where the stream does
                 lengths_B: Any = array(batch_size, dtype=jnp.int32)
                 yield take, batch._replace(lengths_B=lengths_B), source.window_steps
+
+
+def _check_augment(entry: Entry, split: str, source: Finite, key: Any, batch: Any) -> None:
+    """An augmented batch has the shapes and types of the batch."""
+    assert source.augment is not None
+    where = f"{split}.augment"
+    varied = entry.call(where, source.augment, key=key, batch=batch)
+    if str(jax.tree.map(described, varied)) != str(jax.tree.map(described, batch)):
+        raise entry.error(where, "gives another batch than it is given, expected its shapes")
 
 
 def _check_batch(

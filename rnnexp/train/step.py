@@ -10,9 +10,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.cells.base import LINEAR_START
 from rnnexp.core.tree import leaf_norms, tree_norms
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.gradflow.decay import decay_scalars, stack_profiles
+from rnnexp.gradflow.position_losses import Model
 from rnnexp.tasks.base import Stream
 from rnnexp.tasks.batches import Keys, epoch_length, next_batches
 from rnnexp.train.data_parallel import own_examples
@@ -127,9 +129,19 @@ def next_inputs(
 
     def make_inputs(make: Callable[[], Batch]) -> StepInputs:
         batch = own_examples(devices, make(), recipe.task.mode)
+        batch = with_linear_start(recipe.model(state.params), batch, state.step)
         return StepInputs(batch, carry, noise, hyper, state.step)
 
     return bucket, [partial(make_inputs, make) for make in makers]
+
+
+def with_linear_start(model: Model, batch: Batch, step: Array) -> Batch:
+    """A batch whose context tells a cell with a linear start whether that lasts at this step."""
+    steps = model.units()[0].layer.cell.linear_start_steps
+    if not steps:
+        return batch
+    lasts_B = jnp.full(batch.inputs_TxBxI.shape[1], step < steps).astype(float)
+    return batch._replace(context={**batch.context, LINEAR_START: lasts_B})
 
 
 def measure_next(

@@ -2,8 +2,10 @@
 
 import hashlib
 import http.server
+import io
 import os
 import socket
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,3 +173,68 @@ def test_a_download_makes_the_cache_folder_for_the_user_alone(cache: Path, serve
         os.umask(before)
     for folder in (cache / "set", cache):
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def packed(content: bytes = CONTENT, name: str = "inside/f.bin") -> bytes:
+    """A gzipped tar file with the test's data file and another before it."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for path, data in (("inside/other", b"-"), (name, content)):
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def in_archive(content: bytes, *urls: str) -> DataFile:
+    """The test's data file, as a member of an archive of that content."""
+    archive = DataFile("set/all.tar.gz", hashlib.sha256(content).hexdigest(), urls)
+    return DataFile("set/f.bin", SHA256, [], archive=archive, member="inside/f.bin")
+
+
+def test_a_file_comes_from_its_archive_once(
+    tmp_path: Path, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packed()
+    file = in_archive(archive, serve({"/all": answer(archive)}) + "/all")
+    path = files.find(file)
+    assert path == cache / "set" / "f.bin"
+    assert path.read_bytes() == CONTENT
+    assert sorted(stored(cache)) == [Path("set/all.tar.gz"), Path("set/f.bin")]
+    monkeypatch.setattr(files, "unpack", None)  # what is there already is not unpacked again
+    assert files.find(file) == path
+    put(tmp_path / "given")
+    assert files.find(file, tmp_path / "given") == tmp_path / "given" / "set" / "f.bin"
+
+
+@pytest.mark.parametrize(
+    ("archive", "words"),
+    [
+        (packed(name="f.bin"), "all.tar.gz does not have inside/f.bin"),
+        (packed(CONTENT[:-1]), f"SHA-256 .*, expected {SHA256}"),
+        (packed()[:-30], "cannot read the archive .*all.tar.gz"),
+        (b"no archive", "cannot read the archive"),
+    ],
+    ids=["missing", "wrong", "cut", "not tar"],
+)
+def test_an_archive_that_does_not_have_the_file_is_named(
+    tmp_path: Path, cache: Path, archive: bytes, words: str
+) -> None:
+    given = tmp_path / "given" / "set" / "all.tar.gz"
+    given.parent.mkdir(parents=True)
+    given.write_bytes(archive)
+    with pytest.raises(UsageError, match=words):
+        files.find(in_archive(archive), tmp_path / "given")
+    assert stored(cache) == []
+
+
+def test_without_a_copy_or_an_archive_the_places_of_both_are_listed(
+    tmp_path: Path, cache: Path, serve: Serve
+) -> None:
+    url = serve({}) + "/all"
+    with pytest.raises(UsageError, match=r"no copy of set/f\.bin") as caught:
+        files.find(in_archive(packed(), url), tmp_path / "given")
+    for name in ("f.bin", "all.tar.gz"):
+        for folder in (tmp_path / "given", cache):
+            assert str(folder / "set" / name) in str(caught.value)
+    assert url in str(caught.value)

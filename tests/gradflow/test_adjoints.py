@@ -46,7 +46,9 @@ def two_layers(variant: Variant, mode: str) -> tuple[SequenceModel, Tree, Array,
         key=jax.random.key(0),
     )
     key_x, key_w = jax.random.split(jax.random.key(1))
-    shape = (T, B, O) if mode == "synchronous" else (B, O)
+    cell = model.units()[0].layer.cell
+    outputs = cell.output_size if cell.is_network else O
+    shape = (T, B, outputs) if mode == "synchronous" else (B, outputs)
     start = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     # off the kinks of relu, where IRNN's small weights start
     params = with_noise(start, 0.2, jax.random.key(2))

@@ -11,7 +11,8 @@ from rnnexp.cells import CELLS
 from rnnexp.cells.base import CONTEXT, Cell
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
-M = 3  # stored patterns
+M = 3  # stored patterns, sentences
+J = 3  # words of a sentence
 
 
 def contexts(name: str, key: Key, batch_size: int, input_size: int) -> Tree:
@@ -22,6 +23,17 @@ def contexts(name: str, key: Key, batch_size: int, input_size: int) -> Tree:
         return {
             "patterns": jax.random.normal(key_patterns, (batch_size, M, input_size)),
             "cue": jax.random.normal(key_cue, (batch_size, input_size)),
+        }
+    if mode == "story_to_answer":
+        words = jax.random.randint(
+            key_patterns, (batch_size, M + 1, J), 1, input_size, dtype=jnp.int32
+        )
+        short = jnp.asarray([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], jnp.int32)  # a filling
+        ages = jnp.asarray([3, 1, 0, 0], jnp.int32)
+        return {
+            "story": words * short[None],
+            "question": words[:, -1] * short[1][None],
+            "time": jnp.broadcast_to(ages, (batch_size, M + 1)),
         }
     raise NotImplementedError(mode)
 

@@ -31,6 +31,7 @@ VARIANTS: list[Variant] = [
     ("antisymmetric", {"gated": True}),
     ("indrnn", {"longest_steps": 50}),
     ("tdnn", {"delay_steps": 2}),
+    ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),

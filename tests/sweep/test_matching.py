@@ -23,6 +23,7 @@ from rnnexp.sweep.matching import (
     with_width,
 )
 from rnnexp.sweep.space import Point, expand, parse_space, read_base
+from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Task
 from rnnexp.train.build import build_model
 from tests.helpers.matched_widths import PARAMETERS, configured, formula, match_width
@@ -33,8 +34,16 @@ def points(*texts: str, name: str | None = None) -> list[Point]:
     return expand(parse_space(texts), read_base(name))
 
 
-@pytest.mark.parametrize("task_name", ["copy_memory", "adding"])
-@pytest.mark.parametrize("cell_name", CELLS.builtin)
+@pytest.mark.parametrize(
+    ("cell_name", "task_name"),
+    [
+        (cell, task)
+        for task in ("copy_memory", "adding", "chained_facts")
+        for cell in CELLS.builtin
+        if TASKS.entry(task).modes[0] in CELLS.entry(cell).modes
+        and (task != "chained_facts" or "synchronous" not in CELLS.entry(cell).modes)
+    ],
+)
 def test_the_width_is_the_nearest_or_named_with_its_neighbours(
     cell_name: str, task_name: str
 ) -> None:

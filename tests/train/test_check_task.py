@@ -61,6 +61,10 @@ def take(arrays: Tree, indices_B: Array) -> Batch:
     return Batch(x_TxBxI, x_TxBxI[..., :O], jnp.full(len(indices_B), 2))
 
 
+def noisy(key: Key, batch: Batch) -> Batch:
+    return batch._replace(inputs_TxBxI=jax.random.normal(key, batch.inputs_TxBxI.shape))
+
+
 def read(arrays: Tree, positions_TxB: Array) -> Batch:
     x_TxBxI = arrays[positions_TxB]
     return Batch(x_TxBxI, x_TxBxI[..., :O])
@@ -97,6 +101,8 @@ def same(key: Key, batch_size: int) -> Batch:
 SOUND = {
     "endless": task(),
     "finite": task(source=Finite(jnp.zeros((20, T, I)), 20, take)),
+    "augmented": task(source=Finite(jnp.zeros((20, T, I)), 20, take, augment=noisy)),
+    "words": task(words=("", "a", "b")),
     "shorter test": task(
         test=drawn(lambda B: Batch(jnp.zeros((3, B, I)), jnp.zeros((3, B, O)), jnp.full(B, 3)))
     ),
@@ -120,6 +126,19 @@ SOUND = {
 }
 
 FAULTS: dict[str, tuple[Any, str]] = {
+    "words": (task(words=("a", "b")), "words is a value of type tuple, expected 3 texts, as input"),
+    "augmented shapes": (
+        task(
+            source=Finite(
+                jnp.zeros((20, T, I)), 20, take, lambda key, batch: batch._replace(lengths_B=None)
+            )
+        ),
+        "train.augment gives another batch than it is given",
+    ),
+    "augment fails": (
+        task(source=Finite(jnp.zeros((20, T, I)), 20, take, lambda key, batch: fails(key, 1))),
+        "train.augment raises FileNotFoundError",
+    ),
     "none": (None, "the factory gives None, expected a Task; is a `return` missing?"),
     "no task": (draw, "the factory gives a value of type function, expected a Task"),
     "mode": (to_one(), "mode is 'sequence_to_one', expected synchronous, as it was registered"),

@@ -1,10 +1,16 @@
 """What a step records agrees with itself, and a limited adjoint follows its recursion."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnexp.core.tree import named_leaves
+from rnnexp.core.types import Array
+from rnnexp.tasks.batches import Keys, stream_keys
+from rnnexp.train.step import Gradient, Lane, measure_next
 from tests.helpers.regularized_steps import logged, one_step
 from tests.helpers.small_programs import programs
 
@@ -47,3 +53,35 @@ def test_a_limited_adjoint_follows_its_recursion() -> None:
     assert (held.norms["h"][0] <= limit * (1 + 1e-12)).all()
     assert held.norms["h"][0, 0] > 0.5 * limit  # most examples reach it
     assert logged(held, "grad_norm") < logged(free, "grad_norm")
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_linear_start_ends_after_its_steps() -> None:
+    """Steps 0 and 1 are those of a network without softmax, step 2 is that of one with it."""
+
+    def gradients(**changes: Any) -> list[Gradient]:
+        program = programs("chained_facts/memory_network", **changes)
+        recipe, state = program.plan.recipe, program.initial()
+        keys = stream_keys(0)
+
+        @jax.jit
+        def at(step: Array) -> Gradient:
+            lane = Lane(
+                state._replace(step=step),
+                (),
+                Keys(keys["train"], keys["noise"]),
+                program.plan.hyper,
+            )
+            return measure_next(recipe, (), lane, record=False)[0]
+
+        return [at(jnp.array(step, jnp.int32)) for step in (0, 1, 2)]
+
+    started, linear = gradients(cell__linear_start_steps=2), gradients(cell__linear=True)
+    plain = gradients(cell__linear_start_steps=0)
+    for got, expected in zip(started, [*linear[:2], plain[2]], strict=True):
+        np.testing.assert_allclose(got.loss, expected.loss, rtol=1e-12)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14),
+            got.grads, expected.grads,
+        )  # fmt: skip
+    assert float(linear[2].loss) != float(plain[2].loss)
