@@ -47,6 +47,10 @@ from rnnexp.cells.memory_addressing import (
 )
 from rnnexp.core.types import Array, Key, Params, State
 
+NOTE = (
+    "no gradient flows from the memory's usage to the weights that wrote, as in the authors' "
+    "program: adjoints and Jacobians leave that path out. config.cell.usage_gradient=True has it"
+)
 lecun_normal = jax.nn.initializers.lecun_normal()
 
 
@@ -149,6 +153,7 @@ def dnc(
 
     return Cell(
         name="dnc",
+        note="" if usage_gradient else NOTE,
         input_size=input_size,
         output_size=H + R * W,
         init=init,
