@@ -118,8 +118,8 @@ def slots_dataset(found: MemorySlots, *, whole: bool = False) -> "xarray.Dataset
       whole: also `adjoint`, dL/dM_t (time, slot, width).
 
     Returns:
-      `adjoint_norm`, ||dL/dM_t[i]||, and `content_norm`, ||M_t[i]||, (time, slot); each leaf of
-      weights, (time, LEAF_head, slot).
+      (time, slot): `adjoint_norm`, ||dL/dM_t[i]||; `content_norm` and `content_mean`, of the
+      numbers M_t[i] in a slot. (time, LEAF_head, slot): each leaf of weights.
     """
     import xarray
 
@@ -128,6 +128,7 @@ def slots_dataset(found: MemorySlots, *, whole: bool = False) -> "xarray.Dataset
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "adjoint_norm": (axes, norms(adjoint)),
         "content_norm": (axes, norms(content)),
+        "content_mean": (axes, content.mean(axis=-1)),
     }
     if whole:
         variables["adjoint"] = ((*axes, "width"), adjoint)

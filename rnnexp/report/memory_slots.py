@@ -1,8 +1,9 @@
 """A memory by slot over time: the table, the data and the picture of `rnnexp inspect --memory`.
 
 In the picture time runs to the right and slots downwards, as in Graves, Wayne & Danihelka 2014,
-"Neural Turing machines", figures 6 and 7: where each head writes and reads, and beside it
-||dL/dM_t[i]||. A cell whose memory has no heads (a stack) shows ||M_t[i]|| in their place.
+"Neural Turing machines": where each head writes and reads, and beside it ||dL/dM_t[i]||. A cell
+whose memory has no heads (a stack) shows the mean of each slot's numbers in their place. Slots at
+the end that have neither weights nor adjoints are left out.
 """
 
 import math
@@ -36,6 +37,9 @@ DECADES = 8.0
 WEIGHT_MAP = "Greys"
 """From white, no weight, to black, all of it."""
 PANEL_IN = (2.6, 2.2)
+COLUMNS = 3
+FAINT = 1e-3
+"""A weight below it does not count as one, in the choice of the slots that are drawn."""
 
 
 def heads(data: "xarray.Dataset") -> list[str]:
@@ -99,63 +103,71 @@ def _finite(values: np.ndarray) -> Any:
 
 
 def draw_memory(units: Mapping[str, "xarray.Dataset"], file: Path, title: str) -> None:
-    """Draw every unit's memory: a row of panels over the same time and slots.
+    """Draw every unit's memory in rows of its own, all panels over the same time and slots.
 
     Raises `UsageError` for a format that matplotlib does not know.
     """
-    rows = {unit: _panels(data) for unit, data in units.items()}
-    columns = max(map(len, rows.values()))
+    panels = {unit: _panels(data) for unit, data in units.items()}
+    columns = min(COLUMNS, max(map(len, panels.values())))
+    starts = np.cumsum([0, *(-(-len(of) // columns) for of in panels.values())])
     with mpl.rc_context(STYLE):
         width, height = PANEL_IN
-        figure = new_figure((width * columns + 0.6, height * len(rows) + 0.4))
+        figure = new_figure((width * columns + 0.4, height * starts[-1] + 0.4))
         figure.suptitle(verbatim(title), fontsize=9)
-        for row, (unit, panels) in enumerate(rows.items()):
-            first: Axes | None = None
-            for column, (name, values_TxN, is_weight) in enumerate(panels):
-                place = row * columns + column + 1
-                axes = figure.add_subplot(len(rows), columns, place, sharex=first, sharey=first)
-                first = first or axes
-                draw_slots(figure, axes, values_TxN, is_weight=is_weight)
-                title = f"{name}, {unit}" if len(rows) > 1 else name
-                hatched = not is_weight and not usable(values_TxN).all()
-                axes.set_title(verbatim(title) + (f"\n{MISSING}" if hatched else ""))
-                axes.set_xlabel("time step t")
-                if column == 0:
-                    axes.set_ylabel("slot i")
+        for first_row, (unit, of_unit) in zip(starts, panels.items(), strict=False):
+            named = f", {unit}" if len(panels) > 1 else ""
+            shown = _shown_slots(units[unit])
+            for number, (name, values_TxN, scale) in enumerate(of_unit):
+                place = int(first_row) * columns + number + 1
+                axes = figure.add_subplot(int(starts[-1]), columns, place)
+                draw_slots(figure, axes, values_TxN[:, :shown], scale)
+                hatched = scale == "log" and not usable(values_TxN[:, :shown]).all()
+                axes.set_title(verbatim(name + named) + (f"\n{MISSING}" if hatched else ""))
+                axes.set(xlabel="time step t", ylabel="" if number % columns else "slot i")
         save(figure, file, DPI)
 
 
-def _panels(data: "xarray.Dataset") -> list[tuple[str, np.ndarray, bool]]:
-    """Titles, values (time, slot), and whether they are weights, of a unit's panels."""
+def _shown_slots(data: "xarray.Dataset") -> int:
+    """How many slots, from the first, it takes to show all that have an adjoint or a weight."""
+    touched_N: np.ndarray = np.any(usable(data["adjoint_norm"].values), axis=0)
+    for name in heads(data):
+        touched_N = touched_N | (np.nan_to_num(data[name].values) > FAINT).any(axis=(0, 1))
+    return int(np.flatnonzero(touched_N)[-1]) + 1 if touched_N.any() else len(touched_N)
+
+
+def _panels(data: "xarray.Dataset") -> list[tuple[str, np.ndarray, str]]:
+    """Titles, values (time, slot) and scales of a unit's panels."""
     panels = []
     for name in sorted(heads(data), key=lambda name: "write" not in name):
         weights = data[name].values
         for head in range(weights.shape[1]):
             number = f" of head {head}" if weights.shape[1] > 1 else ""
-            panels.append((f"{name}{number}", weights[:, head], True))
+            panels.append((f"{name}{number}", weights[:, head], "weight"))
     if not panels:
-        panels = [("||M_t[i]||", data["content_norm"].values, False)]
-    return [*panels, ("||dL/dM_t[i]||", data["adjoint_norm"].values, False)]
+        panels = [("mean of M_t[i]", data["content_mean"].values, "linear")]
+    return [*panels, ("||dL/dM_t[i]||", data["adjoint_norm"].values, "log")]
 
 
-def draw_slots(figure: Figure, axes: Axes, values_TxN: np.ndarray, *, is_weight: bool) -> None:
+def draw_slots(figure: Figure, axes: Axes, values_TxN: np.ndarray, scale: str) -> None:
     """Values over time (to the right) and slots (downwards), with a colour bar.
 
-    Weights are grey from 0 to 1; norms are colours on a logarithmic scale over `DECADES` at most,
-    and hatched where they are zero or not finite.
+    Args:
+      scale: weight: grey from 0 to 1. linear: colours over all values. log: colours over
+        `DECADES` at most; what is zero or not finite is hatched.
     """
     steps, slots = values_TxN.shape
     edges = np.arange(steps + 1) - 0.5, np.arange(slots + 1) - 0.5
     axes.set(xlim=(edges[0][0], edges[0][-1]), ylim=(edges[1][-1], edges[1][0]))
-    if is_weight:
-        scale: dict[str, Any] = {"vmin": 0.0, "vmax": 1.0, "cmap": WEIGHT_MAP}
-        shown = np.ma.masked_invalid(values_TxN.T)
-    else:
+    shown = np.ma.masked_invalid(values_TxN.T)
+    colours: dict[str, Any] = {"cmap": COLOUR_MAP}
+    if scale == "weight":
+        colours = {"vmin": 0.0, "vmax": 1.0, "cmap": WEIGHT_MAP}
+    if scale == "log":
         axes.patch.set(facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
         norm = colour_scale([values_TxN], DECADES)
         if norm is None:
             return
-        scale = {"norm": norm, "cmap": COLOUR_MAP}
+        colours["norm"] = norm
         shown = np.ma.masked_where(~usable(values_TxN.T), values_TxN.T)
-    mesh = axes.pcolormesh(*edges, shown, rasterized=True, **scale)
+    mesh = axes.pcolormesh(*edges, shown, rasterized=True, **colours)
     figure.colorbar(mesh, ax=axes, pad=0.02, aspect=30)

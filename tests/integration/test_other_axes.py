@@ -24,6 +24,10 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
         "update",
         {"task.size": 12, "task.count": 3, "cell.updates": 5, "cell.beta": 0.2},
     ),
+    "chained_facts/memory_network": (
+        "hop",
+        {"task.facts": 2, "cell.hidden_size": 6, "cell.hops": 4, "cell.linear_start_steps": 10},
+    ),
 }
 """By experiment the axis, and what makes it small."""
 SMALL = {

@@ -114,7 +114,8 @@ def test_norms_over_all_slots_are_those_that_training_records() -> None:
     data = slots_dataset(found["layer_0"])
     assert data["adjoint_norm"].dims == ("time", "slot")
     assert data["adjoint_norm"].shape == (T, N)
-    assert set(data.data_vars) == {"adjoint_norm", "content_norm"}  # no heads
+    assert set(data.data_vars) == {"adjoint_norm", "content_norm", "content_mean"}  # no heads
+    assert data["content_mean"][0, -1] == -1  # an empty place
     over_slots = np.sqrt((data["adjoint_norm"] ** 2).sum("slot"))
     np.testing.assert_allclose(over_slots[:LENGTH], recorded["M"][:LENGTH], rtol=1e-12)
     assert recorded["M"][0] > 0

@@ -29,6 +29,7 @@ def memory(*, heads: int = 2) -> xarray.Dataset:
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "adjoint_norm": (("time", "slot"), adjoint),
         "content_norm": (("time", "slot"), content),
+        "content_mean": (("time", "slot"), -content),
     }
     if heads:
         variables |= {
@@ -84,7 +85,7 @@ def test_the_picture_has_a_panel_a_head_and_one_of_adjoints(
     panels = [axes for axes in figure.axes if axes.get_xlabel()]
     titles = [axes.get_title().partition("\n")[0] for axes in panels]
     drawn = {
-        0: ["||M_t[i]||"],
+        0: ["mean of M_t[i]"],
         2: ["w_write of head 0", "w_write of head 1", "w_read of head 0", "w_read of head 1"],
     }[heads]
     names = [*drawn, "||dL/dM_t[i]||"]
@@ -100,6 +101,21 @@ def test_the_picture_has_a_panel_a_head_and_one_of_adjoints(
         assert (shown.norm.vmin, shown.norm.vmax) == (0, 1)
         np.testing.assert_array_equal(shown.get_array().reshape(N, T)[3:8, :5], np.eye(5))
     assert plt.get_fignums() == []
+
+
+def test_slots_at_the_end_that_nothing_touches_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(memory_slots, "save", lambda figure, *rest: kept.append(figure))
+    data = memory(heads=1)
+    data["adjoint_norm"][:, 6:] = 0
+    for faint, slots in ((1e-4, 8), (0.1, 13)):
+        data["w_write"][0, 0, 12] = faint
+        draw_memory({"layer_0": data}, tmp_path / "memory.png", "few")
+        assert {axes.get_ylim() for axes in kept[-1].axes if axes.get_xlabel()} == {
+            (slots - 0.5, -0.5)
+        }
 
 
 def test_a_memory_without_any_gradient_is_hatched(tmp_path: Path) -> None:
