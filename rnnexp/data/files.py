@@ -111,7 +111,13 @@ def download(file: DataFile, target: Path, looked_in: Sequence[Path]) -> Path:
                 return _store(response, file, target)
         except REFUSALS as error:
             failures.append(f"  {url}: {error}")
-    raise _absent(file, looked_in, "and could not download it:\n" + "\n".join(failures))
+    raise _absent(
+        file,
+        looked_in,
+        "and could not download it:\n"
+        + "\n".join(failures)
+        + "\nPut the file at one of these places, or name its folder with --data-dir.",
+    )
 
 
 def unpack(
@@ -141,10 +147,7 @@ def unpack(
 def _absent(file: DataFile, looked_in: Sequence[Path], why: str) -> UsageError:
     """The error for a file of which there is no copy."""
     looked = "\n".join(f"  {place}" for place in looked_in)
-    return UsageError(
-        f"no copy of {file.path}. Looked for:\n{looked}\n{why}"
-        "\nPut the file at one of these places, or name its folder with --data-dir."
-    )
+    return UsageError(f"no copy of {file.path}. Looked for:\n{looked}\n{why}")
 
 
 def _store(response: IO[bytes], file: DataFile, target: Path) -> Path:

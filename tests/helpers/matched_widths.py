@@ -34,9 +34,12 @@ def match_width(
 
 def formula(cell_name: str, task: Task, hidden_size: int) -> int:
     """Parameters of one layer and its readout, from the cell's closed formula."""
-    factory = CELLS.entry(cell_name).factory()
+    entry = CELLS.entry(cell_name)
+    factory = entry.factory()
     known = inspect.signature(factory).parameters
     given = {"output_size": task.output_size} if "output_size" in known else {}
+    changed = {key.removeprefix("cell."): value for key, value in entry.defaults.items()}
+    given |= {key: value for key, value in changed.items() if key in entry.options()}
     cell: Cell = factory(task.input_size, hidden_size, **given)
     readout = 0 if cell.is_network else (cell.output_size + 1) * task.output_size
     return cell.parameter_count + readout
