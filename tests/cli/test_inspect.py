@@ -9,6 +9,7 @@ import pytest
 
 from rnnexp.cli.main import main
 from tests.helpers.logged_runs import rewritten_run
+from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.user_run import UserRun
 
 
@@ -72,6 +73,7 @@ def test_inspect_says_what_clipping_did(rewritten: Any, capsys: pytest.CaptureFi
     assert told["verdict"][1] == "the direction is kept"
 
 
+@pytest.mark.usefixtures("own_tables")
 def test_a_run_without_a_memory_has_no_slots_to_show(
     user_run: UserRun, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.helpers.variants import build, small
 
 I, H = 3, 4  # noqa: E741
 COMPLEX = ("lru", "unitary")
-WITHOUT = ("feedforward", "tdnn", "narx", "min_gru", "min_lstm")
+WITHOUT = ("feedforward", "tdnn", "narx", "min_gru", "min_lstm", "memory_network", "hopfield")
 
 
 def logit(p: Array) -> Array:

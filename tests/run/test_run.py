@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import xarray
 
+from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
 from rnnexp.results.load import find_run, load_run
 from rnnexp.run.callbacks import read_result
@@ -19,7 +20,9 @@ def test_the_files_of_a_run(tmp_path: Path) -> None:
     assert result.path.parent == tmp_path / "adding" / "lstm"
     assert result.status == "completed"
     assert read_result(result.path) == result
-    assert (read_json(result.path / "config.json") or {}) == config.to_dict()
+    saved = read_json(result.path / "config.json") or {}
+    assert from_saved(saved) == config
+    assert saved["cell"] == config.cell.to_dict()
     environment = read_json(result.path / "environment.json") or {}
     assert environment["packages"]["jax"]
     assert environment["device"]["platform"] == "cpu"
