@@ -15,6 +15,8 @@ Graves, Wayne & Danihelka 2014, "Neural Turing machines", equations 2 to 9. With
 dM'/dM is the diagonal 1 - w e^T, so the adjoint of a slot that nobody writes to does not change.
 """
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 
@@ -29,7 +31,7 @@ memory. That of google-deepmind/dnc."""
 def cosine(keys_RxW: Array, memory_NxW: Array) -> Array:
     """The cosine of each key and each slot, (R, N): 0 for a zero slot, with a finite gradient."""
     norm_R, norm_N = _smooth_norm(keys_RxW), _smooth_norm(memory_NxW)
-    return keys_RxW @ memory_NxW.T / (norm_R[:, None] * norm_N[None] + EPSILON)
+    return (memory_NxW @ keys_RxW.T).T / (norm_R[:, None] * norm_N[None] + EPSILON)
 
 
 def _smooth_norm(x: Array) -> Array:
@@ -52,8 +54,12 @@ def circular_shift(weights_RxN: Array, by_RxK: Array) -> Array:
     Its singular values are |DFT(by)|: it is orthogonal only where `by` is one-hot.
     """
     reach = (by_RxK.shape[-1] - 1) // 2
-    moved = [jnp.roll(weights_RxN, k - reach, axis=-1) for k in range(by_RxK.shape[-1])]
-    return jnp.sum(jnp.stack(moved, axis=-1) * by_RxK[:, None, :], axis=-1)
+    moved = [
+        jnp.roll(weights_RxN, k - reach, axis=-1) * by_RxK[:, k, None]
+        for k in range(by_RxK.shape[-1])
+    ]
+    shifted: Array = reduce(jnp.add, moved)
+    return shifted
 
 
 def sharpen(weights_RxN: Array, exponent_R: Array) -> Array:
@@ -74,8 +80,10 @@ def read(weights_RxN: Array, memory_NxW: Array) -> Array:
 
 def write(memory_NxW: Array, weights_RxN: Array, erase_RxW: Array, add_RxW: Array) -> Array:
     """The memory after all heads have erased, and then added; their order does not matter."""
-    kept_NxW = jnp.prod(1.0 - weights_RxN[:, :, None] * erase_RxW[:, None, :], axis=0)
-    return memory_NxW * kept_NxW + weights_RxN.T @ add_RxW
+    kept = [1.0 - w[:, None] * e[None] for w, e in zip(weights_RxN, erase_RxW, strict=True)]
+    added = [w[:, None] * a[None] for w, a in zip(weights_RxN, add_RxW, strict=True)]
+    written: Array = memory_NxW * reduce(jnp.multiply, kept) + reduce(jnp.add, added)
+    return written
 
 
 def at_least(cell: str, least: int, **options: int) -> None:
