@@ -41,10 +41,11 @@ def axis_label(axis: str) -> str:
     return "time step t" if axis == TIME else step_of(axis)
 
 
-def lag_label(axes: Iterable[str], end: str = "the last one") -> str:
+def lag_label(axes: Iterable[str]) -> str:
     """The label of a picture's lags: `lag: steps before the last one`, `lag in hops: ...`."""
     word = step_of_all(axes)
-    return f"lag: steps before {end}" if word == "step" else f"lag in {word}s: {word}s before {end}"
+    before = f"{word}s before the last one"
+    return f"lag: {before}" if word == "step" else f"lag in {word}s: {before}"
 
 
 def laboratory_step(data: "xarray.Dataset") -> str:

@@ -1,6 +1,5 @@
 """Checks that a head keeps the contract of `rnnexp.models.heads`, on shapes alone."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flax import nnx
@@ -9,9 +8,10 @@ from rnnexp.core.types import Batch
 from rnnexp.models.scoring import head_scores
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.tasks.base import Score, Task
+from rnnexp.tasks.base import Task
 from rnnexp.tasks.batches import batch_shapes
 from rnnexp.train.abstract_call import Entry, array, described, is_real, key_shape
+from rnnexp.train.check_scores import require_scores
 
 BATCH_SIZE = 7
 
@@ -62,8 +62,7 @@ def _check_scores(
     found = entry.call(
         "scores", scores, state=state, features=features, batch=batch, key=key_shape()
     )
-    if not isinstance(found, Mapping):
-        raise entry.error("scores", f"gives {described(found)}, expected a dict of Score by name")
+    require_scores(entry, found, batch.inputs_TxBxI.shape[1])
     for wanted in ("loss", task.headline):
         if wanted not in found:
             raise entry.error(
@@ -71,14 +70,3 @@ def _check_scores(
                 f"gives {', '.join(found) or 'nothing'}, expected {wanted!r} among them: task "
                 f"{task.name!r} needs it",
             )
-    size = (batch.inputs_TxBxI.shape[1],)
-    for name, score in found.items():
-        if not isinstance(score, Score):
-            raise entry.error("scores", f"gives {name} as {described(score)}, expected a Score")
-        for field, value in score._asdict().items():
-            if value.shape != size:
-                raise entry.error(
-                    "scores",
-                    f"gives {field} of {name} as {described(value)}, expected one number an "
-                    f"example, shape {size}",
-                )

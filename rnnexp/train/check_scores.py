@@ -1,4 +1,4 @@
-"""A check that scores keep the examples of a batch apart.
+"""Checks that scores are one an example, and keep the examples of a batch apart.
 
 Outputs (B, 1) minus targets (B,) are (B, B): every example is compared with the targets of all,
 and the sums have the right shape. Such a difference raises the rank of an operand, which
@@ -6,6 +6,7 @@ and the sums have the right shape. Such a difference raises the rank of an opera
 numbers, and asked whether an example's depend on another's outputs or targets.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,7 +15,26 @@ import numpy as np
 
 from rnnexp.core.registry import TO_ONE
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Score, Task
+from rnnexp.train.abstract_call import Entry, described, is_real
+
+
+def require_scores(entry: Entry, scores: Any, batch_size: int) -> None:
+    """Raise `UsageError` unless scores, of a task or a head, are totals and counts by example."""
+    if not isinstance(scores, Mapping):
+        raise entry.error("scores", f"gives {described(scores)}, expected a dict of Score by name")
+    for name, score in scores.items():
+        if not isinstance(score, Score):
+            raise entry.error("scores", f"gives {name} as {described(score)}, expected a Score")
+        for field, value in score._asdict().items():
+            minimised = (name, field) == ("loss", "total_B")
+            numbers = is_real(value) or (not minimised and jnp.issubdtype(value.dtype, jnp.integer))
+            if value.shape != (batch_size,) or not numbers:
+                raise entry.error(
+                    "scores",
+                    f"gives {field} of {name} as {described(value)}, expected floats of shape "
+                    f"({batch_size},), one an example",
+                )
 
 
 def mixed_score(task: Task, outputs: Any, batch: Batch) -> str:

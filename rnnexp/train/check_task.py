@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Batch, Tree
-from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Source, Stream, Task
+from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream, Task
 from rnnexp.train.abstract_call import (
     Entry,
     array,
@@ -24,7 +24,7 @@ from rnnexp.train.abstract_call import (
     is_real,
     key_shape,
 )
-from rnnexp.train.check_scores import mixed_score
+from rnnexp.train.check_scores import mixed_score, require_scores
 
 SPLITS = ("train", "valid", "test")
 BATCH_SIZES = (16, 8, 24, 32, 48)
@@ -318,20 +318,7 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
     except UsageError:  # where it has another reason, this says it again
         scores = entry.call("scores", task.scores, **arguments)
         raises_rank = True
-    if not isinstance(scores, Mapping):
-        raise entry.error("scores", f"gives {described(scores)}, expected a dict of Score by name")
-    for name, score in scores.items():
-        if not isinstance(score, Score):
-            raise entry.error("scores", f"gives {name} as {described(score)}, expected a Score")
-        for field, value in score._asdict().items():
-            minimised = (name, field) == ("loss", "total_B")
-            numbers = is_real(value) or (not minimised and jnp.issubdtype(value.dtype, jnp.integer))
-            if value.shape != (batch_size,) or not numbers:
-                raise entry.error(
-                    "scores",
-                    f"gives {field} of {name} as {described(value)}, expected floats of shape "
-                    f"({batch_size},), one an example",
-                )
+    require_scores(entry, scores, batch_size)
     if raises_rank and (mixed := mixed_score(task, outputs, batch)):
         raise entry.error(
             "scores",

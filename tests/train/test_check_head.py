@@ -33,7 +33,8 @@ FAULTS = {
     "no score": (scoring(loss=jnp.zeros(7)), "scores gives loss as float32 .*, expected a Score"),
     "a mean": (
         scoring(loss=Score(jnp.zeros(()), jnp.ones(7))),
-        r"scores gives total_B of loss as float32 \(\), expected one number an example",
+        r"scores gives total_B of loss as float32 \(\), expected floats of shape \(7,\), one an "
+        "example",
     ),
     "an error": (broken(scores=lambda self, features, batch, key: features @ batch.targets), "sco"),
 }
