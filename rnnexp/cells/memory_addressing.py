@@ -80,10 +80,44 @@ def read(weights_RxN: Array, memory_NxW: Array) -> Array:
 
 def write(memory_NxW: Array, weights_RxN: Array, erase_RxW: Array, add_RxW: Array) -> Array:
     """The memory after all heads have erased, and then added; their order does not matter."""
-    kept = [1.0 - w[:, None] * e[None] for w, e in zip(weights_RxN, erase_RxW, strict=True)]
-    added = [w[:, None] * a[None] for w, a in zip(weights_RxN, add_RxW, strict=True)]
-    written: Array = memory_NxW * reduce(jnp.multiply, kept) + reduce(jnp.add, added)
-    return written
+    for w_N, e_W in zip(weights_RxN, erase_RxW, strict=True):
+        memory_NxW = erased(memory_NxW, w_N, e_W)
+    for w_N, a_W in zip(weights_RxN, add_RxW, strict=True):
+        memory_NxW = added(memory_NxW, w_N, a_W)
+    return memory_NxW
+
+
+@jax.custom_jvp
+def erased(memory_NxW: Array, weights_N: Array, erase_W: Array) -> Array:
+    """The memory after one head has erased.
+
+    Its derivative, and that of `added`, are autodiff's, written as products of matrices: on a
+    CPU, XLA's transposed products are faster than the sums over slots that autodiff makes.
+    """
+    return memory_NxW * (1.0 - weights_N[:, None] * erase_W[None])
+
+
+@erased.defjvp
+def _erased_jvp(
+    primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
+) -> tuple[Array, Array]:
+    (M, w, e), (dM, dw, de) = primals, tangents
+    kept = 1.0 - w[:, None] * e[None]
+    return M * kept, dM * kept - M * (dw[:, None] @ e[None] + w[:, None] @ de[None])
+
+
+@jax.custom_jvp
+def added(memory_NxW: Array, weights_N: Array, add_W: Array) -> Array:
+    """The memory after one head has added."""
+    return memory_NxW + weights_N[:, None] * add_W[None]
+
+
+@added.defjvp
+def _added_jvp(
+    primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
+) -> tuple[Array, Array]:
+    (M, w, a), (dM, dw, da) = primals, tangents
+    return M + w[:, None] * a[None], dM + dw[:, None] @ a[None] + w[:, None] @ da[None]
 
 
 def at_least(cell: str, least: int, **options: int) -> None:

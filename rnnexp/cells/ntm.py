@@ -44,8 +44,6 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
 MEMORY_INITS = ("constant", "learned", "random")
-LEAVES = ("c", "h", "M", "w_read", "w_write", "r")
-"""Of the state, in order."""
 CONSTANT = 1e-6
 """All of the constant first memory."""
 DEVIATION = 0.5
@@ -171,13 +169,6 @@ def ntm(
             "r": read(w[:R], state["M"]),
         }
 
-    # what a step computes is several times its memory: to store it costs more than to repeat it
-    step = jax.checkpoint(transition, prevent_cse=False)
-
-    def repeated(params: Params, state: State, x_I: Array) -> State:
-        new = step(params, state, x_I)
-        return {leaf: new[leaf] for leaf in LEAVES}
-
     def gates(params: Params, state: State, x_I: Array) -> dict[str, Array]:
         seen, new = controlled(params, state, x_I)
         ask = heads(params, new["h"])
@@ -191,7 +182,7 @@ def ntm(
         output_size=H + R * W,
         init=init,
         init_state=init_state,
-        transition=repeated,
+        transition=transition,
         output=hidden_and_read,
         gates=gates,
         kept_fraction=controller.kept_fraction,
