@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell, no_gates, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.orthogonal import skew_symmetric
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 
@@ -47,8 +47,7 @@ def antisymmetric(
     """
     if epsilon <= 0:
         raise UsageError(f"epsilon must be positive, not {epsilon}")
-    if gamma < 0:
-        raise UsageError(f"gamma must be at least 0, not {gamma}")
+    require_at_least(0, gamma=gamma)
     H, blocks = hidden_size, 2 if gated else 1
     recurrent_size = H * (H - 1) // 2
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell, zero_state
 from rnnexp.cells.gate_blocks import gate_blocks
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 
@@ -42,9 +42,7 @@ def cornn(
     """
     if dt <= 0:
         raise UsageError(f"dt must be positive, not {dt}")
-    for name, value in (("gamma", gamma), ("epsilon", epsilon)):
-        if value < 0:
-            raise UsageError(f"{name} must be at least 0, not {value}")
+    require_at_least(0, gamma=gamma, epsilon=epsilon)
 
     def init(key: Key) -> Params:
         limit = (input_size + 2 * hidden_size) ** -0.5

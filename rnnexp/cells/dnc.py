@@ -38,13 +38,13 @@ from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.lstm import GATES, lstm
 from rnnexp.cells.memory_addressing import (
     EPSILON,
-    at_least,
     content_weights,
     positive_limit,
     read,
     split_last,
     write,
 )
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 NOTE = (
@@ -80,7 +80,9 @@ def dnc(
       usage_gradient: let the gradient of usage through to the weights that wrote. Without it, as
         in the authors' code, all Jacobians of a step, those of the laboratory too, leave it out.
     """
-    at_least("dnc", 1, slots=slots, width=width, read_heads=read_heads, write_heads=write_heads)
+    require_at_least(
+        1, of="dnc", slots=slots, width=width, read_heads=read_heads, write_heads=write_heads
+    )
     positive_limit("dnc", "controller_clip", controller_clip)
     H, N, W, R, V = hidden_size, slots, width, read_heads, write_heads
     shapes = {

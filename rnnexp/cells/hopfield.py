@@ -31,7 +31,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import CONTEXT, Cell, no_matrices
 from rnnexp.cells.initializers import orthogonal
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 KINDS = ("modern", "classical", "continuous", "polynomial", "exponential")
@@ -211,12 +211,10 @@ def _check(kind: str, updates: int, order: str, beta: float, power: int, metric:
     require_choice("kind", kind, KINDS)
     require_choice("order", order, ("synchronous", "asynchronous"))
     require_choice("metric", metric, ("identity", "learned"))
-    if updates < 1:
-        raise UsageError(f"updates must be at least 1, not {updates}")
+    require_at_least(1, updates=updates)
     if not 0 <= beta < math.inf:
         raise UsageError(f"beta must be positive, or 0 for the kind's own, not {beta}")
-    if power < 2:
-        raise UsageError(f"power must be at least 2, not {power}")
+    require_at_least(2, power=power)
     if order == "asynchronous" and kind not in BINARY:
         raise UsageError(
             f"order='asynchronous' goes with binary units ({', '.join(BINARY)}); the units of "

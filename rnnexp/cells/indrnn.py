@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell, zero_state
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
 STARTS = ("uniform", "long")
@@ -47,8 +47,7 @@ def indrnn(
     require_choice("start", start, STARTS)
     if longest_steps < 0:
         raise UsageError(f"longest_steps must be 0 (no end) or positive, not {longest_steps}")
-    if gamma < 1:
-        raise UsageError(f"gamma must be at least 1, not {gamma}")
+    require_at_least(1, gamma=gamma)
     if start == "long" and longest_steps == 0:
         raise UsageError("start 'long' needs longest_steps, the time span in steps")
     bound = gamma ** (1 / longest_steps) if longest_steps else 1.0

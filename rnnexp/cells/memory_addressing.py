@@ -120,13 +120,6 @@ def _added_jvp(
     return M + w[:, None] * a[None], dM + dw[:, None] @ a[None] + w[:, None] @ da[None]
 
 
-def at_least(cell: str, least: int, **options: int) -> None:
-    """Raise `UsageError` for an option of a cell that is below the least value."""
-    for name, value in options.items():
-        if value < least:
-            raise UsageError(f"{name} of {cell} must be at least {least}, not {value}")
-
-
 def positive_limit(cell: str, name: str, value: float) -> None:
     """Raise `UsageError` for a limit that is not above 0."""
     if not value > 0:

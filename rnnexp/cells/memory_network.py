@@ -30,7 +30,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import CONTEXT, LINEAR_START, Cell, no_matrices
 from rnnexp.cells.gate_blocks import gate_blocks
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 TYINGS = ("adjacent", "layer_wise")
@@ -191,7 +191,5 @@ def positions(words: int, size: int, dtype: jnp.dtype) -> Array:
 def _check(tying: str, hops: int, memory_size: int, linear_start_steps: int) -> None:
     """Raise `UsageError` for a bad option."""
     require_choice("tying", tying, TYINGS)
-    if hops < 1 or memory_size < 1:
-        raise UsageError(f"hops and memory_size must be at least 1, not {hops} and {memory_size}")
-    if linear_start_steps < 0:
-        raise UsageError(f"linear_start_steps must not be negative, but is {linear_start_steps}")
+    require_at_least(1, hops=hops, memory_size=memory_size)
+    require_at_least(0, linear_start_steps=linear_start_steps)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
 FEEDBACKS = ("identity", "softmax")
@@ -47,11 +47,8 @@ def narx(
       output_size: O, the outputs of the task.
     """
     require_choice("feedback", feedback, FEEDBACKS)
-    if input_delay_steps < 0 or output_delay_steps < 1:
-        raise UsageError(
-            "input_delay_steps must be at least 0 and output_delay_steps at least 1, "
-            f"not {input_delay_steps} and {output_delay_steps}"
-        )
+    require_at_least(0, input_delay_steps=input_delay_steps)
+    require_at_least(1, output_delay_steps=output_delay_steps)
     window_size = (input_delay_steps + 1) * input_size + output_delay_steps * output_size
 
     def init(key: Key) -> Params:

@@ -30,7 +30,6 @@ from rnnexp.cells.base import Cell
 from rnnexp.cells.gate_blocks import gate_blocks
 from rnnexp.cells.lstm import GATES, lstm
 from rnnexp.cells.memory_addressing import (
-    at_least,
     circular_shift,
     content_weights,
     interpolate,
@@ -40,7 +39,7 @@ from rnnexp.cells.memory_addressing import (
     split_last,
     write,
 )
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
 MEMORY_INITS = ("constant", "learned", "random")
@@ -94,8 +93,10 @@ def ntm(
       parameter_clip: limit on the size of the heads' parameters, before their activations; inf:
         none.
     """
-    at_least("ntm", 1, slots=slots, width=width, read_heads=read_heads, write_heads=write_heads)
-    at_least("ntm", 0, shift=shift)
+    require_at_least(
+        1, of="ntm", slots=slots, width=width, read_heads=read_heads, write_heads=write_heads
+    )
+    require_at_least(0, of="ntm", shift=shift)
     if 2 * shift + 1 > slots:
         raise UsageError(
             f"shift of ntm is {shift}: its {2 * shift + 1} places do not fit into the memory; "

@@ -21,8 +21,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.gate_blocks import gate_blocks
-from rnnexp.cells.memory_addressing import at_least
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 EMPTY = -1.0
@@ -50,7 +49,7 @@ def stack_rnn(
       recurrent: let the hidden layer read its own last state too; otherwise it remembers through
         its stacks alone.
     """
-    at_least("stack_rnn", 1, stacks=stacks, depth=depth, reads=reads)
+    require_at_least(1, of="stack_rnn", stacks=stacks, depth=depth, reads=reads)
     if reads > depth:
         raise UsageError(f"reads of stack_rnn is {reads}, more than the depth of a stack, {depth}")
     H, S, K, actions = hidden_size, stacks, reads, ACTIONS[: 2 + no_op]

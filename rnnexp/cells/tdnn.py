@@ -19,7 +19,7 @@ from rnnexp.cells.activations import find_activation
 from rnnexp.cells.base import Cell, no_matrices
 from rnnexp.cells.delay_line import push, taps
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 
@@ -40,8 +40,7 @@ def tdnn(
       activation: tanh, relu or linear.
       layer: number of the layer; only layer 0 has a delay line for its inputs.
     """
-    if delay_steps < 1:
-        raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
+    require_at_least(1, delay_steps=delay_steps)
     f = find_activation(activation)
     input_taps = delay_steps if layer == 0 else 0
     window_size = (input_taps + 1) * input_size

@@ -61,6 +61,18 @@ def require_choice(kind: str, name: str, known: Iterable[str]) -> None:
         raise unknown(kind, name, names)
 
 
+def require_at_least(least: float, *, of: str = "", **values: float) -> None:
+    """Raise `UsageError` for a value, named by its keyword, that is below `least`.
+
+    Args:
+      of: what the values are options of, if the message should say so.
+    """
+    for name, value in values.items():
+        if value < least:
+            owner = f" of {of}" if of else ""
+            raise UsageError(f"{name}{owner} must be at least {least}, not {value}")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for an unknown name, with the nearest known one and all of them."""
     names = sorted(known)

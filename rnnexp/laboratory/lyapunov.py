@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 from rnnexp.gradflow.tangent_scan import free_directions
 from rnnexp.laboratory import tangent_vectors
@@ -123,8 +123,7 @@ def autonomous_spectrum(
 
     The other arguments, and errors, are those of `lyapunov_spectrum`.
     """
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be at least 1, not {batch_size}")
+    require_at_least(1, batch_size=batch_size)
     key_start, key_tangent = jax.random.split(key)
     if start is None:
         start = random_start(cell, params, batch_size, start_scale, key_start)

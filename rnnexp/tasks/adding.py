@@ -8,7 +8,7 @@ Hinton 2015. Always answering 1 gives a squared error of 1/6, the variance of th
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task, one_length
 from rnnexp.tasks.scores import once
@@ -20,8 +20,7 @@ def adding(*, length_steps: int = 50) -> Task:
     Args:
       length_steps: steps of a sequence, 2 or more.
     """
-    if length_steps < 2:
-        raise UsageError(f"length_steps must be at least 2, not {length_steps}")
+    require_at_least(2, length_steps=length_steps)
     source = Endless(lambda key, batch_size: draw(key, batch_size, length_steps))
     return Task(
         name="adding",

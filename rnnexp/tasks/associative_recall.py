@@ -15,7 +15,7 @@ ln(symbols) nats, an accuracy of 1 / symbols.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
@@ -30,8 +30,7 @@ def associative_recall(*, pairs: int = 3, symbols: int = 8) -> Task:
 
     Raises `UsageError` for fewer than 2 symbols, and unless 1 <= pairs <= symbols.
     """
-    if symbols < 2:
-        raise UsageError(f"symbols must be at least 2, not {symbols}")
+    require_at_least(2, symbols=symbols)
     if not 1 <= pairs <= symbols:
         raise UsageError(f"pairs must be 1 to {symbols} (symbols), for keys differ; not {pairs}")
     return drawn_classes(

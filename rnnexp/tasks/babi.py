@@ -13,7 +13,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Key, Tree
 from rnnexp.data.babi import Stories, encode, load, longest_sentence, task_numbers, vocabulary
 from rnnexp.tasks.base import Finite, Task
@@ -46,8 +46,7 @@ def babi(
     Raises `UsageError` for an unknown number or a bad option, and if a file is missing or damaged.
     """
     numbers = task_numbers(number)
-    if max_sentences < 1:
-        raise UsageError(f"max_sentences must be at least 1, not {max_sentences}")
+    require_at_least(1, max_sentences=max_sentences)
     if not 0 <= gap_fraction <= 1:
         raise UsageError(f"gap_fraction must lie between 0 and 1, not {gap_fraction}")
     parts = load(numbers, data_dir)

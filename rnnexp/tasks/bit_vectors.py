@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.masking import take_steps, valid_steps
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Lengths, Score, Task
@@ -124,5 +124,4 @@ def require_range(least: tuple[str, int], most: tuple[str, int], floor: int = 1)
 
 def require_bits(bits: int) -> None:
     """Raise `UsageError` unless a vector has a bit."""
-    if bits < 1:
-        raise UsageError(f"bits must be at least 1, not {bits}")
+    require_at_least(1, bits=bits)

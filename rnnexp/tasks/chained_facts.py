@@ -18,7 +18,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Task
 from rnnexp.tasks.stories import story_batch, story_task
@@ -40,11 +40,9 @@ def chained_facts(
         place is named as often as the others.
       persons: different names, of which each story uses some; 0: as many as one story has.
     """
-    if facts < 1 or places < 2 or distractors < 0:
-        raise UsageError(
-            "facts must be at least 1, places at least 2 and distractors at least 0, "
-            f"not {facts}, {places} and {distractors}"
-        )
+    require_at_least(1, facts=facts)
+    require_at_least(2, places=places)
+    require_at_least(0, distractors=distractors)
     chains = 1 + distractors
     if persons and persons < chains * facts:
         raise UsageError(

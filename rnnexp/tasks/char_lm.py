@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.data.files import find
 from rnnexp.data.ngrams import ngram_losses
@@ -49,8 +49,7 @@ def char_lm(
 
     Raises `UsageError` if the file or an option is unsuitable.
     """
-    if window_steps < 1:
-        raise UsageError(f"window_steps must be at least 1, not {window_steps}")
+    require_at_least(1, window_steps=window_steps)
     path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
     text = read_text(path)
     train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Lengths, Score, Task, one_length
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
@@ -30,8 +30,7 @@ def copy_memory(*, delay_steps: int = 10) -> Task:
     Args:
       delay_steps: T, steps between the symbols and the recall; 1 or more.
     """
-    if delay_steps < 1:
-        raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
+    require_at_least(1, delay_steps=delay_steps)
     return recall_task(
         "copy_memory",
         lambda key, batch_size: draw(key, batch_size, delay_steps),

@@ -16,7 +16,7 @@ where the last step is the second bit: ln(2) nats, an accuracy of 1/2.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
@@ -32,8 +32,7 @@ def delayed_xor(*, delay_steps: int = 10) -> Task:
 
     Raises `UsageError` for a delay below 1.
     """
-    if delay_steps < 1:
-        raise UsageError(f"delay_steps must be at least 1, not {delay_steps}")
+    require_at_least(1, delay_steps=delay_steps)
     return drawn_classes(
         "delayed_xor",
         lambda key, batch_size: draw(key, batch_size, delay_steps),

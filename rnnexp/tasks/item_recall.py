@@ -16,7 +16,7 @@ ln(2) nats a sequence.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Lengths, Task
 from rnnexp.tasks.bit_vectors import (
@@ -42,8 +42,7 @@ def item_recall(*, bits: int = 6, item_vectors: int = 3, fewest: int = 2, most: 
     Raises `UsageError` for other numbers.
     """
     require_bits(bits)
-    if item_vectors < 1:
-        raise UsageError(f"item_vectors must be at least 1, not {item_vectors}")
+    require_at_least(1, item_vectors=item_vectors)
     require_range(("fewest", fewest), ("most", most), floor=2)
 
     def at(items: int) -> Task:

@@ -12,7 +12,7 @@ the best: ln(2) nats, an accuracy of 1/2.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
@@ -26,8 +26,7 @@ def parity(*, length_steps: int = 8) -> Task:
 
     Raises `UsageError` below 2 steps, where no memory is needed.
     """
-    if length_steps < 2:
-        raise UsageError(f"length_steps must be at least 2, not {length_steps}")
+    require_at_least(2, length_steps=length_steps)
     return drawn_classes(
         "parity",
         lambda key, batch_size: draw(key, batch_size, length_steps),

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.data import digits as digits_data
 from rnnexp.data import mnist as mnist_data
@@ -186,8 +186,7 @@ def _check(
     most = {"random": 2**31 - 1, "digits": 599, "mnist": 5_000}[patterns]
     if not 1 <= count <= most:
         raise UsageError(f"count must be 1 to {most:,} (patterns={patterns!r}), not {count}")
-    if size < 2:
-        raise UsageError(f"size must be at least 2, not {size}")
+    require_at_least(2, size=size)
     if not 0 <= correlation < 1:
         raise UsageError(f"correlation must be at least 0 and below 1, not {correlation}")
     if correlation and patterns != "random":

@@ -12,7 +12,7 @@ nats a sequence.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.masking import take_steps
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Lengths, Task
@@ -30,8 +30,7 @@ def priority_sort(*, bits: int = 8, vectors: int = 20, highest: int = 16) -> Tas
     Raises `UsageError` for other numbers.
     """
     require_bits(bits)
-    if highest < 1:
-        raise UsageError(f"highest must be at least 1, not {highest}")
+    require_at_least(1, highest=highest)
     if vectors < highest:
         raise UsageError(f"vectors must be at least {highest} (highest), not {vectors}")
     return bits_task(

@@ -14,7 +14,7 @@ costs nothing, and uniformly after it: n * ln(8) / (length_steps + 1 + n) nats.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Batch, Key
 from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.copy_memory import BLANK, SYMBOLS, recall_batch, recall_task
@@ -29,8 +29,7 @@ def selective_copy(*, length_steps: int = 30, items: int = 5) -> Task:
 
     Raises `UsageError` for no item, and for fewer steps than items.
     """
-    if items < 1:
-        raise UsageError(f"items must be at least 1, not {items}")
+    require_at_least(1, items=items)
     if length_steps < items:
         raise UsageError(f"length_steps must be at least {items} (items), not {length_steps}")
     return recall_task(

@@ -16,7 +16,7 @@ best: ln(classes) nats, an accuracy of 1 / classes.
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Task, one_length
 from rnnexp.tasks.classification import drawn_classes
@@ -38,8 +38,7 @@ def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
     """
     if symbols not in RANGES_PERCENT:
         raise UsageError(f"symbols must be 2 or 3, not {symbols}")
-    if length_steps < 10:
-        raise UsageError(f"length_steps must be at least 10, not {length_steps}")
+    require_at_least(10, length_steps=length_steps)
     return drawn_classes(
         "temporal_order",
         lambda key, batch_size: draw(key, batch_size, length_steps, symbols),

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Lengths, Score, Source, Task
@@ -158,8 +158,7 @@ def check_words(symbols: int, shortest: int, longest: int) -> None:
     """Raise `UsageError` unless the options of `words_task` are valid."""
     if not 2 <= symbols <= len(LETTERS):
         raise UsageError(f"symbols must be 2 to {len(LETTERS)}, not {symbols}")
-    if shortest < 1:
-        raise UsageError(f"shortest must be at least 1, not {shortest}")
+    require_at_least(1, shortest=shortest)
     if longest < shortest:
         raise UsageError(f"longest must be at least shortest = {shortest}, not {longest}")
 

@@ -125,11 +125,8 @@ def test_interpolation_and_parts() -> None:
     np.testing.assert_array_equal(parts["c"], [[4, 5], [10, 11]])
 
 
-def test_numbers_out_of_range_are_named() -> None:
-    memory.at_least("ntm", 1, slots=1)
+def test_a_limit_that_is_not_positive_is_named() -> None:
     memory.positive_limit("ntm", "parameter_clip", float("inf"))
-    with pytest.raises(UsageError, match="width of ntm must be at least 1, not 0"):
-        memory.at_least("ntm", 1, slots=1, width=0)
     for limit in (0.0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="parameter_clip of ntm must be above 0"):
             memory.positive_limit("ntm", "parameter_clip", limit)

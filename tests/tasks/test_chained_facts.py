@@ -88,9 +88,9 @@ def test_persons_may_be_more_than_a_story_has() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"facts": 0}, "facts must be at least 1, places at least 2 .* not 0, 6 and 5"),
-        ({"places": 1}, "not 2, 1 and 5"),
-        ({"distractors": -1}, "not 2, 6 and -1"),
+        ({"facts": 0}, "facts must be at least 1, not 0"),
+        ({"places": 1}, "places must be at least 2, not 1"),
+        ({"distractors": -1}, "distractors must be at least 0, not -1"),
         ({"persons": 11}, "persons must be 0 or at least 12, those of 6 chains of 2 facts, not 11"),
     ],
     ids=str,
