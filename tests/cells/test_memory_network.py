@@ -273,7 +273,7 @@ def test_weights_are_gaussian() -> None:
     ("options", "words"),
     [
         ({"hops": 0}, "hops must be at least 1, not 0"),
-        ({"memory_size": 0}, "not 3 and 0"),
+        ({"memory_size": 0}, "memory_size must be at least 1, not 0"),
         ({"tying": "adjoint"}, "Did you mean 'adjacent'"),
         ({"linear_start_steps": -1}, "linear_start_steps must be at least 0, not -1"),
         ({"tied_answer": True}, r"whose outputs \(1\) are its words \(9\)"),

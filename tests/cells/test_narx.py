@@ -74,7 +74,7 @@ def test_the_probe_of_a_narx_network_counts_the_way_through_the_output(x64: None
     ("make", "options", "words"),
     [
         (tdnn, {"delay_steps": 0}, "delay_steps must be at least 1"),
-        (narx, {"output_delay_steps": 0}, "output_delay_steps at least 1"),
+        (narx, {"output_delay_steps": 0}, "output_delay_steps must be at least 1"),
         (narx, {"feedback": "softmx"}, "Did you mean 'softmax'"),
     ],
 )
