@@ -46,7 +46,8 @@ def scores(task: str, trained: Run) -> str:
         return str(trained.status["status"])
     if task == "ntm_copy":
         short, long = LENGTHS
-        wrong, rate = test[f"wrong_bits@{short}"], test[f"error_rate@{long}"]
+        by_length = trained.status["by_length"]["test"]
+        wrong, rate = by_length[str(short)]["wrong_bits"], by_length[str(long)]["error_rate"]
         return f"{wrong:.3f} wrong bits at {short}; {100 * rate:.2f} % wrong at {long}"
     return f"{test['bits']:.1f} bits, {test['excess_bits']:.1f} more than Bayes' answer"
 
