@@ -44,7 +44,7 @@ DEFAULTS = {
         "cell.linear_start_steps": 560,  # 20 epochs of a bAbI task
         "cell.tied_answer": True,
         "optimizer.name": "sgd",
-        "optimizer.learning_rate": 0.5,
+        "optimizer.learning_rate": 0.32,
         "optimizer.schedule": "linear",
         "clip.threshold": 1.25,
     },

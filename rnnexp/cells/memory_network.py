@@ -21,8 +21,11 @@ du_k+1/du_k = I + C^T M in place of I + C^T (diag p - p p^T) M. A linear start (
 linear network in the first steps of training: an intervention on gradient flow.
 
 Word 0 fills sentences and stories up. Its embedding is left out, which equals the authors' row of
-zeros, set again after every update, and the sentences of the filling get no attention. Parameters:
-V words, D rows of time encoding: adjacent (K + 1) (V + D) d; layer-wise (3 V + 2 D + d) d.
+zeros, set again after every update. The memory has D slots. Those that a story leaves empty hold
+zeros and draw attention all the same, each as much as a sentence with m_i . u = 0, so that a hop
+can find nothing: without them, questions about what is not there (yes or no) generalise badly.
+How far arrays are filled up has no say. Parameters: V words, D rows of time encoding: adjacent
+(K + 1) (V + D) d; layer-wise (3 V + 2 D + d) d.
 """
 
 import jax
@@ -50,6 +53,7 @@ def memory_network(
     position_encoding: bool = True,
     time_encoding: bool = True,
     memory_size: int = 50,
+    empty_slots: bool = True,
     linear: bool = False,
     linear_start_steps: int = 0,
     tied_answer: bool = False,
@@ -64,7 +68,8 @@ def memory_network(
       tying: adjacent or layer_wise.
       position_encoding: whether the order of the words in a sentence counts.
       time_encoding: whether the order of the sentences counts.
-      memory_size: D, sentences with a time encoding of their own; older ones share the last.
+      memory_size: D, slots; more sentences share the time encoding of the last.
+      empty_slots: whether slots without a sentence draw attention.
       linear: no softmax at all, in training or after it.
       linear_start_steps: so many first steps of training without softmax; evaluations have it.
       tied_answer: the answer is C u of the last C, the network's own, without a readout after it;
@@ -136,16 +141,17 @@ def memory_network(
         scores_M = memories(params, state)[0] @ state["u"]
         if linear:
             return scores_M
-        absent = jnp.full_like(scores_M, jnp.finfo(scores_M.dtype).min)
-        p_M = jax.nn.softmax(jnp.where(seen["present"] > 0, scores_M, absent))
+        p = softmax_over_slots(scores_M, seen["present"], slots=memory_size if empty_slots else 0)
         if LINEAR_START not in seen:
-            return p_M
-        return jnp.where(seen[LINEAR_START] > 0, scores_M, p_M)
+            return p
+        scores = jnp.append(scores_M, jnp.zeros(len(p) - len(scores_M), scores_M.dtype))
+        return jnp.where(seen[LINEAR_START] > 0, scores, p)
 
     def transition(params: Params, state: State, x_I: Array) -> State:
         del x_I
         kept = state["u"] if adjacent else state["u"] @ params["w_h"]
-        new = {"u": kept + attention(params, state) @ memories(params, state)[1]}
+        _, c_Mxd = memories(params, state)
+        new = {"u": kept + attention(params, state)[: len(c_Mxd)] @ c_Mxd}
         return {**new, "hop": state["hop"] + 1.0} if adjacent else new
 
     def output(params: Params, state: State, x_I: Array) -> Array:
@@ -179,6 +185,18 @@ def memory_network(
         linear_start_steps=0 if linear else linear_start_steps,
         note=NOTE.format(linear_start_steps) if linear_start_steps and not linear else "",
     )
+
+
+def softmax_over_slots(scores_M: Array, present_M: Array, *, slots: int) -> Array:
+    """The softmax of the scores of present sentences: (M,), or with slots (M + 1,), of which the
+    last is the weight of all slots without a sentence together; the score of each is 0."""
+    least = jnp.finfo(scores_M.dtype).min
+    known_M = jnp.where(present_M > 0, scores_M, jnp.full_like(scores_M, least))
+    if not slots:
+        return jax.nn.softmax(known_M)
+    empty = jnp.maximum(slots - jnp.sum(present_M), 0)
+    log_empty = jnp.where(empty > 0, jnp.log(jnp.maximum(empty, 1)), least)
+    return jax.nn.softmax(jnp.append(known_M, log_empty))
 
 
 def positions(words: int, size: int, dtype: jnp.dtype) -> Array:

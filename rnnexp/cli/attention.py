@@ -27,15 +27,20 @@ def attention_command(known: argparse.Namespace) -> int:
     path = find_run(known.run, known.runs_dir)
     found = attended(path, known.example or 0, known.data_dir)
     if known.json:
-        print(to_json(found._asdict() | {"weights_KxM": found.weights_KxM.tolist()}, indent=2))
+        empty = None if found.empty_K is None else found.empty_K.tolist()
+        lists = {"weights_KxM": found.weights_KxM.tolist(), "empty_K": empty}
+        print(to_json(found._asdict() | lists, indent=2))
         return 0
+    read = list(zip(found.sentences, found.weights_KxM.T, strict=True))
+    if found.empty_K is not None:
+        read.append(("(empty slots)", found.empty_K))
     steps = [f"{step_of(found.axis)} {n}" for n in range(1, len(found.weights_KxM) + 1)]
     rows: list[dict[str, object]] = [
         {
             "sentence": text,
             **{name: f"{weight:.2f}" for name, weight in zip(steps, own, strict=True)},
         }
-        for text, own in zip(found.sentences, found.weights_KxM.T, strict=True)
+        for text, own in read
     ]
     print(str(path))
     print_table(found.question, rows)

@@ -29,6 +29,7 @@ class Attended(NamedTuple):
       answer, given: the right answer, and the network's.
       chance: the probability that the network gives the right answer.
       weights_KxM: of each step, on each sentence.
+      empty_K: of each step, on all empty slots of the memory together; None without them.
     """
 
     axis: str
@@ -38,6 +39,7 @@ class Attended(NamedTuple):
     given: str
     chance: float
     weights_KxM: np.ndarray
+    empty_K: np.ndarray | None
 
 
 def attended(path: Path, example: int = 0, data_dir: Path | None = None) -> Attended:
@@ -64,6 +66,7 @@ def attended(path: Path, example: int = 0, data_dir: Path | None = None) -> Atte
     chances = np.asarray(jax.nn.softmax(got.outputs[0]))
     answer = int(batch.targets[0])
     present = np.asarray(batch.context["story"][0, :, 0]) > 0
+    weights = np.asarray(_weights(model, got.trajectories[0]))[:, 0]
     return Attended(
         unit.layer.cell.axis,
         [_text(task.words, row) for row in np.asarray(batch.context["story"][0])[present]],
@@ -71,7 +74,8 @@ def attended(path: Path, example: int = 0, data_dir: Path | None = None) -> Atte
         task.words[answer],
         task.words[int(np.argmax(chances))],
         float(chances[answer]),
-        np.asarray(_weights(model, got.trajectories[0]))[:, 0, present],
+        weights[:, : len(present)][:, present],
+        weights[:, -1] if weights.shape[1] > len(present) else None,
     )
 
 
@@ -89,7 +93,7 @@ def _example(trained: Trained, number: int) -> Batch:
 
 
 def _weights(model: SequenceModel, seen: Trajectory) -> Array:
-    """The weights of every step, (K, B, M)."""
+    """The weights of every step, (K, B, M) or (K, B, M + 1)."""
     layer = model.units()[0].layer
     params = prepare_batch(layer.cell, layer.params(), seen.context)
     attention = layer.cell.attention

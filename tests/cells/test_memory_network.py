@@ -56,9 +56,11 @@ def example(b: int) -> dict[str, Array]:
 
 
 def by_loops(
-    params: Params, b: int, *, adjacent: bool, position: bool, time: bool, linear: bool
+    params: Params, b: int, *, adjacent: bool, position: bool, time: bool, linear: bool, slots: int
 ) -> np.ndarray:
-    """u_2 ... u_(K+1) of example b, (K, D), word by word from the paper; nil words are zeros."""
+    """u_2 ... u_(K+1) of example b, (K, D), word by word from the paper; nil words are zeros.
+
+    Sentences fill `slots` up with zero rows."""
     table = {name: np.array(value) for name, value in params.items()}
     table["embedding"][:, 0] = 0
     if "w_q" in table:
@@ -83,7 +85,7 @@ def by_loops(
         if time:
             ages = [min(TIME[b, s], 2) for s in sentences]
             rows = [row + table["time"][which, age] for row, age in zip(rows, ages, strict=True)]
-        return np.array(rows)
+        return np.array(rows + [np.zeros(D)] * (slots - len(rows)))
 
     u = bag(table["embedding"][0] if adjacent else table["w_q"], QUESTION[b])
     states = []
@@ -97,22 +99,23 @@ def by_loops(
     return np.array(states)
 
 
-@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(("linear", "empty"), [(False, True), (False, False), (True, True)])
 @pytest.mark.parametrize("encodings", [(True, True), (True, False), (False, True)], ids=str)
 @pytest.mark.parametrize("adjacent", [True, False])
 def test_every_hop_is_that_of_the_paper(
-    adjacent: bool, encodings: tuple[bool, bool], linear: bool, x64: None
+    adjacent: bool, encodings: tuple[bool, bool], linear: bool, empty: bool, x64: None
 ) -> None:
     cell, params = made(
-        tying="adjacent" if adjacent else "layer_wise", linear=linear,
+        tying="adjacent" if adjacent else "layer_wise", linear=linear, empty_slots=empty,
         position_encoding=encodings[0], time_encoding=encodings[1],
     )  # fmt: skip
     got = run(cell, params)
     assert got.states is not None
     for b in range(B):
         expected = by_loops(
-            params, b, adjacent=adjacent, position=encodings[0], time=encodings[1], linear=linear
-        )
+            params, b, adjacent=adjacent, position=encodings[0], time=encodings[1], linear=linear,
+            slots=3 if empty else 0,
+        )  # fmt: skip
         np.testing.assert_allclose(got.states["u"][:, b], expected, rtol=1e-12)
     np.testing.assert_array_equal(got.final_BxH, got.states["u"][-1])
 
@@ -123,7 +126,7 @@ def explicit_jacobian(cell: Cell, params: Params, state: Any, *, linear: bool) -
     hop = int(state.get("hop", 0))
     m, c = seen["reads"][hop], seen["reads"][hop + 1]
     assert cell.attention is not None
-    p = np.asarray(cell.attention(params, state))
+    p = np.asarray(cell.attention(params, state))[: len(m)]
     middle = np.eye(len(p)) if linear else np.diag(p) - np.outer(p, p)
     kept = np.asarray(params["w_h"]).T if "w_h" in params else np.eye(D)
     jacobian: np.ndarray = kept + c.T @ middle @ m
@@ -216,13 +219,22 @@ def test_empty_sentences_and_words_change_nothing_and_learn_nothing(x64: None) -
     np.testing.assert_array_equal(run(cell, nil).final_BxH, run(cell, params).final_BxH)
     gradient = jax.grad(lambda p: jnp.sum(run(cell, p).final_BxH))(params)["embedding"]
     assert not np.any(gradient[:, 0])
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_attention_is_on_sentences_and_on_empty_slots(empty: bool, x64: None) -> None:
+    cell, params = made(empty_slots=empty)
     prepared = prepare_batch(cell, params, CONTEXT_OF)
     one = {**params, CONTEXT: {k: leaf[1] for k, leaf in prepared[CONTEXT].items()}}
     assert cell.attention is not None
     assert cell.start is not None
-    p = cell.attention(one, cell.start(one))
+    state = cell.start(one)
+    p = cell.attention(one, state)
     assert p[2] == 0  # of the third sentence there is nothing in this story
-    np.testing.assert_allclose(jnp.sum(p), 1.0, rtol=1e-14)
+    scores = np.asarray(one[CONTEXT]["reads"][0, :2] @ state["u"])
+    weights = np.exp([*scores, *([0.0] if empty else [])])
+    weights = np.insert(weights, 2, 0.0)
+    np.testing.assert_allclose(p, weights / weights.sum(), rtol=1e-13)
 
 
 def test_the_order_of_words_and_of_sentences_counts_where_it_is_encoded(x64: None) -> None:

@@ -55,8 +55,12 @@ def test_weights_and_answer_are_those_of_the_network(run: Path) -> None:
     u = bag(params["embedding"][0], found.question)
     for hop in range(K):
         scores = reads[hop] @ u
-        p = np.exp(scores) / np.exp(scores).sum()
+        empty = params["time"].shape[1] - len(scores)
+        total = np.exp(scores).sum() + empty
+        p = np.exp(scores) / total
         np.testing.assert_allclose(found.weights_KxM[hop], p, rtol=1e-4)
+        assert found.empty_K is not None
+        np.testing.assert_allclose(found.empty_K[hop], empty / total, rtol=1e-4)
         u = u + p @ reads[hop + 1]
     logits = params["embedding"][K] @ u
     logits[0] = 0
@@ -82,7 +86,10 @@ def test_it_is_printed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data["axis"] == "hop"
     assert np.shape(data["weights_KxM"]) == (2, 12)
     assert data["sentences"] != found.sentences  # of example 0
-    np.testing.assert_allclose(np.sum(data["weights_KxM"], 1), 1, rtol=1e-5)
+    total = np.sum(data["weights_KxM"], 1) + data["empty_K"]
+    np.testing.assert_allclose(total, 1, rtol=1e-5)
+    row = next(line for line in shown.splitlines() if "(empty slots)" in line)
+    assert [f"{w:.2f}" in row for w in np.asarray(found.empty_K)] == [True, True]
 
 
 @pytest.mark.parametrize(
