@@ -8,10 +8,10 @@ memory network reads its sentences, along hops. 64 units, memories of 32 slots o
 units and 3 hops in the memory network; otherwise each task's own defaults. Stories, which are
 long, take a quarter of the updates.
 
-Prints, of every run at its start and its end: the test score; the slope of ln ||dL/dh_t|| (of u
+Prints, of every run at its start and its end: the test error; the slope of ln ||dL/dh_t|| (of u
 along the hops) over the lag, in nats a step or hop; and the norm at the longest lag over the
-largest of all lags, for the hidden state and for the memory. Draws the profiles. A second call makes only what
-is missing. Expected on 2 cores: about an hour.
+largest of all lags, for the hidden state and for the memory. Draws the profiles. A second call
+makes only what is missing. Expected on 2 cores: about an hour.
 """
 
 import argparse
@@ -46,7 +46,8 @@ CELLS: dict[str, dict[str, Any]] = {
 
 
 class Reading(NamedTuple):
-    """A profile at one training step: slope, and by leaf the longest lag's norm over the largest."""
+    """A profile at a training step: its slope, and by leaf the longest lag's norm over the
+    largest."""
 
     slope: float
     ratios: dict[str, float]
@@ -86,13 +87,14 @@ def row(task: str, cell: str, trained: Run) -> str:
     """A run's row of the table."""
     first, last = reading(trained, 0), reading(trained, -1)
     score = float(trained.status["test"][TASKS[task][2]])
+    error = 1 - score if TASKS[task][2] == "accuracy" else score
     leaves = [leaf for leaf in first.ratios if leaf in ("h", "u", "M")]
     reach = "; ".join(
         f"{leaf}: {first.ratios[leaf]:.1g} → {last.ratios[leaf]:.1g}" for leaf in leaves
     )
     slope = f"{first.slope:+.3f} → {last.slope:+.3f}"
     steps = f"{next(iter(trained.norms.values())).shape[2]} {steps_of(trained.axis)}"
-    return f"| {task} | {cell} | {score:.3f} | {steps} | {slope} | {reach} |"
+    return f"| {task} | {cell} | {100 * error:.1f} % | {steps} | {slope} | {reach} |"
 
 
 def draw(found: dict[tuple[str, str], Run], out: Path) -> None:
@@ -127,7 +129,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--out", type=Path, default=Path("experiments/pictures/memory.png"))
     known = parser.parse_args()
-    print("| task | cell | test | length | slope, start → end | longest lag / largest |")
+    print("| task | cell | error | length | slope, start → end | longest lag / largest |")
     print("| --- | --- | --- | --- | --- | --- |")
     found: dict[tuple[str, str], Run] = {}
     begun = time.monotonic()
