@@ -113,6 +113,8 @@ def draw(found: dict[tuple[str, str], Run], out: Path) -> None:
                     mark = "o" if len(shown) < 5 else None
                     axes.plot(shown, color=colour, linestyle=dash, marker=mark, markersize=2.5)
             axes.set(yscale="log", xlabel=lag_label([trained.axis]).partition(":")[0])
+            if place % len(CELLS) == 1:
+                axes.set_ylabel("norm of the adjoint")
             axes.invert_xaxis()
             axes.set_title(f"{task}, {cell}" + (": h, M" if "M" in leaves else ""))
         figure.savefig(out, dpi=DPI)
