@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 
+from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Key
+from rnnexp.models.generate import Draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Score
@@ -27,6 +29,19 @@ def scores_of(
         return task_scores
     drawn = jax.random.key(0) if key is None else key
     return lambda features, batch: own(features, batch, drawn)
+
+
+def head_draw(model: SequenceModel, temperature: float) -> Draw | None:
+    """How a head that scores itself draws the next inputs; None of any other.
+
+    Raises `UsageError` if it has no draws.
+    """
+    if not model.head_scores:
+        return None
+    if not hasattr(model.readout, "draw"):
+        raise UsageError("the head scores itself and draws nothing: it has no function `draw`")
+    draw: Callable[..., Array] = model.readout.draw
+    return lambda key, features_BxF: draw(features_BxF, key, temperature)
 
 
 def head_scores(model: SequenceModel | Transducer) -> Callable[..., Any] | None:

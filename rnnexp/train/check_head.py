@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import numpy as np
 from flax import nnx
 
 from rnnexp.core.types import Batch
@@ -9,7 +11,7 @@ from rnnexp.models.scoring import head_scores
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.batches import batch_shapes
+from rnnexp.tasks.batches import batch_shapes, first_batch, source_size
 from rnnexp.train.abstract_call import Entry, array, described, is_real, key_shape
 from rnnexp.train.check_scores import require_scores
 
@@ -31,6 +33,8 @@ def check_head(name: str, model: SequenceModel | Transducer, task: Task) -> None
     batch = batch_shapes(task.train, BATCH_SIZE)
     leading = (BATCH_SIZE,) if model.to_one else (batch.inputs_TxBxI.shape[0], BATCH_SIZE)
     features = array(*leading, model.stack.output_size)
+    if getattr(model.readout, "binary", False):
+        require_bits(entry, task)
     if head_scores(model) is not None:
         _check_scores(entry, model, task, features, batch)
         return
@@ -63,10 +67,25 @@ def _check_scores(
         "scores", scores, state=state, features=features, batch=batch, key=key_shape()
     )
     require_scores(entry, found, batch.inputs_TxBxI.shape[1])
-    for wanted in ("loss", task.headline):
-        if wanted not in found:
+    wanted = ["loss", task.headline]
+    if getattr(model.readout, "same_units", False):  # whatever the task reports, it then gives
+        wanted += task.baseline
+    for name in wanted:
+        if name not in found:
             raise entry.error(
                 "scores",
-                f"gives {', '.join(found) or 'nothing'}, expected {wanted!r} among them: task "
+                f"gives {', '.join(found) or 'nothing'}, expected {name!r} among them: task "
                 f"{task.name!r} needs it",
             )
+
+
+def require_bits(entry: Entry, task: Task) -> None:
+    """Raise `UsageError` unless the targets of the first batch are all 0 or 1."""
+    size = min(BATCH_SIZE, source_size(task.train) or BATCH_SIZE)
+    targets = np.asarray(first_batch(task.train, jax.random.key(0), size).targets)
+    others = targets[(targets != 0) & (targets != 1)]
+    if others.size:
+        raise entry.error(
+            "targets",
+            f"must be 0 or 1, and those of task {task.name!r} have {others.flat[0]:g}",
+        )
