@@ -1,4 +1,4 @@
-"""Who scores a model's outputs: its task, or its head."""
+"""Who scores a model's outputs: its task, its head, or a cell that is the whole network."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from rnnexp.models.generate import Draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Score
+from rnnexp.tasks.scores import once
 
 Scores = Callable[[Array, Batch], Mapping[str, Score]]
 """The scores of a batch; "loss" is trained."""
@@ -19,16 +20,43 @@ Scores = Callable[[Array, Batch], Mapping[str, Score]]
 def scores_of(
     model: SequenceModel | Transducer, task_scores: Scores, key: Key | None = None
 ) -> Scores:
-    """`(outputs, batch) -> {name: Score}` of a model: the task's, or those of its head.
+    """`(outputs, batch) -> {name: Score}` of a model: the task's, or the model's own.
 
     Args:
       key: for what a head has to draw; None: a fixed one.
     """
-    own = head_scores(model)
+    own = own_scores(model)
     if own is None:
         return task_scores
     drawn = jax.random.key(0) if key is None else key
     return lambda features, batch: own(features, batch, drawn)
+
+
+def evaluation_scores_of(model: SequenceModel | Transducer, task_scores: Scores) -> Scores:
+    """The scores of an evaluation: `scores_of` with a fixed key, or those that the head or cell has
+    for evaluations."""
+    own = own_scores(model, evaluation=True)
+    if own is None:
+        return task_scores
+    return lambda features, batch: own(features, batch, jax.random.key(0))
+
+
+def own_scores(
+    model: SequenceModel | Transducer, *, evaluation: bool = False
+) -> Callable[[Array, Batch, Key], Mapping[str, Score]] | None:
+    """The scores of a head or a network that scores itself; None of any other."""
+    layer = model.units()[0].layer
+    if isinstance(model, Transducer) or model.reads or layer.cell.scores is None:
+        return head_scores(model, evaluation=evaluation)
+    found = layer.cell.scores
+    if evaluation and layer.cell.evaluation_scores is not None:
+        found = layer.cell.evaluation_scores
+
+    def scores(outputs: Array, batch: Batch, key: Key) -> dict[str, Score]:
+        own = found(layer.params(), outputs, batch.targets, key)
+        return {name: once(value_B) for name, value_B in own.items()}
+
+    return scores
 
 
 def head_draw(model: SequenceModel, temperature: float) -> Draw | None:
@@ -44,9 +72,12 @@ def head_draw(model: SequenceModel, temperature: float) -> Draw | None:
     return lambda key, features_BxF: draw(features_BxF, key, temperature)
 
 
-def head_scores(model: SequenceModel | Transducer) -> Callable[..., Any] | None:
-    """The scores of a head that scores itself; None of any other."""
+def head_scores(
+    model: SequenceModel | Transducer, *, evaluation: bool = False
+) -> Callable[..., Any] | None:
+    """The scores of a head that scores itself, in training or in an evaluation; None of any
+    other."""
     if isinstance(model, Transducer) or not model.head_scores:
         return None
     scores: Callable[..., Any] = model.readout.scores
-    return scores
+    return getattr(model.readout, "evaluation_scores", scores) if evaluation else scores

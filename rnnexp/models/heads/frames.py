@@ -1,18 +1,42 @@
-"""What heads over frames of bits share: their scores, and what they can score at all.
+"""What heads over frames of bits share: their biases, their scores, what they can score at all.
 
 A frame is the vector of bits that one step predicts, such as the 88 notes of a piano roll.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array
+from rnnexp.core.types import Array, Key
 from rnnexp.tasks.base import Score
 from rnnexp.tasks.scores import once, over_steps, per_sequence
 
-glorot = nnx.initializers.glorot_uniform()
-"""The initialiser of the heads' matrices; their biases are 0."""
+
+class Biases(nnx.Module):
+    """Visible and hidden biases, affine in the features: b = b_0 + f U_b and c = c_0 + f U_c.
+
+    U_b (F, D) and U_c (F, H) start Glorot uniform, b_0 and c_0 with 0.
+    """
+
+    def __init__(self, feature_size: int, output_size: int, hidden_size: int, key: Key):
+        key_b, key_c = jax.random.split(key)
+        self.u_b = matrix(key_b, feature_size, output_size)
+        self.u_c = matrix(key_c, feature_size, hidden_size)
+        self.b = nnx.Param(jnp.zeros(output_size))
+        self.c = nnx.Param(jnp.zeros(hidden_size))
+
+    def __call__(self, features: Array) -> tuple[Array, Array]:
+        """b (N, D) and c (N, H) of features (..., F), the leading axes as one."""
+        f_NxF = features.reshape(-1, features.shape[-1])
+        b_NxD = f_NxF @ self.u_b[...] + self.b[...][None]
+        return b_NxD, f_NxF @ self.u_c[...] + self.c[...][None]
+
+
+def matrix(key: Key, rows: int, columns: int) -> nnx.Param[Array]:
+    """A matrix of parameters, Glorot uniform, in the default float type."""
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return nnx.Param(nnx.initializers.glorot_uniform()(key, (rows, columns), dtype))
 
 
 def require_frames(targets: Array, features: Array, size: int) -> None:

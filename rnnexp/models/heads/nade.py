@@ -21,8 +21,14 @@ import optax
 from flax import nnx
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array, Batch, Key, Tree
-from rnnexp.models.heads.frames import frame_accuracy, frame_nats, glorot, require_frames
+from rnnexp.core.types import Array, Batch, Key, State, Tree
+from rnnexp.models.heads.frames import (
+    Biases,
+    frame_accuracy,
+    frame_nats,
+    matrix,
+    require_frames,
+)
 from rnnexp.scan.remat import in_segments
 from rnnexp.tasks.base import Score
 
@@ -34,25 +40,11 @@ class Nade(nnx.Module):
     binary = True
 
     def __init__(self, feature_size: int, output_size: int, hidden_size: int, key: Key):
-        self.size, self.hidden_size = output_size, hidden_size
-        shapes = {
-            "w": (output_size, hidden_size),
-            "v": (output_size, hidden_size),
-            "u_b": (feature_size, output_size),
-            "u_c": (feature_size, hidden_size),
-        }
-        dtype = jax.dtypes.canonicalize_dtype(float)
-        for own_key, (name, shape) in zip(jax.random.split(key, 4), shapes.items(), strict=True):
-            setattr(self, name, nnx.Param(glorot(own_key, shape, dtype)))
-        self.b = nnx.Param(jnp.zeros(output_size, dtype))
-        self.c = nnx.Param(jnp.zeros(hidden_size, dtype))
-
-    def biases(self, features: Array) -> tuple[Array, Array]:
-        """b (N, D) and c (N, H) of features (..., F), the leading axes as one."""
-        f_NxF = features.reshape(-1, features.shape[-1])
-        b_NxD = f_NxF @ self.u_b[...] + self.b[...][None]
-        c_NxH = f_NxF @ self.u_c[...] + self.c[...][None]
-        return b_NxD, c_NxH
+        self.size = output_size
+        key_w, key_v, key_biases = jax.random.split(key, 3)
+        self.w = matrix(key_w, output_size, hidden_size)
+        self.v = matrix(key_v, output_size, hidden_size)
+        self.biases = Biases(feature_size, output_size, hidden_size, key_biases)
 
     def logits(self, features: Array, frames: Array) -> Array:
         """Logits of every bit of frames (..., D) given the true bits before it, (..., D)."""
@@ -90,16 +82,16 @@ def conditionals(
     The backward pass recomputes segments of about sqrt(D) units: it keeps O(sqrt(D)) sums (N, H).
     """
 
-    def unit(sum_NxH: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
+    def unit(sums: State, row: tuple[Array, ...]) -> tuple[State, Array]:
         w_H, v_H, b_N, bit_N = row
-        logit_N = b_N + jax.nn.sigmoid(sum_NxH) @ v_H
-        return sum_NxH + bit_N[:, None] * w_H[None], logit_N
+        logit_N = b_N + jax.nn.sigmoid(sums["c"]) @ v_H
+        return {"c": sums["c"] + bit_N[:, None] * w_H[None]}, logit_N
 
-    def run(sums: Tree, rows: Tree) -> tuple[Tree, Tree]:
+    def run(sums: State, rows: Tree) -> tuple[State, Array]:
         return jax.lax.scan(unit, sums, rows)
 
     rows = (w_DxH, v_DxH, b_NxD.T, frames_NxD.T)
-    logits_DxN: Array = in_segments(run, c_NxH, rows, math.isqrt(len(w_DxH)))[1]
+    logits_DxN: Array = in_segments(run, {"c": c_NxH}, rows, math.isqrt(len(w_DxH)))[1]
     return logits_DxN.T
 
 

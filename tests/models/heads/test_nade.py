@@ -37,9 +37,11 @@ def made(seed: int = 0) -> Nade:
     return filled
 
 
-def by_loop(head: Nade, feature_F: np.ndarray, frame_D: np.ndarray) -> np.ndarray:
+def by_loop(head: Nade, feature_F: Any, frame_D: Any) -> np.ndarray:
     """ln p of every bit, straight from the definition: O(D^2 H)."""
-    w, v, u_b, u_c, b, c = (np.asarray(getattr(head, n)[...]) for n in "w v u_b u_c b c".split())
+    w, v = np.asarray(head.w[...]), np.asarray(head.v[...])
+    own = head.biases
+    u_b, u_c, b, c = (np.asarray(param[...]) for param in (own.u_b, own.u_c, own.b, own.c))
     b, c = b + feature_F @ u_b, c + feature_F @ u_c
     logs = []
     for i in range(len(frame_D)):
@@ -63,14 +65,15 @@ def test_it_is_the_loop_of_conditionals_and_sums_to_one(x64: None) -> None:
 def test_the_features_reach_it_through_its_biases_alone(x64: None) -> None:
     """Without feature weights it is one NADE for all; the biases are affine in the features."""
     head = made()
-    head.u_b[...], head.u_c[...] = jnp.zeros((F, D)), jnp.zeros((F, H))
+    head.biases.u_b[...], head.biases.u_c[...] = jnp.zeros((F, D)), jnp.zeros((F, H))
     frames = jnp.asarray(RANDOM.integers(0, 2, (5, 2, D)), float)
     one, other = (jnp.asarray(RANDOM.normal(size=(5, 2, F))) for _ in range(2))
     np.testing.assert_array_equal(head.nats(one, frames), head.nats(other, frames))
     head = made()
     moved = made()
-    moved.b[...] = head.b[...] + one[0, 0] @ head.u_b[...]
-    moved.c[...] = head.c[...] + one[0, 0] @ head.u_c[...]
+    own, feature_F = head.biases, one[0, 0]
+    moved.biases.b[...] = own.b[...] + feature_F @ own.u_b[...]
+    moved.biases.c[...] = own.c[...] + feature_F @ own.u_c[...]
     got = moved.nats(jnp.zeros((1, F)), frames[:1, 0])
     np.testing.assert_allclose(head.nats(one[:1, 0], frames[:1, 0]), got, rtol=1e-12)
 
@@ -85,9 +88,7 @@ def test_gradients_equal_central_differences(x64: None) -> None:
         params, features = unravel(flat)
         return jnp.sum(nnx.merge(graphdef, params).nats(features, frames))
 
-    numeric = [
-        (loss(flat + move) - loss(flat - move)) / 2e-6 for move in 1e-6 * jnp.eye(len(flat))
-    ]
+    numeric = [(loss(flat + move) - loss(flat - move)) / 2e-6 for move in 1e-6 * jnp.eye(len(flat))]
     np.testing.assert_allclose(jax.grad(loss)(flat), numeric, rtol=1e-6, atol=1e-8)
     assert len(flat) - 3 * F == 2 * D * H + (F + 1) * (D + H)
 
@@ -147,7 +148,7 @@ def test_what_it_cannot_score_is_said_in_one_line(name: str, text: str) -> None:
 
 
 def test_a_bad_option() -> None:
-    with pytest.raises(UsageError, match="config.head.hidden_size must be at least 1, not 0"):
+    with pytest.raises(UsageError, match=r"config.head.hidden_size must be at least 1, not 0"):
         nade(F, D, jax.random.key(0), hidden_size=0)
 
 
@@ -165,6 +166,7 @@ def test_it_is_compared_with_the_tasks_baselines_and_draws_frames() -> None:
     plan = music_plan()
     assert not plan.own_units
     assert plan.baseline == plan.recipe.task.baseline
+    assert plan.params["readout"]["w"].shape == (88, 6)  # head.hidden_size, not the cell's
     draw = head_draw(plan.recipe.model(plan.params), 1.0)
     assert draw is not None
     drawn = draw(jax.random.key(0), jnp.zeros((2, 5)))
