@@ -119,6 +119,7 @@ def expected_contrast(machine: Machine, data_S: Array, steps: int | None) -> Mac
         model_S = jax.nn.softmax(-machine.free_energies(visible))
     else:
         model_S = data_S @ jnp.linalg.matrix_power(gibbs_kernel(machine), steps)
+        model_S = model_S / jnp.sum(model_S)  # 1 but for rounding, which grows with the steps
     weights_S = data_S - jax.lax.stop_gradient(model_S)
     slope: Machine = jax.grad(lambda machine: weights_S @ machine.free_energies(visible))(machine)
     return slope

@@ -57,6 +57,8 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
     task = None if with_data else read_task(path)
+    if task is not None and task.mode == "density":  # a context has the shapes of the data
+        task, with_data = None, True
     if task is not None:
         saved["model"]["newton"] = "none"  # its decision needs data, and sampling goes step by step
     config = from_saved(saved)

@@ -10,7 +10,6 @@ import pytest
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
-from rnnexp.cli.main import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
@@ -19,9 +18,9 @@ from rnnexp.models.scoring import head_draw
 from rnnexp.tasks.music import music_task
 from rnnexp.train.plan import make_plan
 from tests.helpers.bits import all_bits, sigmoid
-from tests.helpers.data_files import DATA, data_or_skip
-from tests.helpers.midi_files import read_roll
+from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.piano_rolls import random_rolls
+from tests.helpers.small_music import train_and_sample
 
 D, H, F = 7, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -152,9 +151,6 @@ def test_a_bad_option() -> None:
         nade(F, D, jax.random.key(0), hidden_size=0)
 
 
-SMALL = ["--config.cell.hidden_size=8", "--config.train.batch_size=4"]
-
-
 def music_plan() -> Any:
     config = experiment("jsb_chorales/rnn", "nade")
     config.update_from_flattened_dict({"cell.hidden_size": 5, "head.hidden_size": 6})
@@ -174,13 +170,10 @@ def test_it_is_compared_with_the_tasks_baselines_and_draws_frames() -> None:
     assert set(np.unique(drawn)) == {0, 1}
 
 
-def test_music(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = ["--data-dir", str(data_or_skip(DATA["jsb_chorales"])), "--runs-dir", str(tmp_path)]
-    run = ["run", "jsb_chorales/rnn", *SMALL, "--config.train.duration_steps=2"]
-    assert main([*run, "--config.head.name=nade", "--config.head.hidden_size=9", *data]) == 0
-    printed = capsys.readouterr().out
-    assert "loss 10.49  loss_per_sequence 10.49" in printed  # numbers of the Markov chain
+@pytest.mark.usefixtures("own_tables")
+def test_a_run_is_scored_beside_the_baseline_and_writes_music(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = train_and_sample("nade", tmp_path, capsys, hidden_size=9)
+    assert "for comparison: loss" in printed
     assert "accuracy" in printed
-    sample = ["sample", "jsb_chorales/rnn", "--length", "20", *data]
-    assert main([*sample, "-o", str(tmp_path / "x.mid")]) == 0
-    assert read_roll(tmp_path / "x.mid")[0].shape == (20, 88)

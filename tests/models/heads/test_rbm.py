@@ -11,7 +11,6 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.gibbs import Machine, expected_contrast, gibbs_kernel
-from rnnexp.cli.main import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
@@ -20,9 +19,9 @@ from rnnexp.models.scoring import evaluation_scores_of, scores_of
 from rnnexp.tasks.music import music_task
 from rnnexp.train.plan import Plan, make_plan
 from tests.helpers.bits import all_bits
-from tests.helpers.data_files import DATA, data_or_skip
-from tests.helpers.midi_files import read_roll
+from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.piano_rolls import random_rolls
+from tests.helpers.small_music import train_and_sample
 
 D, H, F = 5, 3, 2
 RANDOM = np.random.default_rng(0)
@@ -198,15 +197,11 @@ def test_bad_options(options: dict[str, int], text: str) -> None:
         rbm(F, D, jax.random.key(0), **options)
 
 
+@pytest.mark.usefixtures("own_tables")
 @pytest.mark.parametrize("hidden", [4, 13])
-def test_music(hidden: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = ["--data-dir", str(data_or_skip(DATA["jsb_chorales"])), "--runs-dir", str(tmp_path)]
-    run = ["run", "jsb_chorales/rnn", "--config.cell.hidden_size=8", "--config.train.batch_size=4"]
-    run += ["--config.train.duration_steps=2", "--config.head.name=rbm"]
-    run += [f"--config.head.hidden_size={hidden}", "--config.head.ais_temperatures=2"]
-    assert main([*run, "--config.head.ais_chains=2", *data]) == 0
-    printed = capsys.readouterr().out
+def test_a_run_writes_music(
+    hidden: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"hidden_size": hidden, "ais_temperatures": 2, "ais_chains": 2}
+    printed = train_and_sample("rbm", tmp_path, capsys, **options)
     assert ("loss_ais_error" in printed) == (hidden > 12)
-    sample = ["sample", "jsb_chorales/rnn", "--length", "20", *data]
-    assert main([*sample, "-o", str(tmp_path / "x.mid")]) == 0
-    assert read_roll(tmp_path / "x.mid")[0].shape == (20, 88)
