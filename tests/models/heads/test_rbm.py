@@ -112,7 +112,7 @@ def test_cd_has_the_biases_of_its_own_step_in_both_phases(x64: None) -> None:
     w = (slopes[0].w_NxH + slopes[1].w_NxH) / 2
     np.testing.assert_allclose(got["w"], w, atol=0.02)
     u_c = sum(np.outer(features[t], slopes[t].c_H) for t in (0, 1)) / 2
-    np.testing.assert_allclose(got["u_c"], u_c, atol=0.03)
+    np.testing.assert_allclose(got["biases"]["u_c"], u_c, atol=0.03)
 
 
 def test_estimates_are_the_likelihood_within_their_error(x64: None) -> None:
