@@ -158,8 +158,9 @@ def draw(moments: list[Moment], file: Path) -> None:
         k, bias = steps[there].astype(float), at.bias_K[there]
         label = f"update {at.update}: |λ₂| = {at.second:.4f}"
         (line,) = axes.plot(k, bias, "o", label=label)
-        fall = bias[-1] * at.second ** (k - k[-1])
-        axes.plot(k, fall, "--", color=line.get_color(), linewidth=0.8)
+        between = np.geomspace(k[0], k[-1], 200)
+        fall = bias[-1] * at.second ** (between - k[-1])
+        axes.plot(between, fall, "--", color=line.get_color(), linewidth=0.8)
     axes.set(
         xscale="log",
         yscale="log",
