@@ -119,9 +119,10 @@ class Cell:
         its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
       scores: `(params, outputs_BxO, targets, key) -> {name: (B,)}`, for a network that scores
         itself: its loss is not a function of its outputs alone. They are in place of the task's,
-        in the same units, and "loss" is minimised; the key is for what has to be drawn. None: the
-        task scores the outputs.
-      evaluation_scores: the same for evaluations, where they are others; None: they are `scores`.
+        and "loss" is minimised; the key is for what has to be drawn. None: the task scores the
+        outputs.
+      evaluation_scores: the same for evaluations, in the task's units, where they are others
+        than `scores`. None: they are `scores`.
       binary: the targets must be 0 or 1.
       note: a line that a run says at its start, on what this cell cannot do.
       memory: the leaf of the state, (slots, width), whose rows are the slots of an external
