@@ -13,6 +13,10 @@ pytestmark = pytest.mark.slow
 
 SMALL = {
     "cold_start": (["--starts", "1"], ["first", "cold", "warm", "kept", "list"]),
+    "contrastive_divergence": (
+        ["--steps", "30", "--out", "divergence.png"],
+        ["bias of CD-k", "update 30", "drawn"],
+    ),
     "gpu_kernels": (["--works", "W4"], ["small checks"]),
     "gradient_flow": (["--steps", "20"], ["trained", "drawn", "written"]),
     "hopfield_capacity": (

@@ -222,7 +222,7 @@ def test_its_options_and_keys_exist(guide: str) -> None:
     scripts = "".join(path.read_text() for path in (ROOT / "experiments").glob("*.py"))
     options |= set(re.findall(r'"(--[\w-]+)"', scripts))
     keys = {*flat(defaults()), *DURATIONS}
-    for part, table in (("cell", CELLS), ("task", TASKS)):
+    for part, table in (("cell", CELLS), ("task", TASKS), ("head", HEADS)):
         keys |= {f"{part}.{key}" for name in table.names() for key in table.entry(name).options()}
     sections = "|".join({key.partition(".")[0] for key in keys if "." in key})
     for span in guides.code_spans(TEXTS[guide]):

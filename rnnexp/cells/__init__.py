@@ -30,12 +30,16 @@ SUMMARIES = {
     "dnc": "differentiable neural computer: a memory with usage, allocation and links in time",
     "stack_rnn": "stack-augmented: a layer that pushes to and pops from differentiable stacks",
     "hopfield": "Hopfield networks: classical, continuous, dense (polynomial, exponential), modern",
+    "rbm": "restricted Boltzmann machine: CD-k along its Gibbs chain, or the exact likelihood",
+    "boltzmann": "Boltzmann machine: all units coupled, by enumeration; sweeps of Gibbs sampling",
 }
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
     "narx": ("sequence_to_one", "synchronous", "story_to_answer"),
     "memory_network": ("story_to_answer",),
     "hopfield": ("cue_to_pattern",),
+    "rbm": ("density",),
+    "boltzmann": ("density",),
 }
 """The modes of cells whose modes are not those of a cell that reads a sequence."""
 DEFAULTS = {

@@ -61,6 +61,7 @@ def as_they_are(params: Params) -> Params:
 
 
 States = Callable[[Params, State, Array, State], State]
+NetworkScores = Callable[[Params, Array, Array, Key], Mapping[str, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,13 @@ class Cell:
         reads the M slots of the context; (M + 1,) if some of it may be on nothing. None: the cell reads no slots.
       linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
         its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
+      scores: `(params, outputs_BxO, targets, key) -> {name: (B,)}`, for a network that scores
+        itself: its loss is not a function of its outputs alone. They are in place of the task's,
+        and "loss" is minimised; the key is for what has to be drawn. None: the task scores the
+        outputs.
+      evaluation_scores: the same for evaluations, in the task's units, where they are others
+        than `scores`. None: they are `scores`.
+      binary: the targets must be 0 or 1.
       note: a line that a run says at its start, on what this cell cannot do.
       memory: the leaf of the state, (slots, width), whose rows are the slots of an external
         memory; it is probed. None: the cell has none.
@@ -148,6 +156,9 @@ class Cell:
     start: Callable[[Params], State] | None = None
     attention: Callable[[Params, State], Array] | None = None
     linear_start_steps: int = 0
+    scores: NetworkScores | None = None
+    evaluation_scores: NetworkScores | None = None
+    binary: bool = False
     note: str = ""
     memory: str | None = None
     memory_weights: tuple[str, ...] = ()

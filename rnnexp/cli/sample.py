@@ -1,11 +1,11 @@
-"""The command `sample`: a trained run writes text, music or an answer."""
+"""The command `sample`: a trained run writes text, music, an answer, or patterns."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnexp.cli.arguments import add_data_dir, add_run, require_place
+from rnnexp.cli.arguments import add_data_dir, add_run, require_picture_place, require_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -19,13 +19,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_run(command)
     add_data_dir(command)
     command.add_argument("--prompt", default="", help="the text to go on from, or the question")
-    command.add_argument("--length", type=int, default=500, help="characters or steps of music")
+    command.add_argument(
+        "--length", type=int, default=500, help="characters, or steps of music or of a Gibbs chain"
+    )
     command.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
     command.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
     command.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
     command.add_argument("--seed", type=int, default=0, help="of the draws")
     command.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="where music goes (.mid)"
+        "-o", "--output", type=Path, metavar="FILE", help="where music (.mid) or a picture goes"
     )
 
 
@@ -41,6 +43,8 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     task = trained.plan.recipe.task
     if task.mode == "asynchronous":
         _answer(trained, known)
+    elif task.mode == "density":
+        _patterns(trained, known)
     elif task.alphabet is not None:
         _text(trained, known)
     else:
@@ -64,6 +68,17 @@ def _text(trained: "Trained", known: argparse.Namespace) -> None:
         top_k=known.top_k, seed=known.seed,
     )  # fmt: skip
     print(to_json({"text": text}) if known.json else text)
+
+
+def _patterns(trained: "Trained", known: argparse.Namespace) -> None:
+    if known.output is None:
+        raise UsageError("patterns need a file for their picture: -o FILE.png")
+    require_picture_place(known.output)
+    from rnnexp.report.patterns import draw_patterns
+    from rnnexp.run.patterns import write_patterns
+
+    draw_patterns(write_patterns(trained, length=known.length, seed=known.seed), known.output)
+    print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
 
 
 def _music(trained: "Trained", known: argparse.Namespace) -> None:

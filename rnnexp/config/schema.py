@@ -271,9 +271,10 @@ def run_id(config: FrozenConfigDict, sources: str = "") -> str:
 
 
 def options(config: FrozenConfigDict, part: str) -> dict[str, Any]:
-    """The keyword options of `task`, `cell` or `head`, without its name (and hidden_size)."""
+    """The keyword options of `task`, `cell` or `head`: all but its name, and the size of a cell."""
     values: dict[str, Any] = config[part].to_dict()
-    return {k: v for k, v in values.items() if k not in ("name", "hidden_size")}
+    others = ("name", "hidden_size") if part == "cell" else ("name",)
+    return {k: v for k, v in values.items() if k not in others}
 
 
 def _set(config: ConfigDict, key: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a step is called along a cell's axis: time, hop, update, propagation, ...
+"""What a step is called along a cell's axis: time, hop, update, propagation, gibbs, ...
 
 Stores name the dimension after the axis; tables and pictures use these words.
 """
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 TIME = "time"
 """The axis of a cell that reads a sequence."""
+PROCESSES = ("propagation", "gibbs")
+"""Axes whose name is that of a process, not of one step of it."""
 LABORATORY_DIMENSIONS = (
     "step", "unit", "exponent", "span", "rank", "matrix", "gate", "parameter", "lag", "setting",
     "output_time",
@@ -22,7 +24,7 @@ def step_of(axis: str) -> str:
     """One step along an axis: `step` in time, `propagation step`, else the axis itself: `hop`."""
     if axis == TIME:
         return "step"
-    return f"{axis} step" if axis == "propagation" else axis
+    return f"{axis} step" if axis in PROCESSES else axis
 
 
 def steps_of(axis: str) -> str:

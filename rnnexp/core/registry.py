@@ -17,10 +17,10 @@ from rnnexp.core.user_files import is_part_of_rnnexp
 READING_MODES = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
 """What a cell that reads a sequence can do: give one output, one at every step, or another
 sequence. A story and its question are a sequence of words as well."""
-MODES = (*READING_MODES, "cue_to_pattern")
-"""What goes in and comes out; a task has one mode. In the last, a damaged cue becomes one of the
-stored patterns."""
-TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern")
+MODES = (*READING_MODES, "cue_to_pattern", "density")
+"""What goes in and comes out; a task has one mode. In the last but one, a damaged cue becomes one
+of the stored patterns; in the last, a pattern goes in and its probability comes out."""
+TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density")
 """Modes with one output an example, and targets whose first axis is the batch."""
 
 GIVEN = ("data_dir", "output_size", "layer")

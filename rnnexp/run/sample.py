@@ -13,6 +13,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.seeds import seed_key
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
+from rnnexp.models.scoring import head_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.checkpoint import Checkpoints
@@ -56,6 +57,8 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
     task = None if with_data else read_task(path)
+    if task is not None and task.mode == "density":  # a context has the shapes of the data
+        task, with_data = None, True
     if task is not None:
         saved["model"]["newton"] = "none"  # its decision needs data, and sampling goes step by step
     config = from_saved(saved)
@@ -99,8 +102,9 @@ def write_text(
     require_range(length=length, temperature=temperature, top_k=top_k)
     codes = encode(prompt or "\n", task.alphabet)
     prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), len(task.alphabet), dtype=float)[:, None]
+    draw = head_draw(model, temperature) or symbol_draw(temperature, top_k)
     drawn = generate(
-        model, prompt_TxBxI, symbol_draw(temperature, top_k), steps=length,
+        model, prompt_TxBxI, draw, steps=length,
         key=seed_key(seed, "the seed of the draws"),
     )  # fmt: skip
     return "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
@@ -119,7 +123,8 @@ def write_notes(
     require_range(length=length, temperature=temperature)
     silence = jnp.zeros((1, 1, NOTES))
     key = seed_key(seed, "the seed of the draws")
-    drawn = generate(model, silence, notes_draw(temperature), steps=length, key=key)
+    draw = head_draw(model, temperature) or notes_draw(temperature)
+    drawn = generate(model, silence, draw, steps=length, key=key)
     return np.asarray(drawn[:, 0]).astype(np.uint8)
 
 

@@ -45,7 +45,7 @@ STORIES = {
     "eval.every_epochs": 5,
     "optimizer.learning_rate": 5e-3,
 }
-TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE = MODES
+TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE, DENSITY = MODES
 
 
 class Row(NamedTuple):
@@ -129,6 +129,29 @@ ROWS = {
             "eval.every_steps": 100,
             "eval.batch_size": 64,
             "optimizer.learning_rate": 3e-2,
+        },
+    ),
+    "bars_and_stripes": Row(
+        "the distribution of small pictures of bars or of stripes",
+        DENSITY,
+        {
+            "train.duration_steps": 10_000,
+            "train.batch_size": 28,
+            "eval.every_steps": 1_000,
+            "cell.hidden_size": 8,
+            "optimizer.learning_rate": 1e-2,
+            "optimizer.schedule": "cosine",
+        },
+    ),
+    "binary_digits": Row(
+        "the distribution of black and white digits: scikit-learn's 8 x 8, or MNIST",
+        DENSITY,
+        {
+            "train.duration_epochs": 100,
+            "train.batch_size": 100,
+            "eval.every_epochs": 10,
+            "eval.batch_size": 1_000,
+            "cell.hidden_size": 16,
         },
     ),
 }

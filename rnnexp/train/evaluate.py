@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.models.decode import greedy
 from rnnexp.models.forward import ForwardOptions
-from rnnexp.models.scoring import scores_of
+from rnnexp.models.scoring import evaluation_scores_of
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
 from rnnexp.tasks.batches import evaluation_batch, stream_batch, stream_windows
@@ -99,7 +99,7 @@ def batch_scores(
     options = ForwardOptions(states=states, forced_steps=task.forced_steps)
     got = apply_model(recipe, params, batch, options)
     model = recipe.model(params)
-    scored = dict(scores_of(model, task.scores)(got.outputs, batch))
+    scored = dict(evaluation_scores_of(model, task.scores)(got.outputs, batch))
     if isinstance(model, Transducer):
         written = greedy(model, batch.inputs_TxBxI, batch.lengths_B, steps=task.target_steps)
         scored["exact"] = exact_match(written, batch)

@@ -106,11 +106,13 @@ class Plan:
     @property
     def notes(self) -> list[str]:
         """What a run says of its cell at the start: steps on an axis of its own, a note."""
-        cell = self.recipe.model(self.params).units()[0].layer.cell
+        model = self.recipe.model(self.params)
+        cell = model.units()[0].layer.cell
         own = [f"{cell.name} makes {cell.steps} {steps_of(cell.axis)}, on which it reads no input"]
         head = f"the head {self.config.head.name} scores itself, in other units than the task: "
         lines = own if cell.steps else []
-        lines += [cell.note] if cell.note else []
+        said = (cell.note, getattr(getattr(model, "readout", None), "note", ""))
+        lines += [note for note in said if note]
         return lines + ([f"{head}its baselines are left out"] if self.own_units else [])
 
     @property

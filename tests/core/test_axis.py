@@ -22,6 +22,7 @@ from rnnexp.core.axis import (
         ("hop", "hop", "hops", "hop"),
         ("update", "update", "updates", "update"),
         ("propagation", "propagation step", "propagation steps", "propagation step"),
+        ("gibbs", "gibbs step", "gibbs steps", "gibbs step"),
     ],
 )
 def test_words(axis: str, one: str, several: str, label: str) -> None:

@@ -35,6 +35,10 @@ def contexts(name: str, key: Key, batch_size: int, input_size: int) -> Tree:
             "question": words[:, -1] * short[1][None],
             "time": jnp.broadcast_to(ages, (batch_size, M + 1)),
         }
+    if mode == "density":
+        pattern = jax.random.bernoulli(key_patterns, 0.5, (batch_size, input_size)).astype(float)
+        seeds = jax.random.key_data(jax.random.split(key_cue, batch_size))
+        return {"pattern": pattern, "seed": seeds}
     raise NotImplementedError(mode)
 
 

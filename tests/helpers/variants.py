@@ -34,6 +34,7 @@ VARIANTS: list[Variant] = [
     ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
+    ("rbm", {"chain": "mean_field", "through_chain": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 

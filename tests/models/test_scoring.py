@@ -18,7 +18,8 @@ from rnnexp.laboratory.examine import position_losses
 from rnnexp.laboratory.lag_gradients import lag_gradients
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.heads import HEADS, head
-from rnnexp.models.scoring import head_scores, scores_of
+from rnnexp.models.scoring import head_draw, head_scores, scores_of
+from rnnexp.models.sequence import SequenceModel
 from rnnexp.results.load import load_run
 from rnnexp.run.callbacks import Observer
 from rnnexp.run.run import run
@@ -72,6 +73,14 @@ def test_the_loss_is_the_heads_own_with_targets_and_key(x64: None) -> None:
     assert batch_loss(plan.recipe, plan.params, other)[0] != loss
     fixed = scores_of(model, plan.recipe.task.scores)
     assert fixed(features, batch)["loss"].mean() == fixed(features, batch)["loss"].mean()
+
+
+def test_a_head_without_draws_writes_nothing() -> None:
+    plan, _ = planned()
+    model = plan.recipe.model(plan.params)
+    assert isinstance(model, SequenceModel)
+    with pytest.raises(UsageError, match="scores itself and draws nothing"):
+        head_draw(model, 1.0)
 
 
 def test_its_gradient_reaches_every_lag(x64: None) -> None:

@@ -150,3 +150,17 @@ def test_baselines_and_padding_of_the_collections(name: str) -> None:
         assert len(source.buckets) <= 8
         padded = sum(bucket.size * bucket.steps for bucket in source.buckets)
         assert 1 - sum(int(b.arrays[1].sum()) for b in source.buckets) / padded < 0.2
+
+
+NOTE_1_GRAM = {"Piano_midi": 11.05, "Nottingham": 10.25, "MuseData": 11.51, "JSB_Chorales": 11.06}
+"""Boulanger-Lewandowski et al. 2012, Table 1: nats a frame, pooled, the first frame included."""
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_per_note_marginals_are_the_row_note_1_gram_of_table_1(name: str) -> None:
+    """So losses with `first_step="predicted"` may be put beside that table."""
+    data_dir = data_or_skip(f"polyphonic/{name}.mat")
+    task = FACTORIES[name](first_step="predicted", data_dir=data_dir)
+    assert round(task.references["loss of per-note marginals"], 2) == NOTE_1_GRAM[name]
+    skipped = FACTORIES[name](data_dir=data_dir).references["loss of per-note marginals"]
+    assert skipped != task.references["loss of per-note marginals"]

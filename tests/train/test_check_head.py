@@ -1,11 +1,14 @@
 """Faults of a head are said in one line before anything is compiled."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from rnnexp.cells import cell
+from rnnexp.cells.rbm import rbm
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.models.heads import head
@@ -49,4 +52,28 @@ def test_a_fault_is_said(fault: str) -> None:
     config.task.length_steps = 5
     with pytest.raises(UsageError, match=f"head 'mine': {text}") as said:
         make_plan(finish(config), data_dir=None, chunk_steps=2)
+    assert "\n" not in str(said.value)
+
+
+NETWORK_FAULTS = {
+    "no loss": (lambda p, o, t, key: {"nats": jnp.zeros(7)}, "scores gives nats, expected 'loss'"),
+    "a mean": (
+        lambda p, o, t, key: {"loss": jnp.zeros(())},
+        r"scores gives total_B of loss as float32 \(\), expected floats of shape \(7,\), one an",
+    ),
+    "an error": (lambda p, o, t, key: {"loss": o @ t}, "scores raises"),
+}
+
+
+@pytest.mark.usefixtures("own_tables")
+@pytest.mark.parametrize("fault", NETWORK_FAULTS)
+def test_a_fault_of_a_network_that_scores_itself_is_said(fault: str) -> None:
+    scores, text = NETWORK_FAULTS[fault]
+
+    def mine(input_size: int, hidden_size: int) -> Any:
+        return replace(rbm(input_size, hidden_size), name="mine", scores=scores)
+
+    cell("mine", modes=("density",))(mine)
+    with pytest.raises(UsageError, match=f"cell 'mine': {text}") as said:
+        make_plan(finish(experiment("bars_and_stripes/mine")), data_dir=None, chunk_steps=2)
     assert "\n" not in str(said.value)

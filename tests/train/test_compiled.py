@@ -1,5 +1,7 @@
 """The compiled functions of runs: one after the other, replayed, and of every experiment."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +69,14 @@ def test_an_exploding_gradient_is_located() -> None:
 
 
 LONG = ("nottingham", "musedata", "piano_midi")  # minutes of compilation and steps
-EVERY = pairs()
+TOO_LARGE = {("binary_digits", "boltzmann")}  # 64 units are refused: cells/test_boltzmann.py
+EVERY = [pair for pair in pairs() if pair not in TOO_LARGE]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "tdnn": {"cell__delay_steps": 3},
+    "rbm": {"cell__chain": "mean_field", "cell__through_chain": True},  # samples have no slope
+}
+WITHOUT_SLOPE = ("boltzmann",)
+"""Cells whose loss does not depend on their states."""
 
 
 def covering() -> list[tuple[str, str]]:
@@ -102,15 +111,15 @@ def test_every_experiment_trains(task: str, cell: str) -> None:
 
 def trains(task: str, cell: str) -> None:
     """Three recorded steps of an experiment are finite, and so is an evaluation."""
-    short = {"cell__delay_steps": 3} if cell == "tdnn" else {}
-    program = programs(f"{task}/{cell}", **short)
+    program = programs(f"{task}/{cell}", **OPTIONS.get(cell, {}))
     state, records = program.advance(program.initial(), 3, 1)
     assert int(state.step) == 3
     for name, values in records.scalars.items():
         if not name.startswith(("slope", "half_life")):
             assert np.isfinite(values[:3]).all(), name
     assert all((norms[:3] >= 0).all() for norms in records.norms.values())
-    assert all((norms[:3].max((1, 2)) > 0).all() for norms in records.norms.values())
+    for norms in records.norms.values():
+        assert (norms[:3].max((1, 2)) > 0).all() == (cell not in WITHOUT_SLOPE)
     assert not bool(state.diverged)
     if task not in MUSIC and task != "mnist":
         assert all(np.isfinite(value) for value in program.scores("valid", state).values())

@@ -11,7 +11,7 @@ const stateWords = () => plain(`‖dL/d${chosen.state.split(" ")[1]}ₜ‖ of ${
 
 /** What a step, a place and a lag are called along the axes of some runs: time, hop, update, ... */
 function axisWords(axes) {
-  const step = distinct(axes.map((axis) => (axis === "time" ? "step" : axis === "propagation" ? "propagation step" : plain(axis))));
+  const step = distinct(axes.map((axis) => (axis === "time" ? "step" : ["propagation", "gibbs"].includes(axis) ? `${axis} step` : plain(axis))));
   if (step.length === 1 && step[0] !== "step") return { step: step[0], place: step[0], lag: `lag in ${step[0]}s: ${step[0]}s before the last one` };
   return { step: "step", place: "time step t", lag: "lag: steps before the unit's last one" };
 }
