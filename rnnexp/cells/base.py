@@ -114,7 +114,8 @@ class Cell:
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
       attention: `(params with context, state) -> (M,)`, the weights with which the next step
-        reads the M slots of the context; (M + 1,) if some of it may be on nothing. None: the cell reads no slots.
+        reads the M slots of the context; (M + 1,) if some weight may be on nothing. None: the
+        cell reads no slots.
       linear_start_steps: so many first steps of a training leave out a nonlinearity of the cell:
         its context then has the leaf `LINEAR_START`. Only training has it, no evaluation.
       scores: `(params, outputs_BxO, targets, key) -> {name: (B,)}`, for a network that scores
