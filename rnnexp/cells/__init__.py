@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rnnexp.core.registry import READING_MODES, Entry, Table
+from rnnexp.core.registry import GRAPH_MODES, READING_MODES, Entry, Table
 
 SUMMARIES = {
     "feedforward": "sees only the current input: the baseline without memory",
@@ -30,12 +30,14 @@ SUMMARIES = {
     "dnc": "differentiable neural computer: a memory with usage, allocation and links in time",
     "stack_rnn": "stack-augmented: a layer that pushes to and pops from differentiable stacks",
     "hopfield": "Hopfield networks: classical, continuous, dense (polynomial, exponential), modern",
+    "graph": "graph network: any cell updates every node by its neighbours' messages (gru: GGNN)",
 }
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
     "narx": ("sequence_to_one", "synchronous", "story_to_answer"),
     "memory_network": ("story_to_answer",),
     "hopfield": ("cue_to_pattern",),
+    "graph": GRAPH_MODES,
 }
 """The modes of cells whose modes are not those of a cell that reads a sequence."""
 DEFAULTS = {

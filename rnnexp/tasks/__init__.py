@@ -45,7 +45,13 @@ STORIES = {
     "eval.every_epochs": 5,
     "optimizer.learning_rate": 5e-3,
 }
-TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE = MODES
+GRAPH = {
+    "train.batch_size": 10,
+    "eval.batch_size": 64,
+    "cell.hidden_size": 32,
+    "optimizer.learning_rate": 1e-2,
+}
+TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE, TO_NODE, TO_NODES, GRAPH_TO_ONE = MODES
 
 
 class Row(NamedTuple):
@@ -131,6 +137,10 @@ ROWS = {
             "optimizer.learning_rate": 3e-2,
         },
     ),
+    "neighbors_match": Row(
+        "the value of the leaf that has the key of the root of a tree", GRAPH_TO_ONE, GRAPH
+    ),
+    "cycle_or_path": Row("does a node lie on a cycle or on a path?", TO_NODES, GRAPH),
 }
 
 TASKS = Table(

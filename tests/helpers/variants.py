@@ -34,6 +34,10 @@ VARIANTS: list[Variant] = [
     ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
+    ("graph", {"update": "lstm", "mode": "graph_to_node", "output_size": 4, "tied": False}),
+    ("graph", {"update": "lru", "mode": "graph_to_nodes", "output_size": 8, "residual": True}),
+    ("graph", {"update": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"}),
+    ("graph", {"update": "clockwork", "normalisation": "symmetric", "self_loops": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 
@@ -70,6 +74,8 @@ def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> 
     name, options = variant
     factory = CELLS.entry(name).factory()
     known = inspect.signature(factory).parameters
-    given = {key: value for key, value in given.items() if key in known}
+    if "context" in known:
+        given = {"context": some_context(name, input_size), **given}
+    given = {key: value for key, value in given.items() if key in known and key not in options}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
     return cell if cell.context is None else bound(cell, some_context(name, input_size))
