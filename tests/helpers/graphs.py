@@ -117,6 +117,8 @@ def adjoints_of(cell: Cell, params: Params, context: Tree, weights: Any) -> Stat
             run = unroll(cell, params, nothing, context=batch_of_one(context), probe=probe)
             return jnp.sum(jnp.asarray(weights) * run.final_BxH[0])
 
-        return jax.grad(value)(slots)
+        found: State = jax.grad(value)(slots)
+        return found
 
-    return {name: leaf[:, 0] for name, leaf in slope(slots).items()}
+    slopes: State = slope(slots)
+    return {name: leaf[:, 0] for name, leaf in slopes.items()}
