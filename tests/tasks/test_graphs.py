@@ -17,7 +17,7 @@ def test_graphs_are_padded_to_the_largest() -> None:
     assert whole.annotations_NxVxI[..., 0].tolist() == [[1, 2, 0], [3, 4, 5]]
     assert whole.edges_NxEx3.tolist() == [[[0, 1, 1], [0, 0, -1]], [[2, 0, 0], [1, 2, 1]]]
     batch = graph_batch(
-        *map(jnp.asarray, whole[:2]), jnp.zeros(2, jnp.int32), types=2,
+        jnp.asarray(whole[0]), jnp.asarray(whole[1]), jnp.zeros(2, jnp.int32), types=2,
         nodes_B=jnp.asarray(whole.nodes_N), asked_B=jnp.array([1, 2], jnp.int32),
     )  # fmt: skip
     assert batch.inputs_TxBxI[..., 0].T.tolist() == [[1, 2, 0], [3, 4, 5]]
@@ -55,7 +55,7 @@ def test_what_is_no_graph(graph: Graph, text: str) -> None:
 def test_scores_leave_padding_out() -> None:
     whole = padded([SMALL, LARGE], 2)
     nodes_B = jnp.asarray(whole.nodes_N)
-    graphs = tuple(map(jnp.asarray, whole[:2]))
+    graphs = jnp.asarray(whole[0]), jnp.asarray(whole[1])
     targets = jnp.array([[0, 1, 1], [1, 1, 0]], jnp.int32)
     logits = np.zeros((2, 3, 2), np.float32)
     logits[0, :2, 0], logits[0, 2, 0] = 2.0, 1e6
