@@ -13,12 +13,20 @@ A node begins with its annotation x_v in the first places of its hidden state an
 others (`padded`, Li et al.), or with W x_v + b (`linear`). Tied steps share all parameters; untied
 ones have their own, as the layers of a stack. The answer is that of `rnnexp.cells.graph_readout`.
 
+A `fixed_point` network repeats one and the same step until the states stay as they are, and has
+the implicit gradient there (see `rnnexp.core.fixed_point`): Scarselli, Gori, Tsoi, Hagenbuchner &
+Monfardini 2009, "The graph neural network model". A fixed point forgets its start, so annotations
+enter every step: a_v = ... + V x_v. There is one, and the iteration finds it, if a step is a
+contraction; initial kernels are scaled down by `contraction`, and nothing keeps training from
+leaving that. The whole iteration is one propagation step of the axis.
+
 The state has the leaves of the update, with the nodes as their first axis. After k steps a node
 knows what lies up to k edges away, and dL/dh_v is exactly 0 for nodes farther from the answer than
 the steps that remain. Nodes of the padding keep the state with which they begin.
 
 Parameters, with an update of P that reads M = H numbers and puts out S, and K kinds of edges:
-P + K S M + M, times the steps if untied; (I + 1) H for a linear start; the readout's.
+P + K S M + M, times the steps if untied; (I + 1) H for a linear start; I M for a fixed point; the
+readout's.
 """
 
 import math
@@ -32,10 +40,15 @@ from rnnexp.cells.graph_messages import check_aggregation, messages, prepared_ed
 from rnnexp.cells.graph_readout import Readout, readout_of
 from rnnexp.cells.initializers import glorot_uniform
 from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.fixed_point import fixed_point as solved
 from rnnexp.core.registry import READING_MODES
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 STARTS = ("padded", "linear")
+NOTE = (
+    "its states are a fixed point, within a tolerance of {} or after {} iterations; the gradient "
+    "is that of the fixed point, and right only if the iteration converges"
+)
 UPDATE = "update_"
 """Begins the names of the update's parameters."""
 LAYER, MESSAGE = "layer", "message"
@@ -56,6 +69,9 @@ def graph(
     self_loops: bool = False,
     residual: bool = False,
     start: str = "padded",
+    fixed_point: bool = False,
+    tolerance: float = 1e-6,
+    contraction: float = 0.5,
     mode: str = "graph_to_one",
     output_size: int = 1,
     context: Tree = None,
@@ -72,6 +88,10 @@ def graph(
       self_loops: whether every node sends to itself, as by an edge of the first type.
       residual: add the old hidden state of every node to the new one.
       start: of a node's hidden state, its annotation padded or by a linear layer.
+      fixed_point: repeat one step until the states no longer change, with the implicit gradient;
+        `steps` are then the most iterations.
+      tolerance: of a fixed point, the largest change that counts as none.
+      contraction: of a fixed point, factor of the initial kernels of the update and the messages.
       mode: of the task.
       output_size: the outputs of the task.
       context: shapes of the graph of an example.
@@ -86,7 +106,7 @@ def graph(
         cell, input_size, readout_of(mode, features, hidden_size, output_size, context), context,
         output_size=output_size, steps=steps, tied=tied, aggregation=aggregation,
         normalisation=normalisation, reverse=reverse, self_loops=self_loops, residual=residual,
-        start=start,
+        start=start, fixed_point=fixed_point, tolerance=tolerance, contraction=contraction,
     )  # fmt: skip
 
 
@@ -120,6 +140,9 @@ def graph_network(
     self_loops: bool = False,
     residual: bool = False,
     start: str = "padded",
+    fixed_point: bool = False,
+    tolerance: float = 1e-6,
+    contraction: float = 0.5,
 ) -> Cell:
     """A graph network with that cell as the update; see `graph`.
 
@@ -130,8 +153,15 @@ def graph_network(
     require_choice("start", start, STARTS)
     if steps < 1:
         raise UsageError(f"steps must be at least 1, not {steps}")
+    if fixed_point:
+        _check_fixed_point(tied, start, tolerance, contraction)
     nodes, types = graph["nodes"].shape[0], graph["types"].shape[1]
-    sizes = _Sizes(update, input_size, nodes, types * (1 + reverse), steps, tied, start)
+    sizes = _Sizes(
+        update, input_size, nodes, types * (1 + reverse), steps, tied, start,
+        contraction if fixed_point else None,
+    )  # fmt: skip
+    if fixed_point and sizes.update_counters:
+        raise UsageError(f"the cell {update.name!r} counts its steps; it has no fixed point")
     sends_hidden = update.output is hidden_output
     hidden = update.hidden
 
@@ -154,6 +184,8 @@ def graph_network(
 
     def begin(params: Params) -> State:
         x_VxI, state = params[CONTEXT]["annotations"], sizes.init_state(params)
+        if fixed_point:
+            return state
         placed = state[hidden].reshape(nodes, -1)
         if start == "linear":
             placed = placed + x_VxI @ params["w_start"] + params["b_start"][None]
@@ -169,11 +201,13 @@ def graph_network(
         put_out: Array = jax.vmap(update.output, (None, 0, 0))(own, of_update, state[MESSAGE])
         return put_out
 
-    def transition(params: Params, state: State, x_I: Array) -> State:
-        del x_I
+    def once(params: Params, state: State) -> State:
+        """One propagation step."""
         own, w_KxSxM, b_M = sizes.parameters(params, state)
         seen = params[CONTEXT]
         message_VxM = messages(sent(params, state), w_KxSxM, seen, aggregation) + b_M[None]
+        if fixed_point:
+            message_VxM = message_VxM + seen["annotations"] @ params["w_annotation"]
         of_update = sizes.of_update(state)
         new = jax.vmap(update.transition, (None, 0, 0))(own, of_update, message_VxM)
         if residual:
@@ -182,6 +216,15 @@ def graph_network(
             new = {**new, MESSAGE: message_VxM}
         new = {name: _hold(seen["nodes"], leaf, state[name]) for name, leaf in new.items()}
         return new if tied else {**new, LAYER: state[LAYER] + 1.0}
+
+    def transition(params: Params, state: State, x_I: Array) -> State:
+        del x_I
+        if not fixed_point:
+            return once(params, state)
+        found: State = solved(
+            lambda state: once(params, state), state, tolerance=tolerance, most=steps
+        )
+        return found
 
     def output(params: Params, state: State, x_I: Array) -> Array:
         del x_I
@@ -206,10 +249,24 @@ def graph_network(
         probed=update.probed,
         is_network=True,
         axis="propagation",
-        steps=steps,
+        steps=1 if fixed_point else steps,
         context=context,
         start=begin,
+        note=NOTE.format(tolerance, steps) if fixed_point else "",
     )
+
+
+def _check_fixed_point(tied: bool, start: str, tolerance: float, contraction: float) -> None:
+    """Raise `UsageError` for an option that a fixed point cannot have."""
+    if not tied or start != "padded":
+        raise UsageError(
+            "fixed_point repeats one step and forgets its start; set cell.tied=True and "
+            "cell.start='padded'"
+        )
+    if tolerance <= 0 or contraction <= 0:
+        raise UsageError(
+            f"tolerance and contraction must be positive, not {tolerance} and {contraction}"
+        )
 
 
 class _Sizes:
@@ -217,15 +274,16 @@ class _Sizes:
 
     def __init__(
         self, update: Cell, input_size: int, nodes: int, kinds: int, steps: int, tied: bool,
-        start: str,
+        start: str, contraction: float | None,
     ):  # fmt: skip
         self.update, self.nodes, self.kinds, self.steps = update, nodes, kinds, steps
         self.tied, self.start, self.input_size = tied, start, input_size
+        self.contraction = contraction  # None: the network has no fixed point
         params = jax.eval_shape(update.init, jax.random.key(0))
         like = jax.eval_shape(update.init_state, params)
         self.leaves, self.hidden_size = tuple(like), math.prod(like[update.hidden].shape)
         self.update_counters = update.counters_of(params)
-        if start == "padded" and input_size > self.hidden_size:
+        if start == "padded" and input_size > self.hidden_size and contraction is None:
             raise UsageError(
                 f"annotations of {input_size} numbers do not fit into {self.hidden_size} hidden "
                 f"units; set cell.hidden_size={input_size} or more, or cell.start='linear'"
@@ -238,6 +296,10 @@ class _Sizes:
             params = self._init_step(key_steps)
         else:
             params = jax.vmap(self._init_step)(jax.random.split(key_steps, self.steps))
+        if self.contraction is not None:
+            scaled = {k: v * self.contraction if v.ndim > 1 else v for k, v in params.items()}
+            shape = (self.input_size, self.update.input_size)
+            return {**scaled, "w_annotation": glorot_uniform(key_start, shape)}
         if self.start == "linear":
             shape = (self.input_size, self.hidden_size)
             params |= {
@@ -261,6 +323,7 @@ class _Sizes:
         sent, read = self.update.output_size, self.update.input_size
         step = self.update.parameter_count + self.kinds * sent * read + read
         begin = (self.input_size + 1) * self.hidden_size if self.start == "linear" else 0
+        begin += 0 if self.contraction is None else self.input_size * read
         return step * (1 if self.tied else self.steps) + begin
 
     def prepare(self, params: Params) -> Params:

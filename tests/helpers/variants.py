@@ -37,6 +37,7 @@ VARIANTS: list[Variant] = [
     ("graph", {"update": "lstm", "mode": "graph_to_node", "output_size": 4, "tied": False}),
     ("graph", {"update": "lru", "mode": "graph_to_nodes", "output_size": 8, "residual": True}),
     ("graph", {"update": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"}),
+    ("graph", {"update": "rnn", "fixed_point": True, "steps": 300, "tolerance": 1e-14}),
     ("graph", {"update": "clockwork", "normalisation": "symmetric", "self_loops": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]

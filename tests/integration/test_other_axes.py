@@ -10,6 +10,7 @@ from ml_collections import FrozenConfigDict
 
 from rnnexp.cli.main import main
 from rnnexp.config.schema import experiment, finish
+from rnnexp.core.axis import step_of, steps_of
 from rnnexp.results.frames import load_gradients, load_laboratory
 from rnnexp.results.load import load_run
 from rnnexp.run.run import run
@@ -27,6 +28,10 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "chained_facts/memory_network": (
         "hop",
         {"task.facts": 2, "cell.hidden_size": 6, "cell.hops": 4, "cell.linear_start_steps": 10},
+    ),
+    "cycle_or_path/graph": (
+        "propagation",
+        {"task.longest": 5, "cell.hidden_size": 4, "cell.steps": 3, "cell.update": "lstm"},
     ),
 }
 """By experiment the axis, and what makes it small."""
@@ -79,20 +84,21 @@ def test_stores_and_tables_name_the_axis(made: Any, capsys: pytest.CaptureFixtur
     gradients = load_gradients(whole)
     leaf = next(iter(gradients.data_vars))
     assert gradients[leaf].dims == ("step", "unit", axis)
-    assert gradients["lag"].attrs["units"] == f"{axis}s"
+    assert gradients["lag"].attrs["units"] == steps_of(axis)
     assert load_run(whole).axis == axis
     assert main(["inspect", str(whole)]) == 0
     shown = capsys.readouterr().out
-    assert f"lag in {axis}s" in shown
-    assert f"nats/{axis}" in shown
+    assert f"lag in {steps_of(axis)}" in shown
+    assert f"nats/{step_of(axis)}" in shown
     assert main(["inspect", str(whole), "--json"]) == 0
     dimensions = json.loads(capsys.readouterr().out)["gradients"]["dimensions"]
     assert dimensions == ["step", "layer", axis]
     assert main(["analyze", str(whole)]) == 0
-    assert f"A step along the axis of this run's cell is one {axis}." in capsys.readouterr().out
+    told = f"A step along the axis of this run's cell is one {step_of(axis)}."
+    assert told in capsys.readouterr().out
     data = load_laboratory(whole)
-    assert data["lyapunov"].attrs["units"] == f"nats per {axis}"
-    assert data["span"].attrs["units"] == f"{axis}s"
+    assert data["lyapunov"].attrs["units"] == f"nats per {step_of(axis)}"
+    assert data["span"].attrs["units"] == steps_of(axis)
     assert np.isfinite(data["lag_norm"]).all()
 
 

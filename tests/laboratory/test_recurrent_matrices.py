@@ -21,7 +21,16 @@ from tests.helpers.variants import build, small
 
 I, H = 3, 4  # noqa: E741
 COMPLEX = ("lru", "unitary")
-WITHOUT = ("feedforward", "tdnn", "narx", "min_gru", "min_lstm", "memory_network", "hopfield")
+WITHOUT = (
+    "feedforward",
+    "tdnn",
+    "narx",
+    "min_gru",
+    "min_lstm",
+    "memory_network",
+    "hopfield",
+    "graph",
+)
 
 
 def logit(p: Array) -> Array:

@@ -14,6 +14,7 @@ from tests.helpers.own_tables import own_tables  # noqa: F401
 def test_pairs_are_those_whose_modes_fit() -> None:
     transductions = {"reverse", "sort", "date_format", "addition"}
     stories = {"babi", "chained_facts"}
+    graphs = {"neighbors_match", "cycle_or_path", "shortest_path", "babi_graph", "karate_club"}
     built_in = [
         (t, c)
         for t in TASKS.builtin
@@ -21,6 +22,7 @@ def test_pairs_are_those_whose_modes_fit() -> None:
         if (c != "narx" or t not in transductions)
         and (c != "memory_network" or t in stories)
         and (c == "hopfield") == (t == "pattern_recall")
+        and (c == "graph") == (t in graphs)
     ]
     assert pairs() == built_in
     rnnexp.cell("steps_only", modes=("synchronous",))(lambda input_size, hidden_size: None)
