@@ -45,7 +45,7 @@ def heard(update: str, radius: int, steps: int, seed: int, runs_dir: Path) -> He
     config = experiment("neighbors_match/graph")
     config.seed = seed
     config.task.radius = radius
-    config.cell.update(update=update, steps=radius + 1, reverse=False, start="linear")
+    config.cell.update(node_cell=update, steps=radius + 1, reverse=False, start="linear")
     config.train.duration_steps = steps
     config.eval.every_steps = max(1, steps // 20)
     path = run(finish(config), runs_dir=runs_dir).path

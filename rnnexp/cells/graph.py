@@ -60,7 +60,7 @@ def graph(
     input_size: int,
     hidden_size: int,
     *,
-    update: str = "gru",
+    node_cell: str = "gru",
     steps: int = 5,
     tied: bool = True,
     aggregation: str = "sum",
@@ -79,7 +79,7 @@ def graph(
     """A graph network whose nodes have annotations of `input_size` numbers.
 
     Args:
-      update: the cell that updates a node, with its default options.
+      node_cell: the cell that updates a node, with its default options.
       steps: propagation steps.
       tied: whether all steps have the same parameters.
       aggregation: sum, mean or max of a node's messages.
@@ -100,7 +100,7 @@ def graph(
     """
     if context is None or "senders" not in context:
         raise UsageError("cell 'graph' needs the graphs of a task with a graph_ mode")
-    cell = update_cell(update, hidden_size)
+    cell = update_cell(node_cell, hidden_size)
     features = cell.output_size + input_size
     return graph_network(
         cell, input_size, readout_of(mode, features, hidden_size, output_size, context), context,
@@ -116,11 +116,11 @@ def update_cell(name: str, size: int) -> Cell:
     Raises `UsageError` for a cell that does not read a sequence step by step.
     """
     reads = [n for n in CELLS.names() if {*READING_MODES} <= {*CELLS.entry(n).modes}]
-    require_choice("update", name, reads)
+    require_choice("node_cell", name, reads)
     cell: Cell = CELLS.entry(name).factory()(size, size)
     if cell.context is not None or cell.steps or cell.feedback is not None:
         raise UsageError(
-            f"update={name!r} reads more than its input and its state; it cannot update a node"
+            f"node_cell={name!r} reads more than its input and its state; it cannot update a node"
         )
     return cell
 

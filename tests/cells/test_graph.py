@@ -135,7 +135,7 @@ def test_no_gradient_comes_from_farther_than_the_steps_that_remain(update: str) 
     size, steps = 8, 4
     path = both_ways([(v, v + 1) for v in range(size - 1)])
     context = context_of(RANDOM.normal(size=(size, I)), path, asked=0)
-    cell, params = made(context, update=update, steps=steps, output_size=3)
+    cell, params = made(context, node_cell=update, steps=steps, output_size=3)
     for name, leaf in adjoints_of(cell, params, context, RANDOM.normal(size=3)).items():
         sizes_TxV = np.abs(leaf).reshape(steps, size, -1).max(-1)
         for t in range(steps):
@@ -148,7 +148,7 @@ def test_no_gradient_comes_from_farther_than_the_steps_that_remain(update: str) 
 def test_it_is_the_gated_graph_network_by_hand() -> None:
     """Dense matrices a kind, and the equations of the GRU."""
     context = typed()
-    cell, params = made(context, update="gru", steps=3, mode="graph_to_node", output_size=5)
+    cell, params = made(context, node_cell="gru", steps=3, mode="graph_to_node", output_size=5)
     p = {name: np.asarray(leaf) for name, leaf in params.items()}
     x_VxI = np.asarray(context["annotations"])
     h = np.concatenate([x_VxI, np.zeros((5, H - I))], 1)
@@ -169,11 +169,11 @@ def test_it_is_the_gated_graph_network_by_hand() -> None:
 
 OPTIONS: list[dict[str, Any]] = [
     {"mode": "graph_to_node", "output_size": 5},
-    {"mode": "graph_to_nodes", "output_size": 15, "update": "lstm", "aggregation": "mean"},
-    {"mode": "graph_to_one", "output_size": 3, "update": "rnn", "aggregation": "max"},
-    {"mode": "graph_to_one", "output_size": 3, "update": "feedforward", "self_loops": True,
+    {"mode": "graph_to_nodes", "output_size": 15, "node_cell": "lstm", "aggregation": "mean"},
+    {"mode": "graph_to_one", "output_size": 3, "node_cell": "rnn", "aggregation": "max"},
+    {"mode": "graph_to_one", "output_size": 3, "node_cell": "feedforward", "self_loops": True,
      "normalisation": "symmetric", "residual": True, "tied": False},
-    {"mode": "graph_to_nodes", "output_size": 5, "update": "lru", "start": "linear",
+    {"mode": "graph_to_nodes", "output_size": 5, "node_cell": "lru", "start": "linear",
      "tied": False, "reverse": False},
 ]  # fmt: skip
 
@@ -225,7 +225,7 @@ def test_padding_changes_nothing(options: dict[str, Any]) -> None:
 def test_without_edges_every_node_is_the_update_alone(update: str) -> None:
     """Run on the bias of the messages. This holds for every cell that reads step by step."""
     context = context_of(RANDOM.normal(size=(2, I)), [(0, 1, -1)])
-    cell, params = made(context, update=update, steps=3, mode="graph_to_nodes", output_size=2)
+    cell, params = made(context, node_cell=update, steps=3, mode="graph_to_nodes", output_size=2)
     check_cell("graph", cell, I, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
                                               context))  # fmt: skip
     one = update_cell(update, H)
@@ -247,8 +247,8 @@ def test_without_edges_every_node_is_the_update_alone(update: str) -> None:
 @pytest.mark.parametrize("update", ["rnn", "antisymmetric"])
 def test_untied_steps_are_steps_with_parameters_of_their_own(update: str) -> None:
     context = typed()
-    cell, params = made(context, update=update, tied=False, steps=3, output_size=2)
-    tied = graph(I, H, context=context, update=update, steps=1, output_size=2)
+    cell, params = made(context, node_cell=update, tied=False, steps=3, output_size=2)
+    tied = graph(I, H, context=context, node_cell=update, steps=1, output_size=2)
     assert cell.parameter_count > 2 * tied.parameter_count
     own = ("update_", "w_message", "b_message")
 
@@ -270,8 +270,8 @@ def test_untied_steps_are_steps_with_parameters_of_their_own(update: str) -> Non
 
 def test_a_residual_adds_the_old_state() -> None:
     context = typed()
-    plain, params = made(context, update="feedforward", steps=1, output_size=2)
-    added = graph(I, H, context=context, update="feedforward", steps=1, output_size=2,
+    plain, params = made(context, node_cell="feedforward", steps=1, output_size=2)
+    added = graph(I, H, context=context, node_cell="feedforward", steps=1, output_size=2,
                   residual=True)  # fmt: skip
     whole = {**params, CONTEXT: plain.context(params, context)}  # type: ignore[misc]
     begin = plain.start(whole)  # type: ignore[misc]
@@ -286,7 +286,7 @@ def test_backpropagation_approaches_the_implicit_gradient_by_the_spectral_radius
     """Through T steps from the fixed point: the error shrinks by rho(J) a step, J of one step."""
     context = typed()
     options: dict[str, Any] = {
-        "update": update, "fixed_point": True, "tolerance": 1e-15, "output_size": 2,
+        "node_cell": update, "fixed_point": True, "tolerance": 1e-15, "output_size": 2,
     }  # fmt: skip
     cell, params = made(context, steps=2000, **options)
     whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
@@ -355,7 +355,7 @@ def test_a_fixed_point_depends_on_all_reachable_nodes() -> None:
     path = both_ways([(v, v + 1) for v in range(size - 1)])
     x_VxI = RANDOM.normal(size=(size, I))
     context = context_of(x_VxI, path, asked=0)
-    cell, params = made(context, update="rnn", fixed_point=True, steps=500, output_size=1)
+    cell, params = made(context, node_cell="rnn", fixed_point=True, steps=500, output_size=1)
     assert cell.steps == 1
     assert cell.note
 
@@ -387,15 +387,15 @@ def test_examples_of_a_batch_are_apart() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"update": "hopfield"}, "unknown update 'hopfield'.* Known: antisymmetric"),
-        ({"update": "narx"}, "unknown update 'narx'"),
+        ({"node_cell": "hopfield"}, "unknown node_cell 'hopfield'.* Known: antisymmetric"),
+        ({"node_cell": "narx"}, "unknown node_cell 'narx'"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"aggregation": "median"}, "Known: max, mean, sum"),
         ({"normalisation": "symmetric", "aggregation": "mean"}, "goes with aggregation='sum'"),
         ({"start": "zero"}, "unknown start 'zero'"),
         ({"fixed_point": True, "tied": False}, "set cell.tied=True and cell.start='padded'"),
         ({"fixed_point": True, "tolerance": 0.0}, "must be positive, not 0.0 and 0.5"),
-        ({"fixed_point": True, "update": "clockwork"}, "'clockwork' counts its steps"),
+        ({"fixed_point": True, "node_cell": "clockwork"}, "'clockwork' counts its steps"),
         ({"mode": "synchronous"}, "Known: graph_to_node, graph_to_nodes, graph_to_one"),
         ({"mode": "graph_to_node", "output_size": 3}, "as many outputs as nodes, 5, not 3"),
         ({"mode": "graph_to_nodes", "output_size": 7}, "each of its 5 nodes, a multiple"),

@@ -34,11 +34,14 @@ VARIANTS: list[Variant] = [
     ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
-    ("graph", {"update": "lstm", "mode": "graph_to_node", "output_size": 4, "tied": False}),
-    ("graph", {"update": "lru", "mode": "graph_to_nodes", "output_size": 8, "residual": True}),
-    ("graph", {"update": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"}),
-    ("graph", {"update": "rnn", "fixed_point": True, "steps": 300, "tolerance": 1e-14}),
-    ("graph", {"update": "clockwork", "normalisation": "symmetric", "self_loops": True}),
+    ("graph", {"node_cell": "lstm", "mode": "graph_to_node", "output_size": 4, "tied": False}),
+    ("graph", {"node_cell": "lru", "mode": "graph_to_nodes", "output_size": 8, "residual": True}),
+    (
+        "graph",
+        {"node_cell": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"},
+    ),
+    ("graph", {"node_cell": "rnn", "fixed_point": True, "steps": 300, "tolerance": 1e-14}),
+    ("graph", {"node_cell": "clockwork", "normalisation": "symmetric", "self_loops": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 

@@ -31,7 +31,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "cycle_or_path/graph": (
         "propagation",
-        {"task.longest": 5, "cell.hidden_size": 4, "cell.steps": 3, "cell.update": "lstm"},
+        {"task.longest": 5, "cell.hidden_size": 4, "cell.steps": 3, "cell.node_cell": "lstm"},
     ),
 }
 """By experiment the axis, and what makes it small."""

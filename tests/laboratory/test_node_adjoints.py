@@ -44,7 +44,14 @@ def batch(**options: Any) -> Batch:
 def model_of(of: Batch, *, reverse: bool = True, **options: Any) -> SequenceModel:
     shapes: Tree = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of.context)
     cell = graph(
-        I, H, context=shapes, output_size=O, steps=STEPS, reverse=reverse, update="lstm", **options
+        I,
+        H,
+        context=shapes,
+        output_size=O,
+        steps=STEPS,
+        reverse=reverse,
+        node_cell="lstm",
+        **options,
     )
     return SequenceModel(
         lambda size, layer: cell, structure=Structure(), input_size=I, output_size=O,
