@@ -126,33 +126,18 @@ def update_cell(name: str, size: int) -> Cell:
 
 
 def graph_network(
-    update: Cell,
-    input_size: int,
-    readout: Readout,
-    graph: Tree,
-    *,
-    output_size: int,
-    steps: int = 5,
-    tied: bool = True,
-    aggregation: str = "sum",
-    normalisation: str = "none",
-    reverse: bool = True,
-    self_loops: bool = False,
-    residual: bool = False,
-    start: str = "padded",
-    fixed_point: bool = False,
-    tolerance: float = 1e-6,
-    contraction: float = 0.5,
-) -> Cell:
+    update: Cell, input_size: int, readout: Readout, graph: Tree, *, output_size: int,
+    steps: int = 5, tied: bool = True, aggregation: str = "sum", normalisation: str = "none",
+    reverse: bool = True, self_loops: bool = False, residual: bool = False, start: str = "padded",
+    fixed_point: bool = False, tolerance: float = 1e-6, contraction: float = 0.5,
+) -> Cell:  # fmt: skip
     """A graph network with that cell as the update; see `graph`.
 
     Args:
       graph: shapes of the graph of an example.
     """
     check_aggregation(aggregation, normalisation)
-    require_choice("start", start, STARTS)
-    if steps < 1:
-        raise UsageError(f"steps must be at least 1, not {steps}")
+    _check(steps, start)
     if fixed_point:
         _check_fixed_point(tied, start, tolerance, contraction)
     nodes, types = graph["nodes"].shape[0], graph["types"].shape[1]
@@ -254,6 +239,13 @@ def graph_network(
         start=begin,
         note=NOTE.format(tolerance, steps) if fixed_point else "",
     )
+
+
+def _check(steps: int, start: str) -> None:
+    """Raise `UsageError` for a bad number of steps or an unknown start."""
+    require_choice("start", start, STARTS)
+    if steps < 1:
+        raise UsageError(f"steps must be at least 1, not {steps}")
 
 
 def _check_fixed_point(tied: bool, start: str, tolerance: float, contraction: float) -> None:

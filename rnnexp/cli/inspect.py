@@ -1,5 +1,4 @@
-"""The command `inspect`: a run's gradient norms, its memory, nodes or attention, how it
-diverged."""
+"""The command `inspect`: a run's gradient norms, its memory or nodes, how it diverged."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Zachary's karate club: which side did each member take, if only the two leaders' is known?
+"""Zachary's karate club: the side that each member took, from those of the two leaders.
 
 The one graph of `rnnexp.data.karate`, as in Kipf & Welling 2017, "Semi-supervised classification
 with graph convolutional networks", appendix A, with two labels in place of four: training knows the

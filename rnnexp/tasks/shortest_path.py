@@ -1,4 +1,4 @@
-"""Shortest paths: which nodes of a graph lie on a shortest path between two marked ones?
+"""Shortest paths: the nodes of a graph that lie on a shortest path between two marked ones.
 
 A graph is connected: a tree that grows by one node after the other, each beside one of those
 before it, and some edges more between other pairs; its nodes are in random order. Every node
