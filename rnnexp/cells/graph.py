@@ -72,9 +72,9 @@ def graph(
     fixed_point: bool = False,
     tolerance: float = 1e-6,
     contraction: float = 0.5,
-    mode: str = "graph_to_one",
+    task_mode: str = "graph_to_one",
     output_size: int = 1,
-    context: Tree = None,
+    example_context: Tree = None,
 ) -> Cell:
     """A graph network whose nodes have annotations of `input_size` numbers.
 
@@ -92,18 +92,18 @@ def graph(
         `steps` are then the most iterations.
       tolerance: of a fixed point, the largest change that counts as none.
       contraction: of a fixed point, factor of the initial kernels of the update and the messages.
-      mode: of the task.
+      task_mode: the mode of the task.
       output_size: the outputs of the task.
-      context: shapes of the graph of an example.
+      example_context: shapes of the graph of an example.
 
     Raises `UsageError` for a bad option.
     """
-    if context is None or "senders" not in context:
+    if example_context is None or "senders" not in example_context:
         raise UsageError("cell 'graph' needs the graphs of a task with a graph_ mode")
-    cell = update_cell(node_cell, hidden_size)
+    cell, graph = update_cell(node_cell, hidden_size), example_context
     features = cell.output_size + input_size
     return graph_network(
-        cell, input_size, readout_of(mode, features, hidden_size, output_size, context), context,
+        cell, input_size, readout_of(task_mode, features, hidden_size, output_size, graph), graph,
         output_size=output_size, steps=steps, tied=tied, aggregation=aggregation,
         normalisation=normalisation, reverse=reverse, self_loops=self_loops, residual=residual,
         start=start, fixed_point=fixed_point, tolerance=tolerance, contraction=contraction,

@@ -25,9 +25,9 @@ of the stored patterns."""
 TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", *GRAPH_MODES)
 """Modes with one output an example, and targets whose first axis is the batch."""
 
-GIVEN = ("data_dir", "output_size", "layer", "mode", "context")
-"""Keywords of a factory that the program sets; they are no part of the configuration. `mode` is
-that of the cell's task, `context` the shapes of the context of one of its examples."""
+GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context")
+"""Keywords of a factory that the program sets; they are no part of the configuration. `task_mode`
+is that of the cell's task, `example_context` the shapes of the context of one of its examples."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 

@@ -50,7 +50,7 @@ def typed(**more: Any) -> Tree:
 
 def made(context: Tree, **options: Any) -> tuple[Cell, Params]:
     """A network of the table, and weights moved off their zeros."""
-    cell = graph(I, H, context=context, **options)
+    cell = graph(I, H, example_context=context, **options)
     key = jax.random.key(1)
     return cell, jax.jit(lambda: with_noise(cell.init(key), 0.1, key))()
 
@@ -148,7 +148,7 @@ def test_no_gradient_comes_from_farther_than_the_steps_that_remain(update: str) 
 def test_it_is_the_gated_graph_network_by_hand() -> None:
     """Dense matrices a kind, and the equations of the GRU."""
     context = typed()
-    cell, params = made(context, node_cell="gru", steps=3, mode="graph_to_node", output_size=5)
+    cell, params = made(context, node_cell="gru", steps=3, task_mode="graph_to_node", output_size=5)
     p = {name: np.asarray(leaf) for name, leaf in params.items()}
     x_VxI = np.asarray(context["annotations"])
     h = np.concatenate([x_VxI, np.zeros((5, H - I))], 1)
@@ -168,12 +168,12 @@ def test_it_is_the_gated_graph_network_by_hand() -> None:
 
 
 OPTIONS: list[dict[str, Any]] = [
-    {"mode": "graph_to_node", "output_size": 5},
-    {"mode": "graph_to_nodes", "output_size": 15, "node_cell": "lstm", "aggregation": "mean"},
-    {"mode": "graph_to_one", "output_size": 3, "node_cell": "rnn", "aggregation": "max"},
-    {"mode": "graph_to_one", "output_size": 3, "node_cell": "feedforward", "self_loops": True,
+    {"task_mode": "graph_to_node", "output_size": 5},
+    {"task_mode": "graph_to_nodes", "output_size": 15, "node_cell": "lstm", "aggregation": "mean"},
+    {"task_mode": "graph_to_one", "output_size": 3, "node_cell": "rnn", "aggregation": "max"},
+    {"task_mode": "graph_to_one", "output_size": 3, "node_cell": "feedforward", "self_loops": True,
      "normalisation": "symmetric", "residual": True, "tied": False},
-    {"mode": "graph_to_nodes", "output_size": 5, "node_cell": "lru", "start": "linear",
+    {"task_mode": "graph_to_nodes", "output_size": 5, "node_cell": "lru", "start": "linear",
      "tied": False, "reverse": False},
 ]  # fmt: skip
 
@@ -187,7 +187,7 @@ def test_the_order_of_nodes_and_edges_does_not_matter(options: dict[str, Any]) -
     edges = np.stack([place_V[TYPED[:, 0]], place_V[TYPED[:, 1]], TYPED[:, 2]], 1)[order_E]
     other = context_of(np.asarray(context["annotations"])[order_V], edges, 2)
     rows, moved = (np.asarray(answer_of(cell, params, c)) for c in (context, other))
-    if options["mode"] != "graph_to_one":
+    if options["task_mode"] != "graph_to_one":
         rows = rows.reshape(5, -1)[order_V].ravel()
     np.testing.assert_allclose(moved, rows, rtol=1e-12, atol=1e-14)
 
@@ -203,7 +203,7 @@ def test_padding_changes_nothing(options: dict[str, Any]) -> None:
     output_size = options["output_size"]
     sizes = {"graph_to_node": 7, "graph_to_nodes": output_size // 5 * 7}
     cell, params = made(context, **options)
-    more = options | {"output_size": sizes.get(options["mode"], output_size)}
+    more = options | {"output_size": sizes.get(options["task_mode"], output_size)}
     padded_cell = made(wide, **more)[0]
     weights = RANDOM.normal(size=output_size)
 
@@ -225,7 +225,9 @@ def test_padding_changes_nothing(options: dict[str, Any]) -> None:
 def test_without_edges_every_node_is_the_update_alone(update: str) -> None:
     """Run on the bias of the messages. This holds for every cell that reads step by step."""
     context = context_of(RANDOM.normal(size=(2, I)), [(0, 1, -1)])
-    cell, params = made(context, node_cell=update, steps=3, mode="graph_to_nodes", output_size=2)
+    cell, params = made(
+        context, node_cell=update, steps=3, task_mode="graph_to_nodes", output_size=2
+    )
     check_cell("graph", cell, I, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
                                               context))  # fmt: skip
     one = update_cell(update, H)
@@ -248,7 +250,7 @@ def test_without_edges_every_node_is_the_update_alone(update: str) -> None:
 def test_untied_steps_are_steps_with_parameters_of_their_own(update: str) -> None:
     context = typed()
     cell, params = made(context, node_cell=update, tied=False, steps=3, output_size=2)
-    tied = graph(I, H, context=context, node_cell=update, steps=1, output_size=2)
+    tied = graph(I, H, example_context=context, node_cell=update, steps=1, output_size=2)
     assert cell.parameter_count > 2 * tied.parameter_count
     own = ("update_", "w_message", "b_message")
 
@@ -271,7 +273,7 @@ def test_untied_steps_are_steps_with_parameters_of_their_own(update: str) -> Non
 def test_a_residual_adds_the_old_state() -> None:
     context = typed()
     plain, params = made(context, node_cell="feedforward", steps=1, output_size=2)
-    added = graph(I, H, context=context, node_cell="feedforward", steps=1, output_size=2,
+    added = graph(I, H, example_context=context, node_cell="feedforward", steps=1, output_size=2,
                   residual=True)  # fmt: skip
     whole = {**params, CONTEXT: plain.context(params, context)}  # type: ignore[misc]
     begin = plain.start(whole)  # type: ignore[misc]
@@ -290,7 +292,9 @@ def test_backpropagation_approaches_the_implicit_gradient_by_the_spectral_radius
     }  # fmt: skip
     cell, params = made(context, steps=2000, **options)
     whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
-    one = graph(I, H, context=context, steps=1, **options)  # one iteration, without the theorem
+    one = graph(
+        I, H, example_context=context, steps=1, **options
+    )  # one iteration, without the theorem
     point = cell.transition(whole, cell.start(whole), jnp.zeros(I))["h"]  # type: ignore[misc]
     weights = jnp.asarray(RANDOM.normal(size=point.shape))
 
@@ -396,20 +400,20 @@ def test_examples_of_a_batch_are_apart() -> None:
         ({"fixed_point": True, "tied": False}, "set cell.tied=True and cell.start='padded'"),
         ({"fixed_point": True, "tolerance": 0.0}, "must be positive, not 0.0 and 0.5"),
         ({"fixed_point": True, "node_cell": "clockwork"}, "'clockwork' counts its steps"),
-        ({"mode": "synchronous"}, "Known: graph_to_node, graph_to_nodes, graph_to_one"),
-        ({"mode": "graph_to_node", "output_size": 3}, "as many outputs as nodes, 5, not 3"),
-        ({"mode": "graph_to_nodes", "output_size": 7}, "each of its 5 nodes, a multiple"),
+        ({"task_mode": "synchronous"}, "Known: graph_to_node, graph_to_nodes, graph_to_one"),
+        ({"task_mode": "graph_to_node", "output_size": 3}, "as many outputs as nodes, 5, not 3"),
+        ({"task_mode": "graph_to_nodes", "output_size": 7}, "each of its 5 nodes, a multiple"),
     ],
     ids=str,
 )
 def test_bad_options(options: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        graph(I, H, context=typed(), **options)
+        graph(I, H, example_context=typed(), **options)
 
 
 def test_what_does_not_fit() -> None:
     with pytest.raises(UsageError, match="needs the graphs of a task"):
         graph(I, H)
     with pytest.raises(UsageError, match="annotations of 2 numbers do not fit into 1 hidden units"):
-        graph(I, 1, context=typed())
-    assert graph(I, 1, context=typed(), start="linear").hidden == "h"
+        graph(I, 1, example_context=typed())
+    assert graph(I, 1, example_context=typed(), start="linear").hidden == "h"

@@ -34,8 +34,8 @@ VARIANTS: list[Variant] = [
     ("memory_network", {"tying": "layer_wise", "linear": True}),
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
-    ("graph", {"node_cell": "lstm", "mode": "graph_to_node", "output_size": 4, "tied": False}),
-    ("graph", {"node_cell": "lru", "mode": "graph_to_nodes", "output_size": 8, "residual": True}),
+    ("graph", {"node_cell": "lstm", "task_mode": "graph_to_node", "output_size": 4, "tied": False}),
+    ("graph", {"node_cell": "lru", "task_mode": "graph_to_nodes", "output_size": 8}),
     (
         "graph",
         {"node_cell": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"},
@@ -78,8 +78,8 @@ def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> 
     name, options = variant
     factory = CELLS.entry(name).factory()
     known = inspect.signature(factory).parameters
-    if "context" in known:
-        given = {"context": some_context(name, input_size), **given}
+    if "example_context" in known:
+        given = {"example_context": some_context(name, input_size), **given}
     given = {key: value for key, value in given.items() if key in known and key not in options}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
     return cell if cell.context is None else bound(cell, some_context(name, input_size))

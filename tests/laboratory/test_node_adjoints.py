@@ -46,7 +46,7 @@ def model_of(of: Batch, *, reverse: bool = True, **options: Any) -> SequenceMode
     cell = graph(
         I,
         H,
-        context=shapes,
+        example_context=shapes,
         output_size=O,
         steps=STEPS,
         reverse=reverse,
