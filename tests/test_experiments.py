@@ -25,6 +25,10 @@ SMALL = {
     ),
     "laboratory_cost": (["--rounds", "1"], ["over training without"]),
     "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
+    "over_squashing": (
+        ["--radii", "2", "--updates", "gru", "rnn", "--steps", "20", "--out", "squashed.png"],
+        ["| 2 | gru |", "| 2 | rnn |", "drawn"],
+    ),
     "recording_cost": (["--rounds", "1"], ["compile time at T=10,000"]),
     "storage_cost": (
         ["--rounds", "1", "--every", "40", "--moments", "2"],
@@ -44,7 +48,7 @@ def test_an_experiment_runs(name: str, root: Path, tmp_path: Path) -> None:
     surroundings = os.environ | {"TMPDIR": str(tmp_path)}
     if name in ("cold_start", "gradient_flow"):
         surroundings["RNNEXP_DATA"] = str(data_or_skip(DATA["mnist"]))
-    if name == "gradient_flow":
+    if name in ("gradient_flow", "over_squashing"):
         arguments = [*arguments, "--runs-dir", str(tmp_path)]
     arguments = [str(tmp_path / a) if a.endswith(".png") else a for a in arguments]
     done = subprocess.run(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rnnexp.core.registry import READING_MODES, Entry, Table
+from rnnexp.core.registry import GRAPH_MODES, READING_MODES, Entry, Table
 
 SUMMARIES = {
     "feedforward": "sees only the current input: the baseline without memory",
@@ -32,6 +32,7 @@ SUMMARIES = {
     "hopfield": "Hopfield networks: classical, continuous, dense (polynomial, exponential), modern",
     "rbm": "restricted Boltzmann machine: CD-k along its Gibbs chain, or the exact likelihood",
     "boltzmann": "Boltzmann machine: all units coupled, by enumeration; sweeps of Gibbs sampling",
+    "graph": "graph network: any cell updates every node by its neighbours' messages (gru: GGNN)",
 }
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
@@ -40,6 +41,7 @@ OTHER_MODES = {
     "hopfield": ("cue_to_pattern",),
     "rbm": ("density",),
     "boltzmann": ("density",),
+    "graph": GRAPH_MODES,
 }
 """The modes of cells whose modes are not those of a cell that reads a sequence."""
 DEFAULTS = {

@@ -9,8 +9,9 @@ All that the project knows of a cell is a field of `Cell`. No module has a table
 names of cells, so a user's cell can have all that a built-in one has.
 
 A cell's steps lie along an axis with a name: time, or the hops of a memory network, the updates
-of a Hopfield network. What is fixed for an example meanwhile, its context, is no leaf of the
-state: it is among the prepared parameters, under the name `CONTEXT`.
+of a Hopfield network, the propagation steps of a graph network. What is fixed for an example
+meanwhile, its context, is no leaf of the state: it is among the prepared parameters, under the name
+`CONTEXT`.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The command `inspect`: a run's gradient norms, its memory or attention, how it diverged."""
+"""The command `inspect`: a run's gradient norms, its memory or nodes, how it diverged."""
 
 import argparse
 from collections.abc import Sequence
@@ -24,9 +24,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="the slots of its external memory along one example: weights and adjoints",
     )
     command.add_argument(
+        "--nodes",
+        action="store_true",
+        help="of a graph network: adjoints by a node's distance from the answer, Dirichlet energy",
+    )
+    command.add_argument(
         "--data-dir",
         type=Path,
-        help="with --divergence, --memory or --attention: where to look for data files first",
+        help="with --divergence, --memory, --nodes or --attention: where to look for data files "
+        "first",
     )
     attention.add_arguments(command)
 
@@ -38,22 +44,25 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.example is not None and not known.attention:
         raise UsageError("--example names a test question; it goes with --attention")
     if known.divergence:
-        refuse(known, "--divergence", attention=False)
+        refuse(known, "--divergence", attention=False, nodes=False)
         if known.plot is not None:
             raise UsageError("--plot draws a run's gradients; it does not go with --divergence")
         from rnnexp.cli.divergence import divergence_command
 
         return divergence_command(known)
     if known.attention:
-        refuse(known, "--attention", plot=None, memory=False)
+        refuse(known, "--attention", plot=None, memory=False, nodes=False)
         return attention.attention_command(known)
     require_picture_place(known.plot)
     if known.memory:
+        refuse(known, "--memory", nodes=False)
         return _memory(known)
+    if known.nodes:
+        return _nodes(known)
     if known.data_dir is not None:
         raise UsageError(
             "--data-dir is for the replay of a step and for an example to look at; it goes with "
-            "--divergence, --memory or --attention"
+            "--divergence, --memory, --nodes or --attention"
         )
     from rnnexp.report import table
     from rnnexp.results.load import find_run, load_run
@@ -94,6 +103,29 @@ def _memory(known: argparse.Namespace) -> int:
     print(str(path))
     for unit, data in found.units.items():
         print_table(slots_title(unit, data, found.step), slot_rows(data))
+    if known.plot is not None:
+        print(f"drawn: {known.plot}")
+    return 0
+
+
+def _nodes(known: argparse.Namespace) -> int:
+    """`rnnexp inspect --nodes`."""
+    from rnnexp.report.node_adjoints import draw_nodes, node_rows, nodes_data, nodes_title
+    from rnnexp.results.load import find_run
+    from rnnexp.run.node_adjoints import nodes_of_run
+    from rnnexp.runtime.compilation_cache import keep_programs
+
+    keep_programs()
+    path = find_run(known.run, known.runs_dir)
+    found = nodes_of_run(path, data_dir=known.data_dir)
+    if known.plot is not None:
+        task, cell, run_id = path.absolute().parts[-3:]
+        draw_nodes(found.data, known.plot, f"{task}/{cell} {run_id}, step {found.step}")
+    if known.json:
+        print(to_json({"run": str(path), "step": found.step, "nodes": nodes_data(found.data)}))
+        return 0
+    print(str(path))
+    print_table(nodes_title(found.data, found.step, found.examples), node_rows(found.data))
     if known.plot is not None:
         print(f"drawn: {known.plot}")
     return 0

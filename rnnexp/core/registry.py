@@ -17,14 +17,17 @@ from rnnexp.core.user_files import is_part_of_rnnexp
 READING_MODES = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
 """What a cell that reads a sequence can do: give one output, one at every step, or another
 sequence. A story and its question are a sequence of words as well."""
-MODES = (*READING_MODES, "cue_to_pattern", "density")
-"""What goes in and comes out; a task has one mode. In the last but one, a damaged cue becomes one
-of the stored patterns; in the last, a pattern goes in and its probability comes out."""
-TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density")
+GRAPH_MODES = ("graph_to_node", "graph_to_nodes", "graph_to_one")
+"""From a graph to one of its nodes, to an output for each of its nodes, to one output."""
+MODES = (*READING_MODES, "cue_to_pattern", "density", *GRAPH_MODES)
+"""What goes in and comes out; a task has one mode. In `cue_to_pattern`, a damaged cue becomes one
+of the stored patterns; in `density`, a pattern goes in and its probability comes out."""
+TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density", *GRAPH_MODES)
 """Modes with one output an example, and targets whose first axis is the batch."""
 
-GIVEN = ("data_dir", "output_size", "layer")
-"""Keywords of a factory that the program sets; they are no part of the configuration."""
+GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context")
+"""Keywords of a factory that the program sets; they are no part of the configuration. `task_mode`
+is that of the cell's task, `example_context` the shapes of the context of one of its examples."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -36,7 +39,8 @@ class Entry:
     Attributes:
       target: the factory, or its place: `"package.module:name"`.
       summary: one line for `rnnexp list`.
-      modes: the modes that a cell supports, or the single one of a task.
+      modes: the modes that a cell supports; of a task its single one, or those of which its
+        options choose one.
       defaults: configuration of experiments with it, by dotted key.
       data_options: options that name a data file of the user's.
       registered_by: the user's file that was being loaded when the entry was added, if any.

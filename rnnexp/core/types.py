@@ -14,7 +14,8 @@ A name such as `x_TxBxI` carries its shape. The letters, everywhere in the proje
 | S | flattened state of a cell |
 | U | time: symbols of one target sequence, where that is not T |
 | K | taps of a delay line |
-| M | slots of a memory, sentences of a story, stored patterns |
+| M | slots of a memory, sentences of a story, stored patterns; numbers of a message |
+| V, E, R, K | of a graph its nodes, edges, types of edges, and kinds (types and directions) |
 | J | words of a sentence |
 
 The words, in the code as in the prose:

@@ -45,18 +45,41 @@ STORIES = {
     "eval.every_epochs": 5,
     "optimizer.learning_rate": 5e-3,
 }
-TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE, DENSITY = MODES
+GRAPHS = {
+    "eval.batch_size": 256,
+    "cell.hidden_size": 32,
+    "optimizer.learning_rate": 3e-3,
+}
+FEW_GRAPHS = {
+    "train.batch_size": 10,
+    "train.duration_epochs": 200,
+    "eval.every_epochs": 20,
+    "eval.batch_size": 250,
+    "cell.hidden_size": 8,
+    "optimizer.learning_rate": 1e-2,
+}
+"""Batch and rate of Li et al. 2016, "Gated graph sequence neural networks", in their code."""
+KARATE = {
+    "train.batch_size": 1,
+    "train.duration_steps": 200,
+    "eval.every_steps": 20,
+    "eval.batch_size": 1,
+    "cell.hidden_size": 34,
+    "optimizer.learning_rate": 1e-2,
+}
+TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE, DENSITY, TO_NODE, TO_NODES, GRAPH_TO_ONE = MODES
 
 
 class Row(NamedTuple):
     """A task: its mode, the defaults of an experiment on it, its file if not named like it, and
-    its options that name a data file of the user's."""
+    its options that name a data file of the user's; other modes, of which its options choose."""
 
     summary: str
     mode: str
     defaults: dict[str, Any]
     file: str = ""
     data_options: tuple[str, ...] = ()
+    other_modes: tuple[str, ...] = ()
 
 
 ROWS = {
@@ -154,6 +177,22 @@ ROWS = {
             "cell.hidden_size": 16,
         },
     ),
+    "neighbors_match": Row(
+        "the value of the leaf that has the key of the root of a tree", GRAPH_TO_ONE, GRAPHS
+    ),
+    "cycle_or_path": Row("does a node lie on a cycle or on a path?", TO_NODES, GRAPHS),
+    "shortest_path": Row("the nodes on a shortest path between two nodes", TO_NODES, GRAPHS),
+    "babi_graph": Row(
+        "questions about facts that are a graph: bAbI tasks 4, 15, 16, 18 and 19",
+        TO_NODE,
+        FEW_GRAPHS,
+        other_modes=(GRAPH_TO_ONE,),
+    ),
+    "karate_club": Row(
+        "the side that each member of a club took, from those of two (Zachary 1977)",
+        TO_NODES,
+        KARATE,
+    ),
 }
 
 TASKS = Table(
@@ -162,7 +201,7 @@ TASKS = Table(
         name: Entry(
             f"rnnexp.tasks.{row.file or name}:{name}",
             row.summary,
-            (row.mode,),
+            (row.mode, *row.other_modes),
             row.defaults,
             row.data_options,
         )

@@ -85,7 +85,10 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
     """`(input_size, layer) -> Cell` of a configuration, each made and checked once."""
     name = config.cell.name
     factory = CELLS.entry(name).factory()
-    keywords = options(config, "cell") | _accepted(factory, output_size=task.output_size)
+    of_task = {"output_size": task.output_size, "task_mode": task.mode}
+    keywords = options(config, "cell") | _accepted(factory, **of_task)
+    if "example_context" in inspect.signature(factory).parameters:
+        keywords["example_context"] = example_context(task.train)
 
     @cache
     def make_cell(input_size: int, layer: int) -> Cell:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import CONTEXT, Cell
+from rnnexp.core.registry import GRAPH_MODES
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 M = 3  # stored patterns, sentences
@@ -39,7 +40,24 @@ def contexts(name: str, key: Key, batch_size: int, input_size: int) -> Tree:
         pattern = jax.random.bernoulli(key_patterns, 0.5, (batch_size, input_size)).astype(float)
         seeds = jax.random.key_data(jax.random.split(key_cue, batch_size))
         return {"pattern": pattern, "seed": seeds}
+    if mode in GRAPH_MODES:
+        return graphs(key, batch_size, input_size)
     raise NotImplementedError(mode)
+
+
+def graphs(key: Key, batch_size: int, input_size: int) -> Tree:
+    """Graphs of three nodes, a fourth and the last edge being padding, with two types of edges."""
+    there = jnp.asarray([1.0, 1.0, 1.0, 0.0])
+    edges = jnp.asarray([[0, 1, 0], [2, 1, 1], [1, 2, 1], [0, 0, -1]], jnp.int32)
+    annotations = jax.random.normal(key, (batch_size, 4, input_size)) * there[None, :, None]
+    one = {
+        "nodes": there,
+        "senders": edges[:, 0],
+        "receivers": edges[:, 1],
+        "types": jax.nn.one_hot(edges[:, 2], 2, dtype=float),
+    }
+    spread = {name: jnp.broadcast_to(x, (batch_size, *x.shape)) for name, x in one.items()}
+    return {"annotations": annotations, **spread}
 
 
 def bound(cell: Cell, context: Tree) -> Cell:

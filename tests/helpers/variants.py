@@ -35,6 +35,14 @@ VARIANTS: list[Variant] = [
     ("hopfield", {"kind": "continuous"}),
     ("hopfield", {"metric": "learned"}),
     ("rbm", {"chain": "mean_field", "through_chain": True}),
+    ("graph", {"node_cell": "lstm", "task_mode": "graph_to_node", "output_size": 4, "tied": False}),
+    ("graph", {"node_cell": "lru", "task_mode": "graph_to_nodes", "output_size": 8}),
+    (
+        "graph",
+        {"node_cell": "antisymmetric", "tied": False, "aggregation": "mean", "start": "linear"},
+    ),
+    ("graph", {"node_cell": "rnn", "fixed_point": True, "steps": 300, "tolerance": 1e-14}),
+    ("graph", {"node_cell": "clockwork", "normalisation": "symmetric", "self_loops": True}),
     ("narx", {"input_delay_steps": 0, "output_delay_steps": 1, "feedback": "softmax"}),
 ]
 
@@ -71,6 +79,8 @@ def build(variant: Variant, input_size: int, hidden_size: int, **given: Any) -> 
     name, options = variant
     factory = CELLS.entry(name).factory()
     known = inspect.signature(factory).parameters
-    given = {key: value for key, value in given.items() if key in known}
+    if "example_context" in known:
+        given = {"example_context": some_context(name, input_size), **given}
+    given = {key: value for key, value in given.items() if key in known and key not in options}
     cell: Cell = factory(input_size, hidden_size, **options, **given)
     return cell if cell.context is None else bound(cell, some_context(name, input_size))

@@ -36,6 +36,10 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
             "cell.chain": "mean_field", "cell.through_chain": True,
         },
     ),
+    "cycle_or_path/graph": (
+        "propagation",
+        {"task.longest": 5, "cell.hidden_size": 4, "cell.steps": 3, "cell.node_cell": "lstm"},
+    ),
 }  # fmt: skip
 """By experiment the axis, and what makes it small."""
 SMALL = {
@@ -97,10 +101,8 @@ def test_stores_and_tables_name_the_axis(made: Any, capsys: pytest.CaptureFixtur
     dimensions = json.loads(capsys.readouterr().out)["gradients"]["dimensions"]
     assert dimensions == ["step", "layer", axis]
     assert main(["analyze", str(whole)]) == 0
-    assert (
-        f"A step along the axis of this run's cell is one {step_of(axis)}."
-        in capsys.readouterr().out
-    )
+    told = f"A step along the axis of this run's cell is one {step_of(axis)}."
+    assert told in capsys.readouterr().out
     data = load_laboratory(whole)
     assert data["lyapunov"].attrs["units"] == f"nats per {step_of(axis)}"
     assert data["span"].attrs["units"] == steps_of(axis)

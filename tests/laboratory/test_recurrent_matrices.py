@@ -23,7 +23,7 @@ I, H = 3, 4  # noqa: E741
 COMPLEX = ("lru", "unitary")
 WITHOUT = (
     "feedforward", "tdnn", "narx", "min_gru", "min_lstm", "memory_network", "hopfield", "rbm",
-    "boltzmann",
+    "boltzmann", "graph",
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from tests.helpers.task_batches import KEY, B, batch_of, mean_scores, task_named
 @pytest.mark.parametrize("name", TASKS.builtin)
 def test_the_contract(name: str) -> None:
     task = task_named(name)
-    assert TASKS.entry(name).modes == (task.mode,)
+    assert task.mode in TASKS.entry(name).modes
     assert task.name == name
     for split in ("train", "valid", "test"):
         batch = batch_of(task, split)

@@ -15,6 +15,7 @@ def test_pairs_are_those_whose_modes_fit() -> None:
     transductions = {"reverse", "sort", "date_format", "addition"}
     stories = {"babi", "chained_facts"}
     densities = {"bars_and_stripes", "binary_digits"}
+    graphs = {"neighbors_match", "cycle_or_path", "shortest_path", "babi_graph", "karate_club"}
     built_in = [
         (t, c)
         for t in TASKS.builtin
@@ -23,6 +24,7 @@ def test_pairs_are_those_whose_modes_fit() -> None:
         and (c != "memory_network" or t in stories)
         and (c == "hopfield") == (t == "pattern_recall")
         and (c in ("rbm", "boltzmann")) == (t in densities)
+        and (c == "graph") == (t in graphs)
     ]
     assert pairs() == built_in
     rnnexp.cell("steps_only", modes=("synchronous",))(lambda input_size, hidden_size: None)
