@@ -118,7 +118,8 @@ def expected_contrast(machine: Machine, data_S: Array, steps: int | None) -> Mac
     if steps is None:
         model_S = jax.nn.softmax(-machine.free_energies(visible))
     else:
-        model_S = data_S @ jnp.linalg.matrix_power(gibbs_kernel(machine), steps)
+        kernel_SxS = gibbs_kernel(machine)
+        model_S = jax.lax.fori_loop(0, steps, lambda _, p_S: p_S @ kernel_SxS, data_S)
         model_S = model_S / jnp.sum(model_S)  # 1 but for rounding, which grows with the steps
     weights_S = data_S - jax.lax.stop_gradient(model_S)
     slope: Machine = jax.grad(lambda machine: weights_S @ machine.free_energies(visible))(machine)

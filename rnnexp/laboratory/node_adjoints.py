@@ -82,7 +82,7 @@ def node_adjoints(model: SequenceModel, batch: Batch, losses: Losses) -> NodeAdj
     of_nodes = jax.vmap(jax.vmap(dirichlet_energy), in_axes=(0, None, None))
     edges = {name: prepared[name] for name in EDGES}
     energy_TxB = of_nodes(hidden, {k: edges[k] for k in EDGES if k != "nodes"}, edges["nodes"])
-    norm_TxBxV = jnp.linalg.norm(adjoint, axis=-1)
+    norm_TxBxV = jnp.sqrt(jnp.sum(adjoint * adjoint, axis=-1))
     return NodeAdjoints(jnp.moveaxis(norm_TxBxV, 0, 1), energy_TxB.T, edges)
 
 
