@@ -25,7 +25,7 @@ from rnnexp.cells.free_energy import (
 )
 from rnnexp.cells.gibbs import gibbs_sweep
 from rnnexp.cells.rbm import chain_context, first_state, noise_of_step
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
 STDDEV = 0.1
@@ -41,8 +41,7 @@ def boltzmann(input_size: int, hidden_size: int, *, gibbs_steps: int = 1) -> Cel
     Raises `UsageError` for a bad option, or more than 20 units.
     """
     units = input_size + hidden_size
-    if gibbs_steps < 1:
-        raise UsageError(f"gibbs_steps must be at least 1, not {gibbs_steps}")
+    require_at_least(1, gibbs_steps=gibbs_steps)
     require_enumerable(units, f"a machine of {input_size} visible and {hidden_size} hidden units")
     pairs = units * (units - 1) // 2
 

@@ -39,7 +39,7 @@ from rnnexp.cells.base import CONTEXT, Cell, as_they_are, hidden_output, no_matr
 from rnnexp.cells.graph_messages import check_aggregation, messages, prepared_edges
 from rnnexp.cells.graph_readout import Readout, readout_of
 from rnnexp.cells.initializers import glorot_uniform
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.fixed_point import fixed_point as solved
 from rnnexp.core.registry import READING_MODES
 from rnnexp.core.types import Array, Key, Params, State, Tree
@@ -137,7 +137,8 @@ def graph_network(
       graph: shapes of the graph of an example.
     """
     check_aggregation(aggregation, normalisation)
-    _check(steps, start)
+    require_choice("start", start, STARTS)
+    require_at_least(1, steps=steps)
     if fixed_point:
         _check_fixed_point(tied, start, tolerance, contraction)
     nodes, types = graph["nodes"].shape[0], graph["types"].shape[1]
@@ -239,13 +240,6 @@ def graph_network(
         start=begin,
         note=NOTE.format(tolerance, steps) if fixed_point else "",
     )
-
-
-def _check(steps: int, start: str) -> None:
-    """Raise `UsageError` for a bad number of steps or an unknown start."""
-    require_choice("start", start, STARTS)
-    if steps < 1:
-        raise UsageError(f"steps must be at least 1, not {steps}")
 
 
 def _check_fixed_point(tied: bool, start: str, tolerance: float, contraction: float) -> None:

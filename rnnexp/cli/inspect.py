@@ -1,8 +1,10 @@
 """The command `inspect`: a run's gradient norms, its memory or nodes, how it diverged."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rnnexp.cli import attention
 from rnnexp.cli.arguments import add_run, refuse, require_picture_place
@@ -87,45 +89,62 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 def _memory(known: argparse.Namespace) -> int:
     """`rnnexp inspect --memory`."""
     from rnnexp.report.memory_slots import draw_memory, slot_rows, slots_data, slots_title
-    from rnnexp.results.load import find_run
     from rnnexp.run.memory_slots import memory_of_run
-    from rnnexp.runtime.compilation_cache import keep_programs
 
-    keep_programs()
-    path = find_run(known.run, known.runs_dir)
+    path = _run_to_measure(known)
     found = memory_of_run(path, data_dir=known.data_dir)
-    if known.plot is not None:
-        task, cell, run_id = path.absolute().parts[-3:]
-        draw_memory(found.units, known.plot, f"{task}/{cell} {run_id}, step {found.step}")
-    if known.json:
-        print(to_json({"run": str(path), "step": found.step, "units": slots_data(found.units)}))
-        return 0
-    print(str(path))
-    for unit, data in found.units.items():
-        print_table(slots_title(unit, data, found.step), slot_rows(data))
-    if known.plot is not None:
-        print(f"drawn: {known.plot}")
+    _show(
+        known, path, found.step, {"units": slots_data(found.units)},
+        [
+            (slots_title(unit, data, found.step), slot_rows(data))
+            for unit, data in found.units.items()
+        ],
+        partial(draw_memory, found.units),
+    )  # fmt: skip
     return 0
 
 
 def _nodes(known: argparse.Namespace) -> int:
     """`rnnexp inspect --nodes`."""
     from rnnexp.report.node_adjoints import draw_nodes, node_rows, nodes_data, nodes_title
-    from rnnexp.results.load import find_run
     from rnnexp.run.node_adjoints import nodes_of_run
+
+    path = _run_to_measure(known)
+    found = nodes_of_run(path, data_dir=known.data_dir)
+    _show(
+        known, path, found.step, {"nodes": nodes_data(found.data)},
+        [(nodes_title(found.data, found.step, found.examples), node_rows(found.data))],
+        partial(draw_nodes, found.data),
+    )  # fmt: skip
+    return 0
+
+
+def _run_to_measure(known: argparse.Namespace) -> Path:
+    """The directory of the run, of which programs are compiled and kept."""
+    from rnnexp.results.load import find_run
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
-    path = find_run(known.run, known.runs_dir)
-    found = nodes_of_run(path, data_dir=known.data_dir)
+    return find_run(known.run, known.runs_dir)
+
+
+def _show(
+    known: argparse.Namespace,
+    path: Path,
+    step: int,
+    data: dict[str, Any],
+    tables: list[tuple[str, list[dict[str, object]]]],
+    draw: Callable[[Path, str], object],
+) -> None:
+    """What was measured at a training step of a run: drawn, and printed as data or as tables."""
     if known.plot is not None:
         task, cell, run_id = path.absolute().parts[-3:]
-        draw_nodes(found.data, known.plot, f"{task}/{cell} {run_id}, step {found.step}")
+        draw(known.plot, f"{task}/{cell} {run_id}, step {step}")
     if known.json:
-        print(to_json({"run": str(path), "step": found.step, "nodes": nodes_data(found.data)}))
-        return 0
+        print(to_json({"run": str(path), "step": step, **data}))
+        return
     print(str(path))
-    print_table(nodes_title(found.data, found.step, found.examples), node_rows(found.data))
+    for title, rows in tables:
+        print_table(title, rows)
     if known.plot is not None:
         print(f"drawn: {known.plot}")
-    return 0

@@ -25,7 +25,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import require_at_least, require_choice
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.classification import classification_scores
@@ -52,8 +52,7 @@ def babi_graph(*, number: str = "15", graphs: int = 50) -> Task:
       graphs: training examples; 1,000 others are for validation and 1,000 for the test.
     """
     require_choice("number", number, STORIES)
-    if graphs < 1:
-        raise UsageError(f"graphs must be at least 1, not {graphs}")
+    require_at_least(1, graphs=graphs)
     tell, types, answers = STORIES[number]
     sources = [
         _source(tell, types, (int(number), split), size, shuffled=answers == 0)
