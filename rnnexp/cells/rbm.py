@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from rnnexp.cells.base import CONTEXT, Cell, no_matrices
 from rnnexp.cells.free_energy import MOST_UNITS, log_partition, require_enumerable
 from rnnexp.cells.gibbs import Machine, annealed_log_partition, gibbs_step
-from rnnexp.core.errors import UsageError, require_choice
+from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Key, Params, State, Tree
 
 OBJECTIVES = ("cd", "exact")
@@ -172,11 +172,7 @@ def _check(
             "through_chain goes with objective='cd' and chain='mean_field': samples have no slope, "
             "and the exact likelihood has no chain"
         )
-    for name, value, least in (
-        ("gibbs_steps", gibbs_steps, 1), ("ais_chains", ais_chains, 2),
-        ("ais_temperatures", ais_temperatures, 1),
-    ):  # fmt: skip
-        if value < least:
-            raise UsageError(f"{name} must be at least {least}, not {value}")
+    require_at_least(1, gibbs_steps=gibbs_steps, ais_temperatures=ais_temperatures)
+    require_at_least(2, ais_chains=ais_chains)
     if objective == "exact":
         require_enumerable(smaller, "objective='exact'")

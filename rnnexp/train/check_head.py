@@ -3,6 +3,7 @@
 So are the scores of a cell that is a whole network and scores itself.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -85,6 +86,13 @@ def _check_found(
     wanted = ["loss", task.headline]
     if getattr(model.readout, "same_units", False):  # whatever the task reports, it then gives
         wanted += task.baseline
+    _require_names(entry, function, task, found, wanted)
+
+
+def _require_names(
+    entry: Entry, function: str, task: Task, found: Any, wanted: Iterable[str]
+) -> None:
+    """Raise `UsageError` for a score that the task needs and the function does not give."""
     for name in wanted:
         if name not in found:
             raise entry.error(
@@ -110,11 +118,7 @@ def _check_network(model: SequenceModel, task: Task) -> None:
             targets=batch.targets, key=key_shape(),
         )  # fmt: skip
         require_scores(entry, {k: Score(v, v) for k, v in found.items()}, BATCH_SIZE)
-        for name in ("loss", task.headline):
-            if name not in found:
-                raise entry.error(
-                    function, f"gives {', '.join(found)}, expected {name!r} among them"
-                )
+        _require_names(entry, function, task, found, ("loss", task.headline))
 
 
 def require_bits(entry: Entry, task: Task) -> None:
