@@ -37,9 +37,7 @@ from rnnexp.report.figures import COLOURS, save
 from rnnexp.report.page.html import write_report
 from rnnexp.results.load import Run
 from rnnexp.run.callbacks import run_path
-from rnnexp.sweep.launch import SweepPlan, launch, save_sweep
-from rnnexp.sweep.plan import planned
-from rnnexp.sweep.program_groups import group_runs
+from rnnexp.sweep.launch import train_all
 
 if TYPE_CHECKING:
     import xarray
@@ -96,11 +94,8 @@ def configuration(task: Task, cell: str, options: dict[str, Any], updates: int) 
 
 def train(configs: Sequence[FrozenConfigDict], runs_dir: Path, data_dir: Path | None) -> Path:
     """Train what is missing, several runs side by side where they can; the sweep's directory."""
-    groups = group_runs(configs, data_dir=data_dir)
-    runs = [planned(config, group, {}) for config, group in zip(configs, groups, strict=True)]
-    place = None if data_dir is None else str(data_dir.absolute())
-    sweep_dir = save_sweep(SweepPlan(runs, []), runs_dir, None, data_dir=place)
-    if reason := launch(sweep_dir):
+    sweep_dir, reason = train_all(configs, runs_dir, data_dir=data_dir)
+    if reason:
         sys.exit(f"stopped: {reason}; the same command goes on")
     return sweep_dir
 

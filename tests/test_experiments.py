@@ -25,8 +25,12 @@ SMALL = {
     ),
     "laboratory_cost": (["--rounds", "1"], ["over training without"]),
     "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
+    "over_smoothing": (["--steps", "60"], ["| λ₂² | 0.647", "| antisymmetric |"]),
     "over_squashing": (
-        ["--radii", "2", "--updates", "gru", "rnn", "--steps", "20", "--out", "squashed.png"],
+        [
+            *("--radii", "2", "--updates", "gru", "rnn", "--seeds", "2", "--steps", "20"),
+            *("--out", "squashed.png"),
+        ],
         ["| 2 | gru |", "| 2 | rnn |", "drawn"],
     ),
     "recording_cost": (["--rounds", "1"], ["compile time at T=10,000"]),

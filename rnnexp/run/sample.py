@@ -68,13 +68,23 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     else:
         require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
-    like = initial_state(plan)
+    return Trained(plan, best_state(path, initial_state(plan)))
+
+
+def best_state(path: Path, like: TrainState) -> TrainState:
+    """The state of a run's best checkpoint, of its last if there is no best.
+
+    Args:
+      like: any state of the same structure.
+
+    Raises `UsageError` if there is no checkpoint.
+    """
     checkpoints = Checkpoints(path / "checkpoints")
     restored = checkpoints.restore("best", like) or checkpoints.restore("last", like)
     checkpoints.close()
     if restored is None:
         raise UsageError(f"{path} has no checkpoint yet")
-    return Trained(plan, restored[0])
+    return restored[0]
 
 
 def write_text(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ml_collections import FrozenConfigDict
+
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import replace_text
 from rnnexp.run.callbacks import read_result
@@ -99,6 +101,24 @@ def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) 
             )
     write_plan(sweep_dir, plan.runs, runs_dir, **facts)
     return sweep_dir
+
+
+def train_all(
+    configs: Sequence[FrozenConfigDict], runs_dir: Path, *, data_dir: Path | None = None,
+    width: int | None = None,
+) -> tuple[Path, str]:  # fmt: skip
+    """Train what is missing of these runs, several side by side where they can.
+
+    Args:
+      width: how many at most; None measures which is fastest.
+
+    Returns the sweep's directory, and what stopped it before its end, or "".
+    """
+    groups = group_runs(configs, data_dir=data_dir)
+    runs = [planned(config, group, {}) for config, group in zip(configs, groups, strict=True)]
+    place = None if data_dir is None else str(data_dir.absolute())
+    sweep_dir = save_sweep(SweepPlan(runs, []), runs_dir, None, data_dir=place, width=width)
+    return sweep_dir, launch(sweep_dir)
 
 
 def launch(

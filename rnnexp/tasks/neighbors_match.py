@@ -26,16 +26,17 @@ from rnnexp.tasks.graphs import graph_batch
 MOST_RADIUS = 10
 
 
-def neighbors_match(*, radius: int = 3) -> Task:
+def neighbors_match(*, radius: int = 3, shuffled_keys: bool = False) -> Task:
     """Find the value of the leaf with the key of the root.
 
     Args:
       radius: r, the depth of the tree, 1 to 10.
+      shuffled_keys: whether the keys lie in a new order in every tree; else leaf i has key i.
     """
     if not 1 <= radius <= MOST_RADIUS:
         raise UsageError(f"radius must be 1 to {MOST_RADIUS}, not {radius}")
     leaves = 2**radius
-    source = Endless(lambda key, size: draw(key, size, radius))
+    source = Endless(lambda key, size: draw(key, size, radius, shuffled_keys))
     return Task(
         name="neighbors_match",
         mode="graph_to_one",
@@ -59,15 +60,15 @@ def tree_edges(radius: int) -> np.ndarray:
     return np.stack([children, (children - 1) // 2, np.zeros_like(children)], -1)
 
 
-def draw(key: Key, batch_size: int, radius: int) -> Batch:
+def draw(key: Key, batch_size: int, radius: int, shuffled_keys: bool) -> Batch:
     """A batch of trees of that depth."""
     leaves = 2**radius
 
     def one(key: Key) -> tuple[Array, Array]:
         key_keys, key_values, key_asked = jax.random.split(key, 3)
-        keys, values = (
-            jax.random.permutation(k, leaves).astype(jnp.int32) for k in (key_keys, key_values)
-        )
+        in_order = jnp.arange(leaves, dtype=jnp.int32)
+        keys = jax.random.permutation(key_keys, in_order) if shuffled_keys else in_order
+        values = jax.random.permutation(key_values, in_order)
         place = jax.random.randint(key_asked, (), 0, leaves, dtype=jnp.int32)
         leaf = jnp.concatenate([jax.nn.one_hot(x, leaves, dtype=float) for x in (keys, values)], -1)
         annotations = jnp.zeros((2 * leaves - 1, 2 * leaves)).at[leaves - 1 :].set(leaf)

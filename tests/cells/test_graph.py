@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells import CELLS
 from rnnexp.cells.base import CONTEXT, Cell
 from rnnexp.cells.graph import graph, update_cell
 from rnnexp.cells.graph_messages import dirichlet_energy, prepared_edges
-from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, Tree
 from rnnexp.scan.unroll import initial_state, unroll
 from rnnexp.tasks.neighbors_match import tree_edges
 from rnnexp.train.check_cell import check_cell
 from tests.helpers.graphs import (
+    TYPED,
+    H,
+    I,
     adjacency,
     adjoints_of,
     answer_of,
@@ -26,33 +27,20 @@ from tests.helpers.graphs import (
     both_ways,
     context_of,
     linear_network,
+    made,
     ring,
     states_of,
+    typed,
 )
-from tests.helpers.noisy_params import with_noise
 
 pytestmark = pytest.mark.usefixtures("x64")
 RANDOM = np.random.default_rng(0)
-I, H = 2, 4  # noqa: E741
 SLOW = ("ntm", "dnc", "stack_rnn")
 UPDATES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
     for name in CELLS.builtin
     if "asynchronous" in CELLS.entry(name).modes
 ]
-TYPED = np.array([[0, 1, 0], [1, 2, 1], [3, 1, 1], [4, 3, 0], [2, 4, 1], [0, 3, 1]], np.int32)
-
-
-def typed(**more: Any) -> Tree:
-    """A graph of five nodes with edges of two types."""
-    return context_of(RANDOM.normal(size=(5, I)), TYPED, 2, **more)
-
-
-def made(context: Tree, **options: Any) -> tuple[Cell, Params]:
-    """A network of the table, and weights moved off their zeros."""
-    cell = graph(I, H, example_context=context, **options)
-    key = jax.random.key(1)
-    return cell, jax.jit(lambda: with_noise(cell.init(key), 0.1, key))()
 
 
 def symmetric(size: int, edges_Ex3: np.ndarray) -> np.ndarray:
@@ -246,30 +234,6 @@ def test_without_edges_every_node_is_the_update_alone(update: str) -> None:
     np.testing.assert_allclose(answer_of(cell, params, context), answer, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("update", ["rnn", "antisymmetric"])
-def test_untied_steps_are_steps_with_parameters_of_their_own(update: str) -> None:
-    context = typed()
-    cell, params = made(context, node_cell=update, tied=False, steps=3, output_size=2)
-    tied = graph(I, H, example_context=context, node_cell=update, steps=1, output_size=2)
-    assert cell.parameter_count > 2 * tied.parameter_count
-    own = ("update_", "w_message", "b_message")
-
-    @jax.jit
-    def by_hand(params: Params) -> list[Array]:
-        state, states = None, []
-        for t in range(3):
-            at_t = {k: v[t] if k.startswith(own) else v for k, v in params.items()}
-            at_t = {**at_t, CONTEXT: tied.context(at_t, context)}  # type: ignore[misc]
-            state = tied.start(at_t) if state is None else state  # type: ignore[misc]
-            state = tied.transition(at_t, state, jnp.zeros(I))
-            states.append(state["h"])
-        return states
-
-    found = states_of(cell, params, context)
-    np.testing.assert_allclose(found["h"], by_hand(params), rtol=1e-12, atol=1e-14)
-    assert float(found["layer"][-1]) == 3
-
-
 def test_a_residual_adds_the_old_state() -> None:
     context = typed()
     plain, params = made(context, node_cell="feedforward", steps=1, output_size=2)
@@ -279,100 +243,6 @@ def test_a_residual_adds_the_old_state() -> None:
     begin = plain.start(whole)  # type: ignore[misc]
     new, more = (cell.transition(whole, begin, jnp.zeros(I))["h"] for cell in (plain, added))
     np.testing.assert_allclose(more, new + begin["h"], rtol=1e-14)
-
-
-@pytest.mark.parametrize("update", ["rnn", "gru"])
-def test_backpropagation_approaches_the_implicit_gradient_by_the_spectral_radius(
-    update: str,
-) -> None:
-    """Through T steps from the fixed point: the error shrinks by rho(J) a step, J of one step."""
-    context = typed()
-    options: dict[str, Any] = {
-        "node_cell": update, "fixed_point": True, "tolerance": 1e-15, "output_size": 2,
-    }  # fmt: skip
-    cell, params = made(context, steps=2000, **options)
-    whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
-    one = graph(
-        I, H, example_context=context, steps=1, **options
-    )  # one iteration, without the theorem
-    point = cell.transition(whole, cell.start(whole), jnp.zeros(I))["h"]  # type: ignore[misc]
-    weights = jnp.asarray(RANDOM.normal(size=point.shape))
-
-    def step(params: Params, h: Array) -> Array:
-        inside = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
-        new: Array = once_of(one)(inside, {"h": h})["h"]
-        return new
-
-    np.testing.assert_allclose(step(params, point), point, atol=1e-13)
-
-    @jax.jit
-    def implicit(params: Params) -> Params:
-        def value(params: Params) -> Array:
-            inside = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
-            state = cell.transition(inside, {"h": point}, jnp.zeros(I))
-            return jnp.sum(weights * state["h"])
-
-        found: Params = jax.grad(value)(params)
-        return found
-
-    @jax.jit
-    def terms(params: Params) -> Array:
-        """Partial sums of g + J^T g + ..., by backpropagation through 1, 2, ... steps."""
-        back_h = jax.vjp(lambda h: step(params, h), point)[1]
-        back_p = jax.vjp(lambda p: step(p, point), params)[1]
-
-        def add(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
-            g, total = carry
-            total = total + ravel_pytree(back_p(g)[0])[0]
-            return (back_h(g)[0], total), total
-
-        zero = jnp.zeros(ravel_pytree(params)[0].size)
-        totals: Array = jax.lax.scan(add, (weights, zero), None, length=400)[1]
-        return totals
-
-    exact = ravel_pytree(implicit(params))[0]
-    errors = np.linalg.norm(np.asarray(terms(params)) - np.asarray(exact)[None], axis=1)
-    jacobian = jax.jacobian(lambda h: step(params, h).ravel())(point).reshape(point.size, -1)
-    radius = np.abs(np.linalg.eigvals(jacobian)).max()
-    assert 0.05 < radius < 0.95
-    last = int(np.flatnonzero(errors > 1e-11 * np.linalg.norm(exact))[-1])
-    half = last // 2
-    rate = (errors[last] / errors[half]) ** (1 / (last - half))
-    np.testing.assert_allclose(rate, radius, rtol=0.05)
-    assert errors[-1] < 1e-9 * np.linalg.norm(exact)
-
-
-def once_of(cell: Cell) -> Any:
-    """One iteration, as a function that differentiates as it is: without `custom_root`."""
-
-    def once(params: Params, state: Any) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("rnnexp.cells.graph.solved", lambda f, start, **rest: f(start))
-            return cell.transition(params, state, jnp.zeros(I))
-
-    return once
-
-
-def test_a_fixed_point_depends_on_all_reachable_nodes() -> None:
-    """However far, and not on its start."""
-    size = 6
-    path = both_ways([(v, v + 1) for v in range(size - 1)])
-    x_VxI = RANDOM.normal(size=(size, I))
-    context = context_of(x_VxI, path, asked=0)
-    cell, params = made(context, node_cell="rnn", fixed_point=True, steps=500, output_size=1)
-    assert cell.steps == 1
-    assert cell.note
-
-    @jax.jit
-    def slope(x: Array) -> Array:
-        found: Array = jax.grad(
-            lambda x: answer_of(cell, params, {**context, "annotations": x})[0]
-        )(x)
-        return found
-
-    sizes_V = np.abs(slope(jnp.asarray(x_VxI))).max(1)
-    assert np.all(sizes_V > 0)
-    assert sizes_V[-1] < sizes_V[0]
 
 
 def test_examples_of_a_batch_are_apart() -> None:
@@ -386,34 +256,3 @@ def test_examples_of_a_batch_are_apart() -> None:
         np.testing.assert_allclose(row, answer_of(cell, params, context), rtol=1e-12)
     assert np.abs(found[0] - found[1]).max() > 1e-6
     assert batch_of_one(one)["senders"].shape == (1, len(TYPED))
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"node_cell": "hopfield"}, "unknown node_cell 'hopfield'.* Known: antisymmetric"),
-        ({"node_cell": "narx"}, "unknown node_cell 'narx'"),
-        ({"steps": 0}, "steps must be at least 1, not 0"),
-        ({"aggregation": "median"}, "Known: max, mean, sum"),
-        ({"normalisation": "symmetric", "aggregation": "mean"}, "goes with aggregation='sum'"),
-        ({"start": "zero"}, "unknown start 'zero'"),
-        ({"fixed_point": True, "tied": False}, "set cell.tied=True and cell.start='padded'"),
-        ({"fixed_point": True, "tolerance": 0.0}, "must be positive, not 0.0 and 0.5"),
-        ({"fixed_point": True, "node_cell": "clockwork"}, "'clockwork' counts its steps"),
-        ({"task_mode": "synchronous"}, "Known: graph_to_node, graph_to_nodes, graph_to_one"),
-        ({"task_mode": "graph_to_node", "output_size": 3}, "as many outputs as nodes, 5, not 3"),
-        ({"task_mode": "graph_to_nodes", "output_size": 7}, "each of its 5 nodes, a multiple"),
-    ],
-    ids=str,
-)
-def test_bad_options(options: dict[str, Any], text: str) -> None:
-    with pytest.raises(UsageError, match=text):
-        graph(I, H, example_context=typed(), **options)
-
-
-def test_what_does_not_fit() -> None:
-    with pytest.raises(UsageError, match="needs the graphs of a task"):
-        graph(I, H)
-    with pytest.raises(UsageError, match="annotations of 2 numbers do not fit into 1 hidden units"):
-        graph(I, 1, example_context=typed())
-    assert graph(I, 1, example_context=typed(), start="linear").hidden == "h"

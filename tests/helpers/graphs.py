@@ -1,4 +1,4 @@
-"""Graphs as contexts, dense matrices of their edges, and a graph network without a readout."""
+"""Graphs as contexts, dense matrices of their edges, graph networks with and without a readout."""
 
 from typing import Any
 
@@ -8,10 +8,16 @@ import numpy as np
 
 from rnnexp.cells.base import Cell
 from rnnexp.cells.feedforward import feedforward
-from rnnexp.cells.graph import graph_network
+from rnnexp.cells.graph import graph, graph_network
+from rnnexp.cells.graph_parameters import Options
 from rnnexp.cells.graph_readout import Readout
 from rnnexp.core.types import Array, Params, State, Tree
 from rnnexp.scan.unroll import Probe, unroll
+from tests.helpers.noisy_params import with_noise
+
+I, H = 2, 4  # noqa: E741
+TYPED = np.array([[0, 1, 0], [1, 2, 1], [3, 1, 1], [4, 3, 0], [2, 4, 1], [0, 3, 1]], np.int32)
+"""Edges of two types between five nodes."""
 
 
 def context_of(
@@ -32,6 +38,18 @@ def context_of(
     if asked is not None:
         context["asked"] = jnp.asarray(asked, jnp.int32)
     return context
+
+
+def typed(**more: Any) -> Tree:
+    """A graph of five nodes with edges of two types; more as in `context_of`."""
+    return context_of(np.random.default_rng(5).normal(size=(5, I)), TYPED, 2, **more)
+
+
+def made(context: Tree, **options: Any) -> tuple[Cell, Params]:
+    """A network of the table, and weights moved off their zeros."""
+    cell = graph(I, H, example_context=context, **options)
+    key = jax.random.key(1)
+    return cell, jax.jit(lambda: with_noise(cell.init(key), 0.1, key))()
 
 
 def both_ways(pairs: Any) -> np.ndarray:
@@ -62,8 +80,8 @@ def linear_network(context: Tree, w_HxH: np.ndarray, **options: Any) -> tuple[Ce
     size, nodes = len(w_HxH), len(context["nodes"])
     cell = graph_network(
         feedforward(size, size, activation="linear"), context["annotations"].shape[1],
-        states_as_output(), context,
-        output_size=nodes * (size + context["annotations"].shape[1]), reverse=False, **options,
+        states_as_output(), context, Options(reverse=False, **options),
+        output_size=nodes * (size + context["annotations"].shape[1]),
     )  # fmt: skip
     params = dict(cell.init(jax.random.key(0)))
     params["update_w_x"] = jnp.eye(size)

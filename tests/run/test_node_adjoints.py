@@ -1,6 +1,7 @@
 """The nodes of a run's best checkpoint, and what `inspect --nodes` makes of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,25 @@ import pytest
 from rnnexp.cli.main import main
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
-from rnnexp.run.node_adjoints import nodes_of_run
+from rnnexp.run.node_adjoints import nodes_of_run, nodes_of_runs
 from rnnexp.run.run import run
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def train(runs_dir: Path, seed: int) -> Path:
     """A run of two steps."""
     config = experiment("neighbors_match/graph")
+    config.seed = seed
     config.task.radius = 2
     config.cell.update(hidden_size=8, steps=3)
     config.train.batch_size, config.train.duration_steps = 4, 2
     config.eval.batch_size = config.eval.examples = 8
-    return run(finish(config), runs_dir=tmp_path_factory.mktemp("runs")).path
+    return run(finish(config), runs_dir=runs_dir).path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of seed 0."""
+    return train(tmp_path_factory.mktemp("runs"), 0)
 
 
 def test_the_nodes_of_a_run(trained: Path) -> None:
@@ -31,6 +38,22 @@ def test_the_nodes_of_a_run(trained: Path) -> None:
     assert found.data["nodes_at"].values.tolist() == [8, 16, 32]
     assert np.all(found.data["by_distance"].values[0] > 0)
     assert np.all(found.data["by_distance"].values[-1, 1:] == 0)
+
+
+def test_runs_of_several_seeds_are_read_by_one_program(trained: Path, tmp_path: Path) -> None:
+    """On the examples of the first; so a run beside itself has the same nodes."""
+    other = train(trained.parents[2], 1)
+    alone = nodes_of_run(trained).data
+    first, second, again = (of.data for of in nodes_of_runs([trained, other, trained]))
+    for same in (first, again):
+        np.testing.assert_array_equal(same["adjoint_norm"], alone["adjoint_norm"])
+    assert np.all(second["adjoint_norm"].values[:, 0] != alone["adjoint_norm"].values[:, 0])
+    shutil.copytree(other, tmp_path / "longer")
+    saved = json.loads((other / "config.json").read_text())
+    saved["train"]["duration_steps"] = 3
+    (tmp_path / "longer" / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(UsageError, match=r"longer differs from .* in more than its seed"):
+        nodes_of_runs([trained, tmp_path / "longer"])
 
 
 def test_inspect_shows_them(

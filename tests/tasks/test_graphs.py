@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
+from rnnexp.data.buckets import group_by_length
+from rnnexp.tasks.babi_graph import STORIES, babi_graph
+from rnnexp.tasks.base import Finite
 from rnnexp.tasks.graphs import Graph, choice_scores, graph_batch, node_scores, padded
 
 SMALL = Graph(np.array([[1.0], [2.0]]), np.array([[0, 1, 1]]))
@@ -73,3 +76,18 @@ def test_scores_leave_padding_out() -> None:
     found = choice_scores(jnp.array([[0.0, 1, 50], [0, 1, 50]]), chosen)
     np.testing.assert_allclose(found["loss"].total_B, [np.log1p(np.exp(-1.0)), 0], rtol=1e-6)
     assert found["accuracy"].total_B.tolist() == [1, 1]
+
+
+def test_buckets_of_one_size_would_save_little() -> None:
+    """The nodes of a graph are those of its task's largest: see the guide of the tasks."""
+    for number in STORIES:
+        source = babi_graph(number=number, graphs=20).train
+        assert isinstance(source, Finite)
+        context = source.take(source.arrays, jnp.arange(20, dtype=jnp.int32)).context
+        assert np.all(np.asarray(context["nodes"]) == 1)
+        assert np.all(np.asarray(context["types"]).sum(-1) == 1)
+    of = np.arange(6, 13)  # nodes of the graphs of shortest_path, all as likely
+    one, few = (group_by_length(of, most_buckets=n) for n in (1, 8))
+    assert one.padding == 0.25
+    assert len(few.members) == 2
+    assert few.padding == 0.125

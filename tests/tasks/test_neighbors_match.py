@@ -10,15 +10,22 @@ from rnnexp.tasks.neighbors_match import neighbors_match, tree_edges
 from tests.helpers.synthetic_batches import batch_of, spread
 
 
-@pytest.mark.parametrize("radius", [1, 2, 3])
-def test_the_answer_is_at_the_leaf_with_the_key(radius: int) -> None:
-    task, leaves, size = neighbors_match(radius=radius), 2**radius, 4000
+@pytest.mark.parametrize(("radius", "shuffled"), [(1, False), (2, True), (3, False), (3, True)])
+def test_the_answer_is_at_the_leaf_with_the_key(radius: int, shuffled: bool) -> None:
+    task = neighbors_match(radius=radius, shuffled_keys=shuffled)
+    leaves, size = 2**radius, 4000
     batch = batch_of(task, size)
     rows = np.asarray(batch.context["annotations"]).reshape(size, -1, 2, leaves)
     keys, values = rows[:, -leaves:, 0], rows[:, -leaves:, 1]
     for one_hot in (keys, values):  # permutations
         assert np.all(one_hot.sum(1) == 1)
         assert np.all(one_hot.sum(2) == 1)
+    of_first_B = keys[:, 0].argmax(-1)
+    if shuffled:
+        shares = np.bincount(of_first_B, minlength=leaves) / size
+        np.testing.assert_allclose(shares, 1 / leaves, atol=spread(leaves, size))
+    else:
+        np.testing.assert_array_equal(keys, np.broadcast_to(np.eye(leaves), keys.shape))
     assert np.all(rows[:, 1:-leaves] == 0)
     assert np.all(rows[:, 0, 1] == 0)
     asked = rows[:, 0, 0].argmax(-1)
