@@ -2,13 +2,14 @@
 
 Alon & Yahav 2021, "On the bottleneck of graph neural networks and its practical implications",
 section 4. In a full binary tree of the depth r every leaf has a key, all different, and a value, a
-permutation too. The root has one of the keys; the answer, at the root, is that leaf's value. Edges
+permutation. The root has one of the keys; the answer, at the root, is that leaf's value. Edges
 lead from children to parents. All 2^r leaves are r edges away, so the r steps that it takes carry
 2^r pairs through two edges: what they squeeze out is lost. The annotation of a node is its key and
 its value, one-hot each; inner nodes have neither, the root has no value.
 
-Chance is 2^-r: the key alone says nothing. Examples are drawn without end, where the authors have a
-training set; at r = 2 there are only 96.
+Chance is 2^-r: the key alone says nothing. As in the authors' code leaf i has key i, so that the
+keys below a node are the same in every tree; with shuffled keys they are not. Examples are drawn
+without end, where the authors have a training set; at r = 2 there are only 96, shuffled 2,304.
 """
 
 import math
