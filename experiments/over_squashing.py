@@ -36,7 +36,7 @@ from rnnexp.run.node_adjoints import nodes_of_runs
 from rnnexp.sweep.launch import train_all
 
 UPDATES = ("gru", "lstm", "rnn", "min_gru", "antisymmetric")
-STEPS_AT = {2: 3000, 3: 15_000, 4: 8000, 5: 3000, 6: 1000}
+STEPS_AT = {2: 2000, 3: 10_000, 4: 4000, 5: 1500, 6: 600}
 """Training steps by radius."""
 BATCH, MOMENTS = 32, 10
 
