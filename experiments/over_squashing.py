@@ -96,7 +96,7 @@ def entries(of: Heard, radius: int) -> list[str]:
     missing = len(of.accuracy) - len(there)
     ratio = of.leaf / of.root
     return [
-        f"{np.mean(there) if len(there) else math.nan:.3f} [{low:.3f}, {min(high, 1):.3f}]"
+        f"{np.mean(there) if len(there) else math.nan:.3f} [{max(low, 0):.3f}, {min(high, 1):.3f}]"
         + (f", {missing} diverged" if missing else ""),
         f"{2.0**-radius:.3f}",
         f"{geometric(of.leaf):.1e}",

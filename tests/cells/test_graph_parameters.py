@@ -11,7 +11,7 @@ from rnnexp.cells.base import CONTEXT
 from rnnexp.cells.graph import graph, update_cell
 from rnnexp.cells.graph_messages import messages, prepared_edges
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array, Params
+from rnnexp.core.types import Array, Params, State
 from tests.helpers.graphs import H, I, made, states_of, typed
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -50,21 +50,27 @@ def test_a_node_sends_what_its_last_step_puts_out() -> None:
         context, jnp.dtype("float64"), reverse=True, self_loops=False, aggregation="sum",
         normalisation="none",
     )  # fmt: skip
-    whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
-    state = dict(cell.start(whole))  # type: ignore[misc]
-    message, leaves = state["message"], tuple(jax.eval_shape(update.init_state, own_at(params, 0)))
-    state = {name: state[name] for name in leaves}
     put_out = jax.vmap(update.output, (None, 0, 0))
-    after = cell.start(whole)  # type: ignore[misc]
-    for t in range(3):
-        sent = put_out(own_at(params, max(t - 1, 0)), state, message)
-        message = (
-            messages(sent, params["w_message"][t], edges, "sum") + params["b_message"][t][None]
-        )
-        state = dict(jax.vmap(update.transition, (None, 0, 0))(own_at(params, t), state, message))
-        after = cell.transition(whole, after, jnp.zeros(I))
-        for name in leaves:
-            np.testing.assert_allclose(after[name], state[name], rtol=1e-12, atol=1e-14)
+    step = jax.vmap(update.transition, (None, 0, 0))
+
+    @jax.jit
+    def by_hand(params: Params) -> list[State]:
+        whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
+        begin = cell.start(whole)  # type: ignore[misc]
+        message, states = begin["message"], []
+        state = {name: begin[name] for name in update.init_state(own_at(params, 0))}
+        for t in range(3):
+            sent = put_out(own_at(params, max(t - 1, 0)), state, message)
+            message = messages(sent, params["w_message"][t], edges, "sum")
+            message = message + params["b_message"][t][None]
+            state = dict(step(own_at(params, t), state, message))
+            states.append(state)
+        return states
+
+    found = states_of(cell, params, context)
+    for t, state in enumerate(by_hand(params)):
+        for name, leaf in state.items():
+            np.testing.assert_allclose(found[name][t], leaf, rtol=1e-12, atol=1e-14)
 
 
 def own_at(params: Params, step: int) -> Params:
