@@ -219,7 +219,7 @@ def sent(network: Network, params: Params, state: State) -> Array:
     if network.sends_hidden:
         return state[update.hidden]
     last = None if network.options.tied else jnp.maximum(state[LAYER] - 1, 0)
-    own = of_step(network, params, last)[0]
+    own = of_step(params, last)[0]
     put_out: Array = jax.vmap(update.output, (None, 0, 0))(
         own, _of_update(network, state), state[MESSAGE]
     )
@@ -229,7 +229,7 @@ def sent(network: Network, params: Params, state: State) -> Array:
 def propagate(network: Network, params: Params, state: State) -> State:
     """One propagation step; nodes of the padding keep their state."""
     update, options, seen = network.update, network.options, params[CONTEXT]
-    own, w_KxSxM, b_M = of_step(network, params, None if options.tied else state[LAYER])
+    own, w_KxSxM, b_M = of_step(params, None if options.tied else state[LAYER])
     sent_VxS = sent(network, params, state)
     message_VxM = messages(sent_VxS, w_KxSxM, seen, options.aggregation) + b_M[None]
     if options.fixed_point:

@@ -178,9 +178,7 @@ def of_first_step(network: Network, params: Params) -> Params:
     return own if network.options.tied else {name: leaf[0] for name, leaf in own.items()}
 
 
-def of_step(
-    network: Network, params: Params, number: Array | None
-) -> tuple[Params, Array, Array]:  # fmt: skip
+def of_step(params: Params, number: Array | None) -> tuple[Params, Array, Array]:
     """The update's parameters by its own names, W (K, S, M) and b (M,) of a step.
 
     Args:

@@ -57,7 +57,8 @@ def test_a_node_sends_what_its_last_step_puts_out() -> None:
     def by_hand(params: Params) -> list[State]:
         whole = {**params, CONTEXT: cell.context(params, context)}  # type: ignore[misc]
         begin = cell.start(whole)  # type: ignore[misc]
-        message, states = begin["message"], []
+        message = begin["message"]
+        states: list[State] = []
         state = {name: begin[name] for name in update.init_state(own_at(params, 0))}
         for t in range(3):
             sent = put_out(own_at(params, max(t - 1, 0)), state, message)
