@@ -31,6 +31,7 @@ class Network(NamedTuple):
 
 
 SMALL = {"cell.hidden_size": 32, "train.batch_size": 32}
+BOTH_WAYS = {"model.bidirectional": True}
 MEMORY = {"cell.hidden_size": 64, "cell.slots": 32, "cell.width": 16}
 
 
@@ -55,16 +56,25 @@ def adding(cell: str, **changes: Any) -> Case:
     return Case("adding, 100", f"adding/{cell}", own, 3000, "loss")
 
 
-def temporal_order(bidirectional: bool) -> Case:
-    """The order of two symbols among 50, by a plain network."""
-    changes = SMALL | {"model.bidirectional": bidirectional}
-    return Case("temporal order, 50", "temporal_order/rnn", changes, 3000, "accuracy", error=True)
+def temporal_order(cell: str, length: int, **changes: Any) -> Case:
+    """The order of two symbols, one early and one in the middle of the sequence."""
+    own = SMALL | {"task.length_steps": length} | changes
+    title = f"temporal order, {length}"
+    return Case(title, f"temporal_order/{cell}", own, 3000, "accuracy", error=True)
 
 
-def ntm_copy(cell: str, updates: int = 1600, **changes: Any) -> Case:
+def recall(cell: str, **changes: Any) -> Case:
+    """The value of a key among six pairs; the key is asked for after them."""
+    own = SMALL | {"task.pairs": 6} | changes
+    return Case(
+        "recall one of six", f"associative_recall/{cell}", own, 3000, "accuracy", error=True
+    )
+
+
+def ntm_copy(cell: str) -> Case:
     """Up to 20 vectors of 8 bits, to be repeated."""
     own = MEMORY if cell in ("ntm", "dnc") else {"cell.hidden_size": 64}
-    return Case("copy 20 vectors", f"ntm_copy/{cell}", own | changes, updates, "error_rate")
+    return Case("copy 20 vectors", f"ntm_copy/{cell}", own, 1600, "error_rate")
 
 
 def item_recall(cell: str) -> Case:
@@ -116,41 +126,24 @@ NETWORKS = (
     Network(
         "TDNN, 16 delays",
         narma10("tdnn", delay_steps=16),
-        copy_memory("tdnn", 20, delay_steps=16),
+        copy_memory("tdnn", 30, delay_steps=16),
         "",
     ),
-    Network("NARX, 8 + 8 delays", narma10("narx"), copy_memory("narx", 50), ""),
+    Network("NARX, 8 + 8 delays", narma10("narx"), copy_memory("narx", 100), ""),
     Network(
         "RNN, tanh",
         Case("digits, pixel by pixel", "digits/rnn", SMALL, 3000, "accuracy", error=True),
-        temporal_order(bidirectional=False),
+        temporal_order("rnn", 100),
         "",
     ),
     Network(
         "bidirectional RNN",
-        temporal_order(bidirectional=True),
-        adding("rnn", **{"model.bidirectional": True}),
+        recall("rnn", **BOTH_WAYS),
+        temporal_order("rnn", 100, **BOTH_WAYS),
         "",
     ),
-    Network(
-        "LSTM",
-        Case("temporal order, 50", "temporal_order/lstm", SMALL, 3000, "accuracy", error=True),
-        ntm_copy("lstm"),
-        "",
-    ),
-    Network(
-        "GRU",
-        adding("gru", **{"optimizer.learning_rate": 3e-3}),
-        Case(
-            "recall one of six",
-            "associative_recall/gru",
-            SMALL | {"task.pairs": 6},
-            3000,
-            "accuracy",
-            error=True,
-        ),
-        "",
-    ),
+    Network("LSTM", temporal_order("lstm", 50), ntm_copy("lstm"), ""),
+    Network("GRU", adding("gru", **{"optimizer.learning_rate": 3e-3}), recall("gru"), ""),
     Network("neural Turing machine", ntm_copy("ntm"), item_recall("ntm"), ""),
     Network("differentiable neural computer", ntm_copy("dnc"), item_recall("dnc"), ""),
     Network("memory network", facts(2), facts(1), ""),
