@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from atlas_networks import Case, Network
+from atlas_networks import WORDS, Case, Network
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -160,7 +160,7 @@ def table(found: Found) -> list[list[str]]:
 def paragraph(network: Network, cases: Pair) -> str:
     """A network's paragraph with the figures of its runs."""
     strength, limit = map(figures, cases)
-    return network.words.format(strength=strength, limit=limit)
+    return WORDS[network.name].format(strength=strength, limit=limit)
 
 
 class Figures(NamedTuple):
