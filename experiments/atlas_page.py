@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnexp.core.axis import step_of, steps_of
 from rnnexp.report.figures import new_figure
-from rnnexp.report.paper_style import DPI, FIRST, LAST, STYLE, inks
+from rnnexp.report.paper_style import FIRST, LAST, STYLE, inks
 
 COLUMNS = 4
 FLOOR = 1e-9
@@ -70,7 +70,7 @@ def draw(found: Found, out: Path) -> None:
             draw_network(figure.add_subplot(rows, COLUMNS, place), network, cases)
         draw_key(figure.add_subplot(rows, COLUMNS, len(found) + 1))
         figure.supylabel("norm of the adjoint / its largest", fontsize=8)
-        figure.savefig(out, dpi=DPI)
+        figure.savefig(out, dpi=200)
     print(f"drawn: {out}")
 
 
@@ -92,16 +92,18 @@ def draw_key(axes: Axes) -> None:
 def draw_network(axes: Axes, network: Network, cases: Pair) -> None:
     """Profiles over the lag: dotted before training, solid after; the limit in orange."""
     axes.set_title(network.name, fontweight="bold", pad=18)
+    visible = 0
     for place, (case, (colour, _)) in enumerate(zip(cases, inks(2), strict=True)):
         for profile, dash in zip(case.profiles, (FIRST, LAST), strict=True):
             relative = profile / profile.max() if profile.max() > 0 else profile
             shown = np.where(relative >= FLOOR, relative, np.nan)
             few = "o" if np.isfinite(shown).sum() < 4 else None
             axes.plot(shown, color=colour, linestyle=dash, marker=few, markersize=3)
+            visible = max(visible, *np.flatnonzero(np.isfinite(shown)), 0)
         axes.text(
             0, 1.13 - 0.1 * place, str(case), color=colour, fontsize=6, transform=axes.transAxes
         )
-    longest = max(len(case.profiles[0]) for case in cases)
+    longest = min(max(len(case.profiles[0]) for case in cases), max(12, 1.2 * visible))
     axes.set(
         yscale="log", ylim=(FLOOR / 3, 3), xlim=(longest - 1 + 0.05 * longest, -0.05 * longest)
     )
