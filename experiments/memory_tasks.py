@@ -23,7 +23,7 @@ from rnnexp.config.schema import flat, settle_durations
 from rnnexp.results.load import Run
 
 CELLS: dict[str, dict[str, Any]] = {"ntm": {"slots": 64, "width": 20}, "lstm": {}}
-UPDATES = {"ntm_copy": 8000, "dynamic_ngrams": 4000}
+UPDATES = {"ntm_copy": 8000, "dynamic_ngrams": 6000}
 FASTER = {"optimizer.learning_rate": 4e-3}
 """Of the 6-grams: at the tasks' default rate the loss still falls after 4,000 updates."""
 LENGTHS = (20, 40)
