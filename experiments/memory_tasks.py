@@ -4,7 +4,7 @@
 
 The copy task trains on 1 to 20 vectors and is tested on exactly 20 and 40; the 6-grams are of
 200 bits. A memory of 64 slots of 20 numbers, an LSTM of 100 units with and without it, otherwise
-the tasks' defaults.
+the tasks' defaults, but a faster rate for the 6-grams.
 
 Prints, of every run, its test scores and minutes: for the copy task the wrong bits of a sequence of
 20 vectors, and the fraction of wrong bits at 40; for the 6-grams the bits a sequence costs,
@@ -23,7 +23,9 @@ from rnnexp.config.schema import flat, settle_durations
 from rnnexp.results.load import Run
 
 CELLS: dict[str, dict[str, Any]] = {"ntm": {"slots": 64, "width": 20}, "lstm": {}}
-UPDATES = {"ntm_copy": 8000, "dynamic_ngrams": 4000}
+UPDATES = {"ntm_copy": 8000, "dynamic_ngrams": 6000}
+FASTER = {"optimizer.learning_rate": 4e-3}
+"""Of the 6-grams: at the tasks' default rate the loss still falls after 4,000 updates."""
 LENGTHS = (20, 40)
 
 
@@ -35,6 +37,8 @@ def configured(task: str, cell: str, seed: int) -> FrozenConfigDict:
     changes |= {"seed": seed, "train.duration_steps": UPDATES[task]}
     if task == "ntm_copy":
         changes["eval.lengths"] = LENGTHS
+    else:
+        changes |= FASTER
     config.update_from_flattened_dict(changes)
     settle_durations(config, before, list(changes))
     return finish(config)

@@ -12,6 +12,10 @@ from tests.helpers.data_files import DATA, data_or_skip
 pytestmark = pytest.mark.slow
 
 SMALL = {
+    "atlas": (
+        ["--updates", "2", "--networks", "GRU", "memory network"],
+        ["GRU: adding, 100: ", "memory network: two facts, 2 hops: ", "drawn", "written"],
+    ),
     "cold_start": (["--starts", "1"], ["first", "cold", "warm", "kept", "list"]),
     "contrastive_divergence": (
         ["--steps", "30", "--out", "divergence.png"],
@@ -52,7 +56,7 @@ def test_an_experiment_runs(name: str, root: Path, tmp_path: Path) -> None:
     surroundings = os.environ | {"TMPDIR": str(tmp_path)}
     if name in ("cold_start", "gradient_flow"):
         surroundings["RNNEXP_DATA"] = str(data_or_skip(DATA["mnist"]))
-    if name in ("gradient_flow", "over_squashing"):
+    if name in ("atlas", "gradient_flow", "over_squashing"):
         arguments = [*arguments, "--runs-dir", str(tmp_path)]
     arguments = [str(tmp_path / a) if a.endswith(".png") else a for a in arguments]
     done = subprocess.run(

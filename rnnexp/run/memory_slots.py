@@ -10,10 +10,8 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.laboratory.memory_slots import MemorySlots, memory_slots, slots_dataset
 from rnnexp.models.scoring import scores_of
-from rnnexp.run.analyze import plan_of_run
-from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.measure import fixed_examples
-from rnnexp.train.compiled import initial_state
+from rnnexp.run.sample import load_trained
 
 if TYPE_CHECKING:
     import xarray
@@ -41,19 +39,13 @@ def memory_of_run(path: Path, *, data_dir: Path | None = None, whole: bool = Fal
       UsageError: the cell has no memory, there is no checkpoint, or the run, its code or its data
         cannot be read.
     """
-    plan = plan_of_run(path, data_dir, {})
-    cell = plan.recipe.model(plan.params).units()[0].layer.cell
+    trained = load_trained(path, data_dir, with_data=True)
+    plan, cell = trained.plan, trained.model.units()[0].layer.cell
     if cell.memory is None:
         raise UsageError(
             f"cell {cell.name!r} of {path} has no external memory, so there are no slots to look "
             "at; `rnnexp list cells` says which cells have one"
         )
-    checkpoints, like = Checkpoints(path / "checkpoints"), initial_state(plan)
-    restored = checkpoints.restore("best", like) or checkpoints.restore("last", like)
-    checkpoints.close()
-    if restored is None:
-        raise UsageError(f"{path} has no checkpoint yet")
-    state, progress = restored
     task = plan.recipe.task
 
     @jax.jit
@@ -66,8 +58,8 @@ def memory_of_run(path: Path, *, data_dir: Path | None = None, whole: bool = Fal
         teacher = task.teacher if plan.recipe.teacher_forcing else None
         return memory_slots(model, batch, loss, teacher=teacher)
 
-    found = jax.device_get(measure(state.params, fixed_examples(plan, 1)))
+    found = jax.device_get(measure(trained.state.params, fixed_examples(plan, 1)))
     names = [unit.name for unit in plan.units if unit.name in found]  # mapping sorts names
     return MemoryOfRun(
-        progress.step, {name: slots_dataset(found[name], whole=whole) for name in names}
+        int(trained.state.step), {name: slots_dataset(found[name], whole=whole) for name in names}
     )
