@@ -13,6 +13,8 @@ parameters:
 * with scores of its own, optionally `module.evaluation_scores`, with the same arguments, for
   evaluations: what is reported may be dearer than what is trained, or cannot be differentiated.
   The task's `loss` and its headline must be among them too.
+* a factory with a keyword `top` gets the stack's top layer (`rnnexp.models.recurrent.Recurrent`),
+  whose parameters the head may hold too (`top.param("w_h")`): they are then one and the same.
 * optionally `module.note`: a line that a run says at its start.
 * with scores of its own, `module.same_units = True` if they are the same quantities as the
   task's, all of which are then among them. If not, the task's baselines say nothing about them
