@@ -24,7 +24,7 @@ from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.loss import backward
 from rnnexp.train.plan import Plan, make_lane, make_plan
-from rnnexp.train.program import StepInputs, first_carry
+from rnnexp.train.program import StepInputs, TrainState, first_carry
 from tests.helpers.bits import sigmoid
 from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.small_programs import configured, programs
@@ -52,9 +52,16 @@ def batch_of(plan: Plan, step: int) -> Batch:
     return training_batch(source, (), jnp.zeros(0), key, number, plan.recipe.batch_size)
 
 
+def first_state(plan: Plan) -> TrainState:
+    """The state before the first update, with weights so large that a chain remembers."""
+    w = 3.0 * jax.random.normal(jax.random.key(6), (N, H))
+    own = {"w": w, "b": -w.sum(1) / 2, "c": -w.sum(0) / 2}
+    return initial_state(plan)._replace(params={"stack": {"layers": {0: own}}})
+
+
 def by_hand(plan: Plan, updates: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The parameters and the chains after so many updates: loops over examples and Gibbs steps."""
-    params = plan.params["stack"]["layers"][0]
+    params = first_state(plan).params["stack"]["layers"][0]
     w, b, c = (np.array(params[name], float) for name in "wbc")
     chains = np.zeros((B, N))
     for step in range(updates):
@@ -77,7 +84,7 @@ def by_hand(plan: Plan, updates: int) -> tuple[dict[str, np.ndarray], np.ndarray
 
 def test_updates_and_chains_equal_loops_by_hand(program: Programs) -> None:
     assert any("PCD-2" in note for note in program.plan.notes)
-    state = program.initial()
+    state = first_state(program.plan)
     np.testing.assert_array_equal(state.carry[0]["v"], np.zeros((B, N)))
     seen = []
     for updates in (1, 2, 9):
@@ -92,8 +99,8 @@ def test_updates_and_chains_equal_loops_by_hand(program: Programs) -> None:
 
 
 def test_a_restored_state_goes_on_with_its_chains(program: Programs, tmp_path: Path) -> None:
-    whole, _ = program.advance(program.initial(), 9, 2)
-    half, _ = program.advance(program.initial(), 4, 2)
+    whole, _ = program.advance(first_state(program.plan), 9, 2)
+    half, _ = program.advance(first_state(program.plan), 4, 2)
     with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
         checkpoints.save("last", jax.device_get(half), Progress(4, 0.1, 1, 2))
         found = checkpoints.restore("last", jax.tree.map(jnp.zeros_like, program.initial()))
@@ -110,7 +117,7 @@ def test_lanes_have_chains_of_their_own(program: Programs) -> None:
     plans = [make_lane(program.plan, configured(NAME, **PCD, seed=seed)) for seed in (0, 1)]
     wide = LaneStates(Programs(program.plan, LaneLayout(width=2)))
     for slot, plan in enumerate(plans):
-        wide.put(slot, plan, initial_state(plan))
+        wide.put(slot, plan, first_state(plan))
     wide.launch([9, 9], [1, 1])
     for plan, state in zip(plans, wide.states(), strict=True):
         np.testing.assert_array_equal(state.carry[0]["v"], by_hand(plan, 9)[1])
