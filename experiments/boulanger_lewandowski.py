@@ -124,6 +124,8 @@ def main() -> None:
         for seed in range(known.seeds):
             config = configured(ROWS[name], seed)
             result = run(config, runs_dir=known.runs_dir, data_dir=known.data_dir)
+            if result.status == "interrupted":
+                raise SystemExit(130)
             runs.append(load_run(result.path))
         print(f"| {ROWS[name].label} | {ROWS[name].published} | {summary(runs)} |", flush=True)
 
