@@ -137,7 +137,8 @@ def test_it_is_compared_with_the_tasks_baselines_and_draws_frames() -> None:
     assert not plan.own_units
     assert plan.baseline == plan.recipe.task.baseline
     assert plan.params["readout"]["w"].shape == (88, 6)  # head.hidden_size, not the cell's
-    draw = head_draw(plan.recipe.model(plan.params), 1.0)
+    model: Any = plan.recipe.model(plan.params)
+    draw = head_draw(model, 1.0)
     assert draw is not None
     drawn = draw(jax.random.key(0), jnp.zeros((2, 5)))
     assert drawn.shape == (2, 88)

@@ -161,7 +161,7 @@ def test_exact_up_to_12_units_and_said_beyond() -> None:
         ({"ais_chains": 1}, "config.head.ais_chains must be at least 2, not 1"),
     ],
 )
-def test_bad_options(options: dict[str, int], text: str) -> None:
+def test_bad_options(options: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         rbm(F, D, jax.random.key(0), **options)
 

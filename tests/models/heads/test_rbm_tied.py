@@ -54,7 +54,7 @@ def by_hand(w: Any, w_h: Any, b_h: Any, b_v: Any, w_v: Any, frames_TxD: Any) -> 
         b_t, c_t = b_v + mean_H @ w_v, b_h + mean_H @ w_h
         weight = np.exp((v_all @ b_t)[:, None] + (h_all @ c_t)[None] + v_all @ w @ h_all.T).sum(1)
         total -= np.log(weight[int(frame @ 2 ** np.arange(D))] / weight.sum())
-    return total
+    return float(total)
 
 
 def test_likelihood_and_gradient_are_those_of_loops_by_hand(x64: None) -> None:
@@ -75,8 +75,8 @@ def test_likelihood_and_gradient_are_those_of_loops_by_hand(x64: None) -> None:
         model = nnx.merge(graphdef, unravel(jnp.asarray(flat)))
         cell, biases = model.stack.layers[0], model.readout.biases
         leaves = (cell.w_x, cell.w_h, cell.b, biases.b, biases.u_b)
-        values = [np.asarray(leaf[...]) for leaf in leaves]
-        return sum(by_hand(*values, frames[:, b]) for b in range(B))
+        w, w_h, b_h, b_v, w_v = (np.asarray(leaf[...]) for leaf in leaves)
+        return float(sum(by_hand(w, w_h, b_h, b_v, w_v, frames[:, b]) for b in range(B)))
 
     assert len(flat) == D * H + H * H + H + D + H * D
     np.testing.assert_allclose(loss(flat), own(flat), rtol=1e-12)
@@ -88,7 +88,7 @@ def test_likelihood_and_gradient_are_those_of_loops_by_hand(x64: None) -> None:
 
 def tied_plan(cell: str = "rnn", **changes: Any) -> Plan:
     """The plan of such a network; `__` stands for the dot."""
-    given = {"cell__hidden_size": 4, "head__hidden_size": 4, "head__tied": True}
+    given: dict[str, Any] = {"cell__hidden_size": 4, "head__hidden_size": 4, "head__tied": True}
     given |= {"cell__activation": "sigmoid"} if cell == "rnn" else {}
     return music_plan("rbm", cell=cell, **given | changes)
 
@@ -97,7 +97,7 @@ def test_there_is_one_set_of_parameters() -> None:
     plan = tied_plan()
     sizes = [leaf.size for leaf in jax.tree.leaves(plan.params)]
     assert sum(sizes) == 88 * 4 + 4 * 4 + 4 + 88 + 4 * 88
-    model = plan.recipe.model(plan.params)
+    model: Any = plan.recipe.model(plan.params)
     layer, head = model.stack.layers[0], model.readout
     for own, other in ((layer.w_x, head.w), (layer.w_h, head.biases.u_c), (layer.b, head.biases.c)):
         assert own is other
