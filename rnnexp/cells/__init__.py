@@ -9,7 +9,7 @@ SUMMARIES = {
     "feedforward": "sees only the current input: the baseline without memory",
     "tdnn": "time-delay network: a delay line in every layer, no recurrence",
     "narx": "delay lines of past inputs and of the network's own past outputs",
-    "rnn": "Elman network: tanh, relu or linear; orthogonal or identity (IRNN) start",
+    "rnn": "Elman network: tanh, relu, sigmoid or linear; orthogonal or identity (IRNN) start",
     "lstm": "long short-term memory: peepholes, coupled gates, forget bias, chrono initialisation",
     "gru": "gated recurrent unit: reset gate before or after the recurrent product",
     "minimal_gated": "minimal gated unit (MGU): one forget gate",

@@ -11,6 +11,7 @@ from rnnexp.core.types import Array
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
     "linear": lambda x: x,
 }
 

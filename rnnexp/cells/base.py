@@ -114,6 +114,10 @@ class Cell:
       start: `(params with context) -> state`, the state before the first step where the context
         determines it, with the leaves of `init_state`. None: it is that of `init_state`, which
         never sees a context.
+      persistent: in training, the state before the first step is that which the update before
+        ended with, example by example of the batch; at the first update it is that of `init_state`.
+        Of cells with steps of their own, whose batches then continue nothing else. Evaluations and
+        measurements begin as ever.
       attention: `(params with context, state) -> (M,)`, the weights with which the next step
         reads the M slots of the context; (M + 1,) if some weight may be on nothing. None: the
         cell reads no slots.
@@ -156,6 +160,7 @@ class Cell:
     steps: int = 0
     context: Callable[[Params, Tree], dict[str, Array]] | None = None
     start: Callable[[Params], State] | None = None
+    persistent: bool = False
     attention: Callable[[Params, State], Array] | None = None
     linear_start_steps: int = 0
     scores: NetworkScores | None = None

@@ -16,7 +16,7 @@ Sizes: M = N visible + H hidden units. Start: couplings normal with standard dev
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import CONTEXT, Cell, no_matrices
+from rnnexp.cells.base import CONTEXT, Cell
 from rnnexp.cells.free_energy import (
     couplings,
     general_free_energy,
@@ -24,7 +24,13 @@ from rnnexp.cells.free_energy import (
     require_enumerable,
 )
 from rnnexp.cells.gibbs import gibbs_sweep
-from rnnexp.cells.rbm import chain_context, first_state, noise_of_step
+from rnnexp.cells.gibbs_cell import (
+    chain_context,
+    chain_fields,
+    first_state,
+    next_state,
+    noise_of_step,
+)
 from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Key, Params, State
 
@@ -61,7 +67,7 @@ def boltzmann(input_size: int, hidden_size: int, *, gibbs_steps: int = 1) -> Cel
         del x_I
         noise_M = noise_of_step(params, state)
         drawn_M = gibbs_sweep(matrix(params), params["b"], state["s"], noise_M)
-        return {"s": drawn_M, "step": state["step"] + 1.0}
+        return next_state("s", drawn_M, params, state)
 
     def scores(params: Params, end_BxN: Array, targets_BxN: Array, key: Key) -> dict[str, Array]:
         l_MxM, b_M = matrix(params), params["b"]
@@ -70,29 +76,17 @@ def boltzmann(input_size: int, hidden_size: int, *, gibbs_steps: int = 1) -> Cel
 
     return Cell(
         name="boltzmann",
-        input_size=input_size,
-        output_size=input_size,
         init=init,
-        init_state=lambda params: {
-            "s": jnp.zeros_like(params["b"]),
-            "step": jnp.zeros_like(params["b"][0]),
-        },
+        init_state=lambda params: first_state("s", jnp.zeros_like(params["b"])),
         transition=transition,
         output=lambda params, state, x_I: state["s"][:input_size],
-        recurrent_matrices=no_matrices,  # a unit sees the units drawn before it in the same step
-        counters=("step",),
         prepare=prepare,
         parameter_count=pairs + units,
-        hidden="s",
-        probed=("s",),
-        is_network=True,
-        axis="gibbs",
-        steps=gibbs_steps,
         context=lambda params, example: chain_context(
             example, gibbs_steps, units, params["b"].dtype
         ),
         start=start,
         scores=scores,
-        binary=True,
         note=NOTE,
+        **chain_fields("s", input_size, gibbs_steps),
     )

@@ -22,7 +22,7 @@ def feedforward(input_size: int, hidden_size: int, *, activation: str = "tanh") 
     Weights: Glorot uniform; biases 0.
 
     Args:
-      activation: tanh, relu or linear.
+      activation: tanh, relu, sigmoid or linear.
     """
     f = find_activation(activation)
 

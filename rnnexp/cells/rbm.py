@@ -10,6 +10,11 @@ v_k. Random numbers of the chain are made of the example's seed, in its context.
 | cd | F(v_0) - F(v_k), v_k held fixed: contrastive divergence, CD-k (Hinton 2002) |
 | exact | F(v_0) + ln Z by enumeration: the negative log-likelihood |
 
+With `chain="persistent"` every example of a batch has a chain that goes on from update to update
+and never returns to a pattern (PCD; Tieleman 2008, "Training restricted Boltzmann machines using
+approximations to the likelihood gradient"): the same loss with the v_k of that chain. The chains,
+as many as `train.batch_size`, start with all bits 0.
+
 An evaluation's loss is the negative log-likelihood in nats, by enumeration if the smaller layer
 has up to 20 units; else it is an estimate by annealed importance sampling, repeated as `loss_ais`,
 with the standard error `loss_ais_error`. Such estimates of ln Z, and of the loss, lean low.
@@ -25,17 +30,24 @@ practical guide to training restricted Boltzmann machines"), biases 0. Parameter
 import jax
 import jax.numpy as jnp
 
-from rnnexp.cells.base import CONTEXT, Cell, no_matrices
+from rnnexp.cells.base import CONTEXT, Cell
 from rnnexp.cells.free_energy import MOST_UNITS, log_partition, require_enumerable
 from rnnexp.cells.gibbs import Machine, annealed_log_partition, gibbs_step
+from rnnexp.cells.gibbs_cell import (
+    chain_context,
+    chain_fields,
+    first_state,
+    next_state,
+    noise_of_step,
+)
 from rnnexp.core.errors import UsageError, require_at_least, require_choice
-from rnnexp.core.types import Array, Key, Params, State, Tree
+from rnnexp.core.types import Array, Key, Params, State
 
 OBJECTIVES = ("cd", "exact")
-CHAINS = ("sampled", "mean_field")
+CHAINS = ("sampled", "mean_field", "persistent")
 STDDEV = 0.01
 NOTE_CD = (
-    "in training `loss` is the difference of free energies of CD-{}, in evaluations nats; its "
+    "in training `loss` is the difference of free energies of {}-{}, in evaluations nats; its "
     "gradient leaves out the chain, so dL/dv_t is 0"
 )
 NOTE_AIS = (
@@ -60,7 +72,7 @@ def rbm(
     Args:
       gibbs_steps: k, the steps of the chain.
       objective: cd or exact; exact needs a layer of up to 20 units.
-      chain: sampled or mean_field.
+      chain: sampled, mean_field, or persistent (it goes on from update to update).
       through_chain: of cd with a mean-field chain, the gradient also follows the chain.
       ais_chains: chains of an estimate of ln Z in evaluations, where one is needed.
       ais_temperatures: steps of such a chain.
@@ -84,12 +96,12 @@ def rbm(
             moved_N = own.visible_means(own.hidden_means(v_N))
         else:
             moved_N = gibbs_step(own, v_N, noise_of_step(params, state))
-        return {"v": moved_N, "step": state["step"] + 1.0}
+        return next_state("v", moved_N, params, state)
 
     def scores(params: Params, end_BxN: Array, targets_BxN: Array, key: Key) -> dict[str, Array]:
         own = machine(params)
         if objective == "exact":
-            return {"loss": own.free_energies(targets_BxN) + log_partition(*own)}
+            return {"loss": exact_nats(own, targets_BxN)}
         held = end_BxN if through_chain else jax.lax.stop_gradient(end_BxN)
         return {"loss": own.free_energies(targets_BxN) - own.free_energies(held)}
 
@@ -97,62 +109,39 @@ def rbm(
         params: Params, end_BxN: Array, targets_BxN: Array, key: Key
     ) -> dict[str, Array]:
         own = machine(params)
-        free_B = own.free_energies(targets_BxN)
         if smaller <= MOST_UNITS:
-            return {"loss": free_B + log_partition(*own)}
+            return {"loss": exact_nats(own, targets_BxN)}
         log_z, error = annealed_log_partition(
             own, key, chains=ais_chains, temperatures=ais_temperatures
         )
-        nats_B = free_B + log_z
+        nats_B = own.free_energies(targets_BxN) + log_z
         return {"loss": nats_B, "loss_ais": nats_B, "loss_ais_error": jnp.full_like(nats_B, error)}
 
-    notes = [NOTE_CD.format(steps)] if objective == "cd" and not through_chain else []
+    method = "PCD" if chain == "persistent" else "CD"
+    notes = [NOTE_CD.format(method, steps)] if objective == "cd" and not through_chain else []
     notes += [NOTE_AIS.format(smaller, MOST_UNITS)] if smaller > MOST_UNITS else []
     return Cell(
         name="rbm",
-        input_size=input_size,
-        output_size=input_size,
         init=init,
         init_state=lambda params: first_state("v", jnp.zeros_like(params["b"])),
         transition=transition,
         output=lambda params, state, x_I: state["v"],
-        recurrent_matrices=no_matrices,  # W leads from one layer to the other
-        counters=("step",),
         parameter_count=input_size * hidden_size + input_size + hidden_size,
-        hidden="v",
-        probed=("v",),
-        is_network=True,
-        axis="gibbs",
-        steps=gibbs_steps,
         context=lambda params, example: chain_context(
             example, steps, input_size + hidden_size, params["b"].dtype
         ),
         start=lambda params: first_state("v", params[CONTEXT]["pattern"]),
+        persistent=chain == "persistent",
         scores=scores,
         evaluation_scores=evaluation_scores,
-        binary=True,
         note="; ".join(notes),
-    )  # fmt: skip
+        **chain_fields("v", input_size, steps),
+    )
 
 
-def first_state(leaf: str, bits: Array) -> State:
-    """The state of a chain that has made no step."""
-    return {leaf: bits, "step": jnp.zeros_like(bits[0])}
-
-
-def chain_context(example: Tree, steps: int, draws: int, dtype: jnp.dtype) -> dict[str, Array]:
-    """The context of a chain: where it starts, and the uniform numbers of all of its steps."""
-    key = jax.random.wrap_key_data(example["seed"])
-    noise = jax.random.uniform(key, (steps, draws), dtype)
-    return {"pattern": example["pattern"].astype(dtype), "noise": noise}
-
-
-def noise_of_step(params: Params, state: State) -> Array:
-    """The uniform numbers of the next step of a chain."""
-    noise = params[CONTEXT]["noise"]
-    number = state["step"].astype(jnp.int32) % len(noise)
-    uniform: Array = jax.lax.dynamic_index_in_dim(noise, number, keepdims=False)
-    return uniform
+def exact_nats(machine: Machine, v_BxN: Array) -> Array:
+    """-ln p(v) of several vectors, (B,), ln Z by enumeration."""
+    return machine.free_energies(v_BxN) + log_partition(*machine)
 
 
 def _check(
@@ -171,6 +160,10 @@ def _check(
         raise UsageError(
             "through_chain goes with objective='cd' and chain='mean_field': samples have no slope, "
             "and the exact likelihood has no chain"
+        )
+    if (objective, chain) == ("exact", "persistent"):
+        raise UsageError(
+            "chain='persistent' goes with objective='cd': the exact likelihood has no chain"
         )
     require_at_least(1, gibbs_steps=gibbs_steps, ais_temperatures=ais_temperatures)
     require_at_least(2, ais_chains=ais_chains)

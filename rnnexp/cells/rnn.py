@@ -36,7 +36,7 @@ def rnn(
     """An Elman cell.
 
     Args:
-      activation: tanh, relu or linear.
+      activation: tanh, relu, sigmoid or linear.
       start: initial W_h before scaling, orthogonal (with Glorot uniform W_x) or identity
         (with Gaussian W_x of standard deviation 0.001).
       recurrent_scale: factor of the initial W_h.
@@ -64,7 +64,7 @@ def rnn(
         init=init,
         init_state=zero_state(hidden_size, "h"),
         transition=transition,
-        kernel=activation,
+        kernel=None if activation == "sigmoid" else activation,
         recurrent_matrices=gate_blocks(w_h=()),
         parameter_count=(input_size + hidden_size + 1) * hidden_size,
     )

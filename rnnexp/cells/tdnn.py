@@ -37,7 +37,7 @@ def tdnn(
 
     Args:
       delay_steps: K, number of past activations.
-      activation: tanh, relu or linear.
+      activation: tanh, relu, sigmoid or linear.
       layer: number of the layer; only layer 0 has a delay line for its inputs.
     """
     require_at_least(1, delay_steps=delay_steps)

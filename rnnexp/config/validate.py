@@ -30,6 +30,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
         )
     _require_own_axis(config, structure, cell)
     _require_head(config, cell, task)
+    _require_tied_head(config, structure)
     if cell.delay_steps >= task.num_steps:
         raise UsageError(
             f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
@@ -82,6 +83,23 @@ def _require_head(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
             f"config.head.name: {task.name} is asynchronous, and its decoder writes symbols by a "
             "linear readout; leave it at 'linear'"
         )
+
+
+def _require_tied_head(config: FrozenConfigDict, structure: Structure) -> None:
+    """Raise `UsageError` for a tied RBM head whose features are not a sigmoid cell's states."""
+    if config.head.name != "rbm" or not config.head.tied or config.cell.name != "rnn":
+        return  # of another cell the head itself says that it cannot be tied to it
+    if config.cell.activation != "sigmoid":
+        raise UsageError(
+            "config.head.tied makes the cell's states the means of hidden bits; set "
+            f"config.cell.activation=sigmoid, not {config.cell.activation}"
+        )
+    for key in ("bidirectional", "residual", "layer_norm"):
+        if getattr(structure, key):
+            raise UsageError(
+                f"config.model.{key}: with config.head.tied the head reads the states of one layer "
+                f"as they are; set config.model.{key}=false"
+            )
 
 
 def _require_no_leak(cell: Cell, task: Task) -> None:

@@ -25,9 +25,10 @@ of the stored patterns; in `density`, a pattern goes in and its probability come
 TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density", *GRAPH_MODES)
 """Modes with one output an example, and targets whose first axis is the batch."""
 
-GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context")
+GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context", "top")
 """Keywords of a factory that the program sets; they are no part of the configuration. `task_mode`
-is that of the cell's task, `example_context` the shapes of the context of one of its examples."""
+is that of the cell's task, `example_context` the shapes of the context of one of its examples,
+`top` the top layer of the stack under a head."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 

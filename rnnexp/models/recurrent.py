@@ -45,6 +45,11 @@ class Recurrent(nnx.Module):
         own = {name: value for name, value in held.items() if not name.startswith(START)}
         return {name.removeprefix(OWN): value for name, value in own.items()}
 
+    def param(self, name: str) -> nnx.Param[Array]:
+        """The module's own variable of a parameter, which another module may hold too."""
+        held: nnx.Param[Array] = getattr(self, attribute(name))
+        return held
+
     def start(self, batch_size: int, context: Tree = None) -> State:
         """The initial state of a batch."""
         params = self.params()

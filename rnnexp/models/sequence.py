@@ -18,6 +18,7 @@ from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Array, Key, State
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.heads.linear import linear
+from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.stack import MakeCell, Stack, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
@@ -34,8 +35,15 @@ class Modelled(NamedTuple):
     newton_stats: Sequence[NewtonStats | None] = ()
 
 
-MakeHead = Callable[[int, int, Key], Any]
-"""`(feature_size, output_size, key) -> nnx.Module`; see `rnnexp.models.heads`."""
+MakeHead = Callable[[int, int, Key, Recurrent], Any]
+"""`(feature_size, output_size, key, top) -> nnx.Module`, `top` being the stack's top layer; see
+`rnnexp.models.heads`."""
+
+
+def linear_head(feature_size: int, output_size: int, key: Key, top: Recurrent) -> nnx.Linear:
+    """The default head, which has nothing to do with the layer's parameters."""
+    del top
+    return linear(feature_size, output_size, key)
 
 
 class SequenceModel(nnx.Module):
@@ -55,7 +63,7 @@ class SequenceModel(nnx.Module):
         output_size: int,
         mode: str,
         key: Key,
-        make_head: MakeHead = linear,
+        make_head: MakeHead = linear_head,
     ):
         require_choice("mode", mode, [known for known in MODES if known != "asynchronous"])
         key_readout, key_stack = jax.random.split(key)
@@ -63,7 +71,8 @@ class SequenceModel(nnx.Module):
         cell = self.stack.layers[-1].cell
         self.reads = not cell.is_network
         if self.reads:
-            self.readout = make_head(self.stack.output_size, output_size, key_readout)
+            top = self.stack.layers[-1]
+            self.readout = make_head(self.stack.output_size, output_size, key_readout, top)
         elif len(self.stack.layers) > 1 or structure.pooling != "last":
             raise UsageError(
                 f"cell {cell.name!r} is a whole network: it takes config.model.num_layers=1, "

@@ -102,6 +102,11 @@ def initial_state(cell: Cell, params: Params, batch_size: int) -> State:
     if cell.start is not None:
         started: State = over_batch(cell.start)(params)
         return started
+    return without_context(cell, params, batch_size)
+
+
+def without_context(cell: Cell, params: Params, batch_size: int) -> State:
+    """The cell's own state before the first step, of every example."""
     state = cell.init_state(params)
     return {k: jnp.broadcast_to(v, (batch_size, *v.shape)) for k, v in state.items()}
 

@@ -19,7 +19,8 @@ from rnnexp.config.validate_interventions import require_interventions
 from rnnexp.core.seeds import seed_key
 from rnnexp.core.types import Key, Tree
 from rnnexp.models.heads import HEADS
-from rnnexp.models.sequence import SequenceModel
+from rnnexp.models.recurrent import Recurrent
+from rnnexp.models.sequence import MakeHead, SequenceModel
 from rnnexp.models.stack import MakeCell
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
@@ -75,10 +76,25 @@ def _model(
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     if task.mode == "asynchronous":
         return Transducer(make_cell, structure=structure, key=key, **sizes)
-    make_head = partial(HEADS.entry(config.head.name).factory(), **options(config, "head"))
     return SequenceModel(
-        make_cell, structure=structure, mode=task.mode, key=key, make_head=make_head, **sizes
+        make_cell,
+        structure=structure,
+        mode=task.mode,
+        key=key,
+        make_head=head_maker(config),
+        **sizes,
     )
+
+
+def head_maker(config: FrozenConfigDict) -> MakeHead:
+    """The maker of a configuration's head."""
+    factory, keywords = HEADS.entry(config.head.name).factory(), options(config, "head")
+
+    def make_head(feature_size: int, output_size: int, key: Key, top: Recurrent) -> Any:
+        given = keywords | _accepted(factory, top=top)
+        return factory(feature_size, output_size, key, **given)
+
+    return make_head
 
 
 def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:

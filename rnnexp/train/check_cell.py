@@ -94,6 +94,12 @@ def _check_fields(entry: Entry, cell: Cell, input_size: int) -> None:
         )
     if not isinstance(cell.axis, str) or not cell.axis.isidentifier():
         raise entry.error("axis", f"is {described(cell.axis)}, expected a word, such as 'time'")
+    if cell.persistent and not cell.steps:
+        raise entry.error(
+            "persistent",
+            "is True and steps is 0, expected steps of its own: a state that reads a sequence "
+            "would go on in another one",
+        )
     if isinstance(cell.probed, str) or not cell.probed:
         raise entry.error("probed", f"is {cell.probed!r}, expected a tuple of leaves of the state")
     if cell.hidden not in cell.probed:

@@ -16,7 +16,7 @@ from rnnexp.gradflow.regularizers import Regularizers
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.scan.unroll import Probe
+from rnnexp.scan.unroll import Probe, without_context
 from rnnexp.tasks.base import Stream, Task
 from rnnexp.train.optim import Hyper, optimizer
 
@@ -102,8 +102,8 @@ class TrainState(NamedTuple):
     """Everything that changes from step to step.
 
     `step` counts the updates made. At a divergence it is the step that failed, with the
-    parameters before it. `carry` holds the units' states where a task's sequence continues
-    from batch to batch, and is empty otherwise.
+    parameters before it. `carry` holds the units' states where they continue from batch to batch,
+    as a task's sequence does or a persistent cell (`Cell.persistent`); it is empty otherwise.
     """
 
     params: Tree
@@ -116,12 +116,21 @@ class TrainState(NamedTuple):
 def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
     """The state before the first step."""
     transform = optimizer(recipe.optimizer, hyper, hyper["learning_rate"])
-    carry = []
-    if isinstance(recipe.task.train, Stream):
-        carry = start_states(recipe.model(params), recipe.batch_size)
+    carry = first_carry(recipe, params)
     return TrainState(
         params, transform.init(params), jnp.zeros((), jnp.int32), jnp.zeros((), bool), carry
     )
+
+
+def first_carry(recipe: Recipe, params: Tree) -> list[State]:
+    """What continues from batch to batch, before the first; empty where nothing does."""
+    model, size = recipe.model(params), recipe.batch_size
+    if isinstance(recipe.task.train, Stream):
+        return start_states(model, size)
+    layers = [unit.layer for unit in model.units()]
+    if not layers[0].cell.persistent:
+        return []
+    return [without_context(layer.cell, layer.params(), size) for layer in layers]
 
 
 def start_states(model: SequenceModel | Transducer, batch_size: int) -> list[State]:

@@ -12,7 +12,7 @@ from rnnexp.cells.gibbs import sweep_kernel
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params
 from rnnexp.scan.unroll import unroll
-from tests.helpers.bits import all_bits
+from tests.helpers.bits import all_bits, assert_drawn
 from tests.helpers.noisy_params import with_noise
 
 N, H = 3, 2
@@ -63,8 +63,7 @@ def test_the_chain_starts_at_the_pattern_and_sweeps(x64: None) -> None:
     np.testing.assert_array_equal(ends[:, :N], after.final_BxH)
     kernel = np.asarray(sweep_kernel(couplings(params["w"], N + H), params["b"]))
     p = np.linalg.matrix_power(kernel, 2)[5]
-    counts = np.bincount((ends @ 2 ** np.arange(N + H)).astype(int), minlength=2 ** (N + H))
-    assert np.max(np.abs(counts - count * p) / (np.sqrt(count * p * (1 - p)) + 1)) < 4.5
+    assert_drawn(ends, p)
 
 
 def test_too_many_units_and_too_few_steps() -> None:

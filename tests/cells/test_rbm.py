@@ -21,7 +21,7 @@ from rnnexp.tasks.density import density_task
 from rnnexp.train.loss import batch_loss
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import StepInputs
-from tests.helpers.bits import all_bits
+from tests.helpers.bits import all_bits, assert_drawn
 from tests.helpers.noisy_params import with_noise
 from tests.helpers.own_tables import own_tables  # noqa: F401
 
@@ -51,8 +51,7 @@ def test_the_cells_steps_are_those_of_the_gibbs_kernel(x64: None) -> None:
     params = params_of(cell)
     after = np.asarray(ends(cell, params, all_bits(N)[6], count))
     p = np.linalg.matrix_power(np.asarray(gibbs_kernel(machine_of(params))), 3)[6]
-    counts = np.bincount((after @ 2 ** np.arange(N)).astype(int), minlength=2**N)
-    assert np.max(np.abs(counts - count * p) / (np.sqrt(count * p * (1 - p)) + 1)) < 4.5
+    assert_drawn(after, p)
 
 
 def test_a_mean_field_chain_has_probabilities_in_place_of_samples(x64: None) -> None:

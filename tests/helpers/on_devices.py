@@ -51,6 +51,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "buckets": ("tiny_music/gru", {"eval.batch_size": 3}),
     "stream": ("char_lm/lstm", {"task.window_steps": 8, "model.learned_state": True}),
     "undivided_stream": ("char_lm/gru", {"task.window_steps": 8, "eval.batch_size": 3}),
+    "chains": ("bars_and_stripes/rbm", {"cell.chain": "persistent"}),
     "noise": ("copy_memory/gru", {"task.delay_steps": 5, "model.num_layers": 2, **NOISE}),
     "one_mask": ("adding/gru", {"model.variational_dropout": True, "model.dropout": 0.4}),
     "teacher": ("mackey_glass/narx", {"task.length_steps": 110}),

@@ -13,6 +13,8 @@ parameters:
 * with scores of its own, optionally `module.evaluation_scores`, with the same arguments, for
   evaluations: what is reported may be dearer than what is trained, or cannot be differentiated.
   The task's `loss` and its headline must be among them too.
+* a factory with a keyword `top` gets the stack's top layer (`rnnexp.models.recurrent.Recurrent`),
+  whose parameters the head may hold too (`top.param("w_h")`): they are then one and the same.
 * optionally `module.note`: a line that a run says at its start.
 * with scores of its own, `module.same_units = True` if they are the same quantities as the
   task's, all of which are then among them. If not, the task's baselines say nothing about them
@@ -31,7 +33,7 @@ from rnnexp.core.registry import READING_MODES, Entry, Table
 
 ROWS = {
     "linear": "one linear layer: Glorot uniform kernel, bias 0",
-    "rbm": "RBM: a frame of bits; exact up to 12 hidden units, CD-k and estimates beyond",
+    "rbm": "RBM: a frame of bits; exact up to 12 hidden units, CD-k beyond; tied, the RTRBM",
     "nade": "NADE: the exact distribution of a frame of bits, one bit after the other",
 }
 """One line on every head. Its file and its factory have its name."""

@@ -15,11 +15,14 @@ AIS is annealed importance sampling. In the second case `loss` is that differenc
 an estimate of the likelihood in evaluations, which is repeated as `loss_ais`; `loss_ais_error` is
 the mean standard error of a frame's ln Z. Estimates of ln Z lean low, so `loss_ais` does.
 
-The RTRBM (Sutskever, Hinton & Taylor 2008), whose recurrent kernel is U_c and whose input kernel is
-W, is not offered: a head sees a cell's outputs, not its parameters.
+With `tied` over the cell `rnn` it is the RTRBM of Sutskever, Hinton & Taylor 2008, "The recurrent
+temporal restricted Boltzmann machine": W, U_c and c_0 are the cell's own input kernel, recurrent
+kernel and bias. With the cell's sigmoid its state is the mean of the hidden bits given the frame
+that it reads, f = sigmoid(v W + f' U_c + c_0), and the machine of the next frame has the hidden
+biases c = c_0 + f U_c. U_b is then W'' in the notation of Boulanger-Lewandowski et al.
 
 Sizes: D bits, H hidden units, F features. Start: W, U_b and U_c Glorot uniform, biases 0.
-Parameters: D H + (F + 1) (D + H).
+Parameters: D H + (F + 1) (D + H), tied D (F + 1) besides the cell's.
 """
 
 from functools import partial
@@ -39,6 +42,7 @@ from rnnexp.models.heads.frames import (
     matrix,
     require_frames,
 )
+from rnnexp.models.recurrent import Recurrent
 from rnnexp.tasks.base import Score
 
 EXACT_UNITS = 12
@@ -70,6 +74,7 @@ class Rbm(nnx.Module):
         gibbs_steps: int,
         ais_chains: int,
         ais_temperatures: int,
+        tied_to: Recurrent | None = None,
     ):
         self.size, self.hidden_size, self.gibbs_steps = output_size, hidden_size, gibbs_steps
         self.ais_chains, self.ais_temperatures = ais_chains, ais_temperatures
@@ -79,6 +84,9 @@ class Rbm(nnx.Module):
         key_w, key_biases = jax.random.split(key)
         self.w = matrix(key_w, output_size, hidden_size)
         self.biases = Biases(feature_size, output_size, hidden_size, key_biases)
+        if tied_to is not None:  # the very variables, which nnx keeps once
+            self.w = tied_to.param("w_x")
+            self.biases.u_c, self.biases.c = tied_to.param("w_h"), tied_to.param("b")
 
     def free_energies(self, features: Array, frames: Array) -> Array:
         """F(v) of frames (..., D) given features (..., F): (...,)."""
@@ -190,6 +198,8 @@ def rbm(
     gibbs_steps: int = 5,
     ais_chains: int = 10,
     ais_temperatures: int = 100,
+    tied: bool = False,
+    top: Recurrent | None = None,
 ) -> Rbm:
     """The RBM head.
 
@@ -198,6 +208,7 @@ def rbm(
       gibbs_steps: k of CD-k, of machines with more.
       ais_chains: chains of a frame's estimate of ln Z in evaluations, of machines with more.
       ais_temperatures: steps of such a chain.
+      tied: W, U_c and c_0 are the parameters of the layer `top`, of cell `rnn` with a sigmoid.
 
     Raises `UsageError` for a bad option.
     """
@@ -209,7 +220,25 @@ def rbm(
             raise UsageError(f"config.head.{name} must be at least 1, not {number}")
     if ais_chains < 2:
         raise UsageError(f"config.head.ais_chains must be at least 2, not {ais_chains}")
+    if tied:
+        _require_tied(top, output_size, hidden_size)
     return Rbm(
         feature_size, output_size, hidden_size, key, gibbs_steps=gibbs_steps,
-        ais_chains=ais_chains, ais_temperatures=ais_temperatures,
+        ais_chains=ais_chains, ais_temperatures=ais_temperatures, tied_to=top if tied else None,
     )  # fmt: skip
+
+
+def _require_tied(top: Recurrent | None, output_size: int, hidden_size: int) -> None:
+    """Raise `UsageError` unless a layer's parameters are those of such an RTRBM."""
+    cell = None if top is None else top.cell
+    if cell is None or cell.name != "rnn" or cell.input_size != output_size:
+        found = "none" if cell is None else f"{cell.name} with {cell.input_size} inputs"
+        raise UsageError(
+            f"config.head.tied takes the parameters of a cell 'rnn' that reads {output_size} bits, "
+            f"those of a frame, and the layer under the head is {found}; set config.head.tied=false"
+        )
+    if cell.output_size != hidden_size:
+        raise UsageError(
+            f"config.head.hidden_size must be that of the cell with config.head.tied, "
+            f"{cell.output_size}, not {hidden_size}"
+        )

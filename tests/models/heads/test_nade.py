@@ -7,19 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
-from rnnexp.core.types import Array, Batch
+from rnnexp.core.types import Batch
 from rnnexp.models.heads.nade import Nade, nade
 from rnnexp.models.scoring import head_draw
-from rnnexp.tasks.music import music_task
 from rnnexp.train.plan import make_plan
-from tests.helpers.bits import all_bits, sigmoid
+from tests.helpers.bits import all_bits, assert_drawn, sigmoid
+from tests.helpers.frame_heads import assert_slopes, filled, music_plan
 from tests.helpers.own_tables import own_tables  # noqa: F401
-from tests.helpers.piano_rolls import random_rolls
 from tests.helpers.small_music import train_and_sample
 
 D, H, F = 7, 4, 3
@@ -28,12 +25,7 @@ RANDOM = np.random.default_rng(0)
 
 def made(seed: int = 0) -> Nade:
     """A head with weights of size 1, biases too."""
-    head = nade(F, D, jax.random.key(seed), hidden_size=H)
-    graphdef, params = nnx.split(head)
-    flat, unravel = ravel_pytree(params)
-    noise = jax.random.normal(jax.random.key(seed + 1), flat.shape, flat.dtype)
-    filled: Nade = nnx.merge(graphdef, unravel(noise))
-    return filled
+    return filled(nade(F, D, jax.random.key(seed), hidden_size=H), seed + 1)
 
 
 def by_loop(head: Nade, feature_F: Any, frame_D: Any) -> np.ndarray:
@@ -78,18 +70,9 @@ def test_the_features_reach_it_through_its_biases_alone(x64: None) -> None:
 
 
 def test_gradients_equal_central_differences(x64: None) -> None:
-    graphdef, params = nnx.split(made())
-    frames = jnp.asarray(RANDOM.integers(0, 2, (3, D)), float)
-    flat, unravel = ravel_pytree((params, jnp.asarray(RANDOM.normal(size=(3, F)))))
-
-    @jax.jit
-    def loss(flat: Array) -> Array:
-        params, features = unravel(flat)
-        return jnp.sum(nnx.merge(graphdef, params).nats(features, frames))
-
-    numeric = [(loss(flat + move) - loss(flat - move)) / 2e-6 for move in 1e-6 * jnp.eye(len(flat))]
-    np.testing.assert_allclose(jax.grad(loss)(flat), numeric, rtol=1e-6, atol=1e-8)
-    assert len(flat) - 3 * F == 2 * D * H + (F + 1) * (D + H)
+    frames = RANDOM.integers(0, 2, (3, D)).astype(float)
+    parameters = 2 * D * H + (F + 1) * (D + H)
+    assert_slopes(made(), RANDOM.normal(size=(3, F)), frames, parameters)
 
 
 def test_draws_have_the_probabilities_of_the_head(x64: None) -> None:
@@ -99,9 +82,7 @@ def test_draws_have_the_probabilities_of_the_head(x64: None) -> None:
     drawn = np.asarray(head.draw(features, jax.random.key(5)))
     frames_NxD = all_bits(D)
     p_N = np.exp(-np.asarray(head.nats(features[: len(frames_NxD)], jnp.asarray(frames_NxD))))
-    counted_N = np.bincount((drawn @ 2 ** np.arange(D)).astype(int), minlength=2**D)
-    error_N = np.sqrt(p_N * (1 - p_N) * count) + 1
-    assert np.max(np.abs(counted_N - p_N * count) / error_N) < 4.5
+    assert_drawn(drawn, p_N)
     likeliest = np.asarray(head.draw(features[:1], jax.random.key(5), 0.0))[0]
     for i in range(D):
         other = np.where(np.arange(D) == i, 1 - likeliest, likeliest)
@@ -151,19 +132,13 @@ def test_a_bad_option() -> None:
         nade(F, D, jax.random.key(0), hidden_size=0)
 
 
-def music_plan() -> Any:
-    config = experiment("jsb_chorales/rnn", "nade")
-    config.update_from_flattened_dict({"cell.hidden_size": 5, "head.hidden_size": 6})
-    task = music_task("jsb_chorales", random_rolls(), "predicted")
-    return make_plan(finish(config), data_dir=None, chunk_steps=2, task=task)
-
-
 def test_it_is_compared_with_the_tasks_baselines_and_draws_frames() -> None:
-    plan = music_plan()
+    plan = music_plan("nade", head__hidden_size=6)
     assert not plan.own_units
     assert plan.baseline == plan.recipe.task.baseline
     assert plan.params["readout"]["w"].shape == (88, 6)  # head.hidden_size, not the cell's
-    draw = head_draw(plan.recipe.model(plan.params), 1.0)
+    model: Any = plan.recipe.model(plan.params)
+    draw = head_draw(model, 1.0)
     assert draw is not None
     drawn = draw(jax.random.key(0), jnp.zeros((2, 5)))
     assert drawn.shape == (2, 88)

@@ -8,19 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.flatten_util import ravel_pytree
 
 from rnnexp.cells.gibbs import Machine, expected_contrast, gibbs_kernel
-from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
 from rnnexp.models.heads.rbm import Rbm, drawn_exactly, rbm
 from rnnexp.models.scoring import evaluation_scores_of, scores_of
-from rnnexp.tasks.music import music_task
-from rnnexp.train.plan import Plan, make_plan
-from tests.helpers.bits import all_bits
+from tests.helpers.bits import all_bits, assert_drawn
+from tests.helpers.frame_heads import assert_slopes, filled, music_plan
 from tests.helpers.own_tables import own_tables  # noqa: F401
-from tests.helpers.piano_rolls import random_rolls
 from tests.helpers.small_music import train_and_sample
 
 D, H, F = 5, 3, 2
@@ -29,12 +25,7 @@ RANDOM = np.random.default_rng(0)
 
 def made(**options: Any) -> Rbm:
     """A head with weights of size 1, biases too."""
-    head = rbm(F, D, jax.random.key(0), hidden_size=H, **options)
-    graphdef, params = nnx.split(head)
-    flat, unravel = ravel_pytree(params)
-    noise = jax.random.normal(jax.random.key(1), flat.shape, flat.dtype)
-    filled: Rbm = nnx.merge(graphdef, unravel(noise))
-    return filled
+    return filled(rbm(F, D, jax.random.key(0), hidden_size=H, **options))
 
 
 def machine_of(head: Rbm, feature_F: Any) -> Machine:
@@ -63,18 +54,9 @@ def test_the_likelihood_is_that_of_all_pairs_and_sums_to_one(x64: None) -> None:
 
 
 def test_gradients_equal_central_differences(x64: None) -> None:
-    graphdef, params = nnx.split(made())
-    frames = jnp.asarray(RANDOM.integers(0, 2, (3, D)), float)
-    flat, unravel = ravel_pytree((params, jnp.asarray(RANDOM.normal(size=(3, F)))))
-
-    @jax.jit
-    def loss(flat: Array) -> Array:
-        params, features = unravel(flat)
-        return jnp.sum(nnx.merge(graphdef, params).nats(features, frames))
-
-    numeric = [(loss(flat + move) - loss(flat - move)) / 2e-6 for move in 1e-6 * jnp.eye(len(flat))]
-    np.testing.assert_allclose(jax.grad(loss)(flat), numeric, rtol=1e-6, atol=1e-8)
-    assert len(flat) - 3 * F == D * H + (F + 1) * (D + H)
+    frames = RANDOM.integers(0, 2, (3, D)).astype(float)
+    parameters = D * H + (F + 1) * (D + H)
+    assert_slopes(made(), RANDOM.normal(size=(3, F)), frames, parameters)
 
 
 def contrastive(**options: Any) -> Rbm:
@@ -96,8 +78,7 @@ def test_cd_has_the_biases_of_its_own_step_in_both_phases(x64: None) -> None:
     for t, start in enumerate((3, 21)):
         kernel = np.asarray(gibbs_kernel(machine_of(head, features[t])))
         p = np.linalg.matrix_power(kernel, 2)[start]
-        counts = np.bincount((moved[t] @ 2 ** np.arange(D)).astype(int), minlength=2**D)
-        assert np.max(np.abs(counts - count * p) / (np.sqrt(count * p * (1 - p)) + 1)) < 4.5
+        assert_drawn(moved[t], p)
 
     graphdef, params = nnx.split(head)
     batch = Batch(given, seen)
@@ -137,9 +118,7 @@ def test_draws_have_the_probabilities_of_the_machine(x64: None) -> None:
     feature_F = RANDOM.normal(size=F)
     features = jnp.broadcast_to(jnp.asarray(feature_F), (count, F))
     drawn = np.asarray(head.draw(features, jax.random.key(6)))
-    p = probability(machine_of(head, feature_F))
-    counts = np.bincount((drawn @ 2 ** np.arange(D)).astype(int), minlength=2**D)
-    assert np.max(np.abs(counts - count * p) / (np.sqrt(count * p * (1 - p)) + 1)) < 4.5
+    assert_drawn(drawn, probability(machine_of(head, feature_F)))
     hot = np.asarray(head.draw(features, jax.random.key(6), 1e9))
     assert np.max(np.abs(hot.mean(0) - 0.5)) < 0.02
     cold = np.asarray(head.draw(features[:100], jax.random.key(6), 0.0))
@@ -155,21 +134,11 @@ def test_the_chain_of_a_larger_head_nears_the_same_distribution(x64: None) -> No
     exact = jax.vmap(lambda key: drawn_exactly(machine_of(head, np.zeros(F)), key))
     other = np.asarray(exact(jax.random.split(jax.random.key(8), count)))
     assert np.max(np.abs(drawn.mean(0) - other.mean(0))) < 0.03
-    p = probability(machine_of(head, np.zeros(F)))
-    counts = np.bincount((drawn @ 2 ** np.arange(D)).astype(int), minlength=2**D)
-    assert np.max(np.abs(counts - count * p) / (np.sqrt(count * p * (1 - p)) + 1)) < 5
-
-
-def music_plan(**options: Any) -> Plan:
-    config = experiment("jsb_chorales/rnn", "rbm")
-    given = {f"head.{name}": value for name, value in options.items()}
-    config.update_from_flattened_dict({"cell.hidden_size": 5, **given})
-    task = music_task("jsb_chorales", random_rolls(), "predicted")
-    return make_plan(finish(config), data_dir=None, chunk_steps=2, task=task)
+    assert_drawn(drawn, probability(machine_of(head, np.zeros(F))), most=5)
 
 
 def test_exact_up_to_12_units_and_said_beyond() -> None:
-    small, large = music_plan(hidden_size=12), music_plan(hidden_size=13)
+    small, large = (music_plan("rbm", head__hidden_size=size) for size in (12, 13))
     assert not small.own_units
     assert not any("CD" in note for note in small.notes)
     assert any("13 units" in note and "CD-5 in training" in note for note in large.notes)
@@ -192,7 +161,7 @@ def test_exact_up_to_12_units_and_said_beyond() -> None:
         ({"ais_chains": 1}, "config.head.ais_chains must be at least 2, not 1"),
     ],
 )
-def test_bad_options(options: dict[str, int], text: str) -> None:
+def test_bad_options(options: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         rbm(F, D, jax.random.key(0), **options)
 
