@@ -2,10 +2,12 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
+from rnnexp.tasks.base import Endless, Finite
 from rnnexp.tasks.neighbors_match import neighbors_match, tree_edges
 from tests.helpers.synthetic_batches import batch_of, spread
 
@@ -55,3 +57,22 @@ def test_bad_options() -> None:
     for radius in (0, 11):
         with pytest.raises(UsageError, match=f"radius must be 1 to 10, not {radius}"):
             neighbors_match(radius=radius)
+    with pytest.raises(UsageError, match="examples must be at least 0, not -1"):
+        neighbors_match(examples=-1)
+
+
+def test_a_fixed_training_set() -> None:
+    task = neighbors_match(radius=2, examples=5)
+    other = neighbors_match(radius=2, examples=5)
+    assert isinstance(task.train, Finite)
+    assert isinstance(other.train, Finite)
+    indices = jnp.array([4, 0, 4])
+    batch = task.train.take(task.train.arrays, indices)
+    again = other.train.take(other.train.arrays, indices)
+    np.testing.assert_array_equal(batch.context["annotations"], again.context["annotations"])
+    np.testing.assert_array_equal(batch.targets[0], batch.targets[2])
+    values = np.asarray(task.train.arrays.values_BxL)
+    assert len({row.tobytes() for row in values}) > 1
+    place = np.asarray(task.train.arrays.place_B)
+    np.testing.assert_array_equal(batch.targets, values[indices, place[indices]])
+    assert isinstance(task.valid, Endless)
