@@ -1,7 +1,7 @@
 """Writes the logs of a run as files for other programs, offline.
 
-Each of the `EXPORTERS` writes the figures of `metrics.jsonl` as scalars, the configuration, and
-for every profile a heat map and histograms over the time steps.
+Each of the `EXPORTERS` writes the figures of `metrics.jsonl` and of the laboratory as scalars, the
+configuration, and for every profile a heat map and histograms over the time steps.
 """
 
 import hashlib

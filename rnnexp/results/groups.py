@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rnnexp.config.aliases import meant_key
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.summary import SOURCES, Record
 
@@ -46,7 +47,8 @@ def grouped(
         if full_key(name) not in known:
             section = name.partition(".")[0] + "."
             siblings = [key for key in known if key.startswith(section)]
-            raise unknown("configuration key", name, siblings or {*known, *ALIASES})
+            meant = meant_key(name, known)
+            raise unknown("configuration key", name, siblings or {*known, *ALIASES}, meant=meant)
     groups: dict[tuple, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.run):
         places = tuple(_place(record.keys.get(full_key(name))) for name in by)

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.defaults import LATER
+from rnnexp.config.defaults import DURATIONS, LATER, UNITS
 from rnnexp.config.schema import (
-    DURATIONS,
-    UNITS,
     duration_steps,
     experiment,
     finish,

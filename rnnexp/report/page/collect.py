@@ -10,11 +10,12 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report.looks import run_looks, words
-from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
+from rnnexp.report.page.choose import find_records, left_out
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
 from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
 from rnnexp.report.table import clip_rate
+from rnnexp.results.labels import Named, name_runs
 from rnnexp.results.load import Run, load_run
 from rnnexp.results.summary import Record
 
