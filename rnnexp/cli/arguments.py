@@ -7,7 +7,10 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 
-SIGNAL_CODES = {"SIGINT": 130, "SIGPIPE": 141, "SIGTERM": 143, "cancelled": 143}
+SIGNAL_CODES = {
+    "SIGINT": 130, "SIGPIPE": 141, "SIGTERM": 143, "cancelled": 143,
+    "time budget": 75,  # EX_TEMPFAIL of BSD's sysexits.h: try again
+}  # fmt: skip
 """The exit code of a command that was stopped, by what stopped it."""
 
 

@@ -80,6 +80,11 @@ MODEL = {
 """See `rnnexp.models.structure`."""
 TRAINING = {
     "train.batch_size": Key(64, "examples in a batch, over all devices", POSITIVE),
+    "train.budget_minutes": Key(
+        0.0,
+        "after which a process stops its runs with a checkpoint, to be resumed; 0: never",
+        NOT_NEGATIVE,
+    ),
     "optimizer.name": Key("adam", "sgd, momentum, rmsprop, adam, adamw"),
     "optimizer.learning_rate": Key(1e-3, "the largest one, after the warmup", POSITIVE),
     "optimizer.momentum": Key(0.9, "of momentum and rmsprop", NOT_NEGATIVE),
@@ -119,6 +124,7 @@ EVALUATION = {
         "examples in an evaluation of an endless task; data sets are evaluated whole",
         POSITIVE,
     ),
+    "eval.at_start": Key(False, "validate before the first update too"),
     "eval.lengths": Key((), "at which the trained network is tested too; none: the task's own"),
     "early_stopping.patience": Key(
         0, "validations without gain after which a run ends; 0: off", NOT_NEGATIVE
@@ -161,12 +167,19 @@ KEYS: dict[str, Key] = {
 LATER: dict[str, Any] = {
     "head.name": "linear",
     "eval.lengths": (),
+    "eval.at_start": False,
+    "train.budget_minutes": 0.0,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
 At that value a key does not count in a run's name, so that runs made before are found again; and
 a run without the key has that value.
 """
+
+
+WORK = ("train.budget_minutes",)
+"""Keys that say how a process works and change nothing of what a run becomes: they do not count in
+a run's name, and runs do not differ in them."""
 
 
 def section_defaults(section: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rnnexp.config.aliases import meant_key
+from rnnexp.config.defaults import WORK
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.summary import SOURCES, Record
 
@@ -95,7 +96,7 @@ def varying(records: Sequence[Record]) -> list[str]:
     if not whole:
         return []
     first = whole[0].keys
-    keys = {key for record in whole for key in record.keys} - {"seed"}
+    keys = {key for record in whole for key in record.keys} - {"seed", *WORK}
     found = [key for key in keys if any(r.keys.get(key) != first.get(key) for r in whole)]
     swept = {key for record in whole for key in record.swept}
     return sorted(found, key=lambda key: (key not in swept, not key.endswith(".name"), key))

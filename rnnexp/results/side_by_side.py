@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnexp.core.axis import TIME, step_of_all
 from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
+from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run
 from rnnexp.results.summary import Record, Rows, by_length, flatten, with_later_keys
 from rnnexp.run.files import shown_status
@@ -25,6 +26,7 @@ class Reading(NamedTuple):
       step: updates made before it.
       slope: of ln(norm) over the lag, nats per step.
       half_life: lags after which the norm has halved, steps.
+      fit: R² of the line whose slope that is; see `line_fit`.
       zero_lags: the number of norms that are exactly 0.
       steps_T: T, the time steps of the sequence.
       norms: ||dL/dh_t|| at the lags 0, T/4, T/2 and T - 1 (rounded down).
@@ -33,6 +35,7 @@ class Reading(NamedTuple):
     step: int
     slope: float
     half_life: float
+    fit: float
     zero_lags: int
     steps_T: int
     norms: dict[str, float]
@@ -79,6 +82,7 @@ def reading(run: Run, leaf: str, layer: int, index: int) -> Reading:
         step,
         float(row.get(f"slope/{place}", math.nan)),
         float(row.get(f"half_life/{place}", math.nan)),
+        line_fit(norms_T),
         int(np.sum(norms_T == 0)),
         steps_T,
         {name: float(norms_T[lag]) for name, lag in lags.items()},
@@ -144,7 +148,7 @@ def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
         rows: Rows = [
             {
                 "run": name, "step": one.step, f"nats/{word}": one.slope,
-                "half-life": one.half_life, "zero lags": one.zero_lags,
+                "half-life": one.half_life, "R²": one.fit, "zero lags": one.zero_lags,
                 **{f"lag {lag}": norm for lag, norm in one.norms.items()},
                 **({} if run.axis == TIME else {"axis": run.axis}), "T": one.steps_T,
             }

@@ -13,7 +13,7 @@ from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
 from rnnexp.run.session import RunSession
 from rnnexp.run.sources import find_sources, name_earlier
-from rnnexp.run.trainer import FAILURES, Trainer
+from rnnexp.run.trainer import FAILURES, Trainer, stop_reason
 from rnnexp.runtime.collectives import from_first, is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
@@ -66,7 +66,7 @@ def run(
     session = RunSession(plan, in_first_process(RunLog, path), observer)
     from_first(lambda: write_about(path, about))
     results: list[tuple[RunResult, BaseException | None]] = []
-    with StopRequest() as stop:
+    with StopRequest(60 * config.train.budget_minutes) as stop:
         try:
             waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(sources))]
             trainer = Trainer(
@@ -77,6 +77,8 @@ def run(
             for number, _ in enumerate(trainer.rounds(stop)):
                 if number == 1:  # the first step is logged, and the devices are busy
                     import_storage()
+            if waiting:  # asked to stop before it could begin
+                results.append((session.finish("interrupted", stop_reason(stop)), None))
         except FAILURES as error:
             results.append((session.fail(first_line(error)), error))
         finally:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.arguments import read_arguments
+from rnnexp.config.defaults import WORK
 from rnnexp.config.overrides import call, load_file, module_config, override
 from rnnexp.config.schema import assign, experiment, finish, flat, require_known, settle_durations
 from rnnexp.core.errors import UsageError
@@ -215,6 +216,8 @@ def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
     everywhere = list(dict.fromkeys(key for start in starts for key in start.values))
     for key in (*base.overrides, *swept):
         require_known(key, everywhere)
+        if key in WORK and key in swept:
+            raise UsageError(f"config.{key} changes nothing of what a run is; it cannot be swept")
     fixed = ["seed"] if isinstance(space.seeds, tuple) else []
     for key in (*swept, *fixed):
         if key in base.overrides:

@@ -24,6 +24,7 @@ def test_readings_are_the_first_and_the_last_profile_at_four_lags(tmp_path: Path
             assert reading.slope == pytest.approx(slope)
             half_life = math.log(2) / -slope if slope < 0 else math.inf
             assert reading.half_life == pytest.approx(half_life)
+            assert reading.fit == pytest.approx(1.0, abs=1e-6)
             norms = {name: math.exp(slope * lag) for name, lag in LAGS.items()}
             assert reading.norms == pytest.approx(norms, rel=1e-5)
 
