@@ -35,7 +35,8 @@ def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -
 
 
 def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
-    """Norms, slope, half-life with the fit of its line (R²) and bars at up to 8 recorded steps, the first and last included.
+    """Norms, slope, half-life, their fit (R²) and bars at up to 8 recorded steps, the first and
+    last included.
 
     All sparklines of a table share one logarithmic scale.
     """

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from rnnexp.runtime.signals import BUDGET, StopRequest
 
 def test_a_budget_asks_to_stop_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with StopRequest(60.0) as stop, StopRequest() as never:
         for seconds, name in ((100.0, None), (159.0, None), (161.0, BUDGET)):
             now[0] = seconds
