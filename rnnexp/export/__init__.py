@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.results.load import Run
+from rnnexp.run.about import read_about
 
 
 class Exported(NamedTuple):
@@ -95,6 +96,11 @@ def with_environment(variables: Mapping[str, str]) -> Iterator[None]:
 def run_name(run: Run) -> str:
     """`TASK/CELL/ID`."""
     return f"{run.name}/{run.path.resolve().name}"
+
+
+def shown_name(run: Run) -> str:
+    """The name that its user gave the run, or else its id."""
+    return read_about(run.path).name or run.path.resolve().name
 
 
 def run_key(run: Run) -> str:

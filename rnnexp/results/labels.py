@@ -53,7 +53,8 @@ def name_runs(records: Sequence[Record]) -> list[Named]:
             options = _options(record, keys)
             texts = list(names[0 if tasks > 1 else 1 :])
             texts += [f"{_short(key)}={options[key]}" for key in shown if key in options]
-            texts += [f"seed {record.keys.get('seed')}"] if seeds > 1 else []
+            if seeds > 1 and "seed" in record.keys:
+                texts.append(f"seed {record.keys['seed']}")
             label = record.about.name or " ".join(texts)
             named.append(Named(record, label, options, 0, 0))
     return _numbered(sorted(named, key=_place))

@@ -14,6 +14,7 @@ from rnnexp.results.groups import NOTHING, settings, short_key, value_text, vary
 from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run
 from rnnexp.results.summary import Record, Rows, by_length, flatten, with_later_keys
+from rnnexp.run.about import read_about
 from rnnexp.run.files import shown_status
 
 LONGEST = 48  # characters of a label
@@ -44,7 +45,7 @@ class Reading(NamedTuple):
 def labels(runs: Sequence[Run]) -> list[str]:
     """A short, unique name for each run.
 
-    It has the cell and the fewest configuration values that distinguish the runs; the seed only
+    It is the name that its user gave the run. Otherwise it has the cell and the fewest configuration values that distinguish the runs; the seed only
     if nothing else differs. The run's id replaces a name longer than `LONGEST`. A number in the
     list is added if a run is listed twice.
     """
@@ -62,7 +63,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
         seeds = [str(run.config["seed"]) for run in runs]
         texts = [f"{text}  seed={seed}" for text, seed in zip(texts, seeds, strict=True)]
     texts = [
-        run.path.name if len(text) > LONGEST else text
+        read_about(run.path).name or (run.path.name if len(text) > LONGEST else text)
         for run, text in zip(runs, texts, strict=True)
     ]
     return [

@@ -9,13 +9,14 @@ from rnnexp.config.defaults import WORK
 from rnnexp.config.schema import flat, from_saved
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import made_beside, replace_text, to_json
+from rnnexp.run.about import FILE as ABOUT
 from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.files import read_json, saved_config
 from rnnexp.run.sources import Sources, require_same
 from rnnexp.train.plan import Plan
 
 log = logging.getLogger("rnnexp")
-LEFT_OUT = ("lock", "status.json")
+LEFT_OUT = ("lock", "status.json", ABOUT)
 
 
 def extend(origin: Path, plan: Plan, path: Path, sources: Sources) -> None:

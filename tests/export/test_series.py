@@ -7,8 +7,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rnnexp.export import series
+from rnnexp.export import series, shown_name
 from rnnexp.results.load import Run
+from rnnexp.run.about import About, write_about
 from tests.helpers.exported import SLOPES, figures
 from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import STEPS, TIMES, exponential
@@ -24,6 +25,12 @@ def test_every_figure_of_the_metrics_is_a_scalar(run: Run) -> None:
     assert found["baseline/loss"] == {0: 1 / 6, 31: 1 / 6}
     steps = [scalar.step for scalar in series.scalars(run)]
     assert steps == sorted(steps)
+
+
+def test_a_run_is_shown_by_its_name(run: Run) -> None:
+    assert shown_name(run) == run.path.name
+    write_about(run.path, About("best"))
+    assert shown_name(run) == "best"
 
 
 def test_tests_at_other_lengths_are_drawn_over_the_length(run: Run) -> None:
