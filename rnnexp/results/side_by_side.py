@@ -45,9 +45,10 @@ class Reading(NamedTuple):
 def labels(runs: Sequence[Run]) -> list[str]:
     """A short, unique name for each run.
 
-    It is the name that its user gave the run. Otherwise it has the cell and the fewest configuration values that distinguish the runs; the seed only
-    if nothing else differs. The run's id replaces a name longer than `LONGEST`. A number in the
-    list is added if a run is listed twice.
+    It is the name that its user gave the run. Otherwise it has the cell and the fewest
+    configuration values that distinguish the runs; the seed only if nothing else differs. The
+    run's id replaces a name longer than `LONGEST`. A number in the list is added if a run is
+    listed twice.
     """
     records = [_record(run) for run in runs]
     places = {
