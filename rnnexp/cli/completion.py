@@ -100,16 +100,14 @@ def _experiments(parsed_args: argparse.Namespace, **given: object) -> list[str]:
 
 
 def _runs(parsed_args: argparse.Namespace, prefix: str, **given: object) -> list[str]:
-    """TASK/CELL and TASK/CELL/RUN_ID of the runs there are, and files."""
+    """TASK/CELL and the ids of the runs there are, and files."""
     from argcomplete.completers import FilesCompleter
 
     from rnnexp.results.index import scan
 
-    runs_dir = parsed_args.runs_dir or Path("runs")
-    found = [run for run, _ in scan(runs_dir)]
-    pairs = dict.fromkeys(run.rpartition("/")[0] for run in found)
-    named = [str(runs_dir / run) for run in found] if prefix.startswith(str(runs_dir)) else []
-    return [*pairs, *named, *FilesCompleter()(prefix=prefix)]
+    found = [run for run, _ in scan(parsed_args.runs_dir or Path("runs"))]
+    names = dict.fromkeys(part for run in found for part in run.rsplit("/", 1))
+    return [*names, *FilesCompleter()(prefix=prefix)]
 
 
 def _axes(**given: object) -> list[str]:

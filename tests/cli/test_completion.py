@@ -62,7 +62,8 @@ def test_words_are_completed(tmp_path: Path) -> None:
         "rnnexp sweep --sweep clip.t": ["clip.threshold="],
         "rnnexp export --to t": ["tensorboard"],
         "rnnexp inspect add": ["adding/lstm"],
-        f"rnnexp inspect runs/adding/lstm/{name[:5]}": [f"runs/adding/lstm/{name}"],
+        f"rnnexp inspect {name[:5]}": [name],
+        f"rnnexp inspect runs/adding/lstm/{name[:5]}": [f"runs/adding/lstm/{name}/"],
     }.items():
         found = completions(line, tmp_path)
         shown = [word.strip().removeprefix("--config.model.residual=") for word in found if word]

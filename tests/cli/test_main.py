@@ -14,7 +14,8 @@ def test_a_parser_and_a_suggestion_for_every_command(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         parser().parse_args(["--help"])
     listed = capsys.readouterr().out.partition("COMMAND\n")[2].partition("\n\n")[0]
-    assert {line.split()[0] for line in listed.splitlines()} == set(COMMANDS)
+    lines = [line for line in listed.splitlines() if line[4:5].strip()]  # others go on
+    assert {line.split()[0] for line in lines} == set(COMMANDS)
 
 
 def test_no_command_at_all_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
