@@ -33,7 +33,10 @@ def defaults() -> ConfigDict:
         section, _, _ = key.rpartition(".")
         if section and section not in config:
             config[section] = ConfigDict()
-        _set(config, key, config_dict.placeholder(int) if row.default is None else row.default)
+        if duration_of(key) != key:  # a whole number even while it is unset
+            _set(config, key, config_dict.placeholder(int))
+        if row.default is not None:
+            _set(config, key, row.default)
     return config
 
 

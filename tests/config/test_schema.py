@@ -35,10 +35,11 @@ def test_an_unknown_experiment_is_refused(name: str, words: str) -> None:
     assert words in message(name=name)
 
 
+@pytest.mark.parametrize("name", ["adding/rnn", EVERYTHING])  # EVERYTHING trains by epochs
 @pytest.mark.parametrize("key", DURATIONS)
-def test_one_unit_of_a_duration_replaces_the_default_in_another(key: str) -> None:
+def test_one_unit_of_a_duration_replaces_the_default_in_another(key: str, name: str) -> None:
     for unit in UNITS:
-        values = flat(read(f"{key}_{unit}=3"))
+        values = flat(read(f"{key}_{unit}=3", name=name))
         expected = {u: 3 if u == unit else None for u in UNITS}
         assert {u: values[f"{key}_{u}"] for u in UNITS} == expected
 
