@@ -43,12 +43,16 @@ def name_runs(records: Sequence[Record]) -> list[Named]:
     """
     tasks = len({record.keys.get("task.name") for record in records})
     seeds = len({record.keys.get("seed") for record in records})
-    named = []
+    named, differing = [], varying(records)
     for names, like in _by_names(records).items():
-        same = [record for record in records if _names(record)[0] == names[0]]
-        shared = [key for key in varying(same) if all(key in record.keys for record in same)]
-        keys = dict.fromkeys([*varying(like), *shared])
-        shown = [key for key in telling_keys(like) if key not in NAMES]
+        same = [
+            record for record in records if record.keys.get(NAMES[0]) == like[0].keys.get(NAMES[0])
+        ]
+        shared = [
+            key for key in varying(same, differing) if all(key in record.keys for record in same)
+        ]
+        keys = dict.fromkeys([*varying(like, differing), *shared])
+        shown = [key for key in telling_keys(like, differing) if key not in NAMES]
         for record in like:
             options = _options(record, keys)
             texts = list(names[0 if tasks > 1 else 1 :])
