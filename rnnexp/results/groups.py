@@ -48,7 +48,7 @@ def grouped(
         if full_key(name) not in known:
             section = name.partition(".")[0] + "."
             siblings = [key for key in known if key.startswith(section)]
-            meant = meant_key(name, known)
+            meant = meant_key(name, {*known, *ALIASES})
             raise unknown("configuration key", name, siblings or {*known, *ALIASES}, meant=meant)
     groups: dict[tuple, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.run):
