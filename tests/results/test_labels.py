@@ -32,3 +32,11 @@ def test_a_name_is_the_label_and_stays_unique(tmp_path: Path) -> None:
     assert labels_of(read_index(tmp_path)) == [
         f"mine ({tmp_path / runs[0]})", f"mine ({tmp_path / runs[1]})", "lstm seed 2",
     ]  # fmt: skip
+
+
+def test_how_a_process_worked_tells_no_runs_apart(tmp_path: Path) -> None:
+    for seed in range(2):
+        changes = {"seed": seed, "train.budget_minutes": float(seed)}
+        write_run(tmp_path, "adding/lstm", changes, age=seed)
+    assert labels_of(read_index(tmp_path)) == ["lstm seed 0", "lstm seed 1"]
+    assert {named.group for named in name_runs(read_index(tmp_path))} == {0}
