@@ -15,9 +15,10 @@ import pytest
 from rnnexp.cells import CELLS
 from rnnexp.cli.arguments import read_space
 from rnnexp.cli.main import main, parser
-from rnnexp.config.defaults import laboratory_defaults, model_defaults, regularizer_defaults
-from rnnexp.config.overrides import from_command_line, load_file, override, read_arguments
-from rnnexp.config.schema import DURATIONS, defaults, experiment, flat
+from rnnexp.config.arguments import read_arguments
+from rnnexp.config.defaults import DURATIONS, section_defaults
+from rnnexp.config.overrides import from_command_line, load_file, override
+from rnnexp.config.schema import defaults, experiment, flat
 from rnnexp.core.load_module import load_module
 from rnnexp.models.heads import HEADS
 from rnnexp.sweep.space import expand
@@ -235,9 +236,9 @@ def test_its_options_and_keys_exist(guide: str) -> None:
 @pytest.mark.parametrize(
     ("guide", "keys"),
     [
-        ("rnnexp/models/README.md", model_defaults()),
-        ("rnnexp/laboratory/README.md", laboratory_defaults()),
-        ("rnnexp/gradflow/README.md", regularizer_defaults()),
+        ("rnnexp/models/README.md", section_defaults("model")),
+        ("rnnexp/laboratory/README.md", section_defaults("laboratory")),
+        ("rnnexp/gradflow/README.md", section_defaults("regularizer")),
     ],
 )
 def test_it_names_every_key_of_a_section(guide: str, keys: dict[str, Any]) -> None:

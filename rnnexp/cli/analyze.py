@@ -51,7 +51,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def analyze_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp analyze`."""
-    from rnnexp.config.overrides import read_arguments
+    from rnnexp.config.arguments import read_arguments
     from rnnexp.core.axis import laboratory_step
     from rnnexp.results.load import find_run
     from rnnexp.run.analyze import analyze_run, summary

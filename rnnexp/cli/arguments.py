@@ -7,7 +7,10 @@ from typing import Any
 
 from rnnexp.core.errors import UsageError
 
-SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143, "cancelled": 143}
+SIGNAL_CODES = {
+    "SIGINT": 130, "SIGPIPE": 141, "SIGTERM": 143, "cancelled": 143,
+    "time budget": 75,  # EX_TEMPFAIL of BSD's sysexits.h: try again
+}  # fmt: skip
 """The exit code of a command that was stopped, by what stopped it."""
 
 
@@ -19,6 +22,31 @@ def add_run(command: argparse.ArgumentParser) -> None:
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
     """Add the option --data-dir."""
     parser.add_argument("--data-dir", type=Path, help="where to look for data files first")
+
+
+def add_where(parser: argparse._ActionsContainer) -> None:
+    """Add the option --where."""
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION",
+        help="runs that meet it: KEY=VALUE,VALUE, KEY!=VALUE, 'KEY>=NUMBER', KEY~TEXT of keys, "
+        "test_SCORE, valid_SCORE, status, step, name, tag, note; may be repeated",
+    )  # fmt: skip
+
+
+def add_about(parser: argparse._ActionsContainer) -> None:
+    """Add the options --name, --tag and --note, which `about_from` reads."""
+    parser.add_argument("--name", default="", help="what the run is called in lists and pictures")
+    parser.add_argument("--tag", action="append", default=[], help="a word; may be repeated")
+    parser.add_argument("--note", default="", help="anything worth knowing about the run")
+
+
+def about_from(known: argparse.Namespace) -> Any:
+    """What is said of a run on the command line."""
+    from rnnexp.run.about import About, require_about
+
+    about = About(known.name, tuple(known.tag), known.note)
+    require_about(about)
+    return about
 
 
 def require_place(file: Path | None) -> None:

@@ -1,8 +1,9 @@
 """The command line: the parser of all commands, and the exit codes of errors.
 
 Exit codes: 0 done (a divergence is a result), 1 a run failed, 2 bad input, 130 or 143
-stopped by SIGINT or SIGTERM. Each command has its own file beside this one. Nothing outside
-this package prints.
+stopped by SIGINT or SIGTERM, 75 at the end of a time budget, 141
+where nobody reads the output any more. Each command has its
+own file beside this one. Nothing outside this package prints.
 """
 
 import argparse
@@ -16,9 +17,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sample, sweep
+from rnnexp.cli import (
+    analyze,
+    bench,
+    compare,
+    completion,
+    export,
+    inspect,
+    report,
+    run,
+    runs,
+    sample,
+    sweep,
+)
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
+from rnnexp.cli.completion import VARIABLE, complete
+from rnnexp.config.arguments import with_equals
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.load_module import forget_imports, load_imports
 
@@ -32,7 +47,9 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "report": (report, "many runs as one page that needs no network"),
     "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
     "sample": (sample, "let a trained run write text, music or an answer"),
+    "runs": (runs, "name, tag, delete and put away runs"),
     "bench": (bench, "a training step beside other libraries"),
+    "completion": (completion, "complete commands, names and keys in a shell"),
 }
 """By name the command's module, which has `add_arguments` and `NAME_command`, and its help."""
 CONFIGURED = ("run", "sweep", "analyze")
@@ -47,15 +64,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters of tables
             stream.reconfigure(errors="backslashreplace")
     try:
-        known, rest = parser().parse_known_args(arguments)
+        given = with_equals(sys.argv[1:] if arguments is None else arguments)
+        if VARIABLE in os.environ:
+            complete(parser(), CONFIGURED)
+        if not given:
+            parser().print_help()
+            return 0
+        known, rest = parser().parse_known_args(given)
         if rest and known.command not in CONFIGURED:
             raise UsageError(f"unexpected arguments: {' '.join(rest)}")
         load_imports(known.imports)
         code: int = getattr(COMMANDS[known.command][0], f"{known.command}_command")(known, rest)
+        sys.stdout.flush()
         return code
     except (UsageError, RunError) as error:
         print(f"rnnexp: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SIGNAL_CODES["SIGPIPE"]
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -24,8 +24,13 @@ def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
     for row in rows:
         cells = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values())
         table.add_row(*map(Text, cells))  # Text: brackets in a summary are no markup
-    console = Console()
-    wide = console if console.is_terminal else Console(width=160)
+
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for `main`, as if it had been printed without a table
+
+    console = Quiet()
+    wide = console if console.is_terminal else Quiet(width=160)
     wide.print(table)
 
 

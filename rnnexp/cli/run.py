@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnexp.cli.arguments import SIGNAL_CODES, add_data_dir
+from rnnexp.cli.arguments import SIGNAL_CODES, about_from, add_about, add_data_dir
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
@@ -22,7 +22,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp run`."""
     command.epilog = (
         "Any key is overridden by --config.KEY=VALUE, such as "
-        "--config.optimizer.learning_rate=3e-4; --config=FILE takes a configuration file."
+        "--config.optimizer.learning_rate=3e-4 (`rnnexp list keys`); --config=FILE takes a "
+        "configuration file (.py, .yaml, .json)."
     )
     command.add_argument("experiment", nargs="?", metavar="TASK/CELL")
     command.add_argument(
@@ -33,6 +34,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--from", dest="origin", metavar="RUN",
         help="go on from the end of an existing run, with a longer --config.train.duration_...",
     )  # fmt: skip
+    command.add_argument(
+        "--print-config", action="store_true",
+        help="train nothing; print every key's value and meaning, as YAML that --config=FILE reads",
+    )  # fmt: skip
+    add_about(command)
     add_data_dir(command)
     command.add_argument(
         "--coordinator", metavar="HOST:PORT",
@@ -44,9 +50,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp run`."""
+    if known.print_config:
+        return _print_config(known, rest)
     from rnnexp.runtime.allocator import keep_memory
     from rnnexp.runtime.compilation_cache import keep_programs
 
+    about = about_from(known)
     earlier, config = _configuration(known, rest)
     keep_memory()
     keep_programs()
@@ -62,7 +71,7 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     try:
         result = run(
             config, runs_dir=known.runs_dir, data_dir=known.data_dir, observer=progress,
-            origin=earlier if known.origin is not None else None,
+            origin=earlier if known.origin is not None else None, about=about,
         )  # fmt: skip
     finally:
         progress.close()
@@ -71,6 +80,15 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         if known.again is not None and earlier is not None:
             _compare(earlier, result)
     return SIGNAL_CODES[result.reason.partition(";")[0]] if result.status == "interrupted" else 0
+
+
+def _print_config(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """`rnnexp run --print-config`."""
+    from rnnexp.config.describe import as_yaml
+
+    _, config = _configuration(known, rest)
+    print(to_json(config.to_dict(), indent=2) if known.json else as_yaml(config))
+    return 0
 
 
 def _configuration(

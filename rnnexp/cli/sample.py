@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnexp.cli.arguments import add_data_dir, add_run, require_picture_place, require_place
+from rnnexp.cli.arguments import add_data_dir, add_run, refuse, require_picture_place, require_place
 from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
@@ -18,17 +18,32 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp sample`."""
     add_run(command)
     add_data_dir(command)
-    command.add_argument("--prompt", default="", help="the text to go on from, or the question")
+    command.add_argument("--prompt", help="the text to go on from, or the question")
     command.add_argument(
-        "--length", type=int, default=500, help="characters, or steps of music or of a Gibbs chain"
+        "--length",
+        type=int,
+        help="characters, or steps of music or of a Gibbs chain (500)",
     )
-    command.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
-    command.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
-    command.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
-    command.add_argument("--seed", type=int, default=0, help="of the draws")
+    command.add_argument("--temperature", type=float, help="0: always the likeliest (1)")
+    command.add_argument("--top-k", type=int, help="draw from so many symbols; 0: all (0)")
+    command.add_argument("--beam", type=int, help="answers that are kept and shown (1)")
+    command.add_argument("--seed", type=int, help="of the draws (0)")
     command.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where music (.mid) or a picture goes"
     )
+
+
+DEFAULTS = {
+    "prompt": "", "length": 500, "temperature": 1.0, "top_k": 0, "beam": 1, "seed": 0,
+    "output": None,
+}  # fmt: skip
+TAKES = {
+    "an answer": ("prompt", "beam"),
+    "text": ("prompt", "length", "temperature", "top_k", "seed"),
+    "patterns": ("length", "seed", "output"),
+    "music": ("length", "temperature", "seed", "output"),
+}
+"""By what is written the options that mean something there; the others are refused."""
 
 
 def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -40,16 +55,28 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
     keep_programs()
     trained = load_trained(find_run(known.run, known.runs_dir), known.data_dir)
+    what = _what(trained)
+    for name, default in DEFAULTS.items():
+        if name not in TAKES[what]:
+            refuse(known, f"{what}, which {trained.plan.recipe.task.name} writes", **{name: None})
+        if getattr(known, name) is None:
+            setattr(known, name, default)
+    WRITERS[what](trained, known)
+    return 0
+
+
+def _what(trained: "Trained") -> str:
+    """What a run writes; `UsageError` if that is nothing."""
+    from rnnexp.run.sample import NOTES
+
     task = trained.plan.recipe.task
     if task.mode == "asynchronous":
-        _answer(trained, known)
-    elif task.mode == "density":
-        _patterns(trained, known)
-    elif task.alphabet is not None:
-        _text(trained, known)
-    else:
-        _music(trained, known)
-    return 0
+        return "an answer"
+    if task.mode == "density":
+        return "patterns"
+    if task.alphabet is None and task.output_size != NOTES:
+        raise UsageError(f"{task.name} makes no music, and writes no text, answers or patterns")
+    return "music" if task.alphabet is None else "text"
 
 
 def _answer(trained: "Trained", known: argparse.Namespace) -> None:
@@ -91,4 +118,13 @@ def _music(trained: "Trained", known: argparse.Namespace) -> None:
         trained, length=known.length, temperature=known.temperature, seed=known.seed
     )
     write_midi(known.output, notes)
-    print(to_json({"file": str(known.output)}) if known.json else f"written: {known.output}")
+    sounding = int(notes.sum())
+    if known.json:
+        print(to_json({"file": str(known.output), "notes": sounding}))
+        return
+    silent = "" if sounding else f" (silence: no note sounds in its {len(notes)} steps)"
+    print(f"written: {known.output}{silent}")
+
+
+WRITERS = {"an answer": _answer, "text": _text, "patterns": _patterns, "music": _music}
+"""By what is written the function that writes it."""

@@ -1,44 +1,174 @@
-"""Sections of the configuration with many keys, and the ranges of numeric keys."""
+"""Every key of the configuration but the options of tasks, cells and heads: default and meaning."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-POSITIVE = (
-    "devices",
-    "cell.hidden_size",
-    "model.num_layers",
-    "train.batch_size",
-    "optimizer.learning_rate",
-    "clip.threshold",
-    "regularizer.flossing_exponents",
-    "eval.batch_size",
-    "eval.examples",
-    "laboratory.interval_steps",
-    "laboratory.iterations",
-    "laboratory.memory_gib",
-)
-NOT_NEGATIVE = (
-    "seed",
-    "optimizer.momentum",
-    "optimizer.weight_decay",
-    "clip.adjoint_limit",
-    "regularizer.omega",
-    "regularizer.orthogonality",
-    "regularizer.flossing",
-    "regularizer.flossing_before_steps",
-    "regularizer.flossing_every_steps",
-    "early_stopping.patience",
-    "laboratory.examples",
-    "laboratory.exponents",
-    "laboratory.warmup_steps",
-    "laboratory.product_examples",
-    "laboratory.longest_span",
-    "laboratory.rank",
-    "laboratory.lag_examples",
-)
+UNITS = {
+    "steps": "in optimiser steps",
+    "epochs": "in passes over the training set",
+    "examples": "in training examples",
+}
+"""The units of a duration, one of which is set."""
+POSITIVE, NOT_NEGATIVE = "positive", "not negative"
+
+
+class Key(NamedTuple):
+    """A key's default, its meaning in a line, and the range of a number: `POSITIVE` or so."""
+
+    default: Any
+    meaning: str
+    range: str = ""
+
+
+class Duration(NamedTuple):
+    """A key that is given in one of `UNITS`: its default in steps, and its meaning."""
+
+    steps: int
+    meaning: str
+    may_be_zero: bool = False
+
+
+DURATIONS = {
+    "train.duration": Duration(2000, "length of the training"),
+    "eval.every": Duration(200, "time between two validations"),
+    "checkpoint.every": Duration(200, "time between two checkpoints to resume from"),
+    "record.every": Duration(10, "time between two recorded steps: losses and gradient norms"),
+    "optimizer.warmup": Duration(0, "in which the learning rate grows from 0", may_be_zero=True),
+    "checkpoint.keep_every": Duration(
+        0, "time between two checkpoints that are never deleted", may_be_zero=True
+    ),
+    "laboratory.every": Duration(
+        0, "time between two measurements of the laboratory", may_be_zero=True
+    ),
+}
+"""Keys that end in `_steps`, `_epochs` or `_examples`."""
+RUN = {
+    "seed": Key(0, "of initial weights, the order of the data and synthetic batches", NOT_NEGATIVE),
+    "devices": Key(1, "over which every batch is divided, in all processes together", POSITIVE),
+    "task.name": Key("", "the task, fixed by TASK/CELL; its options stand beside it"),
+    "cell.name": Key("", "the cell, fixed by TASK/CELL; its options stand beside it"),
+    "cell.hidden_size": Key(128, "units of the cell's hidden state", POSITIVE),
+    "head.name": Key(
+        "linear", "what features become a distribution by (`rnnexp list heads`), with its options"
+    ),
+}
+MODEL = {
+    "model.num_layers": Key(1, "cells on top of each other", POSITIVE),
+    "model.bidirectional": Key(False, "a second cell in every layer reads the sequence backwards"),
+    "model.residual": Key(False, "add a layer's input to its output, where the sizes agree"),
+    "model.layer_norm": Key(False, "normalise every layer's output over its features"),
+    "model.dropout": Key(0.0, "fraction of a layer's outputs hidden from the layer above"),
+    "model.variational_dropout": Key(False, "dropout has the same mask at all steps"),
+    "model.recurrent_dropout": Key(
+        0.0, "fraction of the hidden state hidden from the next step, one mask for all steps"
+    ),
+    "model.zoneout": Key(0.0, "fraction of every state that keeps its old value"),
+    "model.learned_state": Key(False, "the initial state is a parameter"),
+    "model.pooling": Key("last", "input of a sequence_to_one readout: last, mean, max"),
+    "model.attention": Key(
+        "none", "of an asynchronous decoder to the encoder: none, dot, additive"
+    ),
+    "model.teacher_forcing": Key(True, "narx: feed back the true outputs in training"),
+    "model.kernel": Key("auto", "the time loop, compiled for this device: auto, compiled, scan"),
+    "model.precision": Key("float32", "of products on a GPU: float32, tf32, bf16"),
+    "model.associative": Key(False, "parallel path through time of lru, min_gru, min_lstm"),
+    "model.newton": Key(
+        "none", "all steps at once, by Jacobians: none, full, diagonal; used where faster"
+    ),
+    "model.cut_steps": Key(0, "truncated backpropagation through so many steps; 0: full"),
+    "model.remat_steps": Key(0, "keep one state in so many and recompute the others; 0: keep all"),
+}
+"""See `rnnexp.models.structure`."""
+TRAINING = {
+    "train.batch_size": Key(64, "examples in a batch, over all devices", POSITIVE),
+    "train.budget_minutes": Key(
+        0.0,
+        "after which a process stops its runs with a checkpoint, to be resumed; 0: never",
+        NOT_NEGATIVE,
+    ),
+    "optimizer.name": Key("adam", "sgd, momentum, rmsprop, adam, adamw"),
+    "optimizer.learning_rate": Key(1e-3, "the largest one, after the warmup", POSITIVE),
+    "optimizer.momentum": Key(0.9, "of momentum and rmsprop", NOT_NEGATIVE),
+    "optimizer.weight_decay": Key(1e-4, "of adamw", NOT_NEGATIVE),
+    "optimizer.schedule": Key(
+        "constant", "of the learning rate after the warmup: constant, linear, cosine"
+    ),
+    "clip.name": Key("global_norm", "of the gradient: none, global_norm, value, adaptive"),
+    "clip.threshold": Key(1.0, "at which the gradient is clipped", POSITIVE),
+    "clip.adjoint_limit": Key(
+        0.0, "largest norm of dL/ds_t in the backward pass; 0: any", NOT_NEGATIVE
+    ),
+}
+REGULARIZER = {
+    "regularizer.omega": Key(
+        0.0, "weight: backward steps keep the norm of the gradient (Pascanu); 0: off", NOT_NEGATIVE
+    ),
+    "regularizer.orthogonality": Key(
+        0.0, "weight of ||W^T W - I||^2 of recurrent kernels; 0: off", NOT_NEGATIVE
+    ),
+    "regularizer.flossing": Key(
+        0.0, "weight of the mean square of the leading Lyapunov exponents; 0: off", NOT_NEGATIVE
+    ),
+    "regularizer.flossing_exponents": Key(4, "how many exponents flossing takes", POSITIVE),
+    "regularizer.flossing_before_steps": Key(
+        0, "so many first updates use flossing alone", NOT_NEGATIVE
+    ),
+    "regularizer.flossing_every_steps": Key(
+        1, "then one step in so many adds flossing; 0: none", NOT_NEGATIVE
+    ),
+}
+"""See `rnnexp.gradflow.regularizers`."""
+EVALUATION = {
+    "eval.batch_size": Key(256, "examples in a batch of an evaluation", POSITIVE),
+    "eval.examples": Key(
+        1024,
+        "examples in an evaluation of an endless task; data sets are evaluated whole",
+        POSITIVE,
+    ),
+    "eval.at_start": Key(False, "validate before the first update too"),
+    "eval.lengths": Key((), "at which the trained network is tested too; none: the task's own"),
+    "early_stopping.patience": Key(
+        0, "validations without gain after which a run ends; 0: off", NOT_NEGATIVE
+    ),
+}
+LABORATORY = {
+    "laboratory.examples": Key(
+        2, "trajectories, the longest of the first validation examples; 0: all", NOT_NEGATIVE
+    ),
+    "laboratory.exponents": Key(8, "Lyapunov exponents; 0: all", NOT_NEGATIVE),
+    "laboratory.warmup_steps": Key(50, "of a sequence, before exponents count", NOT_NEGATIVE),
+    "laboratory.interval_steps": Key(4, "between re-orthogonalisations", POSITIVE),
+    "laboratory.longest_span": Key(
+        64, "of singular values: k = 1, 2, 4 ... steps up to it; 0: none", NOT_NEGATIVE
+    ),
+    "laboratory.rank": Key(4, "singular values; 0: all", NOT_NEGATIVE),
+    "laboratory.product_examples": Key(1, "trajectories for singular values; 0: all", NOT_NEGATIVE),
+    "laboratory.iterations": Key(12, "of the Krylov method for singular values", POSITIVE),
+    "laboratory.lag_examples": Key(
+        2, "examples for the parts of dL/dW by lag; 0: without", NOT_NEGATIVE
+    ),
+    "laboratory.adjoint_matrix": Key(False, "measure dL_s/dh_t of one example as a matrix too"),
+    "laboratory.memory_gib": Key(2.0, "limit of memory for measuring, in GiB", POSITIVE),
+}
+"""Besides `laboratory.every`; see `rnnexp.laboratory.settings`. A measurement costs about as much
+as ten steps of training."""
+KEYS: dict[str, Key] = {
+    **RUN, **MODEL, **TRAINING, **REGULARIZER, **EVALUATION, **LABORATORY,
+    **{
+        f"{name}_{unit}": Key(
+            duration.steps if unit == "steps" else None,
+            f"{duration.meaning}, {words}" + "; 0: none" * duration.may_be_zero,
+        )
+        for name, duration in DURATIONS.items()
+        for unit, words in UNITS.items()
+    },
+}  # fmt: skip
+"""All keys. A duration's units other than steps are unset (None)."""
 
 LATER: dict[str, Any] = {
     "head.name": "linear",
     "eval.lengths": (),
+    "eval.at_start": False,
+    "train.budget_minutes": 0.0,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -47,57 +177,13 @@ a run without the key has that value.
 """
 
 
-def model_defaults() -> dict[str, Any]:
-    """The keys of `config.model`; see `rnnexp.models.structure`."""
-    return {
-        "num_layers": 1,
-        "bidirectional": False,
-        "residual": False,
-        "layer_norm": False,
-        "dropout": 0.0,  # between layers of one time step
-        "variational_dropout": False,  # the same mask at all steps
-        "recurrent_dropout": 0.0,  # on the hidden state, the same mask at all steps
-        "zoneout": 0.0,
-        "learned_state": False,
-        "pooling": "last",  # of sequence_to_one: last, mean, max
-        "attention": "none",  # of asynchronous: none, dot, additive
-        "teacher_forcing": True,  # of narx: feed back the true outputs in training
-        "kernel": "auto",  # compiled for this device: auto, compiled, scan
-        "precision": "float32",  # of products on a GPU: float32, tf32, bf16
-        "associative": False,  # parallel path of lru, min_gru, min_lstm
-        "newton": "none",  # all steps at once, with full or diagonal Jacobians, if faster
-        "cut_steps": 0,  # truncated BPTT; 0: full
-        "remat_steps": 0,  # keep one state in so many, recompute the others; 0: keep all
-    }
+WORK = ("train.budget_minutes",)
+"""Keys that say how a process works and change nothing of what a run becomes: they do not count in
+a run's name, and runs do not differ in them."""
 
 
-def regularizer_defaults() -> dict[str, Any]:
-    """The keys of `config.regularizer`, weights first; see `rnnexp.gradflow.regularizers`."""
-    return {
-        "omega": 0.0,  # Pascanu's: backward steps keep the norm of the gradient; 0: off
-        "orthogonality": 0.0,  # ||W^T W - I||^2 of recurrent kernels
-        "flossing": 0.0,  # mean square of the leading Lyapunov exponents
-        "flossing_exponents": 4,  # how many
-        "flossing_before_steps": 0,  # so many first updates use flossing alone
-        "flossing_every_steps": 1,  # then one step in so many adds it; 0: none
-    }
-
-
-def laboratory_defaults() -> dict[str, Any]:
-    """The keys of `config.laboratory` besides `every`; see `rnnexp.laboratory.settings`.
-
-    A measurement costs about as much as ten steps of training.
-    """
-    return {
-        "examples": 2,  # trajectories, the longest of the first validation examples; 0: all
-        "exponents": 8,  # Lyapunov exponents; 0: all
-        "warmup_steps": 50,  # of a sequence, before exponents count
-        "interval_steps": 4,  # between re-orthogonalisations
-        "longest_span": 64,  # of singular values: k = 1, 2, 4 ... steps up to it; 0: none
-        "rank": 4,  # singular values; 0: all
-        "product_examples": 1,  # trajectories for them; 0: all
-        "iterations": 12,  # of the Krylov method for them
-        "lag_examples": 2,  # for the parts of dL/dW by lag; 0: without
-        "adjoint_matrix": False,  # dL_s/dh_t of one example as a matrix
-        "memory_gib": 2.0,  # limit for measuring
-    }
+def section_defaults(section: str) -> dict[str, Any]:
+    """The defaults of a section's keys but its durations, by their names within the section."""
+    names = {key: key.removeprefix(f"{section}.") for key in KEYS if key.startswith(f"{section}.")}
+    timed = tuple(f"{name}_" for name in DURATIONS)
+    return {name: KEYS[key].default for key, name in names.items() if not key.startswith(timed)}

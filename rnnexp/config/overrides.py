@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
+from rnnexp.config.arguments import read_arguments
+from rnnexp.config.read_file import ENDINGS, read_config
 from rnnexp.config.schema import (
     experiment,
     finish,
@@ -94,7 +97,12 @@ def whole_numbers(key: str, text: str) -> tuple[int, ...]:
 
 
 def load_file(path: str) -> ConfigDict:
-    """The result of `get_config()` in a Python file; `UsageError` if it fails or is none."""
+    """The unfinished configuration of a file; `UsageError` if it fails or is none.
+
+    A YAML or JSON file holds keys and values; a Python file has a function `get_config()`.
+    """
+    if Path(path).suffix in ENDINGS:
+        return read_config(Path(path))
     return module_config(load_module(path, "config file"), path)
 
 
@@ -125,29 +133,3 @@ def call(module: ModuleType, name: str, path: str) -> Any:
     except Exception as error:  # whatever the user's file raises is a fault of that file
         text = str(error.args[0] if error.args else "").partition(" Other fields present")[0]
         raise UsageError(f"{path}: {type(error).__name__}: {text}") from error
-
-
-def read_arguments(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """FILE of `--config=FILE` and the text of every `--config.KEY=VALUE`, by key.
-
-    A space may replace the `=` before a value. Raises `UsageError` for anything else.
-    """
-    file, overrides, rest = None, {}, list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        match = re.fullmatch(r"--(config)(?:\.([^=]+))?(?:=(.*))?", argument, re.DOTALL)
-        if match is None:
-            raise UsageError(
-                f"unexpected argument: {argument}; keys are changed by --config.KEY=VALUE, and "
-                "--help lists the options"
-            )
-        key, value = match[2], match[3]
-        if value is None:
-            if not rest or rest[0].startswith("--"):
-                raise UsageError(f"--config{'.' + key if key else ''} needs a value: =VALUE")
-            value = rest.pop(0)
-        if key is None:
-            file = value
-        else:
-            overrides[key] = value
-    return file, overrides

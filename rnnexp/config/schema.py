@@ -7,80 +7,36 @@ changes them, and `overrides` reads the command line.
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
-from rnnexp.config.defaults import (
-    LATER,
-    NOT_NEGATIVE,
-    POSITIVE,
-    laboratory_defaults,
-    model_defaults,
-    regularizer_defaults,
-)
-from rnnexp.core.errors import UsageError, unknown
+from rnnexp.config.aliases import meant_key
+from rnnexp.config.defaults import DURATIONS, KEYS, LATER, NOT_NEGATIVE, POSITIVE, UNITS, WORK
+from rnnexp.core.errors import UsageError, first_line, unknown
+from rnnexp.core.registry import Entry
 from rnnexp.core.seeds import require_seed
 from rnnexp.models.heads import HEADS
 from rnnexp.tasks import TASKS
 
-UNITS = ("steps", "epochs", "examples")
 MOST_INT = 2**31 - 1
 MOST_LENGTH = 1_000_000
 """Of a sequence in a test: a task may compute as much before anything is refused for its memory."""
-DURATIONS = {
-    "train.duration": 2000,
-    "eval.every": 200,
-    "checkpoint.every": 200,
-    "record.every": 10,
-    "optimizer.warmup": 0,
-    "checkpoint.keep_every": 0,  # checkpoints that are never deleted; 0: none
-    "laboratory.every": 0,  # measurements of the laboratory; 0: none
-}
-"""Keys that end in `_steps`, `_epochs` or `_examples`, one of which is set; defaults in steps."""
-MAY_BE_ZERO = ("optimizer.warmup", "checkpoint.keep_every", "laboratory.every")
 
 
 def defaults() -> ConfigDict:
     """Every key but the options of the task and of the cell."""
     config = ConfigDict()
-    config.seed = 0  # of initial weights, order of the data, synthetic batches
-    config.devices = 1  # over which every batch is divided, in all processes together
-    config.task = ConfigDict({"name": ""})
-    config.cell = ConfigDict({"name": "", "hidden_size": 128})
-    config.model = ConfigDict(model_defaults())
-    config.head = ConfigDict({"name": "linear"})  # and the options of the head of that name
-    config.train = ConfigDict({"batch_size": 64})
-    config.optimizer = ConfigDict(
-        {
-            "name": "adam",  # sgd, momentum, rmsprop, adam, adamw
-            "learning_rate": 1e-3,
-            "momentum": 0.9,  # of momentum and rmsprop
-            "weight_decay": 1e-4,  # of adamw
-            "schedule": "constant",  # constant, linear, cosine
-        }
-    )
-    config.clip = ConfigDict(
-        {
-            "name": "global_norm",  # none, global_norm, value, adaptive
-            "threshold": 1.0,
-            "adjoint_limit": 0.0,  # largest norm of dL/ds_t in the backward pass; 0: any
-        }
-    )
-    config.regularizer = ConfigDict(regularizer_defaults())
-    config.record = ConfigDict()
-    # examples: of endless tasks; data sets are evaluated whole
-    config.eval = ConfigDict({"batch_size": 256, "examples": 1024})
-    config.eval.lengths = ()  # at which the trained network is tested too; none: the task's own
-    config.early_stopping = ConfigDict({"patience": 0})  # evaluations without gain; 0: off
-    config.checkpoint = ConfigDict()
-    config.laboratory = ConfigDict(laboratory_defaults())
-    for key, steps in DURATIONS.items():
-        for unit in UNITS:
-            _set(config, f"{key}_{unit}", config_dict.placeholder(int))
-        _set(config, f"{key}_steps", steps)
+    for key, row in KEYS.items():
+        section, _, _ = key.rpartition(".")
+        if section and section not in config:
+            config[section] = ConfigDict()
+        if duration_of(key) != key:  # a whole number even while it is unset
+            _set(config, key, config_dict.placeholder(int))
+        if row.default is not None:
+            _set(config, key, row.default)
     return config
 
 
@@ -92,15 +48,21 @@ def experiment(name: str, head: str = "linear") -> ConfigDict:
     task_name, slash, cell_name = name.partition("/")
     if not slash:
         raise UsageError(f"an experiment is named TASK/CELL, for example mnist/lstm; got {name!r}")
-    task, cell = TASKS.entry(task_name), CELLS.entry(cell_name)
+    try:
+        task, cell = TASKS.entry(task_name), CELLS.entry(cell_name)
+    except UsageError:
+        if task_name in CELLS.names() and cell_name in TASKS.names():
+            name = f"{cell_name}/{task_name}"
+            raise UsageError(f"an experiment is named TASK/CELL. Did you mean {name!r}?") from None
+        raise
     if not set(task.modes) <= set(cell.modes):
         raise UsageError(
             f"cell {cell_name!r} does not fit task {task_name!r}: the task is "
             f"{task.modes[0]}, the cell does {', '.join(cell.modes)}"
         )
     config = defaults()
-    config.task.update({"name": task_name} | task.options())
-    config.cell.update({"name": cell_name} | cell.options())
+    config.task.update({"name": task_name} | _fields(task))
+    config.cell.update({"name": cell_name} | _fields(cell))
     set_head(config, head)
     for key, value in (task.defaults | cell.defaults).items():
         _set(config, key, value)
@@ -111,7 +73,15 @@ def experiment(name: str, head: str = "linear") -> ConfigDict:
 def set_head(config: ConfigDict, name: str) -> None:
     """Give an unfinished configuration the head of that name, with its options' defaults."""
     with config.unlocked():
-        config.head = ConfigDict({"name": name} | HEADS.entry(name).options())
+        config.head = ConfigDict({"name": name} | _fields(HEADS.entry(name)))
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    """The options of a task, cell or head with their defaults; None keeps the option's type."""
+    return {
+        name: config_dict.placeholder(option.kind) if option.default is None else option.default
+        for name, option in entry.signature().items()
+    }
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -137,6 +107,15 @@ def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection
             _set(config, name, None)
 
 
+def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Set values by dotted key, in place; `UsageError` for a value of the wrong type."""
+    for key, value in values.items():
+        try:
+            config.update_from_flattened_dict({key: value})
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"config.{key}={value!r}: {first_line(error)}") from error
+
+
 def finish(config: ConfigDict) -> FrozenConfigDict:
     """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
     name = f"{config.task.name}/{config.cell.name}"
@@ -146,17 +125,16 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
     for key in expected:
         if key not in values:
             raise UsageError(f"config.{key} is missing; start from experiment({name!r})")
-        if values[key] is None and expected[key] is not None and not key.endswith(UNITS):
+        if values[key] is None and expected[key] is not None and not key.endswith(tuple(UNITS)):
             raise UsageError(f"config.{key} must have a value, such as {expected[key]!r}")
         if isinstance(values[key], float) and not math.isfinite(values[key]):
             raise UsageError(f"config.{key} must be finite, not {values[key]}")
         _require_32_bits(key, values[key])
     _require_lengths(values["eval.lengths"])
-    for key in POSITIVE:
-        if not values[key] > 0:
+    for key, row in KEYS.items():
+        if row.range == POSITIVE and not values[key] > 0:
             raise UsageError(f"config.{key} must be positive, not {values[key]}")
-    for key in NOT_NEGATIVE:
-        if not values[key] >= 0:
+        if row.range == NOT_NEGATIVE and not values[key] >= 0:
             raise UsageError(f"config.{key} must not be negative, but is {values[key]}")
     require_seed("config.seed", values["seed"])
     for key in DURATIONS:
@@ -204,11 +182,21 @@ def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
 
 def require_known(key: str, keys: Iterable[str]) -> None:
     """Raise `UsageError` for an undeclared key, with the known ones of its section."""
-    known = [f"config.{k}" for k in keys]
-    section = f"config.{key.partition('.')[0]}."
-    if f"config.{key}" not in known:
-        siblings = [k for k in known if k.startswith(section)]
-        raise unknown("configuration key", f"config.{key}", siblings or known)
+    if key not in (known := list(keys)):
+        siblings = [k for k in known if k.startswith(key.partition(".")[0] + ".")]
+        meant = meant_key(key, known)
+        raise unknown(
+            "configuration key",
+            f"config.{key}",
+            [f"config.{k}" for k in siblings or known],
+            meant=f"config.{meant}" if meant else "",
+        )
+
+
+def duration_of(key: str) -> str:
+    """The duration that a key sets, `eval.every` of `eval.every_steps`; else the key itself."""
+    stem, _, unit = key.rpartition("_")
+    return stem if unit in UNITS and stem in DURATIONS else key
 
 
 def duration(values: dict[str, Any], key: str) -> tuple[int, str]:
@@ -218,8 +206,9 @@ def duration(values: dict[str, Any], key: str) -> tuple[int, str]:
     if len(given) != 1:
         raise UsageError(f"exactly one of {names} must be set, not {len(given)}")
     unit, number = given.popitem()
-    if number < (0 if key in MAY_BE_ZERO else 1):
-        least = "negative" if key in MAY_BE_ZERO else "less than 1"
+    may_be_zero = DURATIONS[key].may_be_zero
+    if number < (0 if may_be_zero else 1):
+        least = "negative" if may_be_zero else "less than 1"
         raise UsageError(f"config.{key}_{unit} must not be {least}, but is {number}")
     return number, unit
 
@@ -261,10 +250,14 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 def run_id(config: FrozenConfigDict, sources: str = "") -> str:
     """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
 
-    That is all keys but those of `LATER` at their values there, and the user's own files by their
-    digest `sources`, if it has any.
+    That is all keys but those of `WORK` and those of `LATER` at their values there, and the user's
+    own files by their digest `sources`, if it has any.
     """
-    values = {k: v for k, v in flat(config).items() if k not in LATER or v != LATER[k]}
+    values = {
+        key: value
+        for key, value in flat(config).items()
+        if key not in WORK and (key not in LATER or value != LATER[key])
+    }
     seed = values.pop("seed")
     text = json.dumps(values, sort_keys=True) + sources
     return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-seed{seed}"

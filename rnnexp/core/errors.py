@@ -73,9 +73,15 @@ def require_at_least(least: float, *, of: str = "", **values: float) -> None:
             raise UsageError(f"{name}{owner} must be at least {least}, not {value}")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for an unknown name, with the nearest known one and all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], *, meant: str | None = None) -> UsageError:
+    """The error for an unknown name, with the known one that is meant and all of them.
+
+    Args:
+      meant: the name to suggest in place of the nearest by its letters; empty: none.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = meant
+    if near is None:
+        near = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), "")
+    hint = f" Did you mean {near!r}?" if near else ""
     return UsageError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")

@@ -1,6 +1,8 @@
 """Load a Python file of the user's by its path, and remember what it opened."""
 
 import importlib.util
+import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +11,9 @@ from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.user_files import opened_files
+from rnnexp.core.user_files import imported_names, opened_files
+
+log = logging.getLogger("rnnexp")
 
 _loading: list[Path] = []
 _loaded: dict[Path, set[Path]] = {}
@@ -19,8 +23,9 @@ _imported: list[Path] = []
 def load_module(path: str, what: str) -> ModuleType:
     """The module in the file at `path`, whose role `what` names; `UsageError` if it fails.
 
-    The file may import modules from its own folder; an installed one of the same name comes
-    first.
+    The file may import modules from its own folder, which come first while it is loaded, as for a
+    script that is started there. A module that is loaded already is kept; where it is not the one
+    beside the file, a warning says so.
     """
     file = Path(path)
     if not file.is_file():
@@ -33,15 +38,14 @@ def load_module(path: str, what: str) -> ModuleType:
         raise UsageError(f"the {what} {path!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    if (folder := str(file.absolute().parent)) not in sys.path:
-        sys.path.append(folder)
     try:
-        with _recorded(file.absolute()):
+        with _recorded(file.absolute()), _first_in_path(file.absolute().parent):
             loader.exec_module(module)
     except UsageError:
         raise
     except Exception as error:  # whatever the user's file raises is a fault of that file
         raise UsageError(f"{what} {path}: {type(error).__name__}: {error}") from error
+    _warn_of_others(file.absolute())
     return module
 
 
@@ -65,6 +69,31 @@ class _FreshLoader(SourceFileLoader):
         del fullname
         code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
         return code
+
+
+@contextmanager
+def _first_in_path(folder: Path) -> Iterator[None]:
+    """A folder as the first in which modules are looked for; afterwards it is the last.
+
+    It stays, because functions of the user's may import modules when they are called.
+    """
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def _warn_of_others(file: Path) -> None:
+    """Warn of a module that a loaded file imports and that is not the one beside it."""
+    for name in imported_names(file):
+        beside = [file.with_name(f"{name}.py"), file.with_name(name) / "__init__.py"]
+        there = next((place for place in beside if name and place.exists()), None)
+        found = getattr(sys.modules.get(name), "__file__", None)
+        if there is not None and found is not None and not os.path.samefile(found, there):
+            log.warning("%s imports %s from %s, not from %s", file, name, found, there)
 
 
 @contextmanager

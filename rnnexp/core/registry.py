@@ -5,6 +5,7 @@ A mistyped name of a cell or task gives its error at once, before JAX is importe
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from rnnexp.core.errors import UsageError, require_choice, unknown
 from rnnexp.core.load_module import loading_file
+from rnnexp.core.signature import REQUIRED, Option, options_in_source, options_of
 from rnnexp.core.user_files import is_part_of_rnnexp
 
 READING_MODES = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
@@ -77,14 +79,31 @@ class Entry:
             roots.append(Path(code.co_filename))
         return list(dict.fromkeys(roots))
 
+    def signature(self) -> dict[str, Option]:
+        """The factory's keyword-only options, which are its configuration section.
+
+        Raises `UsageError` for one without a default, or whose type nothing says.
+        """
+        found = None
+        if isinstance(self.target, str):
+            module, _, name = self.target.partition(":")
+            found = options_in_source(module, name)
+        if found is None:
+            found = options_of(self.factory())
+        options = {name: option for name, option in found.items() if name not in GIVEN}
+        for name, option in options.items():
+            if option.default is REQUIRED:
+                raise UsageError(f"option {name!r} of {self.target} needs a default value")
+            if option.kind is None:
+                raise UsageError(
+                    f"option {name!r} of {self.target} has the default None, which says no type; "
+                    f"write {name}: float | None = None, or int, bool or str for float"
+                )
+        return options
+
     def options(self) -> dict[str, Any]:
-        """The factory's keyword-only options and their defaults: its configuration section."""
-        parameters = inspect.signature(self.factory()).parameters.values()
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN]
-        missing = [p.name for p in keywords if p.default is p.empty]
-        if missing:
-            raise UsageError(f"option {missing[0]!r} of {self.target} needs a default value")
-        return {p.name: p.default for p in keywords}
+        """The factory's keyword-only options and their defaults."""
+        return {name: option.default for name, option in self.signature().items()}
 
 
 class Table:
@@ -110,8 +129,17 @@ class Table:
         if name not in self._entries:
             self._read_plugins()
         if name not in self._entries:
-            raise unknown(self.kind, name, self._entries)
+            raise unknown(self.kind, name, self._entries, meant=self._described_as(name))
         return self._entries[name]
+
+    def _described_as(self, word: str) -> str | None:
+        """The entry whose summary begins with this word, as that of `rnn` with Elman, or the only
+        one whose summary has it; else None."""
+        pattern = re.compile(rf"\b{re.escape(word.strip() or '/')}\b", re.IGNORECASE)
+        found = {name: pattern.search(row.summary) for name, row in self._entries.items()}
+        places = {name: match.start() for name, match in found.items() if match is not None}
+        first = [name for name, start in places.items() if start == 0] or [*places]
+        return first[0] if len(first) == 1 else None
 
     def register(
         self,

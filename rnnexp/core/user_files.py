@@ -45,7 +45,7 @@ def code_files(root: Path) -> dict[str, Path]:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            for name in _imported_names(file):
+            for name in imported_names(file):
                 key = name or str(_top_package(file))
                 if key not in known:
                     known.add(key)
@@ -53,7 +53,7 @@ def code_files(root: Path) -> dict[str, Path]:
     return {os.path.relpath(file, root.parent): file for file in sorted(found)}
 
 
-def _imported_names(file: Path) -> tuple[str, ...]:
+def imported_names(file: Path) -> tuple[str, ...]:
     """The outermost modules that a file's import statements name; "" is its own package."""
     try:
         status = file.stat()
@@ -64,7 +64,7 @@ def _imported_names(file: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _parsed_names(path: str, mtime_ns: int, size: int) -> tuple[str, ...]:
-    """`_imported_names` of a file as it was when it had that time and size."""
+    """`imported_names` of a file as it was when it had that time and size."""
     import ast  # slow to import, and few runs have code of the user's
 
     del mtime_ns, size

@@ -1,7 +1,7 @@
 """Writes the logs of a run as files for other programs, offline.
 
-Each of the `EXPORTERS` writes the figures of `metrics.jsonl` as scalars, the configuration, and
-for every profile a heat map and histograms over the time steps.
+Each of the `EXPORTERS` writes the figures of `metrics.jsonl` and of the laboratory as scalars, the
+configuration, and for every profile a heat map and histograms over the time steps.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.results.load import Run
+from rnnexp.run.about import read_about
 
 
 class Exported(NamedTuple):
@@ -95,6 +96,11 @@ def with_environment(variables: Mapping[str, str]) -> Iterator[None]:
 def run_name(run: Run) -> str:
     """`TASK/CELL/ID`."""
     return f"{run.name}/{run.path.resolve().name}"
+
+
+def shown_name(run: Run) -> str:
+    """The name that its user gave the run, or else its id."""
+    return read_about(run.path).name or run.path.resolve().name
 
 
 def run_key(run: Run) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.files import to_json
-from rnnexp.export import Exported, run_key, run_name, with_environment
+from rnnexp.export import Exported, run_key, run_name, shown_name, with_environment
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
 from rnnexp.results.summary import flatten
@@ -75,7 +75,7 @@ def _write(client: "MlflowClient", experiment: str, run: Run) -> None:
         "rnnexp.reason": run.status["reason"],
     }
     created = client.create_run(
-        experiment, start_time=min(times, default=0), tags=tags, run_name=run.path.resolve().name
+        experiment, start_time=min(times, default=0), tags=tags, run_name=shown_name(run)
     )
     name = created.info.run_id
     try:

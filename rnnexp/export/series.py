@@ -2,16 +2,27 @@
 
 import io
 import logging
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rnnexp.core.axis import laboratory_axis
 from rnnexp.results.load import Run
+from rnnexp.run import zarr_append
 from rnnexp.run.files import CLOSED_FORMS, figures
+
+if TYPE_CHECKING:
+    import xarray
 
 log = logging.getLogger("rnnexp")
 HISTOGRAMS = 200  # the most recorded steps with histograms
 BINS = 30
+STORE = "laboratory.zarr"
+SETTINGS = "measured_with"
+"""The variable of that store that holds settings and no figures."""
+MATRICES = ("adjoint_matrix",)
+"""Its variables that are no scalars, even when averaged over the sequence."""
 PICTURE_IN = (7.0, 4.5)
 DPI = 130
 
@@ -51,7 +62,7 @@ class Picture(NamedTuple):
 
 
 def scalars(run: Run) -> list[Scalar]:
-    """Every figure of `metrics.jsonl` by step, named KIND/NAME.
+    """Every figure of `metrics.jsonl` and of the laboratory by step, named KIND/NAME.
 
     Tests at other lengths (kind `length`) have the length in place of the step.
     Closed forms (kinds `baseline` and `reference`) are repeated at the last step, so that they
@@ -69,7 +80,48 @@ def scalars(run: Run) -> list[Scalar]:
                 Scalar(f"{row['kind']}/{name}", int(step), value, float(row["time"]))
                 for name, value in figures(row).items()
             ]
-    return sorted(result, key=lambda scalar: scalar.step)
+    return sorted([*result, *laboratory_scalars(run)], key=lambda scalar: scalar.step)
+
+
+def laboratory_scalars(run: Run) -> list[Scalar]:
+    """Every figure of a run's `laboratory.zarr`: none without one.
+
+    Names have the variable, then the place along each of its dimensions, as in
+    `laboratory/lyapunov/layer_0/exponent_0`. What was measured at every step of the sequence is
+    averaged over them. Figures that were not measured are left out; a matrix is, and is logged.
+    """
+    if not (run.path / STORE).exists():
+        return []
+    data = zarr_append.load(run.path / STORE)
+    axis, found = laboratory_axis([*map(str, data.dims)]), list[Scalar]()
+    for name in map(str, data.data_vars):
+        if name in MATRICES:
+            log.info("%s is a matrix and is not exported; %s has it", name, run.path / STORE)
+        elif name != SETTINGS:
+            values = data[name].mean(axis) if axis in data[name].dims else data[name]
+            dims = [str(dim) for dim in values.dims if dim != "step"]
+            found += _along(run, name, values.transpose("step", *dims))
+    return found
+
+
+def _along(run: Run, name: str, values: "xarray.DataArray") -> Iterator[Scalar]:
+    """The finite values of a variable whose first dimension is the training step."""
+    labels = {dim: values[dim].values for dim in map(str, values.dims)}
+    for place in zip(*np.nonzero(np.isfinite(values.values)), strict=True):
+        parts = [
+            str(labels[dim][n]) if labels[dim].dtype.kind in "UOT" else f"{dim}_{labels[dim][n]}"
+            for dim, n in zip([*labels][1:], place[1:], strict=True)
+        ]
+        step = int(labels["step"][place[0]])
+        full = "/".join(["laboratory", name, *parts])
+        yield Scalar(full, step, float(values.values[place]), _time(run, step))
+
+
+def _time(run: Run, step: int) -> float:
+    """When a run had made `step` updates: the time of the last line before, or of the first."""
+    times = [float(row["time"]) for row in run.metrics if row["step"] <= step]
+    first = float(run.metrics[0]["time"]) if run.metrics else 0.0
+    return max(times, default=first)
 
 
 def histograms(run: Run) -> list[Histogram]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnexp.core.errors import RunError
 from rnnexp.core.files import scratch_folder
-from rnnexp.export import Exported, run_key, with_environment
+from rnnexp.export import Exported, run_key, shown_name, with_environment
 from rnnexp.export.series import histograms, pictures, scalars
 from rnnexp.results.load import Run
 
@@ -53,7 +53,7 @@ def _write(wandb: Any, run: Run, name: str, directory: Path) -> Path:
     notes = f"{run.status['status']} {run.status['reason']}".strip()
     there = wandb.init(
         mode="offline", dir=str(directory), project=PROJECT, id=name, group=run.name,
-        name=run.path.resolve().name, config=run.config, notes=notes, settings=settings,
+        name=shown_name(run), config=run.config, notes=notes, settings=settings,
     )  # fmt: skip
     try:
         for step, values in sorted(_rows(wandb, run).items()):

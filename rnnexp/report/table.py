@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnexp.core.axis import TIME, step_of, steps_of
 from rnnexp.results.clipping import clip_data, clip_lines
+from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run
 from rnnexp.run.files import shown_status
 
@@ -34,7 +35,8 @@ def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -
 
 
 def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
-    """Norms, slope, half-life and bars at up to 8 recorded steps, the first and last included.
+    """Norms, slope, half-life, their fit (R²) and bars at up to 8 recorded steps, the first and
+    last included.
 
     All sparklines of a table share one logarithmic scale.
     """
@@ -56,6 +58,7 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
                 "norm": {lag: float(lagged[index, lag]) for lag in table_lags(norms.shape[1])},
                 "slope": float(row.get(f"slope/{unit}/{leaf}", math.nan)),
                 "half_life": float(row.get(f"half_life/{unit}/{leaf}", math.nan)),
+                "fit": line_fit(norms[index]),
                 "bars": sparkline(norms[index], low, high),
             }
         )
@@ -77,7 +80,11 @@ def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
             for row in gradient_rows(run, layer, leaf):
                 columns = {f"lag {lag}": norm for lag, norm in row["norm"].items()}
                 shown = {"step": row["step"], "loss": row["loss"], **columns}
-                shown |= {f"nats/{word}": row["slope"], "half-life": row["half_life"]}
+                shown |= {
+                    f"nats/{word}": row["slope"],
+                    "half-life": row["half_life"],
+                    "R²": row["fit"],
+                }
                 rows.append(shown | {f"{place} 0 ... {norms.shape[2] - 1}": row["bars"]})
             tables.append((f"mean ||dL/d{leaf}_t||, {run.units[layer]}{lags}", rows))
     return tables
@@ -120,5 +127,11 @@ def as_data(run: Run) -> dict[str, Any]:
         "clipping": clip_data(run),
         "metrics": run.metrics,
         "gradients": {"dimensions": ["step", "layer", run.axis], "step": run.steps.tolist()}
-        | profiles,
+        | profiles
+        | {f"fit_{leaf}": _fits(norms) for leaf, norms in run.norms.items()},
     }
+
+
+def _fits(norms_SxLxT: np.ndarray) -> list[list[float]]:
+    """R² of the slopes' lines, by step and layer."""
+    return [[line_fit(norms_T) for norms_T in norms_LxT] for norms_LxT in norms_SxLxT]

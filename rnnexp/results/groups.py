@@ -5,9 +5,11 @@ A setting is everything in the configuration but the seed.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from rnnexp.config.aliases import meant_key
+from rnnexp.config.defaults import WORK
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.summary import SOURCES, Record
 
@@ -46,7 +48,8 @@ def grouped(
         if full_key(name) not in known:
             section = name.partition(".")[0] + "."
             siblings = [key for key in known if key.startswith(section)]
-            raise unknown("configuration key", name, siblings or {*known, *ALIASES})
+            meant = meant_key(name, {*known, *ALIASES})
+            raise unknown("configuration key", name, siblings or {*known, *ALIASES}, meant=meant)
     groups: dict[tuple, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.run):
         places = tuple(_place(record.keys.get(full_key(name))) for name in by)
@@ -87,25 +90,31 @@ def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
     return by
 
 
-def varying(records: Sequence[Record]) -> list[str]:
-    """The keys, except the seed, on which runs differ; swept keys first, then names."""
+def varying(records: Sequence[Record], among: Collection[str] | None = None) -> list[str]:
+    """The keys, except the seed, on which runs differ; swept keys first, then names.
+
+    Args:
+      among: the only keys to look at, such as those on which more runs differ; None: all.
+    """
     whole = [record for record in records if _is_whole(record)]
     if not whole:
         return []
     first = whole[0].keys
-    keys = {key for record in whole for key in record.keys} - {"seed"}
-    found = [key for key in keys if any(r.keys.get(key) != first.get(key) for r in whole)]
+    keys = {key for record in whole for key in record.keys} if among is None else {*among}
+    keys -= {"seed", *WORK}
+    rows, most = [record.keys for record in whole], len(whole)
+    found = [key for key in keys if [row.get(key) for row in rows].count(first.get(key)) < most]
     swept = {key for record in whole for key in record.swept}
     return sorted(found, key=lambda key: (key not in swept, not key.endswith(".name"), key))
 
 
-def settings(records: Sequence[Record]) -> list[Setting]:
+def settings(records: Sequence[Record], among: Collection[str] | None = None) -> list[Setting]:
     """The settings among the runs; a run whose configuration cannot be read belongs to none.
 
     Of keys that vary together, such as the cells' own options, the fewest that distinguish the
-    settings are kept; keys that a sweep varies are all kept.
+    settings are kept; keys that a sweep varies are all kept. `among`: as of `varying`.
     """
-    keys = varying(records)
+    keys = varying(records, among)
     swept = {key for record in records for key in record.swept}
     parts: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
@@ -124,9 +133,12 @@ def settings(records: Sequence[Record]) -> list[Setting]:
     ]
 
 
-def telling_keys(records: Sequence[Record]) -> list[str]:
-    """The keys that distinguish the settings among the runs; none for a single setting."""
-    found = settings(records)
+def telling_keys(records: Sequence[Record], among: Collection[str] | None = None) -> list[str]:
+    """The keys that distinguish the settings among the runs; none for a single setting.
+
+    `among`: as of `varying`.
+    """
+    found = settings(records, among)
     return list(found[0].values) if len(found) > 1 else []
 
 

@@ -1,6 +1,6 @@
 """The summaries of all runs of a runs directory, with a cache that makes the next pass quick.
 
-A pass reads the time and size of each run's `status.json` and `config.json`, and reads only
+A pass reads the time and size of each run's `STAMPED` files, and reads only
 the runs that are new or changed since `.index.json` was written. That file is only a cache.
 It may be deleted at any time; a damaged one is made again; and if it cannot be written, every
 pass reads every run.
@@ -39,18 +39,21 @@ from rnnexp.results.summary import (
     sources_key,
     with_later_keys,
 )
+from rnnexp.run.about import FILE as ABOUT
+from rnnexp.run.about import about_of
 from rnnexp.sweep.directory import is_run_name, runs_dir_of
 
 log = logging.getLogger("rnnexp")
 INDEX = ".index.json"
-FORMAT = 3
+FORMAT = 4
 WORTHWHILE = 100
 """The cache is written if at least this many runs had to be read; fewer are read quickly."""
 SETTLED_NS = 2_000_000_000
 """A younger file may change again within the resolution of its time, so it is not cached."""
 
-Stamp = tuple[int, int, int, int]
-"""Time (ns) and size (bytes) of a run's `status.json`, then of its `config.json`."""
+Stamp = tuple[int, ...]
+"""Times (ns) and sizes (bytes) of a run's `STAMPED` files; 0 of those that are not there."""
+STAMPED = ("status.json", "config.json", ABOUT)
 
 
 @dataclass
@@ -171,15 +174,15 @@ def _folders(path: str) -> list[str]:
 
 def _stamp(path: str) -> Stamp | None:
     """The stamp of a run's directory, or None if it has no `status.json`."""
-    try:
-        status = os.stat(f"{path}/status.json")
-    except OSError:
-        return None
-    try:
-        config = os.stat(f"{path}/config.json")
-    except OSError:
-        return status.st_mtime_ns, status.st_size, 0, 0
-    return status.st_mtime_ns, status.st_size, config.st_mtime_ns, config.st_size
+    found: list[int] = []
+    for name in STAMPED:
+        try:
+            state = os.stat(f"{path}/{name}")
+        except OSError:
+            found += (0, 0)
+        else:
+            found += (state.st_mtime_ns, state.st_size)
+    return tuple(found) if found[0] else None
 
 
 def _load(runs_dir: Path) -> _Cache:
@@ -222,10 +225,11 @@ def _alone(runs_dir: Path) -> Iterator[bool]:
 
 
 def _decode(cache: _Cache, root: str, run: str, row: list[Any]) -> Record:
-    stamp, status, step, reason, test, best, base, difference, lengths = row
+    stamp, status, step, reason, test, best, base, difference, lengths, about = row
     return Record(
         run, f"{root}/{run}", status, step, reason, test, None if best is None else Best(*best),
         cache.bases[base] | difference, stamp[0], by_length=by_length({"by_length": lengths}),
+        about=about_of(about),
     )  # fmt: skip
 
 
@@ -242,6 +246,7 @@ def _encode(cache: _Cache, fresh: list[tuple[Record, Stamp]]) -> None:
         cache.runs[record.run] = [
             stamp, record.status, record.step, record.reason, record.test, record.best,
             bases[keys], difference, record.by_length and record.by_length._asdict(),
+            record.about._asdict() if any(record.about) else {},
         ]  # fmt: skip
 
 

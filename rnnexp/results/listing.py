@@ -1,27 +1,23 @@
 """The rows of `rnnexp list`."""
 
-import inspect
-import re
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rnnexp.cells import CELLS
 from rnnexp.core.registry import READING_MODES, Table
 from rnnexp.models.heads import HEADS
 from rnnexp.results.index import read_index
+from rnnexp.results.labels import labels_of
+from rnnexp.results.select import ordered, parse_condition, select
 from rnnexp.results.summary import Rows
 from rnnexp.tasks import TASKS
 
 TABLES = {"cells": CELLS, "tasks": TASKS, "heads": HEADS}
 
 
-def rows(what: str, runs_dir: Path) -> Rows:
-    """The rows of a list: `experiments`, `cells`, `tasks`, `heads` or `runs`."""
-    if what in TABLES:
-        return entries(TABLES[what])
-    return runs(runs_dir) if what == "runs" else experiments()
+def rows(what: str) -> Rows:
+    """The rows of a list: `experiments`, `cells`, `tasks` or `heads`."""
+    return entries(TABLES[what]) if what in TABLES else experiments()
 
 
 def experiments() -> Rows:
@@ -65,41 +61,63 @@ def _modes(modes: Sequence[str]) -> str:
     return f"any sequence but {missing[0]}" if missing else "any sequence"
 
 
-def runs(runs_dir: Path) -> Rows:
-    """Every run with its status, oldest first."""
+def runs(
+    runs_dir: Path,
+    *,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    descending: bool = False,
+) -> Rows:
+    """Every run with its label, status, scores and configuration: oldest first, unless sorted.
+
+    Args:
+      where: conditions that a run must meet; see `rnnexp.results.select`.
+      sort: the key or score by whose value runs are sorted.
+
+    Raises:
+      UsageError: for a condition of another form, or a key that no run has.
+    """
+    records = read_index(runs_dir)
+    chosen = select(records, [parse_condition(text) for text in where])
+    if sort is not None:
+        chosen = ordered(chosen, sort, descending=descending)
     return [
         {
             "run": record.path,
+            "label": label,
+            **record.about._asdict(),
             "status": record.status,
             "step": record.step,
-            "test": "  ".join(f"{name} {value:.4g}" for name, value in record.test.items())
-            or record.reason,
+            "reason": record.reason,
+            "test": record.test,
+            "best": None if record.best is None else record.best._asdict(),
+            "keys": record.keys,
         }
-        for record in read_index(runs_dir)
+        for record, label in zip(chosen, labels_of(chosen), strict=True)
+    ]
+
+
+def run_table(found: Rows) -> Rows:
+    """The rows of `runs` with flat columns, for a table."""
+    has_tags = any(row["tags"] for row in found)
+    return [
+        {
+            "label": row["label"],
+            "status": row["status"],
+            "step": row["step"],
+            "test": "  ".join(f"{name} {value:.4g}" for name, value in row["test"].items())
+            or row["reason"],
+            **({"tags": ", ".join(row["tags"])} if has_tags else {}),
+            "run": row["run"],
+        }
+        for row in found
     ]
 
 
 def options(table: Table) -> Rows:
     """Every option of every cell or task, with its default and meaning."""
-    found = []
-    for name in table.names():
-        entry = table.entry(name)
-        meaning = meanings(entry.factory())
-        for option, default in entry.options().items():
-            row = {"name": name, "option": option, "default": default}
-            found.append(row | {"meaning": meaning.get(option, "")})
-    return found
-
-
-def meanings(factory: Callable[..., Any]) -> dict[str, str]:
-    """The first sentence about each argument under `Args:` in a factory's docstring."""
-    text = inspect.getdoc(factory) or ""
-    section = re.search(r"^Args:\n((?: .*\n|\n)+)", text + "\n", re.MULTILINE)
-    if section is None:
-        return {}
-    found: dict[str, str] = {}
-    for argument in re.split(r"^(?=\S)", textwrap.dedent(section[1]), flags=re.MULTILINE)[1:]:
-        names, _, meaning = argument.partition(":")
-        sentence = re.split(r"\.\s", meaning + " ", maxsplit=1)[0]
-        found |= dict.fromkeys(re.split(r",\s*", names.strip()), " ".join(sentence.split()))
-    return found
+    return [
+        {"name": name, "option": option, "default": row.default, "meaning": row.meaning}
+        for name in table.names()
+        for option, row in table.entry(name).signature().items()
+    ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnexp.core.axis import TIME
 from rnnexp.core.errors import UsageError, unknown
-from rnnexp.results.index import scan
+from rnnexp.results.index import read_index, scan
 from rnnexp.run import zarr_append
 from rnnexp.run.files import closed_forms, read_metrics, read_status, saved_config
 from rnnexp.run.gradient_store import by_unit
@@ -89,19 +89,30 @@ def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[
 
 
 def find_run(name: str, runs_dir: Path) -> Path:
-    """The run with a name: its directory, the start of its id, or TASK/CELL for the latest."""
+    """The latest of the runs with a name; see `find_runs`."""
+    return find_runs(name, runs_dir)[-1]
+
+
+def find_runs(name: str, runs_dir: Path, *, most: int | None = None) -> list[Path]:
+    """The runs with a name, oldest first: a directory, the start of an id, TASK/CELL, or the name
+    that its user gave it.
+
+    Raises `UsageError` if there is none, or if there are more than `most`.
+    """
     if not name.strip():
         raise UsageError("a run has a name: its directory, its id, or TASK/CELL for the latest")
     if (Path(name) / "status.json").exists():
-        return Path(name)
+        return [Path(name)]
     runs = [run for run, _ in scan(runs_dir)]
     matching = [
         run
         for run in runs
         if run.rpartition("/")[2].startswith(name) or name in (run, run.rpartition("/")[0])
-    ]
+    ] or [record.run for record in read_index(runs_dir) if record.about.name == name]
+    if most is not None and len(matching) > most:
+        raise UsageError(f"{len(matching)} runs are called {name!r}; name a directory or an id")
     if matching:
-        return runs_dir / matching[-1]
+        return [runs_dir / run for run in matching]
     if not runs:
         raise UsageError(f"no runs in {runs_dir}; start one with `rnnexp run TASK/CELL`")
     raise unknown("run", name, sorted({run.rpartition("/")[0] for run in runs}))

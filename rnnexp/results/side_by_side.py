@@ -11,8 +11,10 @@ import numpy as np
 
 from rnnexp.core.axis import TIME, step_of_all
 from rnnexp.results.groups import NOTHING, settings, short_key, value_text, varying
+from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run
 from rnnexp.results.summary import Record, Rows, by_length, flatten, with_later_keys
+from rnnexp.run.about import read_about
 from rnnexp.run.files import shown_status
 
 LONGEST = 48  # characters of a label
@@ -25,6 +27,7 @@ class Reading(NamedTuple):
       step: updates made before it.
       slope: of ln(norm) over the lag, nats per step.
       half_life: lags after which the norm has halved, steps.
+      fit: R² of the line whose slope that is; see `line_fit`.
       zero_lags: the number of norms that are exactly 0.
       steps_T: T, the time steps of the sequence.
       norms: ||dL/dh_t|| at the lags 0, T/4, T/2 and T - 1 (rounded down).
@@ -33,6 +36,7 @@ class Reading(NamedTuple):
     step: int
     slope: float
     half_life: float
+    fit: float
     zero_lags: int
     steps_T: int
     norms: dict[str, float]
@@ -41,9 +45,10 @@ class Reading(NamedTuple):
 def labels(runs: Sequence[Run]) -> list[str]:
     """A short, unique name for each run.
 
-    It has the cell and the fewest configuration values that distinguish the runs; the seed only
-    if nothing else differs. The run's id replaces a name longer than `LONGEST`. A number in the
-    list is added if a run is listed twice.
+    It is the name that its user gave the run. Otherwise it has the cell and the fewest
+    configuration values that distinguish the runs; the seed only if nothing else differs. The
+    run's id replaces a name longer than `LONGEST`. A number in the list is added if a run is
+    listed twice.
     """
     records = [_record(run) for run in runs]
     places = {
@@ -59,7 +64,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
         seeds = [str(run.config["seed"]) for run in runs]
         texts = [f"{text}  seed={seed}" for text, seed in zip(texts, seeds, strict=True)]
     texts = [
-        run.path.name if len(text) > LONGEST else text
+        read_about(run.path).name or (run.path.name if len(text) > LONGEST else text)
         for run, text in zip(runs, texts, strict=True)
     ]
     return [
@@ -79,6 +84,7 @@ def reading(run: Run, leaf: str, layer: int, index: int) -> Reading:
         step,
         float(row.get(f"slope/{place}", math.nan)),
         float(row.get(f"half_life/{place}", math.nan)),
+        line_fit(norms_T),
         int(np.sum(norms_T == 0)),
         steps_T,
         {name: float(norms_T[lag]) for name, lag in lags.items()},
@@ -144,7 +150,7 @@ def tables(runs: Sequence[Run]) -> list[tuple[str, Rows]]:
         rows: Rows = [
             {
                 "run": name, "step": one.step, f"nats/{word}": one.slope,
-                "half-life": one.half_life, "zero lags": one.zero_lags,
+                "half-life": one.half_life, "R²": one.fit, "zero lags": one.zero_lags,
                 **{f"lag {lag}": norm for lag, norm in one.norms.items()},
                 **({} if run.axis == TIME else {"axis": run.axis}), "T": one.steps_T,
             }

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnexp.config.defaults import LATER
+from rnnexp.run.about import FILE as ABOUT
+from rnnexp.run.about import About, about_of
 from rnnexp.run.files import read_object, shown_status
 
 SOURCES = "sources"
@@ -54,6 +56,7 @@ class Record:
       keys: the value of every configuration key, by dotted name; of a damaged run only those
         of the task and the cell. A run with code or data of the user's also has `SOURCES`.
       mtime_ns: when `status.json` was written, in ns; 0 if there is none.
+      about: its name, tags and note.
       swept: the keys that its sweep varies, if it is read as part of a sweep.
     """
 
@@ -68,6 +71,7 @@ class Record:
     mtime_ns: int = 0
     swept: tuple[str, ...] = ()
     by_length: ByLength | None = None
+    about: About = field(default_factory=About)
 
 
 def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
@@ -85,7 +89,7 @@ def read_record(root: str, run: str, mtime_ns: int) -> Record | None:
             {name: float(value) for name, value in status.get("test", {}).items()},
             _best(status.get("best")),
             _keys(f"{path}/config.json") | _sources(path),
-            mtime_ns, by_length=by_length(status),
+            mtime_ns, by_length=by_length(status), about=_about(path),
         )  # fmt: skip
     except FileNotFoundError as error:
         if not os.path.exists(f"{path}/status.json"):
@@ -169,6 +173,14 @@ def _sources(path: str) -> dict[str, str]:
         return sources_key(str(_read(f"{path}/sources.json")["digest"]))
     except FileNotFoundError:
         return {}
+
+
+def _about(path: str) -> About:
+    """What its user says of a run."""
+    try:
+        return about_of(_read(f"{path}/{ABOUT}"))
+    except FileNotFoundError:
+        return About()
 
 
 def _best(content: dict[str, Any] | None) -> Best | None:

@@ -5,16 +5,18 @@ import shutil
 import time
 from pathlib import Path
 
+from rnnexp.config.defaults import WORK
 from rnnexp.config.schema import flat, from_saved
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import made_beside, replace_text, to_json
+from rnnexp.run.about import FILE as ABOUT
 from rnnexp.run.callbacks import RunResult, read_result
 from rnnexp.run.files import read_json, saved_config
 from rnnexp.run.sources import Sources, require_same
 from rnnexp.train.plan import Plan
 
 log = logging.getLogger("rnnexp")
-LEFT_OUT = ("lock", "status.json")
+LEFT_OUT = ("lock", "status.json", ABOUT)
 
 
 def extend(origin: Path, plan: Plan, path: Path, sources: Sources) -> None:
@@ -59,7 +61,7 @@ def _require_longer(origin: Path, result: RunResult, plan: Plan) -> None:
     """Raise `UsageError` unless the plan is that of the finished run, only longer."""
     before, now = flat(from_saved(saved_config(origin))), flat(plan.config)
     for key in now:
-        if before[key] != now[key] and not key.startswith("train.duration_"):
+        if before[key] != now[key] and not key.startswith(("train.duration_", *WORK)):
             raise UsageError(
                 f"config.{key} is {before[key]!r} in {origin} and {now[key]!r} here: a run goes on "
                 "as it was trained; only config.train.duration_... may differ"

@@ -6,13 +6,14 @@ from pathlib import Path
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, UsageError, first_line
+from rnnexp.run.about import About, write_about
 from rnnexp.run.callbacks import Observer, RunResult, run_path
 from rnnexp.run.extend import extend
 from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
 from rnnexp.run.session import RunSession
 from rnnexp.run.sources import find_sources, name_earlier
-from rnnexp.run.trainer import FAILURES, Trainer
+from rnnexp.run.trainer import FAILURES, Trainer, stop_reason
 from rnnexp.runtime.collectives import from_first, is_first
 from rnnexp.runtime.mesh import prepare
 from rnnexp.runtime.signals import StopRequest
@@ -31,6 +32,7 @@ def run(
     data_dir: Path | None = None,
     observer: Observer | None = None,
     origin: Path | None = None,
+    about: About = About(),  # noqa: B008  an immutable value
 ) -> RunResult:
     """Train until the configured end, a divergence or a signal.
 
@@ -42,6 +44,7 @@ def run(
       runs_dir: the run's directory is TASK/CELL/RUN_ID below it.
       data_dir: where to look for data files first.
       origin: a finished run of the same configuration, but shorter, to go on from; see `extend`.
+      about: a name, tags and a note, which do not change what the run is.
       observer: receives the run's events; with several processes, in the first one.
 
     Raises:
@@ -52,6 +55,7 @@ def run(
     sources, task = find_sources(config, data_dir)
     path = run_path(config, runs_dir, sources.digest)
     if (ended := _ended(path)) is not None:
+        from_first(lambda: write_about(path, about))
         return ended
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
     if is_first():
@@ -60,8 +64,9 @@ def run(
         from_first(lambda: extend(origin, plan, path, sources))
     observer = observer if observer is not None and is_first() else Observer()
     session = RunSession(plan, in_first_process(RunLog, path), observer)
+    from_first(lambda: write_about(path, about))
     results: list[tuple[RunResult, BaseException | None]] = []
-    with StopRequest() as stop:
+    with StopRequest(60 * config.train.budget_minutes) as stop:
         try:
             waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(sources))]
             trainer = Trainer(
@@ -72,6 +77,8 @@ def run(
             for number, _ in enumerate(trainer.rounds(stop)):
                 if number == 1:  # the first step is logged, and the devices are busy
                     import_storage()
+            if waiting:  # asked to stop before it could begin
+                results.append((session.finish("interrupted", stop_reason(stop)), None))
         except FAILURES as error:
             results.append((session.fail(first_line(error)), error))
         finally:

@@ -96,7 +96,10 @@ def write_text(
     top_k: int = 0,
     seed: int = 0,
 ) -> str:
-    """Characters that follow a prompt (if it is empty, a line end).
+    """Characters that follow a prompt.
+
+    Without a prompt they follow a line end, or where the text has none a first symbol that is
+    drawn from all, with equal probabilities, and comes first.
 
     Args:
       length: how many characters.
@@ -110,14 +113,18 @@ def write_text(
     if task.alphabet is None or not isinstance(model, SequenceModel):
         raise UsageError(f"{task.name} has no text to go on with")
     require_range(length=length, temperature=temperature, top_k=top_k)
-    codes = encode(prompt or "\n", task.alphabet)
+    key, first = seed_key(seed, "the seed of the draws"), ""
+    if not prompt and "\n" not in task.alphabet:
+        place = jax.random.randint(jax.random.fold_in(key, length), (), 0, len(task.alphabet))
+        first = task.alphabet[int(place)]
+        length -= 1
+    if length < 0:
+        return ""
+    codes = encode(prompt or first or "\n", task.alphabet)
     prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), len(task.alphabet), dtype=float)[:, None]
     draw = head_draw(model, temperature) or symbol_draw(temperature, top_k)
-    drawn = generate(
-        model, prompt_TxBxI, draw, steps=length,
-        key=seed_key(seed, "the seed of the draws"),
-    )  # fmt: skip
-    return "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
+    drawn = generate(model, prompt_TxBxI, draw, steps=length, key=key)
+    return first + "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
 
 
 def write_notes(

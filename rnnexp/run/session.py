@@ -128,6 +128,12 @@ class RunSession:
         return due - {"measure"} if "measure" in due and self.laboratory.has(self.step) else due
 
     @property
+    def validates_first(self) -> bool:
+        """Whether the run is to be validated before its first update, and was not yet."""
+        made = self.progress.best_value is not None or self.progress.stale_evaluations > 0
+        return bool(self.plan.config.eval.at_start) and self.step == 0 and not made
+
+    @property
     def pauses(self) -> bool:
         """Whether the host acts before the next chunk."""
         return self.ended or bool(self.due())

@@ -46,6 +46,11 @@ class Launched(NamedTuple):
     steps: int
 
 
+def stop_reason(stop: StopRequest) -> str:
+    """Why a run is interrupted: what asked to stop, and what to do."""
+    return f"{stop.name}; the same command resumes"
+
+
 def never_prune(session: RunSession) -> str | None:
     """The rule for runs that are no part of a search."""
     del session
@@ -124,7 +129,19 @@ class Trainer:
                 if "measure" in session.due() and not bool(state.diverged):  # before its first step
                     with self._isolated(lane):
                         session.measure(self.examiner(), on_host(state.params))
+        self._validate_first()
         return bool(self._active())
+
+    def _validate_first(self) -> None:
+        """Validate the runs that are to be validated before their first update."""
+        flags = [session is not None and session.validates_first for session in self.sessions]
+        if not any(flags):
+            return
+        scores, states = self.lane_states.scores("valid", flags), self.lane_states.states()
+        for lane, session in self._active():
+            if flags[lane] and not bool(states[lane].diverged):
+                with self._isolated(lane):
+                    session.evaluated(scores[lane], states[lane])
 
     def _launch(self) -> Launched:
         """Start a chunk."""
@@ -253,8 +270,7 @@ class Trainer:
         for lane, session in active:
             with self._isolated(lane):
                 session.save_last(states[lane])
-                reason = f"{stop.name}; the same command resumes"
-                self._free(lane, session.finish("interrupted", reason))
+                self._free(lane, session.finish("interrupted", stop_reason(stop)))
 
     def _free(self, lane: int, result: RunResult, error: BaseException | None = None) -> None:
         self.sessions[lane] = None

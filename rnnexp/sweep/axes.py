@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnnexp.config.schema import UNITS
+from ml_collections import ConfigDict
+
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.seeds import require_seed
 
@@ -225,9 +226,12 @@ def _whole(text: str, what: str) -> int:
         raise UsageError(f"{what} must be a whole number, not {text!r}") from error
 
 
-def kind_of(key: str, default: Any) -> type:
-    """The type of a key with this default; an unset duration is a whole number."""
-    kind = int if default is None and key.endswith(UNITS) else type(default)
+def kind_of(key: str, config: ConfigDict) -> type:
+    """The type of a key of this configuration."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    kind: type = config.get_type(last)
     if kind not in TYPE_NAMES:
         raise UsageError(
             f"config.{key} cannot be swept: it is neither number, text nor truth value"

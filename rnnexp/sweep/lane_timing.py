@@ -15,7 +15,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from rnnexp.config.schema import DURATIONS, flat
+from rnnexp.config.defaults import DURATIONS
+from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import cache_dir, make_private, replace_text
 from rnnexp.core.types import Tree

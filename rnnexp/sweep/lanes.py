@@ -222,11 +222,19 @@ def train_lanes(
         return
     layout = choose_layout(plan, len(runs), width)
     programs = Programs(plan, layout)
-    with StopRequest() as stop:
+    with StopRequest(60 * budget_minutes(runs)) as stop:
         while source.waiting and stop.name is None:
             sets = LANE_SETS if len(source.waiting) > layout.lanes else 1
             train_queue(programs, queue, stop, should_stop, lane_sets=sets)
     log.info("lanes on %s; compilations of the training program: %d", layout, programs.compilations)
+
+
+def budget_minutes(runs: Sequence[PlannedRun]) -> float:
+    """The smallest time budget of runs that share a process; 0 if none has one."""
+    budgets = (
+        float(({"budget_minutes": 0.0} | run.config["train"])["budget_minutes"]) for run in runs
+    )
+    return min((budget for budget in budgets if budget > 0), default=0.0)
 
 
 def train_queue(

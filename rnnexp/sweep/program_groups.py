@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.defaults import WORK
 from rnnexp.config.schema import flat
 from rnnexp.train.optim import BRANCHES, TRACED
 
@@ -41,6 +42,8 @@ def signature(config: FrozenConfigDict) -> str:
     values = flat(config)
     if values["model.newton"] == "none":  # otherwise the time loop depends on the drawn weights
         values.pop("seed")
+    for key in WORK:
+        values.pop(key)
     for key in TRACED:
         value = values.pop(key)
         if key in BRANCHES:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.schema import finish, settle_durations
+from rnnexp.config.schema import assign, finish, settle_durations
 from rnnexp.core.errors import UsageError
 from rnnexp.core.seeds import require_seed
 from rnnexp.sweep.axes import (
@@ -36,7 +36,6 @@ from rnnexp.sweep.axes import (
 from rnnexp.sweep.starting_points import (
     Base,
     Start,
-    assign,
     chooses_experiment,
     find_starts,
     kind_in,
@@ -145,7 +144,7 @@ def point(space: Space, base: Base, changes: dict[str, Any]) -> Point:
     task, _, cell = base.name.partition("/")
     start = make_start(base, f"{changes.get('task.name', task)}/{changes.get('cell.name', cell)}")
     values = {
-        key: typed(key, value, kind_of(key, start.values[key]))
+        key: typed(key, value, kind_of(key, start.config))
         for key, value in changes.items()
         if key in start.values
     }

@@ -9,9 +9,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
-from rnnexp.config.overrides import call, load_file, module_config, override, read_arguments
-from rnnexp.config.schema import experiment, finish, flat, require_known, settle_durations
-from rnnexp.core.errors import UsageError, first_line
+from rnnexp.config.arguments import read_arguments
+from rnnexp.config.defaults import WORK
+from rnnexp.config.overrides import call, load_file, module_config, override
+from rnnexp.config.schema import assign, experiment, finish, flat, require_known, settle_durations
+from rnnexp.core.errors import UsageError
 from rnnexp.core.load_module import load_module
 from rnnexp.sweep.axes import (
     EXPERIMENT,
@@ -141,15 +143,6 @@ def file_changes(base: Base) -> dict[str, Any]:
     }
 
 
-def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
-    """Set values by dotted key, in place; `UsageError` for a value of the wrong type."""
-    for key, value in values.items():
-        try:
-            config.update_from_flattened_dict({key: value})
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"config.{key}={value!r}: {first_line(error)}") from error
-
-
 def find_starts(space: Space, base: Base) -> list[tuple[Start, dict[str, Any]]]:
     """The experiments of the space whose task and cell fit, each with the values that choose it.
 
@@ -223,6 +216,8 @@ def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
     everywhere = list(dict.fromkeys(key for start in starts for key in start.values))
     for key in (*base.overrides, *swept):
         require_known(key, everywhere)
+        if key in WORK and key in swept:
+            raise UsageError(f"config.{key} changes nothing of what a run is; it cannot be swept")
     fixed = ["seed"] if isinstance(space.seeds, tuple) else []
     for key in (*swept, *fixed):
         if key in base.overrides:
@@ -238,4 +233,4 @@ def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
 
 def kind_in(axis: Axis, start: Start) -> type:
     """The type of an axis's key in an experiment."""
-    return kind_of(axis.key, start.values[axis.key])
+    return kind_of(axis.key, start.config)

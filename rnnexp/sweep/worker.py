@@ -18,6 +18,8 @@ from pathlib import Path
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.files import file_sha256, to_json
 from rnnexp.core.load_module import load_imports
+from rnnexp.run.files import read_status
+from rnnexp.runtime.signals import BUDGET
 from rnnexp.sweep.directory import cancelled, read_header, runs_dir_of
 from rnnexp.sweep.plan import SETTLED, read_plan, run_status
 
@@ -58,6 +60,17 @@ def work(sweep_dir: Path, group: int, imports: Sequence[str] = ()) -> dict[str, 
             ),
         )
     return dict(Counter(run_status(runs_dir / run.run) for run in group_runs))
+
+
+def out_of_time(sweep_dir: Path, group: int) -> bool:
+    """Whether the interrupted runs of a group stopped at the end of their time budget.
+
+    Then the group has done what it should: it is not begun again before the same sweep is.
+    """
+    runs_dir = runs_dir_of(sweep_dir)
+    found = [read_status(runs_dir / run.run) for run in read_plan(sweep_dir) if run.group == group]
+    reasons = [s["reason"] for s in found if s is not None and s["status"] == "interrupted"]
+    return all(reason.startswith(BUDGET) for reason in reasons)
 
 
 def _verified(file: str) -> str:
@@ -108,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", first_line(error))
         return error.exit_code
     sys.stdout.write(to_json(counts) + "\n")
-    stopped = counts.get("interrupted", 0) > 0
+    stopped = counts.get("interrupted", 0) > 0 and not out_of_time(known.sweep_dir, known.group)
     return STOPPED_CODE if stopped else 0
 
 

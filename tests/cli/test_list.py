@@ -11,6 +11,7 @@ import pytest
 
 from rnnexp.cells import CELLS
 from rnnexp.cli.main import main
+from rnnexp.config.defaults import KEYS
 from rnnexp.core.registry import MODES, Entry, Table
 from rnnexp.tasks import TASKS
 from tests.helpers.synthetic_runs import write_many
@@ -21,7 +22,8 @@ def test_runs_are_listed(user_run: UserRun, capsys: pytest.CaptureFixture[str]) 
     assert main(["list", "runs", "--runs-dir", str(user_run.runs_dir), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["run"], row["status"], row["step"]) == (str(user_run.path), "completed", 3)
-    assert row["test"].startswith("loss ")
+    assert set(row["test"]) == {"loss"}
+    assert (row["label"], row["keys"]["cell.name"], row["tags"]) == ("mycell", "mycell", [])
     assert main(["inspect", "mytask/mycel", "--runs-dir", str(user_run.runs_dir)]) == 2
     assert "Did you mean 'mytask/mycell'?" in capsys.readouterr().err
 
@@ -93,6 +95,37 @@ def test_only_cells_and_tasks_have_options(capsys: pytest.CaptureFixture[str]) -
     for what in ("runs", "experiments"):
         assert main(["list", what, "--options"]) == 2
         assert capsys.readouterr().err.startswith("rnnexp: --options goes with")
+
+
+def test_keys_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "keys", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["key"] for row in rows} == {*KEYS}
+    assert main(["list", "keys"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f" {key} " in printed for key in KEYS)
+    assert main(["list", "keys", "mnist/lstm", "--json"]) == 0
+    (rate,) = (
+        row
+        for row in json.loads(capsys.readouterr().out)
+        if row["key"] == "optimizer.learning_rate"
+    )
+    assert (rate["default"], rate["usual"], rate["changed_by"]) == (2e-3, 1e-3, "task")
+    assert main(["list", "keys", "mnist/lstm"]) == 0
+    printed = capsys.readouterr().out
+    assert "0.001 (changed by the task)" in printed
+    assert "cell.forget_bias" in printed
+
+
+def test_only_keys_are_those_of_an_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in {
+        "cells adding/lstm": "TASK/CELL goes with `list keys`",
+        "keys adding/lstmm": "Did you mean 'lstm'?",
+        "keys adding": "named TASK/CELL",
+        "keys --options": "--options goes with",
+    }.items():
+        assert main(["list", *words.split()]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,7 +14,27 @@ def test_a_parser_and_a_suggestion_for_every_command(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         parser().parse_args(["--help"])
     listed = capsys.readouterr().out.partition("COMMAND\n")[2].partition("\n\n")[0]
-    assert {line.split()[0] for line in listed.splitlines()} == set(COMMANDS)
+    lines = [line for line in listed.splitlines() if line[4:5].strip()]  # others go on
+    assert {line.split()[0] for line in lines} == set(COMMANDS)
+
+
+def test_no_command_at_all_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: rnnexp ")
+    assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_stops_reading_is_no_error(more: list[str]) -> None:
+    command = [sys.executable, "-m", "rnnexp", "list", "keys", *more]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
 
 
 def test_help_starts_quickly(tmp_path: Path) -> None:

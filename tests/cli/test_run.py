@@ -43,7 +43,7 @@ def test_the_same_command_again_returns_at_once(user_run: UserRun) -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("", "COMMAND"),
+        ("--json", "COMMAND"),
         ("lst", "Did you mean 'list'?"),
         ("list experimnts", "Did you mean 'experiments'?"),
         ("list --jsno", "--jsno"),
@@ -99,3 +99,20 @@ def test_a_mistyped_name_is_answered_before_jax_is_imported(tmp_path: Path) -> N
         assert done.stdout == "2 False\n"
         assert "Did you mean" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_is_printed_and_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--config.seed", "4", "adding/lstm", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    (line,) = (line for line in printed.splitlines() if "learning_rate: " in line)
+    assert "# the largest one, after the warmup" in line
+    Path("mine.yaml").write_text(printed)
+    assert main(["run", "--config", "mine.yaml", "--print-config", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["seed"], values["task"]["name"], values["cell"]["name"]) == (4, "adding", "lstm")
+    assert main(["run", "adding/lstm", "--config.seed=4", "--print-config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == values
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.defaults import LATER
+from rnnexp.config.defaults import DURATIONS, LATER, UNITS, WORK
 from rnnexp.config.schema import (
-    DURATIONS,
-    UNITS,
     duration_steps,
     experiment,
     finish,
@@ -37,10 +35,11 @@ def test_an_unknown_experiment_is_refused(name: str, words: str) -> None:
     assert words in message(name=name)
 
 
+@pytest.mark.parametrize("name", ["adding/rnn", EVERYTHING])  # EVERYTHING trains by epochs
 @pytest.mark.parametrize("key", DURATIONS)
-def test_one_unit_of_a_duration_replaces_the_default_in_another(key: str) -> None:
+def test_one_unit_of_a_duration_replaces_the_default_in_another(key: str, name: str) -> None:
     for unit in UNITS:
-        values = flat(read(f"{key}_{unit}=3"))
+        values = flat(read(f"{key}_{unit}=3", name=name))
         expected = {u: 3 if u == unit else None for u in UNITS}
         assert {u: values[f"{key}_{u}"] for u in UNITS} == expected
 
@@ -84,7 +83,7 @@ def changed(value: Any) -> Any:
 def test_the_run_id_is_a_function_of_the_configuration() -> None:
     assert run_id(read(name=EVERYTHING)) == run_id(read(name=EVERYTHING))
     ids = {run_id(read(name=EVERYTHING))}
-    keys = set(flat(experiment(EVERYTHING))) - {"seed"}
+    keys = set(flat(experiment(EVERYTHING))) - {"seed", *WORK}
     for key in keys:
         config = experiment(EVERYTHING)
         config.update_from_flattened_dict({key: changed(flat(config)[key])})
@@ -96,6 +95,11 @@ def test_the_seed_is_in_the_name_only() -> None:
     ids = [run_id(read(f"seed={seed}")) for seed in (0, 41)]
     assert [name.rpartition("-")[2] for name in ids] == ["seed0", "seed41"]
     assert len({name.rpartition("-")[0] for name in ids}) == 1
+
+
+def test_how_a_process_works_is_not_in_the_name() -> None:
+    for key in WORK:
+        assert run_id(read(f"{key}=3")) == run_id(read())
 
 
 # made by the version before `LATER` had its first key

@@ -1,5 +1,6 @@
 """A user's file is loaded by its path, and named if it fails."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,29 @@ def test_a_missing_file_is_named_with_its_neighbours(tmp_path: Path) -> None:
         load_module(str(tmp_path / "nowhere" / "mine.py"), "imported file")
     with pytest.raises(UsageError, match="no imported file"):
         load_module(str(tmp_path), "imported file")
+
+
+def test_modules_beside_the_file_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "cwd"), *sys.path])
+    for folder in ("cwd", "own", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside_mine.py").write_text(f"PLACE = {folder!r}\n")
+        (tmp_path / folder / "late_mine.py").write_text(f"PLACE = {folder!r}\n")
+        (tmp_path / folder / f"{folder}_cell.py").write_text(
+            "from beside_mine import PLACE\n\n\ndef late():\n    import only_here\n"
+            "    return only_here.PLACE\n"
+        )
+    (tmp_path / "own" / "only_here.py").write_text("PLACE = 'late'\n")
+    before = list(sys.path)
+    module: Any = load_module(str(tmp_path / "own" / "own_cell.py"), "file")
+    assert (module.PLACE, module.late()) == ("own", "late")
+    assert sys.path == [*before, str(tmp_path / "own")]
+    assert caplog.text == ""
+    assert load_module(str(tmp_path / "other" / "other_cell.py"), "file").PLACE == "own"
+    assert (
+        f"from {tmp_path / 'own' / 'beside_mine.py'}, not from {tmp_path / 'other'}" in caplog.text
+    )
+    for name in ("beside_mine", "only_here"):
+        del sys.modules[name]

@@ -7,10 +7,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rnnexp.export import series
+from rnnexp.export import series, shown_name
 from rnnexp.results.load import Run
+from rnnexp.run.about import About, write_about
 from tests.helpers.exported import SLOPES, figures
+from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import STEPS, TIMES, exponential
+from tests.helpers.report_runs import write_laboratory
 
 
 def test_every_figure_of_the_metrics_is_a_scalar(run: Run) -> None:
@@ -24,6 +27,12 @@ def test_every_figure_of_the_metrics_is_a_scalar(run: Run) -> None:
     assert steps == sorted(steps)
 
 
+def test_a_run_is_shown_by_its_name(run: Run) -> None:
+    assert shown_name(run) == run.path.name
+    write_about(run.path, About("best"))
+    assert shown_name(run) == "best"
+
+
 def test_tests_at_other_lengths_are_drawn_over_the_length(run: Run) -> None:
     for length, loss in ((80, 0.5), (40, 0.3)):
         row = {"kind": "length", "step": 31, "length": length, "loss": loss, "time": 1.0}
@@ -33,6 +42,34 @@ def test_tests_at_other_lengths_are_drawn_over_the_length(run: Run) -> None:
         ("length/loss", 40, 0.3), ("length/loss", 80, 0.5)
     ]  # fmt: skip
     assert {s.step for s in series.scalars(run) if s.name == "baseline/loss"} == {0, 31}
+
+
+def test_what_the_laboratory_measured_is_a_scalar(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = laboratory(steps=3, times=6)
+    shape = (3, 2, 6, 6)
+    data["adjoint_matrix"] = (("step", "unit", "output_time", "time"), np.ones(shape))
+    data["measured_with"] = (("step", "setting"), np.ones((3, 1)))
+    write_laboratory(run.path, data)
+    with caplog.at_level(logging.INFO, logger="rnnexp"):
+        found = {(s.name, s.step): s for s in series.scalars(run)}
+    values = {key: s.value for key, s in found.items() if key[0].startswith("laboratory/")}
+    assert values["laboratory/lyapunov/layer_1/exponent_2", 100] == pytest.approx(-0.32)
+    assert values["laboratory/singular/layer_0/span_4/rank_1", 0] == pytest.approx(-0.4)
+    assert values["laboratory/saturated/layer_1", 200] == pytest.approx(0.25)
+    mean = float(data.gate_high.sel(step=100, unit="layer_0", gate="forget").mean())
+    assert values["laboratory/gate_high/layer_0/forget", 100] == pytest.approx(mean)
+    assert not any("gate_high/layer_1" in name for name, _ in values)  # it has no gates
+    assert not any("measured_with" in name or "adjoint_matrix" in name for name, _ in values)
+    assert "adjoint_matrix is a matrix and is not exported" in caplog.text
+    finite = {
+        name: data[name].mean("time") if "time" in data[name].dims else data[name]
+        for name in data.data_vars
+        if name not in ("adjoint_matrix", "measured_with")
+    }
+    assert len(values) == sum(int(np.isfinite(part.values).sum()) for part in finite.values())
+    assert found["laboratory/kaplan_yorke/layer_0", 0].time in {row["time"] for row in run.metrics}
 
 
 def test_histograms_count_the_time_steps_by_the_logarithm_of_their_norm(run: Run) -> None:

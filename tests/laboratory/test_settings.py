@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 import rnnexp
-from rnnexp.config.defaults import laboratory_defaults
+from rnnexp.config.defaults import section_defaults
 from rnnexp.core.errors import UsageError
 from rnnexp.laboratory.examine import halving_edges
 from rnnexp.laboratory.settings import Laboratory, choose_examples, fit_unit
@@ -68,4 +68,4 @@ def test_settings_that_cannot_be(change: dict[str, Any], text: str) -> None:
 
 
 def test_the_keys_of_a_run_have_the_settings_own_defaults() -> None:
-    assert rnnexp.Laboratory(**laboratory_defaults()) == Laboratory()
+    assert rnnexp.Laboratory(**section_defaults("laboratory")) == Laboratory()

@@ -69,7 +69,7 @@ def test_a_second_pass_reads_no_run_and_says_the_same(
     assert noted == []
     assert warm == cold
     assert [list(record.keys) for record in warm] == [list(record.keys) for record in cold]
-    assert list_rows(tmp_path)[1]["test"] == "loss 0.101"
+    assert list_rows(tmp_path)[1]["test"] == {"loss": 0.101}
 
 
 def test_values_come_back_from_the_cache_with_their_types(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_damaged_cache_is_built_again(
             "flip": content.replace(b'"loss":0.101', b'"loss":0.901'),
             "garbage": b"[1, 2, 3]\n[]",
             "empty": b"",
-            "format": content.replace(b'"format": 3', b'"format": 0'),
+            "format": content.replace(b'"format": %d' % index.FORMAT, b'"format": 0'),
             "binary": bytes(range(256)),
         }[damage]
     )

@@ -10,7 +10,7 @@ from rnnexp.cells import CELLS
 from rnnexp.core.errors import UsageError
 from rnnexp.core.registry import Table
 from rnnexp.results.index import read_index
-from rnnexp.results.listing import meanings, options
+from rnnexp.results.listing import options
 from rnnexp.results.listing import runs as list_rows
 from rnnexp.results.load import find_run
 from rnnexp.tasks import TASKS
@@ -41,23 +41,3 @@ def test_every_option_has_a_line_of_meaning(table: Table) -> None:
     for row in rows:
         assert len(row["meaning"]) > 3, row
         assert "\n" not in row["meaning"]
-
-
-def test_a_meaning_is_the_first_sentence_about_an_argument() -> None:
-    def factory(*, one: int = 1, two: float = 0.5, three: int = 3, four: int = 4) -> None:
-        """What it makes.
-
-        Args:
-          one: of two lines, 0.5 or
-            more: both of them. Not this.
-          two, three: both alike.
-
-        Raises `UsageError` for four: always.
-        """
-
-    assert meanings(factory) == {
-        "one": "of two lines, 0.5 or more: both of them",
-        "two": "both alike",
-        "three": "both alike",
-    }
-    assert meanings(lambda: None) == {}

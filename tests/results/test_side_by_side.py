@@ -7,6 +7,7 @@ import pytest
 
 from rnnexp.results.load import load_run
 from rnnexp.results.side_by_side import differences, labels, profiles, tables
+from rnnexp.run.about import About, write_about
 from tests.helpers.logged_runs import logged
 from tests.helpers.synthetic_runs import write_run
 
@@ -24,6 +25,7 @@ def test_readings_are_the_first_and_the_last_profile_at_four_lags(tmp_path: Path
             assert reading.slope == pytest.approx(slope)
             half_life = math.log(2) / -slope if slope < 0 else math.inf
             assert reading.half_life == pytest.approx(half_life)
+            assert reading.fit == pytest.approx(1.0, abs=1e-6)
             norms = {name: math.exp(slope * lag) for name, lag in LAGS.items()}
             assert reading.norms == pytest.approx(norms, rel=1e-5)
 
@@ -73,6 +75,8 @@ def test_labels_are_short_and_tell_every_run_from_the_others(tmp_path: Path) -> 
     assert labels(seeds) == ["rnn  seed=3", "rnn  seed=4"]
     long = logged(tmp_path, *[("adding/rnn", {"task.length_steps": n * "9"}) for n in (60, 61)])
     assert labels(long) == [run.path.name for run in long]
+    write_about(long[1].path, About("the longer"))
+    assert labels(long) == [long[0].path.name, "the longer"]
 
 
 def test_what_differs_is_told_with_every_run_s_value(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_damaged_run_hides_no_other(tmp_path: Path, damage: str) -> None:
     assert [records[name].status for name in names] == ["diverged", "damaged", "completed"]
     assert records[names[1]].keys == {"task.name": "copy_memory", "cell.name": "lstm"}
     rows = {row["run"]: row for row in list_rows(tmp_path)}
-    assert rows[str(tmp_path / names[1])]["test"] == records[names[1]].reason != ""
+    assert rows[str(tmp_path / names[1])]["reason"] == records[names[1]].reason != ""
 
 
 def test_scores_that_are_not_finite_are_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from rnnexp.cli.main import main
 from rnnexp.core.errors import UsageError
+from rnnexp.run.about import About, read_about
 from rnnexp.run.run import run
 from tests.helpers.small_run import assert_same_runs, small_config
 
@@ -19,13 +20,16 @@ SHORT: dict[str, Any] = {
 
 
 def test_a_run_that_goes_on_is_the_longer_run(tmp_path: Path) -> None:
-    short = run(small_config(**SHORT), runs_dir=tmp_path / "one")
+    named = About("short", ("first",), "why")
+    short = run(small_config(**SHORT), runs_dir=tmp_path / "one", about=named)
+    assert read_about(short.path) == named
     before = {p: p.read_bytes() for p in short.path.rglob("*") if p.is_file()}
     longer = small_config(**SHORT | {"train__duration_steps": 90})
     extended = run(longer, runs_dir=tmp_path / "one", origin=short.path)
     whole = run(longer, runs_dir=tmp_path / "two")
     assert extended.status == "completed"
     assert extended.path.name == whole.path.name
+    assert read_about(extended.path) == About()  # a name is of one run
     assert_same_runs(extended.path, whole.path, longer)
     assert {p: p.read_bytes() for p in short.path.rglob("*") if p.is_file()} == before
     environment = json.loads((extended.path / "environment.json").read_text())

@@ -29,6 +29,18 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert written[0].startswith("the ")
     assert len(written[0]) == 34
     assert set(written[0]) <= set(TEXT)
+    assert main([*sample, "--json"]) == 0  # this text has no line end to begin after
+    begun = json.loads(capsys.readouterr().out)["text"]
+    assert len(begun) == 30
+    assert set(begun) <= set(TEXT)
+    firsts = set()
+    for seed in range(12):
+        assert main([*sample[:-1], "1", "--seed", str(seed), "--json"]) == 0
+        firsts |= {json.loads(capsys.readouterr().out)["text"]}
+    assert len(firsts) > 4
+    for option in (["--beam", "1"], ["-o", str(tmp_path / "x.mid")]):
+        assert main([*sample, *option]) == 2
+        assert "does not go with text, which char_lm writes" in capsys.readouterr().err
     assert main([*sample, "--prompt", "the Z"]) == 2
     assert "'Z' at position 4" in capsys.readouterr().err
     assert main([*sample, "--prompt", "t", "--temperature", "-1"]) == 2
@@ -48,6 +60,9 @@ def test_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["ln p"] for row in rows] == sorted((row["ln p"] for row in rows), reverse=True)
     assert main([*sample, "abc"]) == 0
     assert "ln p" in capsys.readouterr().out
+    for option in ("--length", "--temperature", "--top-k", "--seed"):
+        assert main([*sample, "abc", option, "1"]) == 2
+        assert f"{option} does not go with an answer" in capsys.readouterr().err
     for question, words in (("", "1 to 10 symbols"), ("abz", "'z'")):
         assert main([*sample, question]) == 2
         assert words in capsys.readouterr().err
@@ -71,6 +86,12 @@ def test_music(
     assert "-o FILE.mid" in capsys.readouterr().err
     assert main([*sample, "-o", str(tmp_path / "x.mid")]) == 0
     assert read_roll(tmp_path / "x.mid")[0].shape == (20, 88)
+    assert "silence" not in capsys.readouterr().out
+    assert main([*sample, "-o", str(tmp_path / "x.mid"), "--prompt", "a"]) == 2
+    assert "--prompt does not go with music" in capsys.readouterr().err
+    sample[sample.index("20")] = "0"
+    assert main([*sample, "-o", str(tmp_path / "x.mid")]) == 0
+    assert "silence: no note sounds in its 0 steps" in capsys.readouterr().out
 
 
 def test_a_run_that_writes_nothing_says_so(

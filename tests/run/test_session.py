@@ -4,7 +4,9 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -23,12 +25,13 @@ from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import RunLog, read_metrics
 from rnnexp.run.run import run
 from rnnexp.run.session import RunSession
+from rnnexp.runtime import signals
 from rnnexp.tasks.base import Endless, Score, Task
 from rnnexp.tasks.scores import over_steps
-from rnnexp.train.compiled import LaneStates, Programs
+from rnnexp.train.compiled import LaneStates, Programs, initial_state
 from rnnexp.train.plan import make_plan
 from tests.helpers.own_tables import own_tables  # noqa: F401  a fixture
-from tests.helpers.small_run import small_config
+from tests.helpers.small_run import assert_same_runs, small_config
 
 
 def test_a_first_validation_that_is_not_a_number_is_not_the_best_for_ever(tmp_path: Path) -> None:
@@ -183,3 +186,45 @@ def test_a_length_for_which_a_device_has_no_memory_does_not_lose_the_run(
     assert (result.status, result.reason) == ("completed", "no test at length 20")
     assert list(result.details["by_length"]["test"]) == ["12"]
     assert "no test at length 20: RESOURCE_EXHAUSTED" in caplog.text
+
+
+FEW: dict[str, Any] = {
+    "train__duration_steps": 12, "eval__every_steps": 6, "record__every_steps": 3,
+    "checkpoint__every_steps": 6, "model__num_layers": 1, "optimizer__warmup_steps": 0,
+}  # fmt: skip
+
+
+def test_a_run_is_validated_before_its_first_update_if_asked(tmp_path: Path) -> None:
+    plain = run(small_config(**FEW), runs_dir=tmp_path)
+    asked = run(small_config(**FEW, eval__at_start=True), runs_dir=tmp_path)
+    rows = [
+        [{k: v for k, v in row.items() if k != "time"} for row in read_metrics(result.path)]
+        for result in (plain, asked)
+    ]
+    first = [row for row in rows[1] if row["kind"] == "valid" and row["step"] == 0]
+    assert len(first) == 1
+    assert [row for row in rows[1] if row not in first] == rows[0]
+    plan = make_plan(small_config(**FEW), data_dir=None, chunk_steps=2)
+    states = LaneStates(Programs(plan))
+    states.put(0, plan, initial_state(plan))
+    assert states.scores("valid", [True])[0] == {
+        name: first[0][name] for name in first[0] if name not in ("kind", "step")
+    }
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.5])
+def test_a_run_stops_at_its_time_budget_and_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    ticks = count(0.0)  # the clock of the budget goes on by a second at every look
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    config = small_config(**FEW, eval__at_start=True)
+    whole = run(config, runs_dir=tmp_path / "whole")
+    short = small_config(**FEW, eval__at_start=True, train__budget_minutes=seconds / 60)
+    stopped = run(short, runs_dir=tmp_path / "parts")
+    assert stopped.status == "interrupted"
+    assert (stopped.step == 0) if seconds < 1 else (0 < stopped.step < 12)
+    assert stopped.reason == "time budget; the same command resumes"
+    resumed = run(config, runs_dir=tmp_path / "parts")
+    assert (resumed.status, resumed.path) == ("completed", stopped.path)
+    assert_same_runs(whole.path, resumed.path, config)

@@ -186,3 +186,10 @@ def test_a_wrong_space_file_is_refused(tmp_path: Path, lines: list[str], words: 
     assert words in str(caught.value)
     with pytest.raises(UsageError, match="no space file"):
         load_space(str(tmp_path / "missing.py"))
+
+
+def test_what_changes_nothing_of_a_run_is_not_swept() -> None:
+    said = refusal("train.budget_minutes=1,2")
+    assert "config.train.budget_minutes changes nothing of what a run is" in said
+    (one,) = points("cell=rnn", given=("train.budget_minutes=3",))
+    assert one.config.train.budget_minutes == 3

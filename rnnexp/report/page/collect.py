@@ -10,11 +10,13 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report.looks import run_looks, words
-from rnnexp.report.page.choose import Named, find_records, left_out, name_runs
+from rnnexp.report.page.choose import find_records, left_out
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
 from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
 from rnnexp.report.table import clip_rate
+from rnnexp.results.labels import Named, name_runs
+from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run, load_run
 from rnnexp.results.summary import Record
 
@@ -156,7 +158,8 @@ def _profile(run: Run, leaf: str, row: int, most: int, thinned: set[Sizes]) -> d
 
 
 def _decay(run: Run, name: str) -> dict[str, Any]:
-    """The last finite slope and half-life of a profile; None without one.
+    """The last finite slope and half-life of a profile, and the fit of their line (R²); None
+    without one.
 
     An infinite half-life is the text `inf`: the norm does not decay.
     """
@@ -165,11 +168,18 @@ def _decay(run: Run, name: str) -> dict[str, Any]:
     lives = dict(zip(*run.curve("train", f"half_life/{place}"), strict=True))
     finite = np.flatnonzero(np.isfinite(slopes))
     if not len(finite):
-        return {"slope": None, "half_life": None, "step": None}
+        return {"slope": None, "half_life": None, "fit": None, "step": None}
     step, slope = int(steps[finite[-1]]), float(slopes[finite[-1]])
     life = float(lives.get(step, np.nan))
     shown = "inf" if life == np.inf else rounded(life)
-    return {"slope": rounded(slope), "half_life": shown, "step": step}
+    unit, _, leaf = name.partition(" ")
+    recorded = np.flatnonzero(run.steps == step)
+    norms_T = run.norms[leaf][recorded[-1], run.units.index(unit)] if len(recorded) else []
+    fit = line_fit(np.asarray(norms_T))
+    return {
+        "slope": rounded(slope), "half_life": shown, "step": step,
+        "fit": rounded(fit) if np.isfinite(fit) else None,
+    }  # fmt: skip
 
 
 def _curves(run: Run, runs: int, thinned: set[Sizes]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ const COLUMNS = [
   ["baseline", (run) => run.baseline[run.headline in run.test ? run.headline : Object.keys(run.test)[0]], true],
   ["slope", (run) => run.decay[chosen.state]?.slope, true],
   ["half-life", (run) => { const life = run.decay[chosen.state]?.half_life; return life === "inf" ? Infinity : life; }, true],
+  ["R²", (run) => run.decay[chosen.state]?.fit, true],
   ["clipped", (run) => run.clipped, true],
 ];
 
@@ -59,7 +60,7 @@ function overview(host) {
     const sort = () => { down = sorted === column ? !down : false; sorted = column; write(); };
     return make("th", { scope: "col", class: numeric ? "number" : null }, make("button", { type: "button", onclick: sort }, name));
   });
-  const words = "Click a column's name to sort by it. Slope and half-life are those of the chosen state, at its last recorded step with a finite slope. Clipped: the share of recorded steps that clipping changed.";
+  const words = "Click a column's name to sort by it. Slope and half-life are those of the chosen state, at its last recorded step with a finite slope; R² says how well a line fits, from 0 to 1. Clipped: the share of recorded steps that clipping changed.";
   const caption = "All runs; those that are hidden are pale.";
   const table = make("table", { id: "overview-table" }, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...heads)), body);
   host.append(make("p", { class: "soft" }, words), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Overview table" }, table));

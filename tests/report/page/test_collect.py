@@ -29,7 +29,9 @@ def test_the_page_holds_the_recorded_profiles(runs_dir: Path) -> None:
 def test_figures_of_a_run_are_its_own(runs_dir: Path) -> None:
     data = collect([runs_dir])["runs"]
     rnn = data[-1]
-    assert rnn["decay"]["layer_0 h"] == {"slope": -0.6, "half_life": 1.155, "step": 190}
+    assert rnn["decay"]["layer_0 h"] == {
+        "slope": -0.6, "half_life": 1.155, "step": 190, "fit": 1.0
+    }  # fmt: skip
     assert rnn["baseline"] == {"loss": 0.5}
     assert rnn["test"] == {"loss": 0.8}
     assert rnn["clipped"] == 0.05
