@@ -18,10 +18,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp sample`."""
     add_run(command)
     add_data_dir(command)
-    command.add_argument("--prompt", default="", help="the text to go on from, or the question")
     command.add_argument(
-        "--length", type=int, default=500, help="characters, or steps of music or of a Gibbs chain"
+        "--prompt", default="", help="the text to go on from, or the question"
     )
+    command.add_argument(
+        "--length", type=int, default=500,
+        help="characters or words, steps of music, or of a Gibbs chain",
+    )  # fmt: skip
     command.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
     command.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
     command.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
@@ -35,7 +38,7 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sample`."""
     require_place(known.output)
     from rnnexp.results.load import find_run
-    from rnnexp.run.sample import load_trained
+    from rnnexp.run.sample import load_trained, writes_text
     from rnnexp.runtime.compilation_cache import keep_programs
 
     keep_programs()
@@ -45,7 +48,7 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         _answer(trained, known)
     elif task.mode == "density":
         _patterns(trained, known)
-    elif task.alphabet is not None:
+    elif writes_text(task):
         _text(trained, known)
     else:
         _music(trained, known)
@@ -63,7 +66,8 @@ def _answer(trained: "Trained", known: argparse.Namespace) -> None:
 def _text(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.sample import write_text
 
-    text = known.prompt + write_text(
+    space = " " * (known.prompt != "" and trained.plan.recipe.task.alphabet is None)
+    text = known.prompt + space + write_text(
         trained, known.prompt, length=known.length, temperature=known.temperature,
         top_k=known.top_k, seed=known.seed,
     )  # fmt: skip

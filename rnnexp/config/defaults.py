@@ -34,11 +34,14 @@ NOT_NEGATIVE = (
     "laboratory.longest_span",
     "laboratory.rank",
     "laboratory.lag_examples",
+    "model.embedding_size",
 )
 
 LATER: dict[str, Any] = {
     "head.name": "linear",
     "eval.lengths": (),
+    "model.embedding_size": 0,
+    "model.tied_output": False,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -61,6 +64,8 @@ def model_defaults() -> dict[str, Any]:
         "learned_state": False,
         "pooling": "last",  # of sequence_to_one: last, mean, max
         "attention": "none",  # of asynchronous: none, dot, additive
+        "embedding_size": 0,  # features of an input symbol; 0: inputs as they are, or one-hot
+        "tied_output": False,  # the readout has the matrix of the embedding
         "teacher_forcing": True,  # of narx: feed back the true outputs in training
         "kernel": "auto",  # compiled for this device: auto, compiled, scan
         "precision": "float32",  # of products on a GPU: float32, tf32, bf16

@@ -30,6 +30,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
         )
     _require_own_axis(config, structure, cell)
     _require_head(config, cell, task)
+    _require_embedding(config, cell, task)
     if cell.delay_steps >= task.num_steps:
         raise UsageError(
             f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
@@ -81,6 +82,31 @@ def _require_head(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
         raise UsageError(
             f"config.head.name: {task.name} is asynchronous, and its decoder writes symbols by a "
             "linear readout; leave it at 'linear'"
+        )
+
+
+def _require_embedding(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` for an embedding, or a tied output, that has no place."""
+    model, where = config.model, "config.model.embedding_size"
+    if model.embedding_size and (task.mode == "asynchronous" or cell.steps):
+        why = (
+            f"{task.name} is asynchronous, and its encoder and decoder read symbols one-hot"
+            if task.mode == "asynchronous"
+            else f"{cell.name} reads no input on its steps ({cell.axis})"
+        )
+        raise UsageError(f"{where}: {why}; leave it at 0")
+    if not model.tied_output:
+        return
+    tied = "config.model.tied_output"
+    if not model.embedding_size:
+        raise UsageError(f"{tied}: there is no embedding to share; set {where}")
+    if cell.is_network or config.head.name != "linear":
+        other = f"{cell.name} is a whole network" if cell.is_network else "the head is another"
+        raise UsageError(f"{tied}: it is the matrix of the linear head, and {other}")
+    if task.input_size != task.output_size:
+        raise UsageError(
+            f"{tied}: {task.name} reads {task.input_size} symbols and predicts "
+            f"{task.output_size}; they must be the same"
         )
 
 

@@ -133,6 +133,16 @@ ROWS = {
         {"optimizer.learning_rate": 2e-3, "optimizer.schedule": "cosine"},
         data_options=("file",),
     ),
+    "word_lm": Row(
+        "the next word of a text file; tiny Shakespeare by default",
+        SYNCHRONOUS,
+        {
+            "model.embedding_size": 128,
+            "optimizer.learning_rate": 2e-3,
+            "optimizer.schedule": "cosine",
+        },
+        data_options=("file",),
+    ),
     "babi": Row(
         "answer questions about a short story: bAbI tasks 1 to 20, alone or together",
         STORY,
