@@ -1,4 +1,4 @@
-"""The command `sample`: a trained run writes text, music, an answer, or patterns."""
+"""The command `sample`: a trained run writes text, music or an answer, or draws pictures."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,13 +13,16 @@ from rnnexp.core.files import to_json
 if TYPE_CHECKING:
     from rnnexp.run.sample import Trained
 
+OF_EACH = 10
+"""Pictures that are drawn of each class."""
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp sample`."""
     add_run(command)
     add_data_dir(command)
     command.add_argument(
-        "--prompt", default="", help="the text to go on from, or the question"
+        "--prompt", default="", help="the text to go on from, the question, or classes"
     )
     command.add_argument(
         "--length", type=int, default=500,
@@ -48,6 +51,8 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         _answer(trained, known)
     elif task.mode == "density":
         _patterns(trained, known)
+    elif task.mode == "one_to_many":
+        _drawings(trained, known)
     elif writes_text(task):
         _text(trained, known)
     else:
@@ -82,6 +87,28 @@ def _patterns(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.patterns import write_patterns
 
     draw_patterns(write_patterns(trained, length=known.length, seed=known.seed), known.output)
+    print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
+
+
+def _drawings(trained: "Trained", known: argparse.Namespace) -> None:
+    if known.output is None:
+        raise UsageError("pictures need a file: -o FILE.png")
+    require_picture_place(known.output)
+    from rnnexp.report.patterns import draw_patterns
+    from rnnexp.run.drawings import class_count, draw_sequences
+
+    asked = known.prompt.replace(",", " ").split() or range(class_count(trained))
+    try:
+        classes = [int(name) for name in asked for _ in range(OF_EACH)]
+    except ValueError as error:
+        raise UsageError(
+            f"--prompt takes classes, such as 3 or 3,5; not {known.prompt!r}"
+        ) from error
+    drawn = draw_sequences(
+        trained, classes, temperature=known.temperature, top_k=known.top_k, seed=known.seed
+    )
+    brightest = trained.plan.recipe.task.output_size - 1
+    draw_patterns(drawn / brightest, known.output, columns=OF_EACH)
     print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
 
 

@@ -7,7 +7,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.core.registry import TO_ONE
+from rnnexp.core.registry import STEPWISE, TO_ONE
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
@@ -112,13 +112,13 @@ def _require_embedding(config: FrozenConfigDict, cell: Cell, task: Task) -> None
 
 def _require_no_leak(cell: Cell, task: Task) -> None:
     """Raise `UsageError` if a direction that reads backwards would be shown the targets."""
-    if task.mode == "synchronous" and task.causal is None:
+    if task.mode in STEPWISE and task.causal is None:
         raise UsageError(
             f"config.model.bidirectional: {task.name} does not say whether its later inputs show "
             "a step's target; give its Task causal=False if they do not, or causal=True, which "
             "allows no second direction"
         )
-    if task.mode == "synchronous" and task.causal:
+    if task.mode in STEPWISE and task.causal:
         raise UsageError(
             f"config.model.bidirectional: the later inputs of {task.name} show a step's target, "
             "and a direction that reads backwards would only copy it; set "

@@ -87,7 +87,7 @@ class SequenceModel(nnx.Module):
         return self.stack.units()
 
     def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O); features if the head scores itself.
+        """Outputs (B, O) or, with one a step, (T, B, O); features if the head scores itself.
 
         Inputs may be numbers of symbols, (T, B).
         A cell that makes steps on an axis of its own reads no inputs.

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.registry import MODES, TO_ONE
+from rnnexp.core.registry import MODES, STEPWISE, TO_ONE
 from rnnexp.core.types import Batch, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream, Task
 from rnnexp.train.abstract_call import (
@@ -88,6 +88,12 @@ def _check_fields(entry: Entry, task: Task, modes: Sequence[str]) -> None:
         raise entry.error(
             "forced_steps",
             f"is {described(task.forced_steps)}, expected 0 to num_steps = {task.num_steps}",
+        )
+    if task.mode == "one_to_many" and task.input_size <= task.output_size:
+        raise entry.error(
+            "input_size",
+            f"is {task.input_size}, expected more than output_size = {task.output_size}: a step "
+            "shows the vector, and the symbol before one-hot, as the task is one_to_many",
         )
     if not isinstance(task.headline, str):
         raise entry.error("headline", f"is {described(task.headline)}, expected a score's name")
@@ -316,8 +322,10 @@ def _check_targets(
 
 def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size: int) -> None:
     """Scores are totals and counts of every example, and have the names that others use."""
-    leading = {"synchronous": batch.inputs_TxBxI.shape[:1], "asynchronous": (task.target_steps,)}
-    outputs = array(*leading.get(task.mode, ()), batch_size, task.output_size)
+    steps = {"asynchronous": task.target_steps}
+    steps |= dict.fromkeys(STEPWISE, batch.inputs_TxBxI.shape[0])
+    leading = (steps[task.mode],) if task.mode in steps else ()
+    outputs = array(*leading, batch_size, task.output_size)
     arguments = {"outputs": outputs, "batch": batch}
     raises_rank = False
     try:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import STEPWISE
 from rnnexp.core.types import Array, Batch
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Score, Stream
@@ -41,7 +42,7 @@ def test_the_contract(name: str) -> None:
         else:
             assert batch.inputs_TxBxI.shape == (longest, B, task.input_size)
             assert batch.inputs_TxBxI.dtype == jnp.float32
-        steps = {"synchronous": (longest,), "asynchronous": (task.target_steps,)}
+        steps = {"asynchronous": (task.target_steps,), **dict.fromkeys(STEPWISE, (longest,))}
         outputs = jnp.zeros((*steps.get(task.mode, ()), B, task.output_size))
         scores = jax.eval_shape(task.scores, outputs, batch)
         assert set(task.baseline) <= set(scores) | {"exact"} | set(task.derived)
