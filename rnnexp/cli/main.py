@@ -16,7 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from rnnexp.cli import analyze, bench, compare, export, inspect, report, run, sample, sweep
+from rnnexp.cli import (
+    analyze,
+    bench,
+    compare,
+    embeddings,
+    export,
+    inspect,
+    report,
+    run,
+    sample,
+    sweep,
+)
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.core.errors import RunError, UsageError, first_line
@@ -32,6 +43,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "report": (report, "many runs as one page that needs no network"),
     "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
     "sample": (sample, "let a trained run write text, music or an answer"),
+    "embeddings": (embeddings, "show which words a trained run holds alike"),
     "bench": (bench, "a training step beside other libraries"),
 }
 """By name the command's module, which has `add_arguments` and `NAME_command`, and its help."""
