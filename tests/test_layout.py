@@ -70,6 +70,7 @@ TESTED_ELSEWHERE = {
     "tasks/bars_and_stripes.py": "with the other distributions: tasks/test_density.py",
     "tasks/binary_digits.py": "with the other distributions: tasks/test_density.py",
     "tasks/digits.py": "by the table of all tasks: tasks/test_base.py, test_images.py",
+    "tasks/digits_drawing.py": "with what it is made of: tasks/test_one_to_many.py",
     "tasks/parity.py": "a row of the table of tasks/test_classification.py",
     "tasks/reverse.py": "a row of the table of tasks/test_transduction.py",
     "tasks/scores.py": "by every task: tasks/test_base.py",

@@ -36,7 +36,7 @@ SUMMARIES = {
 }
 """One line on every cell. Its file and its factory have its name."""
 OTHER_MODES = {
-    "narx": ("sequence_to_one", "synchronous", "story_to_answer"),
+    "narx": ("sequence_to_one", "one_to_many", "synchronous", "story_to_answer"),
     "memory_network": ("story_to_answer",),
     "hopfield": ("cue_to_pattern",),
     "rbm": ("density",),

@@ -22,6 +22,7 @@ from rnnexp.cli import (
     bench,
     compare,
     completion,
+    embeddings,
     export,
     inspect,
     report,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
     "sample": (sample, "let a trained run write text, music or an answer"),
     "runs": (runs, "name, tag, delete and put away runs"),
+    "embeddings": (embeddings, "show which words a trained run holds alike"),
     "bench": (bench, "a training step beside other libraries"),
     "completion": (completion, "complete commands, names and keys in a shell"),
 }

@@ -1,4 +1,4 @@
-"""The command `sample`: a trained run writes text, music, an answer, or patterns."""
+"""The command `sample`: a trained run writes text, music or an answer, or draws pictures."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,16 +13,19 @@ from rnnexp.core.files import to_json
 if TYPE_CHECKING:
     from rnnexp.run.sample import Trained
 
+OF_EACH = 10
+"""Pictures that are drawn of each class."""
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Arguments of `rnnexp sample`."""
     add_run(command)
     add_data_dir(command)
-    command.add_argument("--prompt", help="the text to go on from, or the question")
+    command.add_argument("--prompt", help="the text to go on from, the question, or classes")
     command.add_argument(
         "--length",
         type=int,
-        help="characters, or steps of music or of a Gibbs chain (500)",
+        help="characters or words, or steps of music or of a Gibbs chain (500)",
     )
     command.add_argument("--temperature", type=float, help="0: always the likeliest (1)")
     command.add_argument("--top-k", type=int, help="draw from so many symbols; 0: all (0)")
@@ -41,6 +44,7 @@ TAKES = {
     "an answer": ("prompt", "beam"),
     "text": ("prompt", "length", "temperature", "top_k", "seed"),
     "patterns": ("length", "seed", "output"),
+    "pictures": ("prompt", "temperature", "top_k", "seed", "output"),
     "music": ("length", "temperature", "seed", "output"),
 }
 """By what is written the options that mean something there; the others are refused."""
@@ -67,16 +71,20 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
 def _what(trained: "Trained") -> str:
     """What a run writes; `UsageError` if that is nothing."""
-    from rnnexp.run.sample import NOTES
+    from rnnexp.run.sample import NOTES, writes_text
 
     task = trained.plan.recipe.task
     if task.mode == "asynchronous":
         return "an answer"
     if task.mode == "density":
         return "patterns"
-    if task.alphabet is None and task.output_size != NOTES:
+    if task.mode == "one_to_many":
+        return "pictures"
+    if writes_text(task):
+        return "text"
+    if task.output_size != NOTES:
         raise UsageError(f"{task.name} makes no music, and writes no text, answers or patterns")
-    return "music" if task.alphabet is None else "text"
+    return "music"
 
 
 def _answer(trained: "Trained", known: argparse.Namespace) -> None:
@@ -90,7 +98,8 @@ def _answer(trained: "Trained", known: argparse.Namespace) -> None:
 def _text(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.sample import write_text
 
-    text = known.prompt + write_text(
+    space = " " * (known.prompt != "" and trained.plan.recipe.task.alphabet is None)
+    text = known.prompt + space + write_text(
         trained, known.prompt, length=known.length, temperature=known.temperature,
         top_k=known.top_k, seed=known.seed,
     )  # fmt: skip
@@ -105,6 +114,28 @@ def _patterns(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.patterns import write_patterns
 
     draw_patterns(write_patterns(trained, length=known.length, seed=known.seed), known.output)
+    print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
+
+
+def _drawings(trained: "Trained", known: argparse.Namespace) -> None:
+    if known.output is None:
+        raise UsageError("pictures need a file: -o FILE.png")
+    require_picture_place(known.output)
+    from rnnexp.report.patterns import draw_patterns
+    from rnnexp.run.drawings import class_count, draw_sequences
+
+    asked = known.prompt.replace(",", " ").split() or range(class_count(trained))
+    try:
+        classes = [int(name) for name in asked for _ in range(OF_EACH)]
+    except ValueError as error:
+        raise UsageError(
+            f"--prompt takes classes, such as 3 or 3,5; not {known.prompt!r}"
+        ) from error
+    drawn = draw_sequences(
+        trained, classes, temperature=known.temperature, top_k=known.top_k, seed=known.seed
+    )
+    brightest = trained.plan.recipe.task.output_size - 1
+    draw_patterns(drawn / brightest, known.output, columns=OF_EACH)
     print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
 
 
@@ -126,5 +157,8 @@ def _music(trained: "Trained", known: argparse.Namespace) -> None:
     print(f"written: {known.output}{silent}")
 
 
-WRITERS = {"an answer": _answer, "text": _text, "patterns": _patterns, "music": _music}
+WRITERS = {
+    "an answer": _answer, "text": _text, "patterns": _patterns, "pictures": _drawings,
+    "music": _music,
+}  # fmt: skip
 """By what is written the function that writes it."""

@@ -67,6 +67,10 @@ MODEL = {
     "model.attention": Key(
         "none", "of an asynchronous decoder to the encoder: none, dot, additive"
     ),
+    "model.embedding_size": Key(
+        0, "features of an input symbol; 0: inputs as they are, or one-hot", NOT_NEGATIVE
+    ),
+    "model.tied_output": Key(False, "the readout has the matrix of the embedding"),
     "model.teacher_forcing": Key(True, "narx: feed back the true outputs in training"),
     "model.kernel": Key("auto", "the time loop, compiled for this device: auto, compiled, scan"),
     "model.precision": Key("float32", "of products on a GPU: float32, tf32, bf16"),
@@ -169,6 +173,8 @@ LATER: dict[str, Any] = {
     "eval.lengths": (),
     "eval.at_start": False,
     "train.budget_minutes": 0.0,
+    "model.embedding_size": 0,
+    "model.tied_output": False,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 

@@ -7,7 +7,7 @@ from ml_collections import FrozenConfigDict
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import flat
 from rnnexp.core.errors import UsageError, require_choice
-from rnnexp.core.registry import TO_ONE
+from rnnexp.core.registry import STEPWISE, TO_ONE
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.tasks.base import Stream, Task
@@ -31,6 +31,7 @@ def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task
     _require_own_axis(config, structure, cell)
     _require_head(config, cell, task)
     _require_tied_head(config, structure)
+    _require_embedding(config, cell, task)
     if cell.delay_steps >= task.num_steps:
         raise UsageError(
             f"the delay line of {cell.name} ({cell.delay_steps} steps) is not shorter than the "
@@ -102,15 +103,40 @@ def _require_tied_head(config: FrozenConfigDict, structure: Structure) -> None:
             )
 
 
+def _require_embedding(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
+    """Raise `UsageError` for an embedding, or a tied output, that has no place."""
+    model, where = config.model, "config.model.embedding_size"
+    if model.embedding_size and (task.mode == "asynchronous" or cell.steps):
+        why = (
+            f"{task.name} is asynchronous, and its encoder and decoder read symbols one-hot"
+            if task.mode == "asynchronous"
+            else f"{cell.name} reads no input on its steps ({cell.axis})"
+        )
+        raise UsageError(f"{where}: {why}; leave it at 0")
+    if not model.tied_output:
+        return
+    tied = "config.model.tied_output"
+    if not model.embedding_size:
+        raise UsageError(f"{tied}: there is no embedding to share; set {where}")
+    if cell.is_network or config.head.name != "linear":
+        other = f"{cell.name} is a whole network" if cell.is_network else "the head is another"
+        raise UsageError(f"{tied}: it is the matrix of the linear head, and {other}")
+    if task.input_size != task.output_size:
+        raise UsageError(
+            f"{tied}: {task.name} reads {task.input_size} symbols and predicts "
+            f"{task.output_size}; they must be the same"
+        )
+
+
 def _require_no_leak(cell: Cell, task: Task) -> None:
     """Raise `UsageError` if a direction that reads backwards would be shown the targets."""
-    if task.mode == "synchronous" and task.causal is None:
+    if task.mode in STEPWISE and task.causal is None:
         raise UsageError(
             f"config.model.bidirectional: {task.name} does not say whether its later inputs show "
             "a step's target; give its Task causal=False if they do not, or causal=True, which "
             "allows no second direction"
         )
-    if task.mode == "synchronous" and task.causal:
+    if task.mode in STEPWISE and task.causal:
         raise UsageError(
             f"config.model.bidirectional: the later inputs of {task.name} show a step's target, "
             "and a direction that reads backwards would only copy it; set "

@@ -10,6 +10,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.registry import STEPWISE
 from rnnexp.core.types import Array, Batch, State, Tree
 
 Leaves = TypeVar("Leaves", bound=Tree)
@@ -42,7 +43,7 @@ def fill_batch(batch: Batch, mode: str) -> Batch:
     """A batch of a task of that mode, with the padding of inputs and of targets filled."""
     inputs = fill_padding(batch.inputs_TxBxI, batch.lengths_B)
     targets = batch.targets
-    if mode == "synchronous":
+    if mode in STEPWISE:
         targets = fill_padding(targets, batch.lengths_B)
     elif mode == "asynchronous":
         targets = fill_padding(targets, batch.target_lengths_B)

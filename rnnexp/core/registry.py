@@ -16,9 +16,12 @@ from rnnexp.core.load_module import loading_file
 from rnnexp.core.signature import REQUIRED, Option, options_in_source, options_of
 from rnnexp.core.user_files import is_part_of_rnnexp
 
-READING_MODES = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
+READING_MODES = (
+    "sequence_to_one", "one_to_many", "synchronous", "asynchronous", "story_to_answer",
+)  # fmt: skip
 """What a cell that reads a sequence can do: give one output, one at every step, or another
-sequence. A story and its question are a sequence of words as well."""
+sequence. In `one_to_many` a vector begins the sequence, and each step reads the output before.
+A story and its question are a sequence of words as well."""
 GRAPH_MODES = ("graph_to_node", "graph_to_nodes", "graph_to_one")
 """From a graph to one of its nodes, to an output for each of its nodes, to one output."""
 MODES = (*READING_MODES, "cue_to_pattern", "density", *GRAPH_MODES)
@@ -26,6 +29,8 @@ MODES = (*READING_MODES, "cue_to_pattern", "density", *GRAPH_MODES)
 of the stored patterns; in `density`, a pattern goes in and its probability comes out."""
 TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density", *GRAPH_MODES)
 """Modes with one output an example, and targets whose first axis is the batch."""
+STEPWISE = ("one_to_many", "synchronous")
+"""Modes with an output at every step, and targets whose first axes are those of the inputs."""
 
 GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context", "top")
 """Keywords of a factory that the program sets; they are no part of the configuration. `task_mode`

@@ -66,6 +66,9 @@ State: TypeAlias = Mapping[str, Array]
 class Batch(NamedTuple):
     """Sequences side by side. Lengths (valid steps, int32) are None when all are full.
 
+    Inputs that are one symbol of I a step may be the symbols' numbers, (T, B) int32: a model reads
+    them one-hot, or by its embedding.
+
     `target_lengths_B` counts the valid symbols of `targets` where those have a time
     axis of their own (asynchronous tasks), the stop symbol included. `context` is a tree of
     what is fixed for an example, with the batch as the first axis of every leaf.

@@ -27,11 +27,7 @@ def ngram_losses(
 
     Raises `UsageError` if a part is shorter than the longest n-gram.
     """
-    if min(len(train), len(test)) < most:
-        raise UsageError(
-            f"{most}-grams need {most} symbols; the training part has {len(train)}, "
-            f"the test part {len(test)}"
-        )
+    require_length(train, test, most)
     losses = []
     # contexts are numbered; -1 is one that does not occur in training
     train_contexts, test_contexts = np.zeros(len(train), int), np.zeros(len(test), int)
@@ -40,21 +36,30 @@ def ngram_losses(
         grams, train_grams, gram_counts = np.unique(
             train_contexts * symbols + train[before:], return_inverse=True, return_counts=True
         )
-        test_grams = _find(grams, test_contexts * symbols + test[before:])
-        seen = _counts(gram_counts, test_grams) + added
-        total = _counts(context_counts, test_contexts) + added * symbols
+        test_grams = find(grams, test_contexts * symbols + test[before:])
+        seen = counts_at(gram_counts, test_grams) + added
+        total = counts_at(context_counts, test_contexts) + added * symbols
         losses.append(float(-np.mean(np.log(seen / total))))
         train_contexts, test_contexts = train_grams[:-1], test_grams[:-1]
     return tuple(losses)
 
 
-def _find(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+def require_length(train: np.ndarray, test: np.ndarray, most: int) -> None:
+    """Raise `UsageError` if a part is shorter than the longest n-gram."""
+    if min(len(train), len(test)) < most:
+        raise UsageError(
+            f"{most}-grams need {most} symbols; the training part has {len(train)}, "
+            f"the test part {len(test)}"
+        )
+
+
+def find(known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The index of each value in the sorted array, -1 if it is absent."""
     places = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.where(known[places] == values, places, -1)
 
 
-def _counts(counts: np.ndarray, places: np.ndarray) -> np.ndarray:
+def counts_at(counts: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The counts at the indices, 0 at index -1."""
     at_places: np.ndarray = np.append(counts, 0)[places]
     return at_places

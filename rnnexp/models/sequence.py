@@ -16,6 +16,7 @@ from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.registry import MODES, TO_ONE
 from rnnexp.core.types import Array, Key, State
+from rnnexp.models.embedding import as_features, embedding, tied_to
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.heads.linear import linear
 from rnnexp.models.recurrent import Recurrent
@@ -67,10 +68,16 @@ class SequenceModel(nnx.Module):
     ):
         require_choice("mode", mode, [known for known in MODES if known != "asynchronous"])
         key_readout, key_stack = jax.random.split(key)
-        self.stack = Stack(make_cell, structure=structure, input_size=input_size, key=key_stack)
+        self.input_size, size = input_size, structure.embedding_size
+        self.embedding = embedding(input_size, size, key) if size else None
+        self.stack = Stack(
+            make_cell, structure=structure, input_size=size or input_size, key=key_stack
+        )
         cell = self.stack.layers[-1].cell
         self.reads = not cell.is_network
         if self.reads:
+            if structure.tied_output:
+                make_head = tied_to(self.embedding)
             top = self.stack.layers[-1]
             self.readout = make_head(self.stack.output_size, output_size, key_readout, top)
         elif len(self.stack.layers) > 1 or structure.pooling != "last":
@@ -89,10 +96,13 @@ class SequenceModel(nnx.Module):
         return self.stack.units()
 
     def __call__(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Modelled:
-        """Outputs (B, O) or, in synchronous mode, (T, B, O); features if the head scores itself.
+        """Outputs (B, O) or, with one a step, (T, B, O); features if the head scores itself.
 
+        Inputs may be numbers of symbols, (T, B).
         A cell that makes steps on an axis of its own reads no inputs.
         """
+        lengths_B = options.lengths_B
+        inputs_TxBxI = as_features(inputs_TxBxI, self.input_size, self.embedding, lengths_B)
         if self.own_steps:
             inputs_TxBxI = jnp.zeros((self.own_steps, *inputs_TxBxI.shape[1:]), inputs_TxBxI.dtype)
             options = options._replace(lengths_B=None)

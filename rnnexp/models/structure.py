@@ -29,6 +29,9 @@ class Structure:
       pooling: input of a sequence_to_one readout: the last valid step, or the mean or the
         maximum over all valid steps.
       attention: of an asynchronous decoder to the encoder: none, dot, additive.
+      embedding_size: features of an input symbol, a row of a trained matrix; 0: inputs as they
+        are, symbols one-hot.
+      tied_output: the readout has the matrix of the embedding.
       time_loop: how the units go through time.
     """
 
@@ -43,6 +46,8 @@ class Structure:
     learned_state: bool = False
     pooling: str = "last"
     attention: str = "none"
+    embedding_size: int = 0
+    tied_output: bool = False
     time_loop: TimeLoop = field(default_factory=TimeLoop)
 
     def __post_init__(self) -> None:

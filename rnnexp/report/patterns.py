@@ -12,15 +12,16 @@ GAP = 0.35
 SIZE_IN = 5.0
 
 
-def mosaic(patterns_CxN: np.ndarray) -> np.ndarray:
+def mosaic(patterns_CxN: np.ndarray, columns: int = 0) -> np.ndarray:
     """One picture of all patterns, row by row, with lines of one pixel around each.
 
-    A pattern is a square if its size allows that, else a single row of pixels.
+    A pattern is a square if its size allows that, else a single row of pixels. `columns` are those
+    of patterns; 0: about as many as rows.
     """
     count, size = patterns_CxN.shape
     side = math.isqrt(size)
     shape = (side, side) if side * side == size else (1, size)
-    columns = math.ceil(math.sqrt(count))
+    columns = columns or math.ceil(math.sqrt(count))
     rows = -(-count // columns)
     picture = np.full((rows * (shape[0] + 1) + 1, columns * (shape[1] + 1) + 1), GAP)
     for number, pattern_N in enumerate(patterns_CxN):
@@ -31,10 +32,10 @@ def mosaic(patterns_CxN: np.ndarray) -> np.ndarray:
     return picture
 
 
-def draw_patterns(patterns_CxN: np.ndarray, file: Path) -> None:
+def draw_patterns(patterns_CxN: np.ndarray, file: Path, *, columns: int = 0) -> None:
     """Draw patterns of values from 0 to 1 into a file; `UsageError` for an unknown ending."""
     figure = new_figure((SIZE_IN, SIZE_IN))
     axes = figure.subplots()
-    axes.imshow(mosaic(patterns_CxN), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(mosaic(patterns_CxN, columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
     save(figure, file)

@@ -1,5 +1,6 @@
 """Samples from a trained run: text, music, or the answer to a question."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.config.schema import from_saved
+from rnnexp.config.schema import from_saved, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.seeds import seed_key
+from rnnexp.data.words import LINE_END, encode_words, join_words, split_words
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.scoring import head_draw
@@ -20,11 +22,13 @@ from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import saved_config
 from rnnexp.run.sources import find_sources, require_same, require_same_code
 from rnnexp.run.task_facts import read_task
+from rnnexp.tasks.base import Task
 from rnnexp.tasks.transduction import decode, encode
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import Plan, make_plan
 from rnnexp.train.program import TrainState
 
+log = logging.getLogger("rnnexp")
 NOTES = 88
 
 
@@ -96,13 +100,15 @@ def write_text(
     top_k: int = 0,
     seed: int = 0,
 ) -> str:
-    """Characters that follow a prompt.
+    """Characters or words that follow a prompt.
 
-    Without a prompt they follow a line end, or where the text has none a first symbol that is
-    drawn from all, with equal probabilities, and comes first.
+    Without a prompt they follow a line end, in a vocabulary of words without one the end of a
+    sentence. Where a text in characters has no line end, a first symbol is drawn from all, with
+    equal probabilities, and comes first. A word of the prompt that the vocabulary does not have is
+    read as `<unk>`, which is logged.
 
     Args:
-      length: how many characters.
+      length: how many characters or words.
       temperature: divides the logits; 0 takes the most likely symbol.
       top_k: draw among so many most likely symbols; 0: all.
 
@@ -110,21 +116,44 @@ def write_text(
       UsageError: the model does not know a symbol of the prompt, or the task is no text.
     """
     task, model = trained.plan.recipe.task, trained.model
-    if task.alphabet is None or not isinstance(model, SequenceModel):
+    if not writes_text(task) or not isinstance(model, SequenceModel):
         raise UsageError(f"{task.name} has no text to go on with")
     require_range(length=length, temperature=temperature, top_k=top_k)
     key, first = seed_key(seed, "the seed of the draws"), ""
-    if not prompt and "\n" not in task.alphabet:
+    if not prompt and task.alphabet is not None and "\n" not in task.alphabet:
         place = jax.random.randint(jax.random.fold_in(key, length), (), 0, len(task.alphabet))
         first = task.alphabet[int(place)]
         length -= 1
     if length < 0:
         return ""
-    codes = encode(prompt or first or "\n", task.alphabet)
-    prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), len(task.alphabet), dtype=float)[:, None]
+    codes = _prompt_codes(trained, prompt or first)
+    prompt_TxBxI = jax.nn.one_hot(jnp.asarray(codes), task.output_size, dtype=float)[:, None]
     draw = head_draw(model, temperature) or symbol_draw(temperature, top_k)
     drawn = generate(model, prompt_TxBxI, draw, steps=length, key=key)
-    return first + "".join(task.alphabet[code] for code in np.argmax(drawn[:, 0], -1))
+    written = np.argmax(drawn[:, 0], -1).tolist()
+    if task.alphabet is None:
+        return join_words((task.words or ())[code] for code in written)
+    return first + "".join(task.alphabet[code] for code in written)
+
+
+def writes_text(task: Task) -> bool:
+    """Whether a task goes on with a text, in characters or in words."""
+    in_words = task.words is not None and len(task.words) == task.output_size
+    return task.mode == "synchronous" and (task.alphabet is not None or in_words)
+
+
+def _prompt_codes(trained: Trained, prompt: str) -> np.ndarray:
+    """The classes of a prompt, as the task of the run divides a text; see `write_text`."""
+    task = trained.plan.recipe.task
+    if task.alphabet is not None or task.words is None:
+        return encode(prompt or "\n", task.alphabet or "")
+    given = options(trained.plan.config, "task")
+    dividing = {name: given[name] for name in ("lower", "marks") if name in given}
+    first = next((word for word in (LINE_END, ".") if word in task.words), task.words[-1])
+    words = split_words(prompt, **dividing) or [first]
+    if unknown := [word for word in words if word not in task.words]:
+        log.warning("the prompt has words that the run does not know: %s", ", ".join(unknown))
+    return encode_words(words, task.words)
 
 
 def write_notes(

@@ -25,6 +25,8 @@ STORED = (
 def write_task(run: Path, task: Task) -> None:
     """Write `task.json` into a run's directory."""
     facts: dict[str, Any] = {name: getattr(task, name) for name in STORED}
+    if task.words is not None:  # absent in runs of tasks without words, and in older ones
+        facts["words"] = task.words
     facts["train_size"] = source_size(task.train)
     facts["window_steps"] = task.train.window_steps if isinstance(task.train, Stream) else None
     facts["has_teacher"] = task.teacher is not None
@@ -44,7 +46,7 @@ def read_task(run: Path) -> Task | None:
     try:
         source = _source(facts["train_size"], facts["window_steps"], facts["num_steps"])
         return Task(
-            **{name: facts[name] for name in STORED},
+            **{name: facts[name] for name in STORED}, words=_words(facts),
             train=source, valid=source, test=source, scores=_absent, baseline={},
             teacher=_absent if facts["has_teacher"] else None,
         )  # fmt: skip
@@ -63,7 +65,15 @@ def _fault(facts: dict[str, Any]) -> str | None:
     for name in ("alphabet", "input_alphabet"):
         if not (facts.get(name) is None or isinstance(facts[name], str)):
             return f"{name} must be a text or null, not {facts[name]!r}"
+    words = facts.get("words")
+    if not (words is None or (isinstance(words, list) and all(type(w) is str for w in words))):
+        return "words must be a list of texts"
     return None if facts.get("mode") in MODES else f"mode must be one of {', '.join(MODES)}"
+
+
+def _words(facts: dict[str, Any]) -> tuple[str, ...] | None:
+    """The words of a task; None if it has none."""
+    return None if facts.get("words") is None else tuple(facts["words"])
 
 
 def _source(size: int | None, window_steps: int | None, num_steps: int) -> Source:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rnnexp.core.registry import MODES, Entry, Table
+from rnnexp.core.registry import MODES, READING_MODES, Entry, Table
 
 CONSTANT = {"optimizer.learning_rate": 5e-3}
 COSINE = {"optimizer.learning_rate": 3e-3, "optimizer.schedule": "cosine"}
@@ -67,7 +67,8 @@ KARATE = {
     "cell.hidden_size": 34,
     "optimizer.learning_rate": 1e-2,
 }
-TO_ONE, SYNCHRONOUS, ASYNCHRONOUS, STORY, CUE, DENSITY, TO_NODE, TO_NODES, GRAPH_TO_ONE = MODES
+TO_ONE, ONE_TO_MANY, SYNCHRONOUS, ASYNCHRONOUS, STORY = READING_MODES
+CUE, DENSITY, TO_NODE, TO_NODES, GRAPH_TO_ONE = MODES[len(READING_MODES) :]
 
 
 class Row(NamedTuple):
@@ -90,6 +91,11 @@ ROWS = {
     ),
     "digits": Row(
         "classify scikit-learn's 8 x 8 digits pixel by pixel; needs no download", TO_ONE, DIGITS
+    ),
+    "digits_drawing": Row(
+        "draw scikit-learn's 8 x 8 digits of a class pixel by pixel; needs no download",
+        ONE_TO_MANY,
+        DIGITS,
     ),
     "temporal_order": Row("in which order did the 2 or 3 relevant symbols come?", TO_ONE, CONSTANT),
     "delayed_xor": Row("the exclusive or of two bits, far apart in noise", TO_ONE, CONSTANT),
@@ -131,6 +137,16 @@ ROWS = {
         "the next character of a text file; tiny Shakespeare by default",
         SYNCHRONOUS,
         {"optimizer.learning_rate": 2e-3, "optimizer.schedule": "cosine"},
+        data_options=("file",),
+    ),
+    "word_lm": Row(
+        "the next word of a text file; tiny Shakespeare by default",
+        SYNCHRONOUS,
+        {
+            "model.embedding_size": 128,
+            "optimizer.learning_rate": 2e-3,
+            "optimizer.schedule": "cosine",
+        },
         data_options=("file",),
     ),
     "babi": Row(

@@ -6,8 +6,6 @@ task `digits`, MNIST's 28 x 28 as in `mnist`.
 
 from pathlib import Path
 
-import numpy as np
-
 from rnnexp.core.errors import require_choice
 from rnnexp.core.seeds import require_seed
 from rnnexp.data import digits as digits_data
@@ -16,8 +14,6 @@ from rnnexp.tasks.base import Task
 from rnnexp.tasks.density import density_task
 
 IMAGES = ("digits", "mnist")
-HELD_OUT = (180, 360)
-"""Digits for validation, and for the test."""
 MNIST_VALID = 5_000
 
 
@@ -36,11 +32,9 @@ def binary_digits(
     require_choice("images", images, IMAGES)
     require_seed("split_seed", split_seed)
     if images == "digits":
-        white = digits_data.load().images.reshape(-1, 64) >= 8
-        order = np.random.default_rng(split_seed).permutation(len(white))
-        ends = np.cumsum([len(white) - sum(HELD_OUT), HELD_OUT[0]])
-        parts = dict(zip(("train", "valid", "test"), np.split(white[order], ends), strict=True))
-        return density_task("binary_digits", parts)
+        parts = digits_data.divided(split_seed)
+        whites = {name: digits_data.black_and_white(part) for name, part in parts.items()}
+        return density_task("binary_digits", whites)
     sets = mnist_data.load(data_dir)
     whites = {name: of.images.reshape(-1, 784) >= 128 for name, of in sets.items()}
     cut = len(whites["train"]) - MNIST_VALID

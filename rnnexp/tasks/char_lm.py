@@ -79,16 +79,20 @@ def char_lm(
     )
 
 
-def require_room(path: Path, lengths: np.ndarray, window_steps: int) -> None:
+def require_room(
+    path: Path, lengths: np.ndarray, window_steps: int, *, of: str = "characters"
+) -> None:
     """Raise `UsageError` if a part is shorter than a window or the longest n-gram.
 
-    `lengths` are those of the training, validation and test part; the last may be 0.
+    Args:
+      lengths: those of the training, validation and test part; the last may be 0.
+      of: what they count.
     """
     least = max(window_steps, MOST_GRAM) + 1
     for name, length in zip(("training", "validation", "test"), lengths.tolist(), strict=True):
         if length < least and not (name == "test" and length == 0):
             raise UsageError(
-                f"the {name} part of {path} has {length} of its {lengths.sum():,} characters; "
+                f"the {name} part of {path} has {length} of its {lengths.sum():,} {of}; "
                 f"with window_steps {window_steps} it needs at least {least}"
             )
 

@@ -170,7 +170,7 @@ def _image_draw(images_LxN: Array, count: int) -> Draw:
 def _images(patterns: str, data_dir: Path | None) -> dict[str, np.ndarray]:
     """White pixels (L, N) of the images of every split."""
     if patterns == "digits":
-        images = digits_data.load().images.reshape(-1, 64) >= 8
+        images = digits_data.black_and_white(digits_data.load())
         # the file is ordered by writer, so images are dealt out in turn
         return {"train": images[0::3], "valid": images[1::3], "test": images[2::3]}
     sets = mnist_data.load(data_dir)

@@ -71,6 +71,8 @@ def _model(
     structure = build_structure(config)
     first = make_cell(task.input_size, 0)
     require_fit(config, structure, first, task)
+    if structure.embedding_size:
+        first = make_cell(structure.embedding_size, 0)
     require_interventions(config, structure, first)
     require_room_for_states(config, first, task)
     sizes = {"input_size": task.input_size, "output_size": task.output_size}

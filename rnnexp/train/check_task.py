@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError
-from rnnexp.core.registry import MODES, TO_ONE
+from rnnexp.core.registry import MODES, STEPWISE, TO_ONE
 from rnnexp.core.types import Batch, Tree
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Source, Stream, Task
 from rnnexp.train.abstract_call import (
@@ -27,6 +27,8 @@ from rnnexp.train.abstract_call import (
 from rnnexp.train.check_scores import mixed_score, require_scores
 
 SPLITS = ("train", "valid", "test")
+NUMBERED = ("sequence_to_one", "synchronous", "story_to_answer")
+"""Modes whose inputs may be numbers of symbols."""
 BATCH_SIZES = (16, 8, 24, 32, 48)
 """Of the small batch: the first that is no other size of the task, so that axes differ."""
 
@@ -86,6 +88,12 @@ def _check_fields(entry: Entry, task: Task, modes: Sequence[str]) -> None:
         raise entry.error(
             "forced_steps",
             f"is {described(task.forced_steps)}, expected 0 to num_steps = {task.num_steps}",
+        )
+    if task.mode == "one_to_many" and task.input_size <= task.output_size:
+        raise entry.error(
+            "input_size",
+            f"is {task.input_size}, expected more than output_size = {task.output_size}: a step "
+            "shows the vector, and the symbol before one-hot, as the task is one_to_many",
         )
     if not isinstance(task.headline, str):
         raise entry.error("headline", f"is {described(task.headline)}, expected a score's name")
@@ -233,16 +241,7 @@ def _check_batch(
         optional = field.endswith("lengths_B")
         if not (hasattr(value, "shape") or (optional and value is None)):
             raise entry.error(where, f"gives {field} as {described(value)}, expected an array")
-    if x.ndim != 3 or x.shape[1:] != (batch_size, task.input_size):
-        raise entry.error(
-            where,
-            f"gives inputs of shape {x.shape}, expected ({task.num_steps}, {batch_size}, "
-            f"{task.input_size}): num_steps, the batch, input_size",
-        )
-    if x.dtype != default_float():
-        raise entry.error(
-            where, f"gives inputs of type {x.dtype}, expected {jnp.dtype(default_float()).name}"
-        )
+    _check_inputs(entry, task, where, x, batch_size)
     if (wrong := _wrong_steps(task, batch, steps)) != "":
         raise entry.error(where, f"gives sequences of {x.shape[0]} steps, expected {wrong}")
     _check_lengths(entry, task, where, batch, batch_size)
@@ -254,6 +253,21 @@ def _check_batch(
                 f"gives a leaf of the context as {described(leaf)}, expected arrays whose first "
                 f"axis is the batch ({batch_size})",
             )
+
+
+def _check_inputs(entry: Entry, task: Task, where: str, x: Any, batch_size: int) -> None:
+    """Inputs are floats, (T, B, input_size), or numbers of symbols, (T, B)."""
+    numbers = x.ndim == 2 and task.mode in NUMBERED and jnp.issubdtype(x.dtype, jnp.integer)
+    sizes = (batch_size,) if numbers else (batch_size, task.input_size)
+    if x.ndim != len(sizes) + 1 or x.shape[1:] != sizes:
+        raise entry.error(
+            where,
+            f"gives inputs of shape {x.shape}, expected ({task.num_steps}, {batch_size}, "
+            f"{task.input_size}): num_steps, the batch, input_size",
+        )
+    expected = jnp.dtype(jnp.int32 if numbers else default_float())
+    if x.dtype != expected:
+        raise entry.error(where, f"gives inputs of type {x.dtype}, expected {expected.name}")
 
 
 def _wrong_steps(task: Task, batch: Batch, steps: int | None) -> str:
@@ -308,8 +322,10 @@ def _check_targets(
 
 def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size: int) -> None:
     """Scores are totals and counts of every example, and have the names that others use."""
-    leading = {"synchronous": batch.inputs_TxBxI.shape[:1], "asynchronous": (task.target_steps,)}
-    outputs = array(*leading.get(task.mode, ()), batch_size, task.output_size)
+    steps = {"asynchronous": task.target_steps}
+    steps |= dict.fromkeys(STEPWISE, batch.inputs_TxBxI.shape[0])
+    leading = (steps[task.mode],) if task.mode in steps else ()
+    outputs = array(*leading, batch_size, task.output_size)
     arguments = {"outputs": outputs, "batch": batch}
     raises_rank = False
     try:
@@ -326,9 +342,23 @@ def _check_scores(entry: Entry, task: Task, where: str, batch: Batch, batch_size
             f"or targets of another; expected outputs {outputs.shape} and targets "
             f"{batch.targets.shape} to be compared example by example, with equally many axes",
         )
+    _check_derived(entry, task, scores)
     _check_names(entry, task, [*scores])
     if task.teacher is not None:
         _check_teacher(entry, task, task.teacher, batch)
+
+
+def _check_derived(entry: Entry, task: Task, scores: Mapping[str, Any]) -> None:
+    """Derived figures are one number each, with names of their own."""
+    means = {name: array() for name in scores}
+    for name, function in task.derived.items():
+        if name in scores:
+            raise entry.error("derived", f"names {name!r}, expected another name than a score's")
+        found = entry.call(f"derived[{name!r}]", lambda means, f=function: f(means), means=means)
+        if getattr(found, "shape", None) != () or not is_real(found):
+            raise entry.error(
+                "derived", f"gives {name!r} as {described(found)}, expected one float"
+            )
 
 
 def _check_names(entry: Entry, task: Task, scores: Sequence[str]) -> None:
@@ -337,7 +367,7 @@ def _check_names(entry: Entry, task: Task, scores: Sequence[str]) -> None:
         raise entry.error(
             "scores", f"gives {', '.join(scores) or 'nothing'}, expected 'loss': it is minimised"
         )
-    known = [*scores, *(["exact"] if task.mode == "asynchronous" else [])]
+    known = [*scores, *(["exact"] if task.mode == "asynchronous" else []), *task.derived]
     for field, names in (("headline", (task.headline,)), ("baseline", task.baseline)):
         for name in names:
             if name not in known:

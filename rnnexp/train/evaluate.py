@@ -26,10 +26,11 @@ Evaluate = Callable[[Tree, Key, Tree], dict[str, Array]]
 def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int) -> Evaluate:
     """The evaluation of a split over `examples`.
 
-    Means pool all terms of all examples; an incomplete last batch is padded with weight 0. Noise
-    is off; a network with output feedback gets the true outputs for the task's `forced_steps`,
-    then its own. Batches are divided over the devices; of a stream the segments of each batch
-    are, if they divide equally, or every device evaluates all.
+    Means pool all terms of all examples, and the task's `derived` figures follow from them; an
+    incomplete last batch is padded with weight 0. Noise is off; a network with output feedback
+    gets the true outputs for the task's `forced_steps`, then its own. Batches are divided over the
+    devices; of a stream the segments of each batch are, if they divide equally, or every device
+    evaluates all.
     """
     source = getattr(recipe.task, split)
 
@@ -48,7 +49,8 @@ def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int
             case _:
                 sums = _over_batches(recipe, params, source, arrays, key, batch_size, examples)
         sums = add_up(recipe.devices, sums)
-        return {name: total / count for name, (total, count) in sums.items()}
+        means = {name: total / count for name, (total, count) in sums.items()}
+        return means | {name: of(means) for name, of in recipe.task.derived.items()}
 
     return divide_evaluation(recipe.devices, evaluate)
 

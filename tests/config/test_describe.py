@@ -55,7 +55,7 @@ def test_sections_have_no_durations() -> None:
         for key in KEYS
         if key.startswith("laboratory.") and ".every" not in key
     }
-    assert section_defaults("train") == {"batch_size": 64}
+    assert section_defaults("train") == {"batch_size": 64, "budget_minutes": 0.0}
     assert len(DURATIONS) == 7
 
 

@@ -55,3 +55,25 @@ def test_a_cell_that_is_shown_the_true_outputs_has_no_second_direction() -> None
     cell = cell_maker(frozen, task)(1, 0)
     with pytest.raises(UsageError, match="shows narx the true outputs"):
         require_fit(frozen, build_structure(frozen), cell, task)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("reverse/gru", {"embedding_size": 4}, "reverse is asynchronous, and its encoder and"),
+        ("chained_facts/memory_network", {"embedding_size": 4}, r"reads no input on its steps \(h"),
+        ("copy_memory/gru", {"tied_output": True}, "no embedding to share; set config.model.emb"),
+        ("copy_memory/gru", {"tied_output": True, "embedding_size": 128}, "reads 10 .* predicts 9"),
+        (
+            "digits/narx",
+            {"tied_output": True, "embedding_size": 128},
+            "narx is a whole network",
+        ),
+        ("digits/gru", {"embedding_size": -1}, "config.model.embedding_size must not be negative"),
+    ],
+)
+def test_an_embedding_has_its_place(name: str, changes: dict, words: str) -> None:
+    config = experiment(name)
+    config.update_from_flattened_dict({f"model.{key}": value for key, value in changes.items()})
+    with pytest.raises(UsageError, match=words):
+        make_plan(finish(config), data_dir=None, chunk_steps=4)

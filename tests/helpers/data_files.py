@@ -15,6 +15,7 @@ SHAKESPEARE = "tinyshakespeare/input.txt"
 DATA = {
     "mnist": "mnist/train-images-idx3-ubyte.gz",
     "char_lm": SHAKESPEARE,
+    "word_lm": SHAKESPEARE,
     "babi": "babi/en/qa1_single-supporting-fact_train.txt",
     **{task: f"polyphonic/{name}.mat" for task, name in MUSIC.items()},
 }

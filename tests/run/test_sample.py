@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.main import main
+from rnnexp.data.words import split_words
 from tests.helpers.data_files import DATA, data_or_skip
 from tests.helpers.midi_files import read_roll
 
@@ -47,6 +48,32 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "temperature must not be negative" in capsys.readouterr().err
     assert main([*sample, "--prompt", "t", "--seed", str(2**32)]) == 2
     assert "must be a seed from 0 to 4294967295, not 4294967296" in capsys.readouterr().err
+
+
+def test_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Words are joined by spaces, an unknown one of the prompt is named, and no text is needed."""
+    file = tmp_path / "text.txt"
+    file.write_text(TEXT)
+    run = ["run", "word_lm/gru", *SMALL, f"--config.task.file={file}", "--runs-dir", str(tmp_path)]
+    run += ["--config.task.window_steps=16", "--config.train.duration_steps=5"]
+    run += ["--config.model.embedding_size=8", "--config.model.tied_output=true"]
+    assert main(run) == 0
+    assert "perplexity" in capsys.readouterr().out
+    file.unlink()
+    sample = ["sample", "word_lm/gru", "--runs-dir", str(tmp_path), "--length", "12", "--json"]
+    written = []
+    for more in (["--prompt", "The CAT,"], ["--prompt", "The CAT,", "--seed", "1"], []):
+        assert main([*sample, *more]) == 0
+        written.append(json.loads(capsys.readouterr().out)["text"])
+    assert written[0].startswith("The CAT, ")
+    assert written[0] != written[1]
+    words = written[0].removeprefix("The CAT, ").split(" ")
+    assert len(words) == len(written[2].split(" ")) == 12
+    assert {*words, *written[2].split(" ")} <= {*split_words(TEXT), "<unk>"}
+    assert "words that the run does not know: ," in caplog.text
+    assert "cat" not in caplog.text.rpartition("know: ")[2]
 
 
 def test_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnexp.core.errors import UsageError
+from rnnexp.core.registry import STEPWISE
 from rnnexp.core.types import Array, Batch
 from rnnexp.tasks import TASKS
 from rnnexp.tasks.base import Bucketed, Score, Stream
@@ -34,12 +35,17 @@ def test_the_contract(name: str) -> None:
         if not isinstance(getattr(task, split), Bucketed):
             assert longest == task.num_steps
         assert longest <= task.num_steps
-        assert batch.inputs_TxBxI.shape == (longest, B, task.input_size)
-        assert batch.inputs_TxBxI.dtype == jnp.float32
-        steps = {"synchronous": (longest,), "asynchronous": (task.target_steps,)}
+        if batch.inputs_TxBxI.ndim == 2:  # numbers of symbols
+            assert batch.inputs_TxBxI.shape == (longest, B)
+            assert batch.inputs_TxBxI.dtype == jnp.int32
+            assert int(jnp.max(batch.inputs_TxBxI)) < task.input_size
+        else:
+            assert batch.inputs_TxBxI.shape == (longest, B, task.input_size)
+            assert batch.inputs_TxBxI.dtype == jnp.float32
+        steps = {"asynchronous": (task.target_steps,), **dict.fromkeys(STEPWISE, (longest,))}
         outputs = jnp.zeros((*steps.get(task.mode, ()), B, task.output_size))
         scores = jax.eval_shape(task.scores, outputs, batch)
-        assert set(task.baseline) <= set(scores) | {"exact"}
+        assert set(task.baseline) <= set(scores) | {"exact"} | set(task.derived)
         assert {"loss", task.headline} <= set(scores) | {"exact"}
         for score in scores.values():
             assert score.total_B.shape == score.count_B.shape == (B,)

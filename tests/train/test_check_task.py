@@ -77,6 +77,12 @@ def buckets(*steps: int, said: int = 0) -> Bucketed:
     )
 
 
+def numbered(key: Key, batch_size: int, dtype: Any = jnp.int32) -> Batch:
+    """Numbers of symbols as inputs."""
+    numbers_TxB = jax.random.randint(key, (T, batch_size), 0, I, dtype)
+    return Batch(numbers_TxB, jnp.zeros((T, batch_size, O)))
+
+
 def transposed(key: Key, batch_size: int) -> Batch:
     return Batch(jnp.zeros((batch_size, T, I)), jnp.zeros((batch_size, T, O)))
 
@@ -103,6 +109,10 @@ SOUND = {
     "finite": task(source=Finite(jnp.zeros((20, T, I)), 20, take)),
     "augmented": task(source=Finite(jnp.zeros((20, T, I)), 20, take, augment=noisy)),
     "words": task(words=("", "a", "b")),
+    "numbers of symbols": task(source=Endless(numbered)),
+    "derived": task(
+        derived={"perplexity": lambda means: jnp.exp(means["loss"])}, headline="perplexity"
+    ),
     "shorter test": task(
         test=drawn(lambda B: Batch(jnp.zeros((3, B, I)), jnp.zeros((3, B, O)), jnp.full(B, 3)))
     ),
@@ -126,6 +136,26 @@ SOUND = {
 }
 
 FAULTS: dict[str, tuple[Any, str]] = {
+    "numbers of another type": (
+        task(source=Endless(lambda key, size: numbered(key, size, jnp.int8))),
+        "gives inputs of type int8, expected int32",
+    ),
+    "numbers for a decoder": (
+        asynchronous(source=drawn(lambda B: written(B, inputs_TxBxI=jnp.zeros((T, B), jnp.int32)))),
+        f"gives inputs of shape ({T}, 16), expected ({T}, 16, {I})",
+    ),
+    "derived array": (
+        task(derived={"all": lambda means: jnp.zeros(3)}),
+        "derived gives 'all' as float32 (3,), expected one float",
+    ),
+    "derived of nothing": (
+        task(derived={"odd": lambda means: means["odds"]}),
+        "derived['odd'] raises KeyError",
+    ),
+    "derived score": (
+        task(derived={"loss": lambda means: means["loss"]}),
+        "derived names 'loss', expected another name than a score's",
+    ),
     "words": (task(words=("a", "b")), "words is a value of type tuple, expected 3 texts, as input"),
     "augmented shapes": (
         task(
