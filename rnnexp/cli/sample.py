@@ -31,6 +31,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest")
     command.add_argument("--top-k", type=int, default=0, help="draw from so many symbols; 0: all")
     command.add_argument("--beam", type=int, default=1, help="answers that are kept and shown")
+    command.add_argument(
+        "--length-power", type=float, default=0.0, metavar="A",
+        help="with --beam: rank answers by ln p / length^A; 0 favours short ones",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="of the draws")
     command.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where music (.mid) or a picture goes"
@@ -63,7 +67,7 @@ def sample_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
 def _answer(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.sample import answer
 
-    found = answer(trained, known.prompt, width=known.beam)
+    found = answer(trained, known.prompt, width=known.beam, length_power=known.length_power)
     rows: list[dict[str, object]] = [{"answer": text, "ln p": value} for text, value in found]
     print(to_json(rows, indent=2)) if known.json else print_table(known.prompt, rows)
 
