@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {
     "models/heads/linear.py": "the head of every model: models/test_sequence.py",
     "models/wrapped.py": "by the Flax cells that become cells: models/test_wrap.py",
     "report/paper_style.py": "by the pictures: report/test_paper.py, test_paper_key.py",
+    "report/beam_widths.py": "by the command that draws it: run/test_beam_widths.py",
     "run/attention.py": "by the command that prints it: cli/test_attention.py",
     "runtime/collectives.py": "needs several processes: integration/test_devices.py",
     "runtime/cpu.py": "replaced by a stand-in in runtime/test_compilation_cache.py",

@@ -31,10 +31,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="of a graph network: adjoints by a node's distance from the answer, Dirichlet energy",
     )
     command.add_argument(
+        "--beams", metavar="W,W",
+        help="of an encoder-decoder: what beams of these widths find, such as 1,2,4,8",
+    )  # fmt: skip
+    command.add_argument(
+        "--length-power", type=float, default=0.0, metavar="A",
+        help="with --beams: hypotheses are ranked by ln p / length^A",
+    )  # fmt: skip
+    command.add_argument(
         "--data-dir",
         type=Path,
-        help="with --divergence, --memory, --nodes or --attention: where to look for data files "
-        "first",
+        help="with --divergence, --memory, --nodes, --beams or --attention: where to look for data "
+        "files first",
     )
     attention.add_arguments(command)
 
@@ -45,26 +53,31 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UsageError("--memory does not go with --divergence; ask for one of them")
     if known.example is not None and not known.attention:
         raise UsageError("--example names a test question; it goes with --attention")
+    if known.length_power and known.beams is None:
+        raise UsageError("--length-power ranks hypotheses; it goes with --beams")
     if known.divergence:
-        refuse(known, "--divergence", attention=False, nodes=False)
+        refuse(known, "--divergence", attention=False, nodes=False, beams=None)
         if known.plot is not None:
             raise UsageError("--plot draws a run's gradients; it does not go with --divergence")
         from rnnexp.cli.divergence import divergence_command
 
         return divergence_command(known)
     if known.attention:
-        refuse(known, "--attention", plot=None, memory=False, nodes=False)
+        refuse(known, "--attention", plot=None, memory=False, nodes=False, beams=None)
         return attention.attention_command(known)
     require_picture_place(known.plot)
     if known.memory:
-        refuse(known, "--memory", nodes=False)
+        refuse(known, "--memory", nodes=False, beams=None)
         return _memory(known)
+    if known.beams is not None:
+        refuse(known, "--beams", nodes=False)
+        return _beams(known)
     if known.nodes:
         return _nodes(known)
     if known.data_dir is not None:
         raise UsageError(
             "--data-dir is for the replay of a step and for an example to look at; it goes with "
-            "--divergence, --memory, --nodes or --attention"
+            "--divergence, --memory, --nodes, --beams or --attention"
         )
     from rnnexp.report import table
     from rnnexp.results.load import find_run, load_run
@@ -100,6 +113,26 @@ def _memory(known: argparse.Namespace) -> int:
             for unit, data in found.units.items()
         ],
         partial(draw_memory, found.units),
+    )  # fmt: skip
+    return 0
+
+
+def _beams(known: argparse.Namespace) -> int:
+    """`rnnexp inspect --beams`."""
+    from rnnexp.report.beam_widths import draw_beams
+    from rnnexp.run.beam_widths import beams_of_run
+
+    try:
+        widths = [int(width) for width in known.beams.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--beams takes widths, such as 1,2,4; not {known.beams!r}") from error
+    path = _run_to_measure(known)
+    found = beams_of_run(path, widths, length_power=known.length_power, data_dir=known.data_dir)
+    rows = [row._asdict() for row in found.rows]
+    title = f"beams at step {found.step}, {found.examples} validation examples"
+    _show(
+        known, path, found.step, {"examples": found.examples, "beams": rows}, [(title, rows)],
+        partial(draw_beams, found.rows),
     )  # fmt: skip
     return 0
 

@@ -30,6 +30,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--temperature", type=float, help="0: always the likeliest (1)")
     command.add_argument("--top-k", type=int, help="draw from so many symbols; 0: all (0)")
     command.add_argument("--beam", type=int, help="answers that are kept and shown (1)")
+    command.add_argument(
+        "--length-power", type=float, metavar="A",
+        help="with --beam: rank answers by ln p / length^A; 0 favours short ones (0)",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, help="of the draws (0)")
     command.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where music (.mid) or a picture goes"
@@ -37,11 +41,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 DEFAULTS = {
-    "prompt": "", "length": 500, "temperature": 1.0, "top_k": 0, "beam": 1, "seed": 0,
-    "output": None,
+    "prompt": "", "length": 500, "temperature": 1.0, "top_k": 0, "beam": 1, "length_power": 0.0,
+    "seed": 0, "output": None,
 }  # fmt: skip
 TAKES = {
-    "an answer": ("prompt", "beam"),
+    "an answer": ("prompt", "beam", "length_power"),
     "text": ("prompt", "length", "temperature", "top_k", "seed"),
     "patterns": ("length", "seed", "output"),
     "pictures": ("prompt", "temperature", "top_k", "seed", "output"),
@@ -90,7 +94,7 @@ def _what(trained: "Trained") -> str:
 def _answer(trained: "Trained", known: argparse.Namespace) -> None:
     from rnnexp.run.sample import answer
 
-    found = answer(trained, known.prompt, width=known.beam)
+    found = answer(trained, known.prompt, width=known.beam, length_power=known.length_power)
     rows: list[dict[str, object]] = [{"answer": text, "ln p": value} for text, value in found]
     print(to_json(rows, indent=2)) if known.json else print_table(known.prompt, rows)
 

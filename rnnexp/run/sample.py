@@ -174,11 +174,14 @@ def write_notes(
     return np.asarray(drawn[:, 0]).astype(np.uint8)
 
 
-def answer(trained: Trained, question: str, *, width: int = 1) -> list[tuple[str, float]]:
+def answer(
+    trained: Trained, question: str, *, width: int = 1, length_power: float = 0.0
+) -> list[tuple[str, float]]:
     """The answers of an encoder-decoder and their ln p, the best first.
 
     Args:
       width: the width of the beam, and the number of answers.
+      length_power: a in ln p / length^a, by which answers are ranked.
 
     Raises:
       UsageError: the task does not know a symbol of the question, or has no questions.
@@ -188,10 +191,12 @@ def answer(trained: Trained, question: str, *, width: int = 1) -> list[tuple[str
         raise UsageError(f"{task.name} answers no questions")
     if not 1 <= len(question) <= task.num_steps:
         raise UsageError(f"a question has 1 to {task.num_steps} symbols, not {len(question)}")
-    require_range(width=width - 1)
+    require_range(width=width - 1, length_power=length_power)
     codes = encode(question, task.input_alphabet)
     x_TxBxI = jax.nn.one_hot(jnp.asarray(codes), task.input_size, dtype=float)[:, None]
-    found = beam(model, x_TxBxI, None, steps=task.target_steps, width=width)
+    found = beam(
+        model, x_TxBxI, None, steps=task.target_steps, width=width, length_power=length_power
+    )
     return [
         (
             decode(found.symbols_UxBxW[:, 0, n].tolist(), task.alphabet),
