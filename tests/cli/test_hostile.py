@@ -30,8 +30,8 @@ TINY = ["--config.train.duration_steps=1", "--config.eval.examples=8", "--config
 COMMANDS = {
     "list": ["list"], "run": ["run", "adding/rnn", *TINY], "compare": ["compare"],
     "inspect": ["inspect"], "analyze": ["analyze"], "report": ["report"], "export": ["export"],
-    "sample": ["sample"], "completion": ["completion"], "runs": ["runs", "label"],
-    "bench": ["bench", "--nothing"],
+    "sample": ["sample"], "embeddings": ["embeddings"], "completion": ["completion"],
+    "runs": ["runs", "label"], "bench": ["bench", "--nothing"],
     "sweep": ["sweep", "adding/rnn", "--dry-run", "--seeds", "0", "--sweep", "seed=x"],
 }  # fmt: skip
 """By subcommand what it is called with. A sweep and a benchmark would work for seconds, so they

@@ -170,6 +170,7 @@ def trained_steps(path: Path) -> dict[int, float]:
     return {row["step"]: row["time"] for row in read_metrics(path) if row["kind"] == "train"}
 
 
+@pytest.mark.slow
 def test_a_group_whose_worker_is_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     away, here = tmp_path / "away", tmp_path / "here"
     with RayCluster(nodes=2) as cluster:

@@ -55,6 +55,7 @@ def kill_until_done(root: Path, runs_dir: Path, operations: int, kills: int, see
     return hit
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(
     undisturbed: tuple[Path, int], root: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudySu
     return undisturbed_search(tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_again_and_again_is_the_undisturbed_one(
     undisturbed: tuple[Path, StudySummary],
     tmp_path: Path,

@@ -36,6 +36,7 @@ def faults(mode: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+@pytest.mark.slow
 def test_pages_of_freed_memory_are_not_asked_for_again() -> None:
     assert faults("kept") * 5 < faults("given back")
 

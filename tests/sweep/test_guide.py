@@ -18,6 +18,7 @@ def blocks(root: Path, language: str) -> list[str]:
     return [body for name, body in FENCE.findall(text) if name == language]
 
 
+@pytest.mark.slow
 def test_its_commands_run_as_written(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

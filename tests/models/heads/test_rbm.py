@@ -167,7 +167,7 @@ def test_bad_options(options: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.usefixtures("own_tables")
-@pytest.mark.parametrize("hidden", [4, 13])
+@pytest.mark.parametrize("hidden", [4, pytest.param(13, marks=pytest.mark.slow)])
 def test_a_run_writes_music(
     hidden: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
