@@ -52,7 +52,7 @@ def solo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.mark.parametrize(
     "all_changes",
     [
-        pytest.param(CHANGES, id="all"),
+        pytest.param(CHANGES, id="all", marks=pytest.mark.slow),
         pytest.param(CHANGES[:2], id="two", marks=pytest.mark.as_users),
     ],
 )
