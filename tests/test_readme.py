@@ -209,6 +209,7 @@ def test_its_experiments_take_their_arguments(
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
     monkeypatch.setattr(sys, "argv", [script])
+    monkeypatch.syspath_prepend(ROOT / Path(script).parent)  # as Python does for a script
     with pytest.raises(Parsed) as stopped:
         runpy.run_path(str(ROOT / script), run_name="__main__")
     assert stopped.value.args == ([],)
