@@ -1,9 +1,8 @@
 """The command line: the parser of all commands, and the exit codes of errors.
 
 Exit codes: 0 done (a divergence is a result), 1 a run failed, 2 bad input, 130 or 143
-stopped by SIGINT or SIGTERM, 75 at the end of a time budget, 141
-where nobody reads the output any more. Each command has its
-own file beside this one. Nothing outside this package prints.
+stopped by SIGINT or SIGTERM, 75 at the end of a time budget, 141 where nobody reads the output
+any more. Each command has its own file beside this one. Nothing outside this package prints.
 """
 
 import argparse

@@ -11,6 +11,8 @@ from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rnnexp.run.sample import Trained
 
 OF_EACH = 10
@@ -114,18 +116,15 @@ def _patterns(trained: "Trained", known: argparse.Namespace) -> None:
     if known.output is None:
         raise UsageError("patterns need a file for their picture: -o FILE.png")
     require_picture_place(known.output)
-    from rnnexp.report.patterns import draw_patterns
     from rnnexp.run.patterns import write_patterns
 
-    draw_patterns(write_patterns(trained, length=known.length, seed=known.seed), known.output)
-    print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
+    _draw(write_patterns(trained, length=known.length, seed=known.seed), known)
 
 
 def _drawings(trained: "Trained", known: argparse.Namespace) -> None:
     if known.output is None:
         raise UsageError("pictures need a file: -o FILE.png")
     require_picture_place(known.output)
-    from rnnexp.report.patterns import draw_patterns
     from rnnexp.run.drawings import class_count, draw_sequences
 
     asked = known.prompt.replace(",", " ").split() or range(class_count(trained))
@@ -139,7 +138,14 @@ def _drawings(trained: "Trained", known: argparse.Namespace) -> None:
         trained, classes, temperature=known.temperature, top_k=known.top_k, seed=known.seed
     )
     brightest = trained.plan.recipe.task.output_size - 1
-    draw_patterns(drawn / brightest, known.output, columns=OF_EACH)
+    _draw(drawn / brightest, known, columns=OF_EACH)
+
+
+def _draw(patterns_CxN: "np.ndarray", known: argparse.Namespace, *, columns: int = 0) -> None:
+    """Draw patterns into the file that was asked for, and say so."""
+    from rnnexp.report.patterns import draw_patterns
+
+    draw_patterns(patterns_CxN, known.output, columns=columns)
     print(to_json({"file": str(known.output)}) if known.json else f"drawn: {known.output}")
 
 

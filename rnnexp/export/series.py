@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -94,18 +94,22 @@ def laboratory_scalars(run: Run) -> list[Scalar]:
         return []
     data = zarr_append.load(run.path / STORE)
     axis, found = laboratory_axis([*map(str, data.dims)]), list[Scalar]()
+    times = {step: _time(run, step) for step in data["step"].values.tolist()}
     for name in map(str, data.data_vars):
         if name in MATRICES:
             log.info("%s is a matrix and is not exported; %s has it", name, run.path / STORE)
         elif name != SETTINGS:
             values = data[name].mean(axis) if axis in data[name].dims else data[name]
             dims = [str(dim) for dim in values.dims if dim != "step"]
-            found += _along(run, name, values.transpose("step", *dims))
+            found += _along(name, values.transpose("step", *dims), times)
     return found
 
 
-def _along(run: Run, name: str, values: "xarray.DataArray") -> Iterator[Scalar]:
-    """The finite values of a variable whose first dimension is the training step."""
+def _along(name: str, values: "xarray.DataArray", times: Mapping[int, float]) -> Iterator[Scalar]:
+    """The finite values of a variable whose first dimension is the training step.
+
+    `times` says when each of these steps was reached.
+    """
     labels = {dim: values[dim].values for dim in map(str, values.dims)}
     for place in zip(*np.nonzero(np.isfinite(values.values)), strict=True):
         parts = [
@@ -114,7 +118,7 @@ def _along(run: Run, name: str, values: "xarray.DataArray") -> Iterator[Scalar]:
         ]
         step = int(labels["step"][place[0]])
         full = "/".join(["laboratory", name, *parts])
-        yield Scalar(full, step, float(values.values[place]), _time(run, step))
+        yield Scalar(full, step, float(values.values[place]), times[step])
 
 
 def _time(run: Run, step: int) -> float:

@@ -6,7 +6,9 @@ part's.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,19 +58,18 @@ def char_lm(
     require_room(path, np.diff([0, train_end, valid_end, len(text)]), window_steps)
     alphabet = vocabulary(text[:train_end])
     train, valid, test = np.split(encode(text, alphabet, path), [train_end, valid_end])
-    if len(test) == 0:
-        test = valid
-    valid_stream = stream(valid, len(alphabet), window_steps)
-    losses = ngram_losses(train, test, len(alphabet), most=MOST_GRAM)
+    symbols = len(alphabet)
+    sources = sources_of(train, valid, test, lambda part: stream(part, symbols, window_steps))
+    losses = ngram_losses(train, test if len(test) else valid, symbols, most=MOST_GRAM)
     return Task(
         name="char_lm",
         mode="synchronous",
-        input_size=len(alphabet),
-        output_size=len(alphabet),
+        input_size=symbols,
+        output_size=symbols,
         num_steps=window_steps,
-        train=stream(train, len(alphabet), window_steps),
-        valid=valid_stream,
-        test=valid_stream if test is valid else stream(test, len(alphabet), window_steps),
+        train=sources.train,
+        valid=sources.valid,
+        test=sources.test,
         scores=scores,
         baseline={"loss": losses[-1], "bits_per_character": losses[-1] / math.log(2)},
         headline="loss",
@@ -95,6 +96,22 @@ def require_room(
                 f"the {name} part of {path} has {length} of its {lengths.sum():,} {of}; "
                 f"with window_steps {window_steps} it needs at least {least}"
             )
+
+
+class Sources(NamedTuple):
+    """The sources of the parts of a text."""
+
+    train: Stream
+    valid: Stream
+    test: Stream
+
+
+def sources_of(
+    train: np.ndarray, valid: np.ndarray, test: np.ndarray, make: Callable[[np.ndarray], Stream]
+) -> Sources:
+    """The source that `make` makes of each part; without a test part that of validation is both."""
+    of_valid = make(valid)
+    return Sources(make(train), of_valid, make(test) if len(test) else of_valid)
 
 
 def stream(codes_N: np.ndarray, symbols: int, window_steps: int) -> Stream:

@@ -23,7 +23,7 @@ from rnnexp.data.ngrams import ngram_losses
 from rnnexp.data.text import TINY_SHAKESPEARE, read_text, split_ends
 from rnnexp.data.words import encode_words, split_words, word_vocabulary
 from rnnexp.tasks.base import Score, Stream, Task
-from rnnexp.tasks.char_lm import MOST_GRAM, require_room
+from rnnexp.tasks.char_lm import MOST_GRAM, require_room, sources_of
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
 
 
@@ -75,19 +75,18 @@ def word_lm(
     require_room(path, lengths, window_steps, of="words")
     words = word_vocabulary(text[:train_end], most=vocabulary, least_count=least_count)
     train, valid, test = np.split(encode_words(text, words), [train_end, valid_end])
-    if len(test) == 0:
-        test = valid
-    valid_stream = stream(valid, window_steps)
-    loss, references = count_references(train, test, len(words))
+    sources = sources_of(train, valid, test, lambda part: stream(part, window_steps))
+    scored = test if len(test) else valid
+    loss, references = count_references(train, scored, len(words))
     return Task(
         name="word_lm",
         mode="synchronous",
         input_size=len(words),
         output_size=len(words),
         num_steps=window_steps,
-        train=stream(train, window_steps),
-        valid=valid_stream,
-        test=valid_stream if test is valid else stream(test, window_steps),
+        train=sources.train,
+        valid=sources.valid,
+        test=sources.test,
         scores=scores,
         derived={"perplexity": perplexity},
         baseline={"loss": loss, "perplexity": math.exp(loss)},
