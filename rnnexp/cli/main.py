@@ -28,6 +28,7 @@ from rnnexp.cli import (
     run,
     runs,
     sample,
+    study,
     sweep,
 )
 from rnnexp.cli import list as listing
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "list": (listing, "show what there is"),
     "run": (run, "train one experiment; the same command again resumes it"),
     "sweep": (sweep, "train many runs, and only those that are missing"),
+    "study": (study, "a paper's table, trained and judged claim by claim"),
     "compare": (compare, "groups of runs side by side, or single runs"),
     "inspect": (inspect, "show a run's gradient norms through time"),
     "analyze": (analyze, "Lyapunov spectra and more of a run's checkpoints"),

@@ -51,8 +51,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="choose every cell's width so that the model has N parameters within 1 %%",
     )  # fmt: skip
     place = command.add_argument_group("where and how")
-    place.add_argument("--dry-run", action="store_true", help="plan, measure, and start nothing")
     place.add_argument("--name", help="of the sweep's directory (default: from its runs)")
+    add_place(place)
+    search.add_arguments(command)
+    state = command.add_argument_group("a sweep that was started")
+    state.add_argument("--status", type=Path, metavar="DIR", help="how many runs stand where")
+    state.add_argument("--retry-failed", type=Path, metavar="DIR", help="try failed runs again")
+    state.add_argument("--cancel", type=Path, metavar="DIR", help="checkpoint its runs and stop")
+
+
+def add_place(place: argparse._ActionsContainer) -> None:
+    """Arguments of a command that trains many runs: where, and how many at a time."""
+    place.add_argument("--dry-run", action="store_true", help="plan, measure, and start nothing")
     add_data_dir(place)
     place.add_argument(
         "--width", type=int, metavar="N",
@@ -66,68 +76,84 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--slurm", action="append", default=[], metavar="KEY=VALUE", help="slurm: an option of it"
     )
-    search.add_arguments(command)
-    state = command.add_argument_group("a sweep that was started")
-    state.add_argument("--status", type=Path, metavar="DIR", help="how many runs stand where")
-    state.add_argument("--retry-failed", type=Path, metavar="DIR", help="try failed runs again")
-    state.add_argument("--cancel", type=Path, metavar="DIR", help="checkpoint its runs and stop")
 
 
 def sweep_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """`rnnexp sweep`."""
-    from rnnexp.sweep.executors import EXECUTORS
-
     actions = (known.status, print_state), (known.retry_failed, _retry), (known.cancel, _cancel)
     for directory, function in actions:
         if directory is not None:
             if known.experiment or known.sweep or rest:
                 raise UsageError("--status, --retry-failed and --cancel take a directory alone")
             return function(directory, known)
-    require_choice("executor", known.executor, EXECUTORS)
-    for name in ("width", "jobs", "cpus"):
-        if (number := getattr(known, name)) is not None and number < 1:
-            raise UsageError(f"--{name} must be at least 1, not {number}")
-    if not 0 <= known.gpus < math.inf:
-        raise UsageError(f"--gpus must not be negative, and finite, not {known.gpus}")
+    require_options(known)
     if known.search is not None:
         return search.search_command(known, rest)
     refuse(known, "a sweep without --search", trials=50, pruner="none", storage=None)
     return _start(known, rest)
 
 
+def require_options(known: argparse.Namespace) -> None:
+    """Raise `UsageError` for a value of `add_place`'s options that cannot be."""
+    from rnnexp.sweep.executors import EXECUTORS
+
+    require_choice("executor", known.executor, EXECUTORS)
+    for name in ("width", "jobs", "cpus"):
+        if (number := getattr(known, name)) is not None and number < 1:
+            raise UsageError(f"--{name} must be at least 1, not {number}")
+    if not 0 <= known.gpus < math.inf:
+        raise UsageError(f"--gpus must not be negative, and finite, not {known.gpus}")
+
+
 def _start(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Plan, print the plan, and train what is missing."""
-    from rnnexp.runtime.allocator import keep_memory
-    from rnnexp.runtime.compilation_cache import keep_programs
-    from rnnexp.sweep.directory import sweep_folder, with_hashes
-    from rnnexp.sweep.launch import plan_sweep, save_sweep
+    from rnnexp.sweep.directory import sweep_folder
+    from rnnexp.sweep.launch import plan_sweep
 
     if known.name is not None:
         sweep_folder(known.runs_dir, known.name)  # before the work
     space, base = read_space(known, rest)
+    prepare(known)
+    plan = plan_sweep(space, base, parameters=known.match_parameters, data_dir=known.data_dir)
+    costs, memory = costs_of(plan, known)
+    print_plan(plan, costs, known)
+    if known.dry_run:
+        return 0
+    sweep_dir = save_plan(plan, known, known.name, [*known.sweep, *rest])
+    return _train(sweep_dir, known, memory)
+
+
+def prepare(known: argparse.Namespace) -> None:
+    """Keep memory and programs, and start the devices that a plan is measured on."""
+    from rnnexp.runtime.allocator import keep_memory
+    from rnnexp.runtime.compilation_cache import keep_programs
+
     keep_memory()
     keep_programs()
     _choose_devices(known)
+
+
+def save_plan(
+    plan: "SweepPlan", known: argparse.Namespace, name: str | None, arguments: Sequence[str]
+) -> Path:
+    """Write the plan with what its workers need; returns the sweep's directory."""
+    from rnnexp.sweep.directory import with_hashes
+    from rnnexp.sweep.launch import save_sweep
+
     data_dir = known.data_dir
-    plan = plan_sweep(space, base, parameters=known.match_parameters, data_dir=data_dir)
-    costs, memory = _costs(plan, known)
-    _print_plan(plan, costs, known)
-    if known.dry_run:
-        return 0
-    sweep_dir = save_sweep(
+    return save_sweep(
         plan,
         known.runs_dir,
-        known.name,
-        arguments=[*known.sweep, *rest],
+        name,
+        arguments=list(arguments),
         imports=list(with_hashes(known.imports)),
         data_dir=None if data_dir is None else str(data_dir.absolute()),
         width=known.width,
         cpus=None if known.executor == "local" else known.cpus or 1,
     )
-    return _train(sweep_dir, known, memory)
 
 
-def _costs(
+def costs_of(
     plan: "SweepPlan", known: argparse.Namespace
 ) -> tuple[Mapping[int, Mapping[str, Any]], Mapping[int, int]]:
     """By group, the costs of its runs and the bytes to request of an executor.
@@ -143,7 +169,7 @@ def _costs(
     return costs, {g: request_bytes(cost, len(groups[g]), lanes) for g, cost in costs.items()}
 
 
-def _print_plan(
+def print_plan(
     plan: "SweepPlan", costs: Mapping[int, Mapping[str, Any]], known: argparse.Namespace
 ) -> None:
     """Print the groups of a plan, and for a dry run the time and the points that were drawn.
@@ -193,19 +219,24 @@ def _choose_devices(known: argparse.Namespace) -> None:
 
 def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> int:
     """Start what is missing and report how it ended."""
+    log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
+    reason = start_plan(sweep_dir, known, memory)
+    code = print_state(sweep_dir, known)
+    return SIGNAL_CODES[reason] if reason else code
+
+
+def start_plan(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> str:
+    """Train what is missing of a plan; returns what stopped it before its end, or ""."""
     from rnnexp.sweep.executors import Options
     from rnnexp.sweep.launch import launch
 
     options = Options(
         at_once=known.jobs, address=known.address, slurm=dict(_pair(text) for text in known.slurm)
     )
-    log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
-    reason = launch(
+    return launch(
         sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
         gpus=known.gpus, memory=memory, imports=known.imports,
     )  # fmt: skip
-    code = print_state(sweep_dir, known)
-    return SIGNAL_CODES[reason] if reason else code
 
 
 def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:

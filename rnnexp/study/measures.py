@@ -1,0 +1,52 @@
+"""Measures of a finished training that are not among its test scores."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnexp.results.load import Run
+from rnnexp.study.claims import Beyond, Value
+
+
+def steps_until(
+    kind: str, field: str, *, below: float | None = None, above: float | None = None, rows: int = 1
+) -> Callable[[Run], Value]:
+    """Updates until a figure is below, or above, a limit; `Beyond` the last one if it never is.
+
+    Args:
+      kind, field: of the lines of `metrics.jsonl`: `train` or `valid`, and `loss` or a score.
+      rows: the mean of so many recorded lines, the last of which names the step, must be.
+
+    A training that diverged before has not solved its task, so that it is `Beyond` too.
+    """
+    if (below is None) == (above is None):
+        raise ValueError("steps_until takes either `below` or `above`")
+
+    def measure(run: Run) -> Value:
+        steps_N, values_N = run.curve(kind, field)
+        if len(values_N) < rows:
+            return Beyond(float(run.status["step"]))
+        means_M = np.convolve(values_N, np.full(rows, 1 / rows), mode="valid")
+        solved_M = means_M < below if below is not None else means_M > _limit(above)
+        if not solved_M.any():
+            return Beyond(float(run.status["step"]))
+        return float(steps_N[rows - 1 :][int(np.argmax(solved_M))])
+
+    return measure
+
+
+def mean_of_last(kind: str, field: str, rows: int) -> Callable[[Run], Value]:
+    """The mean of a figure over the last recorded lines; NaN if the training diverged."""
+
+    def measure(run: Run) -> Value:
+        _, values_N = run.curve(kind, field)
+        if run.dead or len(values_N) == 0:
+            return math.nan
+        return float(np.mean(values_N[-rows:]))
+
+    return measure
+
+
+def _limit(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -1,0 +1,398 @@
+"""The rules of a verdict: what may be said of a claim, given the values that were measured.
+
+| claim | reproduced if | not reproduced if |
+| --- | --- | --- |
+| `Number`, mean | our interval lies within the margin around the published value | outside |
+| `Number`, single | the same, or the value lies in an interval no wider | the same |
+| `Ordering` | the interval of the probability of winning lies above 1/2 | below |
+| `Comparable` | the interval of the difference lies within the margin | outside |
+| `Bound` | our interval lies on the claimed side of the limit | on the other |
+| `Rate` | the exact binomial interval lies within the margin | outside |
+| `Updates` | the interval of the median lies within the factor | outside |
+| `Constant` | every value lies within the tolerance | one does not |
+
+The interval of a `single` published value is that for one more training like ours. Otherwise a
+claim is undecided, and `seeds` says how many would decide if the estimates stayed as
+they are. An interval that merely holds the published value says nothing: of few or scattered values
+it always does. Intervals are 95 % ones, so that a claim at the edge of its margin is wrongly
+called reproduced with probability at most 2.5 %, and wrongly not reproduced with as much.
+
+Means have Student's interval (Schuirmann 1987, two one-sided tests); rates Clopper and Pearson's;
+medians the interval of order statistics, in which a training that did not finish ranks last.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnexp.study.claims import (
+    Beyond,
+    Bound,
+    Claim,
+    Comparable,
+    Constant,
+    NotComparable,
+    Number,
+    Ordering,
+    Rate,
+    Updates,
+    Value,
+)
+from rnnexp.study.rank_order import LEVEL, seeds_at, seeds_to_decide, win_probability
+
+REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+HOLDS, DOES_NOT = "holds at reduced scale", "does not hold at reduced scale"
+NOT_COMPARABLE = "not comparable"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, HOLDS, DOES_NOT, NOT_COMPARABLE)
+MOST_SEEDS = 10_000
+Values = Mapping[tuple[str, str], Sequence[Value]]
+"""The values of a group's measure, by group and measure."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be said of a claim.
+
+    Attributes:
+      word: one of `VERDICTS`.
+      detail: why, or which of the two is better.
+      value, low, high: the estimate and its 95 % interval; None where there is none.
+      n: values behind it, diverged trainings included.
+      p: of the hypothesis that the claim holds within its margin; None where nothing is tested.
+      seeds: how many would decide an undecided claim; None where that cannot be said.
+    """
+
+    word: str
+    detail: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    p: float | None = None
+    seeds: int | None = None
+
+
+def judge(claim: Claim, values: Values, *, reduced: bool) -> Verdict:
+    """The verdict on one claim.
+
+    Args:
+      reduced: whether the protocol deviates from the paper's; then nothing is called reproduced.
+    """
+    verdict = _judge(claim, values)
+    words = {REPRODUCED: HOLDS, NOT_REPRODUCED: DOES_NOT}
+    return replace(verdict, word=words.get(verdict.word, verdict.word)) if reduced else verdict
+
+
+def _judge(claim: Claim, values: Values) -> Verdict:
+    match claim:
+        case NotComparable():
+            return Verdict(NOT_COMPARABLE, claim.reason)
+        case Ordering():
+            pairs = [(values[a, claim.measure], values[b, claim.measure]) for a, b in claim.pairs]
+            return ordering(pairs, higher_is_better=claim.higher_is_better)
+        case Comparable():
+            first, second = (values[group, claim.measure] for group in claim.groups)
+            return comparable(first, second, claim.margin.value)
+    measured = values[claim.group, claim.measure]  # type: ignore[attr-defined]
+    published = claim.reference.value
+    match claim:
+        case Bound():
+            return bound(measured, at_most=claim.at_most, at_least=claim.at_least)
+        case Number():
+            return number(claim, measured)
+        case Rate():
+            wins = successes(measured, at_most=claim.at_most, at_least=claim.at_least)
+            return rate(wins, len(measured), _given(published), claim.margin.value)
+        case Updates():
+            return updates(measured, _given(published), claim.margin.value)
+        case Constant():
+            return constant(measured, _given(published), claim.margin.value)
+    raise TypeError(f"no rule for {type(claim).__name__}")
+
+
+def _given(value: float | None) -> float:
+    """A published value that the plan has made sure of."""
+    if value is None:
+        raise ValueError("a claim without a published value")
+    return value
+
+
+def number(claim: Number, values: Sequence[Value]) -> Verdict:
+    """Equivalence of a mean, or of one more training, with the published value."""
+    published, margin = _given(claim.reference.value), claim.margin.value
+    finite_N = _finite(values)
+    if len(finite_N) < len(values):
+        return _with_diverged(values)
+    if claim.logarithm:
+        if published <= 0 or (finite_N <= 0).any():
+            return Verdict(UNDECIDED, "a logarithm of a value that is not positive", n=len(values))
+        inner = _same(np.log(finite_N), math.log(published), math.log(margin), claim)
+        value, low, high = _exp(inner.value), _exp(inner.low), _exp(inner.high)
+        return replace(inner, value=value, low=low, high=high)
+    return _same(finite_N, published, margin, claim)
+
+
+def _same(values_N: np.ndarray, published: float, margin: float, claim: Number) -> Verdict:
+    """`number` of finite values on the scale of the margin."""
+    n, mean = len(values_N), float(np.mean(values_N))
+    if n < 2 or (values_N == values_N[0]).all():
+        return Verdict(UNDECIDED, _no_interval(n), mean, n=n)
+    single = claim.published == "single"
+    error = float(np.std(values_N, ddof=1)) * math.sqrt((1 if single else 0) + 1 / n)
+    low, high = _interval(mean, error, n)
+    same, apart = _inside(low, high, published, margin), _outside(low, high, published, margin)
+    if single and not same:
+        same = low <= published <= high and (high - low) / 2 <= margin
+    better = (mean > published) == claim.higher_is_better
+    found = Verdict("", "", mean, low, high, n, _p_apart(abs(mean - published) - margin, error, n))
+    if same:
+        return replace(found, word=REPRODUCED)
+    if apart:
+        return replace(found, word=NOT_REPRODUCED, detail="ours better" if better else "ours worse")
+    spread = float(np.std(values_N, ddof=1))
+    seeds = _seeds_for(abs(mean - published), margin, spread, single=single, least=n + 1)
+    return replace(found, word=UNDECIDED, seeds=seeds)
+
+
+def ordering(
+    pairs: Sequence[tuple[Sequence[Value], Sequence[Value]]], *, higher_is_better: bool
+) -> Verdict:
+    """Whether the first of each pair is better: the probability of winning against 1/2."""
+    sign = -1.0 if higher_is_better else 1.0
+    strata = [([_rank(v, sign) for v in a], [_rank(v, sign) for v in b]) for a, b in pairs]
+    wins = win_probability(strata)
+    n = min(min(len(a), len(b)) for a, b in strata)
+    p = wins.p if wins.probability < 0.5 else 1.0
+    found = Verdict(UNDECIDED, "", wins.probability, wins.low, wins.high, n, p)
+    if wins.low > 0.5:
+        return replace(found, word=REPRODUCED)
+    if wins.high < 0.5:
+        return replace(found, word=NOT_REPRODUCED, detail="the other is better")
+    least = seeds_to_decide(len(strata))
+    seeds = least if n < least else seeds_at(wins.probability)
+    return replace(found, seeds=seeds if seeds is None else max(seeds, n + 1))
+
+
+def comparable(first: Sequence[Value], second: Sequence[Value], margin: float) -> Verdict:
+    """Equivalence of two means, by Welch's interval of their difference."""
+    from scipy import stats  # type: ignore[import-untyped]  # slow to import
+
+    a_N, b_M = _finite(first), _finite(second)
+    n = min(len(first), len(second))
+    if len(a_N) < len(first) or len(b_M) < len(second):
+        return Verdict(UNDECIDED, "a training diverged: the means cannot be compared", n=n)
+    parts = [float(np.var(v, ddof=1)) / len(v) if len(v) > 1 else math.nan for v in (a_N, b_M)]
+    error, difference = math.sqrt(sum(parts)), float(np.mean(a_N) - np.mean(b_M))
+    if not error > 0:
+        return Verdict(UNDECIDED, _no_interval(n), difference, n=n)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(v) - 1) for part, v in zip(parts, (a_N, b_M), strict=True)
+    )
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    low, high = difference - half, difference + half
+    p = min(1.0, 2 * float(stats.t.sf((abs(difference) - margin) / error, freedom)))
+    found = Verdict(UNDECIDED, "", difference, low, high, n, p)
+    if _inside(low, high, 0.0, margin):
+        return replace(found, word=REPRODUCED)
+    if _outside(low, high, 0.0, margin):
+        return replace(found, word=NOT_REPRODUCED, detail="they differ by more than the margin")
+    return replace(
+        found, seeds=_seeds_for(abs(difference), margin, error * math.sqrt(n), least=n + 1)
+    )
+
+
+def bound(
+    values: Sequence[Value], *, at_most: float | None = None, at_least: float | None = None
+) -> Verdict:
+    """Whether a mean lies on the claimed side of a limit."""
+    limit, sign = (at_most, 1.0) if at_most is not None else (_given(at_least), -1.0)
+    finite_N = _finite(values)
+    if len(finite_N) < len(values):
+        return _with_diverged(values)
+    n, mean = len(values), float(np.mean(finite_N))
+    if n < 2 or (finite_N == finite_N[0]).all():
+        return Verdict(UNDECIDED, _no_interval(n), mean, n=n)
+    spread = float(np.std(finite_N, ddof=1))
+    low, high = _interval(mean, spread / math.sqrt(n), n)
+    past = sign * (mean - _given(limit))
+    found = Verdict(UNDECIDED, "", mean, low, high, n, _p_apart(past, spread / math.sqrt(n), n))
+    if sign * ((high if sign > 0 else low) - _given(limit)) <= 0:
+        return replace(found, word=REPRODUCED)
+    if sign * ((low if sign > 0 else high) - _given(limit)) > 0:
+        return replace(found, word=NOT_REPRODUCED, detail="beyond the limit")
+    return replace(found, seeds=_seeds_for(abs(past), 0.0, spread, least=n + 1))
+
+
+def successes(
+    values: Sequence[Value], *, at_most: float | None = None, at_least: float | None = None
+) -> int:
+    """How many values are at most, or at least, a limit; diverged and unfinished ones are not."""
+    wins = 0
+    for value in values:
+        if isinstance(value, Beyond) or math.isnan(value):
+            continue
+        wins += (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
+    return wins
+
+
+def rate(wins: int, n: int, published: float, margin: float) -> Verdict:
+    """Equivalence of a success rate, by the exact binomial interval."""
+    from scipy import stats
+
+    low, high = binomial_interval(wins, n)
+    floor, ceiling = max(0.0, published - margin), min(1.0, published + margin)
+    tails = (stats.binom.sf(wins - 1, n, ceiling), stats.binom.cdf(wins, n, floor))
+    found = Verdict(
+        UNDECIDED, f"{wins} of {n}", wins / n, low, high, n, min(1.0, 2 * float(min(tails)))
+    )
+    if floor <= low and high <= ceiling:
+        return replace(found, word=REPRODUCED)
+    if low > ceiling or high < floor:
+        return replace(found, word=NOT_REPRODUCED)
+    for more in range(n + 1, 500):
+        low, high = binomial_interval(round(wins / n * more), more)
+        if (floor <= low and high <= ceiling) or low > ceiling or high < floor:
+            return replace(found, seeds=more)
+    return found
+
+
+def binomial_interval(wins: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval of a rate: of 5 in 5 it is [.478, 1]."""
+    from scipy import stats
+
+    found = stats.binomtest(wins, n).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
+
+
+def updates(values: Sequence[Value], published: float, factor: float) -> Verdict:
+    """The median number of updates until solved, within a factor of the published one."""
+    ordered = sorted(math.inf if isinstance(v, Beyond) or math.isnan(v) else v for v in values)
+    n, solved = len(ordered), sum(math.isfinite(v) for v in ordered)
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    low, high = median_interval(ordered)
+    detail = f"{solved} of {n} solved"
+    found = Verdict(
+        UNDECIDED, detail, middle, low, high, n, _p_of_median(ordered, published, factor)
+    )
+    if low >= published / factor and high <= published * factor:
+        return replace(found, word=REPRODUCED)
+    if low > published * factor or high < published / factor:
+        faster = "ours faster" if high < published else "ours slower"
+        return replace(found, word=NOT_REPRODUCED, detail=f"{detail}; {faster}")
+    return replace(found, seeds=6 if n < 6 else None)
+
+
+def median_interval(ordered: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """The interval of the median by order statistics, exact whatever the values' distribution.
+
+    Of fewer than six values none is bounded at 95 %: it is (0, infinity).
+    """
+    from scipy import stats
+
+    n = len(ordered)
+    outer = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
+    if stats.binom.cdf(outer, n, 0.5) > (1 - level) / 2:
+        outer -= 1
+    if outer < 0:
+        return 0.0, math.inf
+    return ordered[outer], ordered[n - 1 - outer]
+
+
+def _p_of_median(ordered: Sequence[float], published: float, factor: float) -> float:
+    """Two-sided p of the sign test that the median lies within the factor."""
+    from scipy import stats
+
+    n = len(ordered)
+    slow = sum(value > published * factor for value in ordered)
+    fast = sum(value < published / factor for value in ordered)
+    return min(1.0, 2 * float(stats.binom.sf(max(slow, fast) - 1, n, 0.5)))
+
+
+def constant(values: Sequence[Value], published: float, tolerance: float) -> Verdict:
+    """Whether every value is the published one within a tolerance."""
+    finite_N = _finite(values)
+    if len(finite_N) < len(values):
+        return _with_diverged(values)
+    far = float(np.abs(finite_N - published).max())
+    low, high = (float(finite_N.min()), float(finite_N.max())) if len(values) > 1 else (None, None)
+    found = Verdict(REPRODUCED, "", float(np.mean(finite_N)), low, high, len(values))
+    if far <= tolerance:
+        return found
+    return replace(found, word=NOT_REPRODUCED, detail=f"off by {far:.2g}")
+
+
+def holm(p_values: Sequence[float], level: float = 1 - LEVEL) -> int:
+    """How many hypotheses are rejected at a family-wise error rate (Holm 1979)."""
+    rejected = 0
+    for number, p in enumerate(sorted(p_values)):
+        if p > level / (len(p_values) - number):
+            break
+        rejected += 1
+    return rejected
+
+
+def _finite(values: Sequence[Value]) -> np.ndarray:
+    numbers = [math.nan if isinstance(v, Beyond) else v for v in values]
+    array_N = np.asarray(numbers, np.float64)
+    return array_N[np.isfinite(array_N)]
+
+
+def _with_diverged(values: Sequence[Value]) -> Verdict:
+    """Of values some of which are not finite: no mean includes them, and none is left out."""
+    n, lost = len(values), len(values) - len(_finite(values))
+    detail = f"{lost} of {n} diverged"
+    return Verdict(NOT_REPRODUCED if lost == n else UNDECIDED, detail, n=n)
+
+
+def _rank(value: Value, sign: float) -> float:
+    """A value to rank, lower is better; trainings that diverged or did not finish rank last."""
+    if isinstance(value, Beyond) or math.isnan(value):
+        return math.inf
+    return sign * value
+
+
+def _interval(mean: float, error: float, n: int) -> tuple[float, float]:
+    """Student's interval of a mean with its standard error."""
+    from scipy import stats
+
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    return mean - half, mean + half
+
+
+def _p_apart(distance: float, error: float, n: int) -> float:
+    """Two-sided p that a mean this far beyond a limit is not beyond it; at most .05 where the
+    interval lies outside."""
+    from scipy import stats
+
+    return min(1.0, 2 * float(stats.t.sf(distance / error, n - 1)))
+
+
+def _inside(low: float, high: float, middle: float, margin: float) -> bool:
+    return middle - margin <= low and high <= middle + margin
+
+
+def _outside(low: float, high: float, middle: float, margin: float) -> bool:
+    return low > middle + margin or high < middle - margin
+
+
+def _no_interval(n: int) -> str:
+    return "all values are equal: their spread is unknown" if n > 1 else "one value has no spread"
+
+
+def _seeds_for(
+    distance: float, margin: float, spread: float, *, single: bool = False, least: int = 2
+) -> int | None:
+    """So many values that an interval of this spread lies inside the margin, or outside."""
+    from scipy import stats
+
+    for n in range(max(least, 2), MOST_SEEDS):
+        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread * math.sqrt(single + 1 / n)
+        if half <= margin - distance or half < distance - margin:
+            return n
+    return None
+
+
+def _exp(value: float | None) -> float | None:
+    return None if value is None else math.exp(value)
