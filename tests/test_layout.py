@@ -61,6 +61,7 @@ TESTED_ELSEWHERE = {
     "runtime/memory_size.py": "beside what it limits: train/test_memory_need.py",
     "runtime/environment.py": "by the file that it writes: run/test_run.py",
     "runtime/mesh.py": "needs several devices: integration/test_devices.py",
+    "study/verdict.py": "a value, made and read by study/test_rules.py",
     "sweep/estimate.py": "by the dry run: cli/test_sweep.py",
     "sweep/executors/base.py": "values that the executors share: integration/test_executors.py",
     "sweep/executors/child.py": "is a process: integration/test_executors.py",

@@ -6,17 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rnnexp.study.claims import Claim, Study, Value, claims_hash, needs_of
-from rnnexp.study.rules import (
-    DOES_NOT,
-    NOT_COMPARABLE,
-    NOT_REPRODUCED,
-    VERDICTS,
-    Values,
-    Verdict,
-    holm,
-    judge,
-)
+from rnnexp.study.rules import Values, holm, judge
 from rnnexp.study.trainings import Measured
+from rnnexp.study.verdict import DOES_NOT, NOT_COMPARABLE, NOT_REPRODUCED, VERDICTS, Verdict
 
 FALSE_ALARM = 0.025
 """The greatest probability of either wrong verdict on one claim, at the edge of its margin."""

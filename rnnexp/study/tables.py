@@ -17,7 +17,8 @@ from rnnexp.study.claims import (
     Study,
     Updates,
 )
-from rnnexp.study.rules import (
+from rnnexp.study.store import Stored
+from rnnexp.study.verdict import (
     DOES_NOT,
     HOLDS,
     NOT_COMPARABLE,
@@ -25,7 +26,6 @@ from rnnexp.study.rules import (
     REPRODUCED,
     UNDECIDED,
 )
-from rnnexp.study.store import Stored
 
 COLUMNS = ("claim", "published", "ours", "95 % interval", "n", "verdict")
 NOTHING = "-"

@@ -19,9 +19,10 @@ from rnnexp.config.schema import (
 )
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.index import read_index
-from rnnexp.results.load import Run, load_run
+from rnnexp.results.load import load_run
 from rnnexp.results.metrics import metric_value
 from rnnexp.results.summary import Record
+from rnnexp.run.files import read_metrics
 from rnnexp.run.sources import sources_reader
 from rnnexp.study.claims import Computation, Runs, Study, Value, needs_of, seeds_of
 from rnnexp.sweep.launch import SweepPlan
@@ -33,11 +34,13 @@ MOST_GAP = 600.0
 
 
 class Training(NamedTuple):
-    """One training of a study: its group, its seed, and which of the seed's settings it has."""
+    """One training of a study: its group, its seed, which of the seed's settings it has, and what
+    the group and the setting change."""
 
     group: str
     seed: int
     setting: int
+    changes: dict[str, Any]
     config: FrozenConfigDict
 
 
@@ -53,8 +56,9 @@ def trainings(study: Study) -> list[Training]:
         for seed in seeds_of(group):
             settings = group.settings(seed) if callable(group.settings) else group.settings
             for number, setting in enumerate(settings):
-                config = _configured(study, group, {**group.changes, **setting, "seed": seed})
-                found.append(Training(group.name, seed, number, config))
+                changes = {**group.changes, **setting, "seed": seed}
+                config = _configured(study, group, changes)
+                found.append(Training(group.name, seed, number, changes, config))
     return found
 
 
@@ -83,11 +87,13 @@ def plan_study(
 
     Two trainings of one configuration, in different groups, are one run.
     """
-    once = list(dict.fromkeys(training.config for training in found))
+    once: dict[FrozenConfigDict, dict[str, Any]] = {}
+    for training in found:
+        once.setdefault(training.config, training.changes)
     sources_of = sources_reader(data_dir)
     runs = {
-        config: planned(config, group, {}, sources_of(config).digest)
-        for config, group in zip(once, group_runs(once, data_dir=data_dir), strict=True)
+        config: planned(config, group, once[config], sources_of(config).digest)
+        for config, group in zip(once, group_runs(list(once), data_dir=data_dir), strict=True)
     }
     return SweepPlan(list(runs.values()), []), [runs[training.config].run for training in found]
 
@@ -180,14 +186,10 @@ def busy_seconds(paths: Sequence[Path]) -> float:
     """
     spans: list[tuple[float, float]] = []
     for path in dict.fromkeys(paths):
-        times = sorted(float(row["time"]) for row in _metrics(load_run(path)))
+        times = sorted(float(row["time"]) for row in read_metrics(path) if "time" in row)
         spans += [(a, b) for a, b in itertools.pairwise(times) if b - a <= MOST_GAP]
     total, end = 0.0, -math.inf
     for first, last in sorted(spans):
         total += max(0.0, last - max(first, end))
         end = max(end, last)
     return total
-
-
-def _metrics(run: Run) -> list[dict[str, Any]]:
-    return [row for row in run.metrics if "time" in row]

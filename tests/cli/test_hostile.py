@@ -31,7 +31,7 @@ COMMANDS = {
     "list": ["list"], "run": ["run", "adding/rnn", *TINY], "compare": ["compare"],
     "inspect": ["inspect"], "analyze": ["analyze"], "report": ["report"], "export": ["export"],
     "sample": ["sample"], "embeddings": ["embeddings"], "completion": ["completion"],
-    "runs": ["runs", "label"], "bench": ["bench", "--nothing"],
+    "runs": ["runs", "label"], "bench": ["bench", "--nothing"], "study": ["study", "nothing.py"],
     "sweep": ["sweep", "adding/rnn", "--dry-run", "--seeds", "0", "--sweep", "seed=x"],
 }  # fmt: skip
 """By subcommand what it is called with. A sweep and a benchmark would work for seconds, so they

@@ -1,0 +1,45 @@
+"""Measures of a training that are read from its log."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnexp.results.load import Run
+from rnnexp.study import Beyond, mean_of_last, steps_until
+
+
+def run(losses: list[float], status: str = "completed") -> Run:
+    metrics: list[dict[str, Any]] = [
+        {"kind": "train", "step": 10 * (n + 1), "loss": loss} for n, loss in enumerate(losses)
+    ]
+    ended = {"status": status, "step": 10 * len(losses)}
+    return Run(Path("x"), {}, ended, metrics, np.zeros(0, int), {}, [])
+
+
+def test_first_step_below_or_above() -> None:
+    trained = run([3.0, 0.5, 2.0, 0.4, 0.3])
+    assert steps_until("train", "loss", below=1.0)(trained) == 20
+    assert steps_until("train", "loss", above=2.5)(trained) == 10
+    assert steps_until("train", "loss", below=0.1)(trained) == Beyond(50)
+
+
+def test_mean_of_several_rows_names_its_last() -> None:
+    assert steps_until("train", "loss", below=1.0, rows=2)(run([3.0, 0.5, 2.0, 0.4, 0.3])) == 50
+    assert steps_until("train", "loss", below=1.0, rows=9)(run([0.1, 0.1])) == Beyond(20)
+
+
+def test_diverged_training_has_not_solved_anything() -> None:
+    assert steps_until("train", "loss", below=0.1)(run([3.0, math.nan], "diverged")) == Beyond(20)
+    assert math.isnan(float(mean_of_last("train", "loss", 2)(run([3.0, math.nan], "diverged"))))  # type: ignore[arg-type]
+
+
+def test_mean_of_last_rows() -> None:
+    assert mean_of_last("train", "loss", 2)(run([3.0, 1.0, 2.0])) == 1.5
+
+
+def test_one_limit_is_given() -> None:
+    with pytest.raises(ValueError, match="either"):
+        steps_until("train", "loss")
