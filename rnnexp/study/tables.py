@@ -185,6 +185,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid #8886; vertical-align: top; }
 th { text-align: left; }
+td:nth-child(2) { min-width: 9rem; }
 td:nth-child(3), td:nth-child(4), td:nth-child(5) { white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); } .open { color: var(--open); }
 """
