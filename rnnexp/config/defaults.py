@@ -183,6 +183,15 @@ a run without the key has that value.
 """
 
 
+LATER_OPTIONS: dict[str, dict[str, Any]] = {"lstm": {"cell.without": "nothing"}}
+"""The same of options that cells got later, by the cell."""
+
+
+def later_keys(cell: str) -> dict[str, Any]:
+    """`LATER` with the options that this cell got later."""
+    return LATER | LATER_OPTIONS.get(cell, {})
+
+
 WORK = ("train.budget_minutes",)
 """Keys that say how a process works and change nothing of what a run becomes: they do not count in
 a run's name, and runs do not differ in them."""

@@ -13,7 +13,8 @@ from rnnexp.cells.base import Cell
 from rnnexp.cells.cornn import cornn
 from rnnexp.cells.indrnn import indrnn
 from rnnexp.cells.lem import lem
-from rnnexp.cells.lstm import lstm
+from rnnexp.cells.lstm import WITHOUT, lstm
+from rnnexp.cells.lstm_1997 import lstm_1997
 from rnnexp.cells.minimal_gated import minimal_gated
 from rnnexp.cells.scrn import scrn
 from rnnexp.core.errors import UsageError
@@ -106,6 +107,42 @@ def coupled_lstm_step(p: Weights, old: States, x: np.ndarray) -> States:
     return {"c": c, "h": sigmoid(V_o @ x + U_o @ h + p_o * c + b_o) * np.tanh(c)}
 
 
+def lstm_1997_step(p: Weights, old: States, x: np.ndarray) -> States:
+    """Blocks of four cells: of H = 6 there are two, the second with two cells."""
+    n = -(-H // 4)
+    z = p["w_x"].T @ x + p["w_h"].T @ old["h"] + p["w_a"].T @ old["a"] + p["b"]
+    i, o = sigmoid(z[:n]), sigmoid(z[n : 2 * n])
+    c, h = old["c"].copy(), np.zeros(H)
+    for cell in range(H):
+        c[cell] += i[cell // 4] * (4 * sigmoid(z[2 * n + cell]) - 2)
+        h[cell] = o[cell // 4] * (2 * sigmoid(c[cell]) - 1)
+    return {"c": c, "h": h, "a": np.concatenate([i, o])}
+
+
+def lstm_without(part: str) -> Callable[[Weights, States, np.ndarray], States]:
+    """The step of an LSTM with peepholes that lacks a part."""
+    gates = [g for g in "ifgo" if g != part[0] or not part.endswith("gate")]
+
+    def step(p: Weights, old: States, x: np.ndarray) -> States:
+        of = {
+            name: dict(zip(gates, columns(p[name], len(gates)), strict=True))
+            for name in ("w_x", "w_h", "b")
+        }
+        peeking = [gate for gate in gates if gate != "g"]
+        z = {g: of["w_x"][g] @ x + of["w_h"][g] @ old["h"] + of["b"][g] for g in gates}
+
+        def gate(name: str, c: np.ndarray) -> np.ndarray:
+            if name not in gates:
+                return np.ones(H)
+            return sigmoid(z[name] + p["p"][peeking.index(name)] * c)
+
+        g = z["g"] if part == "input_activation" else np.tanh(z["g"])
+        c = gate("f", old["c"]) * old["c"] + gate("i", old["c"]) * g
+        return {"c": c, "h": gate("o", c) * (c if part == "output_activation" else np.tanh(c))}
+
+    return step
+
+
 CASES: dict[str, tuple[Cell, Callable[[Weights, States, np.ndarray], States]]] = {
     "minimal_gated": (minimal_gated(I, H), mgu_step),
     "indrnn": (indrnn(I, H, longest_steps=50), indrnn_step),
@@ -119,6 +156,11 @@ CASES: dict[str, tuple[Cell, Callable[[Weights, States, np.ndarray], States]]] =
     "scrn": (scrn(I, H, context_size=C, alpha=0.8), scrn_step),
     "lstm-coupled": (lstm(I, H, coupled=True), coupled_lstm_step),
     "lstm-coupled-peepholes": (lstm(I, H, coupled=True, peepholes=True), coupled_lstm_step),
+    "lstm_1997": (lstm_1997(I, H, block_size=4, output_bias=-0.5), lstm_1997_step),
+    **{
+        f"lstm-without-{part}": (lstm(I, H, without=part, peepholes=True), lstm_without(part))
+        for part in WITHOUT[1:]
+    },
 }
 
 
@@ -150,6 +192,11 @@ def test_the_cell_equals_numpy_at_every_step(case: str, x64: None) -> None:
         (antisymmetric(10, 16, gated=True), 120 + 2 * (160 + 16)),
         (scrn(10, 16), 160 + 256 + 80 + 128),
         (scrn(10, 16, context_size=3), 160 + 256 + 30 + 48),
+        (lstm(10, 16, without="output_gate"), 3 * (160 + 256 + 16)),
+        (lstm(10, 16, without="input_activation"), 4 * (160 + 256 + 16)),
+        (lstm_1997(2, 4), 93 - 5),  # experiment 4, less 4 weights and a bias of the output
+        (lstm_1997(8, 4), 156 - 4 * 5),  # experiment 6a
+        (lstm_1997(8, 6), 308 - 8 * 7),  # experiment 6b
         (lstm(10, 16, coupled=True), 3 * (160 + 256 + 16)),
         (lstm(10, 16, coupled=True, peepholes=True), 3 * (160 + 256 + 16) + 32),
     ],

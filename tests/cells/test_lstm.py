@@ -1,11 +1,14 @@
 """The LSTM couples its gates when asked to, and starts with the stated biases."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rnnexp.cells.lstm import lstm
+from rnnexp.core.errors import UsageError
 from rnnexp.scan.unroll import unroll
 from tests.helpers.distributions import assert_uniform
 from tests.helpers.noisy_cells import H, I, inputs, noisy
@@ -59,3 +62,26 @@ def test_lstm_biases() -> None:
     u = np.exp(b_f)  # U(1, 99): mean 50, deviation 28.3, of the mean of 1,000 draws 0.9
     assert 0.999 <= u.min() < u.max() <= 99.001
     np.testing.assert_allclose(u.mean(), 50, atol=4.5)
+
+
+def test_without_the_forget_gate_the_state_only_adds_up(x64: None) -> None:
+    cell = lstm(I, H, without="forget_gate")
+    params = noisy(cell) | {"w_h": jnp.zeros((H, 3 * H))}
+    state = cell.init_state(params)
+    gradient = jax.jacobian(
+        lambda c: cell.transition(params, state | {"c": c}, inputs()[0, 0])["c"]
+    )
+    np.testing.assert_array_equal(gradient(state["c"]), np.eye(H))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"without": "forget"}, "Did you mean 'forget_gate'"),
+        ({"without": "input_gate", "coupled": True}, "coupled gates need both"),
+        ({"without": "forget_gate", "chrono_steps": 9}, "chrono_steps starts"),
+    ],
+)
+def test_parts_that_cannot_be_left_out(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        lstm(I, H, **options)
