@@ -1,6 +1,6 @@
 """Every cell on five tasks with the same small budget: final score and reach of the gradient.
 
-    python experiments/cells_by_tasks.py --data-dir DATA
+    python experiments/cells_by_tasks.py --data-dir DATA [--cells lstm gru ...]
 
 Each run has 64 hidden units, batches of 32, Adam at the task's default rate and 500 updates
 (150 on JSB). Prints a Markdown table with the final test score of every pair and, in
@@ -67,11 +67,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--runs-dir", type=Path, default=Path("runs/cells_by_tasks"))
+    parser.add_argument("--cells", nargs="+", default=list(CELLS.builtin), choices=CELLS.builtin)
     known = parser.parse_args()
     print("| cell | " + " | ".join(TASKS) + " |")
     print("| --- |" + " --- |" * len(TASKS))
     baselines: dict[str, str] = {}
-    for cell in CELLS.builtin:
+    for cell in known.cells:
         row = []
         for label, (task, options, score) in TASKS.items():
             trained = train(task, cell, options, known)
