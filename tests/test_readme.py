@@ -33,6 +33,7 @@ from tests.helpers.synthetic_runs import lengths_of, write_plan, write_run
 
 SMALL = [f"--config.{key}" for key in ("cell.hidden_size=4", "train.duration_steps=3")]
 TEXTS = {guide: (ROOT / guide).read_text() for guide in GUIDES}
+OWN_TASK = "rnnexp/tasks/own_task.md"
 COMMANDS = dict.fromkeys(
     (guide, command)
     for guide, text in TEXTS.items()
@@ -119,10 +120,19 @@ def check_models(found: dict[str, Any], printed: str) -> None:
     assert norms[0] < norms[-1]
 
 
+def check_own_task(found: dict[str, Any], printed: str) -> None:
+    """A task from nothing, whose mistakes get the messages that the page shows."""
+    [shown] = re.findall(r"^```text\n(.*?)^```$", TEXTS[OWN_TASK], re.MULTILINE | re.DOTALL)
+    assert shown in printed
+    assert found["norms_T"].shape == (50,)
+    assert (found["norms_T"] > 0).all()
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], str], None]] = {
     "README.md": check_reading,
     "rnnexp/laboratory/README.md": check_laboratory,
     "rnnexp/models/README.md": check_models,
+    OWN_TASK: check_own_task,
 }
 
 
@@ -184,8 +194,12 @@ def test_its_quick_commands_run(
 
 
 def write_own(guide: str, folder: Path) -> str:
-    """A file with the guide's definitions of cells and tasks."""
-    own = [block for block in guides.python_blocks(TEXTS[guide]) if "\n@rnnexp." in block]
+    """A file with the guide's definitions of cells and tasks, and what it says is in that file."""
+    own = [
+        block
+        for block in guides.python_blocks(TEXTS[guide])
+        if "\n@rnnexp." in block or re.match(r"# \w+\.py\n", block)
+    ]
     (folder / "own.py").write_text("\n\n".join(own))
     return str(folder / "own.py")
 

@@ -59,6 +59,13 @@ FEW_GRAPHS = {
     "optimizer.learning_rate": 1e-2,
 }
 """Batch and rate of Li et al. 2016, "Gated graph sequence neural networks", in their code."""
+SERIES = {
+    "train.batch_size": 32,
+    "train.duration_epochs": 20,
+    "eval.every_epochs": 1,
+    "optimizer.learning_rate": 3e-3,
+    "optimizer.schedule": "cosine",
+}
 KARATE = {
     "train.batch_size": 1,
     "train.duration_steps": 200,
@@ -148,6 +155,13 @@ ROWS = {
             "optimizer.schedule": "cosine",
         },
         data_options=("file",),
+    ),
+    "series": Row(
+        "your own time series from a file (CSV, NPZ, Parquet); without one a generated oscillator",
+        TO_ONE,
+        SERIES,
+        data_options=("path",),
+        other_modes=(SYNCHRONOUS,),
     ),
     "babi": Row(
         "answer questions about a short story: bAbI tasks 1 to 20, alone or together",

@@ -68,6 +68,8 @@ def test_the_same_command_again_returns_at_once(user_run: UserRun) -> None:
         ("run copy_memory/gru --config.model.pooling=max", "nothing is pooled"),
         ("run reverse/narx", "does not fit task 'reverse'"),
         ("run char_lm/gru --config.task.file=missing.txt", "missing.txt"),
+        ("run series/gru --config.task.path=missing.csv", "cannot read the text file missing.csv"),
+        ("run series/gru --config.task.target=swimg", "Did you mean 'swing'?"),
         ("sample nothing", "no runs in runs"),
         ("run --config=missing.py", "no config file 'missing.py'"),
         ("inspect", "RUN"),

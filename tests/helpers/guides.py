@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 GUIDES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("*.md", "experiments/*.md", "tests/README.md", "rnnexp/*/README.md")
+    for pattern in ("*.md", "experiments/*.md", "tests/README.md", "rnnexp/*/*.md")
     for path in ROOT.glob(pattern)
 )
 """All Markdown files, by their path below the project's top folder."""
