@@ -125,6 +125,12 @@ ROWS = {
     "addition": Row(
         "read two numbers digit by digit, write the digits of their sum", ASYNCHRONOUS, COSINE
     ),
+    "translation": Row(
+        "write the translation of a sentence in words; numbers in words, or a file of pairs",
+        ASYNCHRONOUS,
+        {**COSINE, "model.embedding_size": 32, "model.attention": "dot"},
+        data_options=("path",),
+    ),
     "jsb_chorales": Row("next frame of a piano roll: Bach's chorales", SYNCHRONOUS, MUSIC, "music"),
     "nottingham": Row("next frame of a piano roll: folk tunes", SYNCHRONOUS, MUSIC, "music"),
     "musedata": Row(

@@ -11,7 +11,7 @@ import pytest
 from rnnexp.cli.main import main
 from rnnexp.core.types import Batch
 from rnnexp.models.decode import beam, greedy
-from rnnexp.run.beam_widths import measure_width, target_log_p
+from rnnexp.run.beam_widths import beam_figures, target_log_p
 from tests.helpers.transducers import LENGTHS, B, O, U, batch, model_of
 
 
@@ -32,7 +32,7 @@ def test_ln_p_of_a_target_is_that_of_a_beam_which_has_found_it() -> None:
     np.testing.assert_allclose(
         target_log_p(model, again), found.log_likelihood_BxW[:, 0], rtol=1e-4
     )
-    right, _, length, missed = measure_width(model, again, U, 2, 0.0)
+    right, _, length, missed = beam_figures(model, again, found)
     assert right.tolist() == [1.0] * B
     assert missed.tolist() == [0.0] * B
     assert length.tolist() == stops.tolist()
@@ -49,8 +49,9 @@ def test_a_search_error_is_a_target_that_is_likelier_than_what_was_found() -> No
         first = greedy(model, given.inputs_TxBxI, given.lengths_B, steps=U)
         targets = wide.symbols_UxBxW[..., 0]
         lengths = wide.length_BxW[:, 0].astype(jnp.int32)
-        right, _, _, missed = measure_width(
-            model, given._replace(targets=targets, target_lengths_B=lengths), U, 1, 0.0
+        narrow = beam(model, given.inputs_TxBxI, given.lengths_B, steps=U, width=1)
+        right, _, _, missed = beam_figures(
+            model, given._replace(targets=targets, target_lengths_B=lengths), narrow
         )
         other = np.any(np.asarray(first) != np.asarray(targets), 0)
         assert missed.tolist() == other.astype(float).tolist()
