@@ -132,10 +132,15 @@ def _beams(known: argparse.Namespace) -> int:
     data = {"examples": found.examples, "beams": rows}
     if found.bleu_note:
         data["bleu_note"] = found.bleu_note
-    title = f"beams at step {found.step}, {found.examples} validation examples"
+    of_what = f"{found.examples} validation examples"
     if known.length_power:
-        title += f", ranked by ln p / length^{known.length_power:g}"
-    _show(known, path, found.step, data, [(title, rows)], partial(draw_beams, found.rows))
+        of_what += f", ranked by ln p / length^{known.length_power:g}"
+
+    def draw(file: Path, title: str) -> None:
+        draw_beams(found.rows, file, f"{title}, {of_what}")
+
+    title = f"beams at step {found.step}, {of_what}"
+    _show(known, path, found.step, data, [(title, rows)], draw)
     if found.bleu_note and not known.json:
         print(found.bleu_note)
     return 0

@@ -155,6 +155,17 @@ ROWS = {
         },
         data_options=("file",),
     ),
+    "word2vec": Row(
+        "the words around a word, by skip-gram with negative sampling",
+        TO_ONE,
+        {
+            "train.batch_size": 256,
+            "model.embedding_size": 128,
+            "optimizer.learning_rate": 3e-3,
+            "optimizer.schedule": "cosine",
+        },
+        data_options=("file",),
+    ),
     "babi": Row(
         "answer questions about a short story: bAbI tasks 1 to 20, alone or together",
         STORY,
