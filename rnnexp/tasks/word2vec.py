@@ -113,32 +113,24 @@ def word2vec(
         raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
     path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
     text = split_words(read_text(path), lower=lower, marks=marks)
-    train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
-    most = vocabulary + 1 if vocabulary else 0  # one class of `word_vocabulary` is <unk>
-    words = word_vocabulary(text[:train_end], most=most, least_count=least_count)
-    if len(words) < 3:
-        raise UsageError(f"{path}: a single word is kept of the training part; two are needed")
-    codes = [part - 1 for part in np.split(encode_words(text, words), [train_end, valid_end])]
-    dropped = [float(np.mean(part < 0)) if len(part) else 0.0 for part in codes]
-    train, valid, test = (part[part >= 0] for part in codes)
-    require_windows(path, (train, valid, test), len(codes[2]) > 0)
-    frequency_V = np.bincount(train, minlength=len(words) - 1) / len(train)
+    ends = split_ends(len(text), valid_fraction, test_fraction)
+    words = kept_words(path, text[: ends[0]], vocabulary, least_count)
+    parts, dropped = parts_of(path, text, ends, words)
+    frequency_V = np.bincount(parts[0], minlength=len(words)) / len(parts[0])
     weights = pair_weights(frequency_V, window, subsample)
     noise_V = frequency_V**noise_power / np.sum(frequency_V**noise_power)
-    sources = [source(part, noise_V, window, negatives, data_seed) for part in (train, valid)]
-    scored = test if len(codes[2]) else valid
-    last = source(test, noise_V, window, negatives, data_seed) if len(codes[2]) else sources[1]
-    tested = pairs_of(scored, weights)
-    blind = blind_scores(pairs_of(train, weights), noise_V, negatives)
+    train, valid, *test = [source(part, noise_V, window, negatives, data_seed) for part in parts]
+    tested = pairs_of(parts[-1], weights)
+    blind = blind_scores(pairs_of(parts[0], weights), noise_V, negatives)
     return Task(
         name="word2vec",
         mode="sequence_to_one",
-        input_size=len(words) - 1,
-        output_size=len(words) - 1,
+        input_size=len(words),
+        output_size=len(words),
         num_steps=1,
-        train=sources[0],
-        valid=sources[1],
-        test=last,
+        train=train,
+        valid=valid,
+        test=test[0] if test else valid,
         scores=scores_with(weights),
         baseline={"loss": blind_loss(tested, blind, noise_V, negatives)},
         headline="loss",
@@ -147,19 +139,38 @@ def word2vec(
             "loss of the best scores of the test's own pairs": least_loss(
                 tested, noise_V, negatives
             ),
-            "unknown words, dropped": dropped[2] if len(codes[2]) else dropped[1],
+            "unknown words, dropped": dropped,
         },
-        words=words[1:],
+        words=words,
     )
 
 
-def require_windows(path: Path, parts: tuple[np.ndarray, ...], has_test: bool) -> None:
-    """Raise `UsageError` if a part has no pair of words."""
-    for name, part in zip(("training", "validation", "test"), parts, strict=True):
-        if len(part) < 2 and (name != "test" or has_test):
+def kept_words(path: Path, train: list[str], vocabulary: int, least_count: int) -> tuple[str, ...]:
+    """The words of a training part that have a class; `UsageError` if there is only one."""
+    most = vocabulary + 1 if vocabulary else 0  # the first of `word_vocabulary` is <unk>
+    words = word_vocabulary(train, most=most, least_count=least_count)[1:]
+    if len(words) < 2:
+        raise UsageError(f"{path}: a single word is kept of the training part; two are needed")
+    return words
+
+
+def parts_of(
+    path: Path, text: list[str], ends: tuple[int, int], words: tuple[str, ...]
+) -> tuple[list[np.ndarray], float]:
+    """The classes of the training, validation and test part (the last only if there is one),
+    without words that have none, and the fraction of these in the last part.
+
+    Raises `UsageError` if a part has no pair of words.
+    """
+    codes = [code - 1 for code in np.split(encode_words(text, ("", *words)), ends)]
+    codes = codes if ends[1] < len(text) else codes[:2]
+    kept = [code[code >= 0] for code in codes]
+    for name, part in zip(("training", "validation", "test"), kept, strict=False):
+        if len(part) < 2:
             raise UsageError(
                 f"the {name} part of {path} has {len(part)} words of the vocabulary; it needs 2"
             )
+    return kept, float(np.mean(codes[-1] < 0))
 
 
 def pair_weights(frequency_V: np.ndarray, window: int, subsample: float) -> Weights:
