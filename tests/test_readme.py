@@ -43,7 +43,7 @@ COMMANDS = dict.fromkeys(
 CALLS = [(guide, command) for guide, command in COMMANDS if command.startswith("rnnexp ")]
 QUICK = (
     r"rnnexp (list|inspect|compare|report|export|run .*--import FILE)\b"
-    r"(?!.* --(divergence|memory|nodes|attention))"
+    r"(?!.* --(divergence|memory|nodes|attention|beams))"
 )
 """Commands that are run, on the fixture's runs, or as a run of three steps."""
 PLACEHOLDERS = {

@@ -128,12 +128,21 @@ def _beams(known: argparse.Namespace) -> int:
         raise UsageError(f"--beams takes widths, such as 1,2,4; not {known.beams!r}") from error
     path = _run_to_measure(known)
     found = beams_of_run(path, widths, length_power=known.length_power, data_dir=known.data_dir)
-    rows = [row._asdict() for row in found.rows]
-    title = f"beams at step {found.step}, {found.examples} validation examples"
-    _show(
-        known, path, found.step, {"examples": found.examples, "beams": rows}, [(title, rows)],
-        partial(draw_beams, found.rows),
-    )  # fmt: skip
+    rows = [{k: v for k, v in row._asdict().items() if v is not None} for row in found.rows]
+    data = {"examples": found.examples, "beams": rows}
+    if found.bleu_note:
+        data["bleu_note"] = found.bleu_note
+    of_what = f"{found.examples} validation examples"
+    if known.length_power:
+        of_what += f", ranked by ln p / length^{known.length_power:g}"
+
+    def draw(file: Path, title: str) -> None:
+        draw_beams(found.rows, file, f"{title}, {of_what}")
+
+    title = f"beams at step {found.step}, {of_what}"
+    _show(known, path, found.step, data, [(title, rows)], draw)
+    if found.bleu_note and not known.json:
+        print(found.bleu_note)
     return 0
 
 

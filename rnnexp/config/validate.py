@@ -106,18 +106,20 @@ def _require_tied_head(config: FrozenConfigDict, structure: Structure) -> None:
 def _require_embedding(config: FrozenConfigDict, cell: Cell, task: Task) -> None:
     """Raise `UsageError` for an embedding, or a tied output, that has no place."""
     model, where = config.model, "config.model.embedding_size"
-    if model.embedding_size and (task.mode == "asynchronous" or cell.steps):
-        why = (
-            f"{task.name} is asynchronous, and its encoder and decoder read symbols one-hot"
-            if task.mode == "asynchronous"
-            else f"{cell.name} reads no input on its steps ({cell.axis})"
+    if model.embedding_size and cell.steps:
+        raise UsageError(
+            f"{where}: {cell.name} reads no input on its steps ({cell.axis}); leave it at 0"
         )
-        raise UsageError(f"{where}: {why}; leave it at 0")
     if not model.tied_output:
         return
     tied = "config.model.tied_output"
     if not model.embedding_size:
         raise UsageError(f"{tied}: there is no embedding to share; set {where}")
+    if task.mode == "asynchronous":
+        raise UsageError(
+            f"{tied}: {task.name} is asynchronous, and its decoder has a readout of its own; "
+            f"set {tied}=false"
+        )
     if cell.is_network or config.head.name != "linear":
         other = f"{cell.name} is a whole network" if cell.is_network else "the head is another"
         raise UsageError(f"{tied}: it is the matrix of the linear head, and {other}")

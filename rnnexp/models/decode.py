@@ -15,19 +15,19 @@ STOP = 0
 def greedy(model: Transducer, inputs_TxBxI: Array, lengths_B: Array | None, *, steps: int) -> Array:
     """Symbols (U, B) int32, each the likeliest given those before it; stops after a stop."""
     encoded = model.encode(inputs_TxBxI, ForwardOptions(lengths_B))
-    batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
+    batch_size = inputs_TxBxI.shape[1]
 
     def body(carry: Tree, _: None) -> tuple[Tree, Array]:
         states, shown_BxO, stopped_B = carry
         states, logits_BxO = model.step(states, shown_BxO, encoded)
         symbol_B = jnp.argmax(logits_BxO, -1).astype(jnp.int32)
         symbol_B = jnp.where(stopped_B, jnp.full_like(symbol_B, STOP), symbol_B)
-        shown_BxO = jax.nn.one_hot(symbol_B, model.output_size, dtype=dtype)
+        shown_BxO = jax.nn.one_hot(symbol_B, model.output_size, dtype=float)
         return (states, shown_BxO, stopped_B | (symbol_B == STOP)), symbol_B
 
     start = (
         encoded.states,
-        jnp.zeros((batch_size, model.output_size), dtype),
+        jnp.zeros((batch_size, model.output_size)),
         jnp.zeros(batch_size, bool),
     )
     symbols_UxB: Array = jax.lax.scan(body, start, length=steps)[1]
@@ -62,7 +62,7 @@ def beam(
         by ln p, which favours short ones, 1: by the mean ln p of a symbol. Wu et al. 2016,
         "Google's neural machine translation system", section 7, with another constant.
     """
-    batch_size, dtype = inputs_TxBxI.shape[1], inputs_TxBxI.dtype
+    batch_size, dtype = inputs_TxBxI.shape[1], jnp.zeros(()).dtype
     symbols = model.output_size
     encoded = _repeated(model.encode(inputs_TxBxI, ForwardOptions(lengths_B)), width)
 

@@ -21,16 +21,21 @@ from rnnexp.core.types import Array, Key
 from rnnexp.models.recurrent import Recurrent
 
 STREAM = 2
-"""Makes the embedding's key of its model's; other parts have the two keys of a split."""
+"""Makes the embedding's key of its model's; other parts have the two keys of a split, whose
+numbers are 0 and 1."""
 
 
-def embedding(input_size: int, embedding_size: int, key: Key) -> nnx.Embed:
-    """An embedding in the default float type, from the key of its model."""
+def embedding(input_size: int, embedding_size: int, key: Key, *, stream: int = STREAM) -> nnx.Embed:
+    """An embedding in the default float type, from the key of its model.
+
+    Args:
+      stream: folded into the key; from the number of keys on into which the model splits it.
+    """
     return nnx.Embed(
         input_size,
         embedding_size,
         param_dtype=jax.dtypes.canonicalize_dtype(float),
-        rngs=nnx.Rngs(params=jax.random.fold_in(key, STREAM)),
+        rngs=nnx.Rngs(params=jax.random.fold_in(key, stream)),
     )
 
 

@@ -30,7 +30,7 @@ class Structure:
         maximum over all valid steps.
       attention: of an asynchronous decoder to the encoder: none, dot, additive.
       embedding_size: features of an input symbol, a row of a trained matrix; 0: inputs as they
-        are, symbols one-hot.
+        are, symbols one-hot. Encoder and decoder have a matrix each.
       tied_output: the readout has the matrix of the embedding.
       time_loop: how the units go through time.
     """

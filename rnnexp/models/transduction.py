@@ -11,7 +11,8 @@ over the valid encoder outputs e_s, where score is d_u . W e_s (dot; Luong, Pham
 Manning 2015, "general") or v . tanh(W d_u + U e_s) (additive; Bahdanau, Cho & Bengio
 2015). Sutskever, Vinyals & Le 2014 without attention.
 
-Symbol 0 is the stop symbol. There is no start symbol: the first step sees zeros.
+Symbol 0 is the stop symbol. There is no start symbol: the first step sees zeros. With an
+embedding both stacks read rows of a trained matrix, each of its own (`rnnexp.models.embedding`).
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,17 @@ from flax import nnx
 
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Key, State
+from rnnexp.models.embedding import as_features, embedding
 from rnnexp.models.forward import EVALUATION, ForwardOptions
 from rnnexp.models.heads.linear import linear
 from rnnexp.models.sequence import Modelled
-from rnnexp.models.stack import MakeCell, Stack, Unit
+from rnnexp.models.stack import MakeCell, Stack, Stacked, Unit
 from rnnexp.models.structure import Structure
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Trajectory
+
+STREAMS = (4, 5)
+"""Make the keys of both embeddings; the other parts have the four keys of a split."""
 
 
 class Encoded(NamedTuple):
@@ -61,11 +66,18 @@ class Transducer(nnx.Module):
         key: Key,
     ):
         key_enc, key_dec, key_read, key_att = jax.random.split(key, 4)
-        self.encoder = Stack(make_cell, structure=structure, input_size=input_size, key=key_enc)
+        self.input_size, size = input_size, structure.embedding_size
+        self.embedding, self.target_embedding = (
+            embedding(symbols, size, key, stream=stream) if size else None
+            for symbols, stream in zip((input_size, output_size), STREAMS, strict=True)
+        )
+        self.encoder = Stack(
+            make_cell, structure=structure, input_size=size or input_size, key=key_enc
+        )
         self.decoder = Stack(
             make_cell,
             structure=replace(structure, bidirectional=False),
-            input_size=output_size,
+            input_size=size or output_size,
             key=key_dec,
         )
         self.attention = structure.attention
@@ -93,15 +105,16 @@ class Transducer(nnx.Module):
     ) -> Modelled:
         """Logits (U, B, O) of every target symbol, given the true ones before it.
 
+        Inputs may be numbers of symbols, (T, B).
+
         The options `states`, `taught_TxBxO` and `forced_steps` have no effect.
         """
         count = len(self.encoder.layers)
         probes = options.probes or [None] * (count + len(self.decoder.layers))
         key_enc, key_dec = options.split_key(2)
         encoded = self.encode(inputs_TxBxI, options._replace(probes=probes[:count], key=key_enc))
-        dtype = inputs_TxBxI.dtype
-        first_1xBxO = jnp.zeros((1, targets_UxB.shape[1], self.output_size), dtype)
-        later = jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=dtype)
+        first_1xBxO = jnp.zeros((1, targets_UxB.shape[1], self.output_size))
+        later = jax.nn.one_hot(targets_UxB[:-1], self.output_size, dtype=float)
         decoding = ForwardOptions(
             states=encoded.states,
             probes=probes[count:],
@@ -109,7 +122,7 @@ class Transducer(nnx.Module):
             rates=options.rates,
             keep_states=options.keep_states,
         )
-        got = self.decoder(jnp.concatenate([first_1xBxO, later]), decoding)
+        got = self._decode(jnp.concatenate([first_1xBxO, later]), decoding)
         return Modelled(
             self.read(got.outputs_TxBxH, encoded),
             got.states,
@@ -119,6 +132,7 @@ class Transducer(nnx.Module):
 
     def encode(self, inputs_TxBxI: Array, options: ForwardOptions = EVALUATION) -> Encoded:
         """Run the encoder; its `states` are the decoder's initial states."""
+        inputs_TxBxI = as_features(inputs_TxBxI, self.input_size, self.embedding, options.lengths_B)
         got = self.encoder(inputs_TxBxI, options._replace(states=None))
         directions = len(self.encoder.layers) // len(self.decoder.layers)
         starts = []
@@ -136,8 +150,13 @@ class Transducer(nnx.Module):
         self, states: Sequence[State], shown_BxO: Array, encoded: Encoded
     ) -> tuple[list[State], Array]:
         """One step of the decoder: states and logits (B, O) after seeing `shown`."""
-        got = self.decoder(shown_BxO[None], ForwardOptions(states=states))
+        got = self._decode(shown_BxO[None], ForwardOptions(states=states))
         return got.states, self.read(got.outputs_TxBxH, encoded)[0]
+
+    def _decode(self, shown_UxBxO: Array, options: ForwardOptions) -> Stacked:
+        """Run the decoder on symbols one-hot, or on zeros before the first."""
+        features = as_features(shown_UxBxO, self.output_size, self.target_embedding, None)
+        return self.decoder(features, options)
 
     def read(self, d_UxBxH: Array, encoded: Encoded) -> Array:
         """Logits from decoder outputs, through attention if there is any."""

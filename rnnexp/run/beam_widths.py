@@ -12,9 +12,10 @@ import numpy as np
 from rnnexp.core.errors import UsageError
 from rnnexp.core.masking import valid_steps
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.models.decode import beam
+from rnnexp.models.decode import Beam, beam
 from rnnexp.models.forward import ForwardOptions
 from rnnexp.models.transduction import Transducer
+from rnnexp.run.bleu import UNSEEN, corpus_bleu, sentence
 from rnnexp.run.measure import fixed_examples
 from rnnexp.run.sample import load_trained, require_range
 from rnnexp.tasks.scores import cross_entropy
@@ -34,6 +35,8 @@ class AtWidth(NamedTuple):
       length: its mean number of symbols, the stop included.
       search_errors: fraction whose target is likelier than the best hypothesis: the network knew
         better than what the beam found.
+      bleu: corpus BLEU of the best hypotheses, 0 to 100; None of a task that writes no words, or
+        without sacrebleu.
     """
 
     width: int
@@ -41,14 +44,20 @@ class AtWidth(NamedTuple):
     log_p: float
     length: float
     search_errors: float
+    bleu: float | None = None
 
 
 class BeamsOfRun(NamedTuple):
-    """The training step of the parameters, the number of examples, and a row for every width."""
+    """The training step of the parameters, the number of examples, and a row for every width.
+
+    `bleu_note` is the signature of the BLEU, or how to get sacrebleu; empty where a task writes no
+    words.
+    """
 
     step: int
     examples: int
     rows: list[AtWidth]
+    bleu_note: str = ""
 
 
 def beams_of_run(
@@ -73,26 +82,39 @@ def beams_of_run(
     batch = fixed_examples(trained.plan, 0)
 
     @partial(jax.jit, static_argnames="width")
-    def measure(params: Tree, batch: Batch, width: int) -> tuple[Array, ...]:
+    def measure(params: Tree, batch: Batch, width: int) -> tuple[Array, tuple[Array, ...]]:
         model = recipe.model(params)
         assert isinstance(model, Transducer)
-        return measure_width(model, batch, recipe.task.target_steps, width, length_power)
+        found = beam(
+            model, batch.inputs_TxBxI, batch.lengths_B, steps=recipe.task.target_steps,
+            width=width, length_power=length_power,
+        )  # fmt: skip
+        return found.symbols_UxBxW[..., 0], beam_figures(model, batch, found)
 
-    rows = []
+    rows, note = [], ""
     for width in widths:
-        means = [float(np.mean(v)) for v in measure(trained.state.params, batch, width)]
-        rows.append(AtWidth(width, *means))
-    return BeamsOfRun(int(trained.state.step), batch.inputs_TxBxI.shape[1], rows)
+        best_UxB, figures = measure(trained.state.params, batch, width)
+        means = [float(np.mean(figure_B)) for figure_B in figures]
+        bleu = None
+        if recipe.task.output_words is not None:
+            bleu, note = bleu_of(best_UxB, batch.targets, recipe.task.output_words)
+        rows.append(AtWidth(width, *means, bleu))
+    return BeamsOfRun(int(trained.state.step), batch.inputs_TxBxI.shape[1], rows, note)
 
 
-def measure_width(
-    model: Transducer, batch: Batch, steps: int, width: int, length_power: float
-) -> tuple[Array, ...]:
-    """Of every example the fields of `AtWidth` after the width, (B,) each."""
-    found = beam(
-        model, batch.inputs_TxBxI, batch.lengths_B, steps=steps, width=width,
-        length_power=length_power,
-    )  # fmt: skip
+def bleu_of(
+    written_UxB: Array, targets_UxB: Array, words: Sequence[str]
+) -> tuple[float | None, str]:
+    """Corpus BLEU of classes that were written, and what `corpus_bleu` says of it."""
+    written, targets = np.asarray(written_UxB).T.tolist(), np.asarray(targets_UxB).T.tolist()
+    return corpus_bleu(
+        [sentence(classes, words) for classes in written],
+        [sentence(classes, words, unknown=UNSEEN) for classes in targets],
+    )
+
+
+def beam_figures(model: Transducer, batch: Batch, found: Beam) -> tuple[Array, ...]:
+    """Of every example the fields of `AtWidth` after the width and before BLEU, (B,) each."""
     best_UxB, log_p_B = found.symbols_UxBxW[..., 0], found.log_likelihood_BxW[:, 0]
     right_B = exact_match(best_UxB, batch).total_B
     true_B = target_log_p(model, batch)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnexp.core.errors import RunError, UsageError, unknown
-from rnnexp.models.sequence import SequenceModel
 from rnnexp.run.sample import load_trained
 from rnnexp.tasks.base import Task
 
@@ -24,11 +23,13 @@ class Embeddings(NamedTuple):
 def embeddings_of(path: Path, data_dir: Path | None = None) -> Embeddings:
     """The embedding of a run's best checkpoint (of its last if there is no best).
 
+    Of an encoder-decoder it is that of the encoder, of the symbols that are read.
+
     Raises `UsageError` if the run has no embedding or no checkpoint.
     """
     trained = load_trained(path, data_dir)
     model = trained.model
-    if not isinstance(model, SequenceModel) or model.embedding is None:
+    if model.embedding is None:
         raise UsageError(
             f"{path} has no embedding: it was trained with config.model.embedding_size=0"
         )

@@ -1,6 +1,7 @@
 """Samples from a trained run: text, music, or the answer to a question."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.scoring import head_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
+from rnnexp.run.bleu import sentence
 from rnnexp.run.checkpoint import Checkpoints
 from rnnexp.run.files import saved_config
 from rnnexp.run.sources import find_sources, require_same, require_same_code
@@ -147,13 +149,21 @@ def _prompt_codes(trained: Trained, prompt: str) -> np.ndarray:
     task = trained.plan.recipe.task
     if task.alphabet is not None or task.words is None:
         return encode(prompt or "\n", task.alphabet or "")
-    given = options(trained.plan.config, "task")
-    dividing = {name: given[name] for name in ("lower", "marks") if name in given}
     first = next((word for word in (LINE_END, ".") if word in task.words), task.words[-1])
-    words = split_words(prompt, **dividing) or [first]
-    if unknown := [word for word in words if word not in task.words]:
+    return _word_codes(_words_of(trained, prompt) or [first], task.words)
+
+
+def _words_of(trained: Trained, text: str) -> list[str]:
+    """The words of a text, divided as the task of the run divides it."""
+    given = options(trained.plan.config, "task")
+    return split_words(text, **{name: given[name] for name in ("lower", "marks") if name in given})
+
+
+def _word_codes(words: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
+    """The classes of words; those that the vocabulary does not have are logged."""
+    if unknown := [word for word in words if word not in vocabulary]:
         log.warning("the prompt has words that the run does not know: %s", ", ".join(unknown))
-    return encode_words(words, task.words)
+    return encode_words(words, vocabulary)
 
 
 def write_notes(
@@ -179,6 +189,8 @@ def answer(
 ) -> list[tuple[str, float]]:
     """The answers of an encoder-decoder and their ln p, the best first.
 
+    A word of the question that the vocabulary does not have is read as `<unk>`, which is logged.
+
     Args:
       width: the width of the beam, and the number of answers.
       length_power: a in ln p / length^a, by which answers are ranked.
@@ -187,23 +199,43 @@ def answer(
       UsageError: the task does not know a symbol of the question, or has no questions.
     """
     task, model = trained.plan.recipe.task, trained.model
-    if not isinstance(model, Transducer) or task.alphabet is None or task.input_alphabet is None:
-        raise UsageError(f"{task.name} answers no questions")
-    if not 1 <= len(question) <= task.num_steps:
-        raise UsageError(f"a question has 1 to {task.num_steps} symbols, not {len(question)}")
     require_range(width=width - 1, length_power=length_power)
-    codes = encode(question, task.input_alphabet)
+    if not isinstance(model, Transducer):
+        raise UsageError(f"{task.name} answers no questions")
+    codes = _question_codes(trained, question)
     x_TxBxI = jax.nn.one_hot(jnp.asarray(codes), task.input_size, dtype=float)[:, None]
     found = beam(
         model, x_TxBxI, None, steps=task.target_steps, width=width, length_power=length_power
     )
     return [
         (
-            decode(found.symbols_UxBxW[:, 0, n].tolist(), task.alphabet),
+            answer_text(task, found.symbols_UxBxW[:, 0, n].tolist()),
             float(found.log_likelihood_BxW[0, n]),
         )
         for n in range(width)
     ]
+
+
+def _question_codes(trained: Trained, question: str) -> np.ndarray:
+    """The classes of a question, in characters or in words; see `answer`."""
+    task = trained.plan.recipe.task
+    in_words = task.words is not None and task.output_words is not None
+    if not in_words and (task.alphabet is None or task.input_alphabet is None):
+        raise UsageError(f"{task.name} answers no questions")
+    symbols = _words_of(trained, question) if in_words else question
+    if not 1 <= len(symbols) <= task.num_steps:
+        of = "words" if in_words else "symbols"
+        raise UsageError(f"a question has 1 to {task.num_steps} {of}, not {len(symbols)}")
+    if in_words:
+        return _word_codes(symbols, task.words or ())
+    return encode(question, task.input_alphabet or "")
+
+
+def answer_text(task: Task, classes: Sequence[int]) -> str:
+    """The text of what an encoder-decoder wrote, up to the first stop symbol."""
+    if task.output_words is None:
+        return decode(classes, task.alphabet or "")
+    return sentence(classes, task.output_words)
 
 
 def require_range(**values: Any) -> None:

@@ -20,13 +20,16 @@ STORED = (
     "forced_steps", "target_steps", "alphabet", "input_alphabet", "causal",
 )  # fmt: skip
 """The fields of a task that are stored as they are."""
+WORDS = ("words", "output_words")
+"""The fields that are lists of words; those that a task does not have are not stored."""
 
 
 def write_task(run: Path, task: Task) -> None:
     """Write `task.json` into a run's directory."""
     facts: dict[str, Any] = {name: getattr(task, name) for name in STORED}
-    if task.words is not None:  # absent in runs of tasks without words, and in older ones
-        facts["words"] = task.words
+    for name in WORDS:  # absent in runs of tasks without words, and in older ones
+        if getattr(task, name) is not None:
+            facts[name] = getattr(task, name)
     facts["train_size"] = source_size(task.train)
     facts["window_steps"] = task.train.window_steps if isinstance(task.train, Stream) else None
     facts["has_teacher"] = task.teacher is not None
@@ -46,7 +49,8 @@ def read_task(run: Path) -> Task | None:
     try:
         source = _source(facts["train_size"], facts["window_steps"], facts["num_steps"])
         return Task(
-            **{name: facts[name] for name in STORED}, words=_words(facts),
+            **{name: facts[name] for name in STORED},
+            **{name: tuple(facts[name]) for name in WORDS if facts.get(name) is not None},
             train=source, valid=source, test=source, scores=_absent, baseline={},
             teacher=_absent if facts["has_teacher"] else None,
         )  # fmt: skip
@@ -65,15 +69,11 @@ def _fault(facts: dict[str, Any]) -> str | None:
     for name in ("alphabet", "input_alphabet"):
         if not (facts.get(name) is None or isinstance(facts[name], str)):
             return f"{name} must be a text or null, not {facts[name]!r}"
-    words = facts.get("words")
-    if not (words is None or (isinstance(words, list) and all(type(w) is str for w in words))):
-        return "words must be a list of texts"
+    for name in WORDS:
+        words = facts.get(name)
+        if not (words is None or (isinstance(words, list) and all(type(w) is str for w in words))):
+            return f"{name} must be a list of texts"
     return None if facts.get("mode") in MODES else f"mode must be one of {', '.join(MODES)}"
-
-
-def _words(facts: dict[str, Any]) -> tuple[str, ...] | None:
-    """The words of a task; None if it has none."""
-    return None if facts.get("words") is None else tuple(facts["words"])
 
 
 def _source(size: int | None, window_steps: int | None, num_steps: int) -> Source:

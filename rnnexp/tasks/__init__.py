@@ -132,6 +132,12 @@ ROWS = {
     "addition": Row(
         "read two numbers digit by digit, write the digits of their sum", ASYNCHRONOUS, COSINE
     ),
+    "translation": Row(
+        "write the translation of a sentence in words; numbers in words, or a file of pairs",
+        ASYNCHRONOUS,
+        {**COSINE, "model.embedding_size": 32, "model.attention": "dot"},
+        data_options=("path",),
+    ),
     "jsb_chorales": Row("next frame of a piano roll: Bach's chorales", SYNCHRONOUS, MUSIC, "music"),
     "nottingham": Row("next frame of a piano roll: folk tunes", SYNCHRONOUS, MUSIC, "music"),
     "musedata": Row(
@@ -162,6 +168,16 @@ ROWS = {
         SERIES,
         data_options=("path",),
         other_modes=(SYNCHRONOUS,),
+    "word2vec": Row(
+        "the words around a word, by skip-gram with negative sampling",
+        TO_ONE,
+        {
+            "train.batch_size": 256,
+            "model.embedding_size": 128,
+            "optimizer.learning_rate": 3e-3,
+            "optimizer.schedule": "cosine",
+        },
+        data_options=("file",),
     ),
     "babi": Row(
         "answer questions about a short story: bAbI tasks 1 to 20, alone or together",

@@ -140,6 +140,8 @@ class Task:
         it has no symbols.
       input_alphabet: the symbols that it reads, if those are others.
       words: the words that it reads, by their numbers; None: it reads no words.
+      output_words: the words that an asynchronous task writes, by their classes, the stop symbol
+        included; None: it writes no words.
       derived: further figures of an evaluation, by name: functions of the mean scores, such as
         perplexity, exp of the mean loss. They may be the headline or in the baseline.
       lengths: the lengths at which a trained network can be tested; None: the task has no other.
@@ -165,5 +167,6 @@ class Task:
     alphabet: str | None = None
     input_alphabet: str | None = None
     words: tuple[str, ...] | None = None
+    output_words: tuple[str, ...] | None = None
     derived: Mapping[str, Callable[[Mapping[str, Array]], Array]] = field(default_factory=dict)
     lengths: Lengths | None = None

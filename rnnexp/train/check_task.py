@@ -27,7 +27,7 @@ from rnnexp.train.abstract_call import (
 from rnnexp.train.check_scores import mixed_score, require_scores
 
 SPLITS = ("train", "valid", "test")
-NUMBERED = ("sequence_to_one", "synchronous", "story_to_answer")
+NUMBERED = ("sequence_to_one", "synchronous", "asynchronous", "story_to_answer")
 """Modes whose inputs may be numbers of symbols."""
 BATCH_SIZES = (16, 8, 24, 32, 48)
 """Of the small batch: the first that is no other size of the task, so that axes differ."""
@@ -117,14 +117,15 @@ def _check_alphabet(entry: Entry, field: str, value: Any, size_name: str, size: 
 
 
 def _check_words(entry: Entry, task: Task) -> None:
-    """There is a word for every input."""
-    words = task.words
-    if words is not None and (not isinstance(words, tuple) or len(words) != task.input_size):
-        raise entry.error(
-            "words",
-            f"is {described(words)}, expected {task.input_size} texts, as input_size is "
-            f"{task.input_size}",
-        )
+    """There is a word for every input, and for every class that is written."""
+    for field, size_name in (("words", "input_size"), ("output_words", "output_size")):
+        words, size = getattr(task, field), getattr(task, size_name)
+        if words is not None and (not isinstance(words, tuple) or len(words) != size):
+            raise entry.error(
+                field, f"is {described(words)}, expected {size} texts, as {size_name} is {size}"
+            )
+    if task.output_words is not None and task.mode != "asynchronous":
+        raise entry.error("output_words", f"is given, expected None: the task is {task.mode}")
 
 
 def _check_figures(entry: Entry, task: Task) -> None:

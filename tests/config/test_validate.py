@@ -60,7 +60,11 @@ def test_a_cell_that_is_shown_the_true_outputs_has_no_second_direction() -> None
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("reverse/gru", {"embedding_size": 4}, "reverse is asynchronous, and its encoder and"),
+        (
+            "reverse/gru",
+            {"tied_output": True, "embedding_size": 4},
+            "reverse is asynchronous, and its decoder has a readout",
+        ),
         ("chained_facts/memory_network", {"embedding_size": 4}, r"reads no input on its steps \(h"),
         ("copy_memory/gru", {"tied_output": True}, "no embedding to share; set config.model.emb"),
         ("copy_memory/gru", {"tied_output": True, "embedding_size": 128}, "reads 10 .* predicts 9"),

@@ -39,6 +39,7 @@ TAKERS: dict[str, Callable[[int], Any]] = {
     "digits": lambda seed: build_task("digits", split_seed=seed),
     "mnist": lambda seed: build_task("mnist", by="pixel", permuted=True, permutation_seed=seed),
     "dates": lambda seed: build_task("date_format", data_seed=seed),
+    "numbers": lambda seed: build_task("translation", data_seed=seed),
 }
 
 

@@ -16,6 +16,7 @@ DATA = {
     "mnist": "mnist/train-images-idx3-ubyte.gz",
     "char_lm": SHAKESPEARE,
     "word_lm": SHAKESPEARE,
+    "word2vec": SHAKESPEARE,
     "babi": "babi/en/qa1_single-supporting-fact_train.txt",
     **{task: f"polyphonic/{name}.mat" for task, name in MUSIC.items()},
 }

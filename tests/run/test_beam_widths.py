@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sacrebleu
 
 from rnnexp.cli.main import main
 from rnnexp.core.types import Batch
+from rnnexp.data.sentence_pairs import read_pairs, split_pairs
 from rnnexp.models.decode import beam, greedy
-from rnnexp.run.beam_widths import measure_width, target_log_p
+from rnnexp.run.beam_widths import beam_figures, target_log_p
+from rnnexp.run.sample import answer, load_trained
 from tests.helpers.transducers import LENGTHS, B, O, U, batch, model_of
 
 
@@ -32,7 +35,7 @@ def test_ln_p_of_a_target_is_that_of_a_beam_which_has_found_it() -> None:
     np.testing.assert_allclose(
         target_log_p(model, again), found.log_likelihood_BxW[:, 0], rtol=1e-4
     )
-    right, _, length, missed = measure_width(model, again, U, 2, 0.0)
+    right, _, length, missed = beam_figures(model, again, found)
     assert right.tolist() == [1.0] * B
     assert missed.tolist() == [0.0] * B
     assert length.tolist() == stops.tolist()
@@ -49,8 +52,9 @@ def test_a_search_error_is_a_target_that_is_likelier_than_what_was_found() -> No
         first = greedy(model, given.inputs_TxBxI, given.lengths_B, steps=U)
         targets = wide.symbols_UxBxW[..., 0]
         lengths = wide.length_BxW[:, 0].astype(jnp.int32)
-        right, _, _, missed = measure_width(
-            model, given._replace(targets=targets, target_lengths_B=lengths), U, 1, 0.0
+        narrow = beam(model, given.inputs_TxBxI, given.lengths_B, steps=U, width=1)
+        right, _, _, missed = beam_figures(
+            model, given._replace(targets=targets, target_lengths_B=lengths), narrow
         )
         other = np.any(np.asarray(first) != np.asarray(targets), 0)
         assert missed.tolist() == other.astype(float).tolist()
@@ -82,3 +86,52 @@ def test_the_command_shows_widths_and_draws_them(
     ):
         assert main([*inspect, *more]) == 2
         assert words in capsys.readouterr().err
+
+
+def sentences(file: Path) -> None:
+    """Pairs of 2 to 4 words; some words are rare, and have no class."""
+    random, lines = np.random.default_rng(0), []
+    for _ in range(300):
+        numbers = random.integers(0, 9, random.integers(2, 5))
+        rare = "rare" if random.random() < 0.2 else ""
+        source = [*(f"w{number}" for number in numbers), *[rare] * bool(rare)]
+        target = [*(f"W{number % 4}" for number in numbers), *[rare.upper()] * bool(rare)]
+        lines.append(" ".join(source) + "\t" + " ".join(target) + " .")
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_bleu_is_that_of_the_answers_and_the_sentences_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By sacrebleu on the texts themselves, unknown words among them."""
+    file = tmp_path / "pairs.tsv"
+    sentences(file)
+    run = ["run", "translation/gru", "--runs-dir", str(tmp_path), f"--config.task.path={file}"]
+    run += ["--config.task.lower=false", "--config.task.vocabulary=6", "--config.model.kernel=scan"]
+    run += ["--config.cell.hidden_size=8", "--config.model.embedding_size=4"]
+    assert main([*run, "--config.train.duration_steps=60", "--config.train.batch_size=16"]) == 0
+    assert "unknown words of the target" in capsys.readouterr().out
+    place = next((tmp_path / "translation" / "gru").iterdir())
+    beams = ["inspect", str(place), "--beams", "1,3", "--length-power", "0.5"]
+    assert main([*beams, "--json", "--plot", str(tmp_path / "x.svg")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "tok:none" in found["bleu_note"]
+    assert ">BLEU<" in (tmp_path / "x.svg").read_text().replace("<!-- ", ">").replace(" -->", "<")
+    assert "length^0.5" in (tmp_path / "x.svg").read_text()
+
+    pairs = split_pairs(read_pairs(file, lower=False, marks=True), 0.1, 0.1)["valid"]
+    assert found["examples"] == len(pairs)
+    trained = load_trained(place)  # without the data
+    answers = [answer(trained, " ".join(pair.source))[0][0] for pair in pairs]
+    assert len(set(answers)) > 1
+    truth = [" ".join(pair.target) for pair in pairs]
+    expected = sacrebleu.corpus_bleu(answers, [truth], tokenize="none", force=True).score
+    assert found["beams"][0]["bleu"] == pytest.approx(expected)
+    assert 1 < expected < 99
+    exact = np.mean([one == other for one, other in zip(answers, truth, strict=True)])
+    assert found["beams"][0]["exact"] >= exact
+
+    assert main(["sample", str(place), "--prompt", "w1 w2 w3 w4 w5 w6 w7"]) == 2
+    assert "a question has 1 to 5 words, not 7" in capsys.readouterr().err
+    assert main(["embeddings", str(place), "--near", "w1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["size"] == 4

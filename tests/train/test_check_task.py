@@ -121,6 +121,11 @@ SOUND = {
     "the same validation always": task(valid=Endless(same)),
     "to one": to_one(),
     "asynchronous": asynchronous(),
+    "numbers for an encoder": asynchronous(
+        source=Endless(lambda key, B: written(B, inputs_TxBxI=numbered(key, B).inputs_TxBxI)),
+        words=("", "a", "b"),
+        output_words=tuple("abcdefgh"[:O]),
+    ),
     "any mapping of scores": task(scores=scored(MappingProxyType)),
     "whole counts": task(
         scores=lambda o, b: {
@@ -140,9 +145,9 @@ FAULTS: dict[str, tuple[Any, str]] = {
         task(source=Endless(lambda key, size: numbered(key, size, jnp.int8))),
         "gives inputs of type int8, expected int32",
     ),
-    "numbers for a decoder": (
-        asynchronous(source=drawn(lambda B: written(B, inputs_TxBxI=jnp.zeros((T, B), jnp.int32)))),
-        f"gives inputs of shape ({T}, 16), expected ({T}, 16, {I})",
+    "numbers where a vector begins": (
+        task(mode="one_to_many", input_size=O + 1, source=Endless(numbered)),
+        f"gives inputs of shape ({T}, 16), expected ({T}, 16, {O + 1})",
     ),
     "derived array": (
         task(derived={"all": lambda means: jnp.zeros(3)}),
@@ -157,6 +162,14 @@ FAULTS: dict[str, tuple[Any, str]] = {
         "derived names 'loss', expected another name than a score's",
     ),
     "words": (task(words=("a", "b")), "words is a value of type tuple, expected 3 texts, as input"),
+    "words that are written": (
+        asynchronous(output_words=("a", "b", "c", "d", "e", "f", "g", "h", "i")),
+        "output_words is a value of type tuple, expected ",
+    ),
+    "words written step by step": (
+        task(output_words=tuple("abcdefgh"[:O])),
+        "output_words is given, expected None: the task is synchronous",
+    ),
     "augmented shapes": (
         task(
             source=Finite(

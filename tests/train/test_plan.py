@@ -12,7 +12,7 @@ from tests.helpers.own_tables import own_tables  # noqa: F401
 
 @pytest.mark.usefixtures("own_tables")
 def test_pairs_are_those_whose_modes_fit() -> None:
-    transductions = {"reverse", "sort", "date_format", "addition"}
+    transductions = {"reverse", "sort", "date_format", "addition", "translation"}
     stories = {"babi", "chained_facts"}
     densities = {"bars_and_stripes", "binary_digits"}
     graphs = {"neighbors_match", "cycle_or_path", "shortest_path", "babi_graph", "karate_club"}
