@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.config.schema import from_saved, options
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.seeds import seed_key
 from rnnexp.data.words import LINE_END, encode_words, join_words, split_words
 from rnnexp.models.decode import beam
@@ -18,7 +18,7 @@ from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.scoring import head_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.run.checkpoint import Checkpoints
+from rnnexp.run.checkpoint import Checkpoints, read_checkpoints, stored_steps
 from rnnexp.run.files import saved_config
 from rnnexp.run.sources import find_sources, require_same, require_same_code
 from rnnexp.run.task_facts import read_task
@@ -34,7 +34,7 @@ NOTES = 88
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's plan, and the state of its best checkpoint (of its last if there is no best)."""
+    """A run's plan, and the state of one of its checkpoints."""
 
     plan: Plan
     state: TrainState
@@ -45,7 +45,9 @@ class Trained:
         return self.plan.recipe.model(self.state.params)
 
 
-def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = False) -> Trained:
+def load_trained(
+    path: Path, data_dir: Path | None = None, *, with_data: bool = False, checkpoint: str = ""
+) -> Trained:
     """The trained model in a run's directory.
 
     The run's own record of its task is used, so the data need not be there any more.
@@ -53,10 +55,11 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     Args:
       data_dir: where to look for data, of a run that has no such record or if they are wanted.
       with_data: the task has its data; they must be those with which the run was made.
+      checkpoint: see `state_at`; empty: the best one, or the last if there is no best.
 
     Raises:
-      UsageError: there is no checkpoint, or the code (or the data) is no longer that which was
-        trained.
+      UsageError: there is no such checkpoint, or the code (or the data) is no longer that which
+        was trained.
     """
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
@@ -72,7 +75,8 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     else:
         require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
-    return Trained(plan, best_state(path, initial_state(plan)))
+    like = initial_state(plan)
+    return Trained(plan, state_at(path, like, checkpoint) if checkpoint else best_state(path, like))
 
 
 def best_state(path: Path, like: TrainState) -> TrainState:
@@ -88,6 +92,34 @@ def best_state(path: Path, like: TrainState) -> TrainState:
     checkpoints.close()
     if restored is None:
         raise UsageError(f"{path} has no checkpoint yet")
+    return restored[0]
+
+
+def state_at(path: Path, like: TrainState, checkpoint: str) -> TrainState:
+    """The state of a chosen checkpoint of a run.
+
+    Args:
+      like: any state of the same structure.
+      checkpoint: `best` by validation, `last`, or the number of updates before it, such as `200`.
+
+    Raises `UsageError` if there is no such checkpoint, or it is damaged.
+    """
+    folder = path / "checkpoints"
+    stored = stored_steps(folder)
+    steps = {str(step): step for step, _ in stored}
+    kinds = [kind for kind in ("best", "last") if kind in {which for _, which in stored}]
+    if not stored:
+        raise UsageError(f"{path} has no checkpoint yet")
+    require_choice("checkpoint", checkpoint, [*kinds, *steps])
+    if checkpoint in steps:
+        others = {*steps.values()} - {steps[checkpoint]}
+        restored = next(read_checkpoints(folder, like, others), None)
+    else:
+        checkpoints = Checkpoints(folder)
+        restored = checkpoints.restore(checkpoint, like)
+        checkpoints.close()
+    if restored is None:
+        raise UsageError(f"{path} has no intact checkpoint {checkpoint!r}")
     return restored[0]
 
 
