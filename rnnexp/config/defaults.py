@@ -182,6 +182,18 @@ At that value a key does not count in a run's name, so that runs made before are
 a run without the key has that value.
 """
 
+LATER_OF_TASKS: dict[str, dict[str, Any]] = {
+    "char_lm": {"task.encoding": "utf-8", "task.unknown": False},
+    "word_lm": {"task.encoding": "utf-8"},
+}
+"""`LATER` of tasks' own options, by the name of the task; another task's option of that name is
+another option."""
+
+
+def later_keys(task: str) -> dict[str, Any]:
+    """`LATER` with those of a task of that name."""
+    return LATER | LATER_OF_TASKS.get(task, {})
+
 
 WORK = ("train.budget_minutes",)
 """Keys that say how a process works and change nothing of what a run becomes: they do not count in

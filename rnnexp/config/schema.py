@@ -14,7 +14,16 @@ from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.aliases import meant_key
-from rnnexp.config.defaults import DURATIONS, KEYS, LATER, NOT_NEGATIVE, POSITIVE, UNITS, WORK
+from rnnexp.config.defaults import (
+    DURATIONS,
+    KEYS,
+    LATER,
+    NOT_NEGATIVE,
+    POSITIVE,
+    UNITS,
+    WORK,
+    later_keys,
+)
 from rnnexp.core.errors import UsageError, first_line, unknown
 from rnnexp.core.registry import Entry
 from rnnexp.core.seeds import require_seed
@@ -250,13 +259,14 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 def run_id(config: FrozenConfigDict, sources: str = "") -> str:
     """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
 
-    That is all keys but those of `WORK` and those of `LATER` at their values there, and the user's
-    own files by their digest `sources`, if it has any.
+    That is all keys but those of `WORK` and those of `later_keys` at their values there, and the
+    user's own files by their digest `sources`, if it has any.
     """
+    later = later_keys(config.task.name)
     values = {
         key: value
         for key, value in flat(config).items()
-        if key not in WORK and (key not in LATER or value != LATER[key])
+        if key not in WORK and (key not in later or value != later[key])
     }
     seed = values.pop("seed")
     text = json.dumps(values, sort_keys=True) + sources

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.schema import options
+from rnnexp.config.schema import from_saved, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import made_beside
 from rnnexp.export import Exported, run_name
@@ -55,7 +55,7 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     Raises `UsageError` if there is no such checkpoint, or if the network has no counterpart in
     torch, with the reason.
     """
-    require_counterpart(str(run.path), options_of(run.config))
+    require_counterpart(str(run.path), from_saved(run.config).to_dict())
     trained = load_trained(run.path, data_dir, checkpoint=checkpoint)
     folder = directory / run_name(run)
     facts = about(run, trained) | {
@@ -68,11 +68,6 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     return Exported(folder, replaced, f"python {folder / 'model.py'}")
 
 
-def options_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The sections of a saved configuration that decide whether torch has a counterpart."""
-    return {part: dict(config.get(part) or {}) for part in ("task", "cell", "model", "head")}
-
-
 def require_counterpart(name: str, config: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise `UsageError`, with the reason, for a run that no module of `torch.nn` computes.
 
@@ -81,7 +76,7 @@ def require_counterpart(name: str, config: Mapping[str, Mapping[str, Any]]) -> N
       config: the run's sections `cell`, `model` and `head`.
     """
     cell, model = config["cell"], config["model"]
-    kind, head = cell["name"], config["head"].get("name", "linear")
+    kind, head = cell["name"], config["head"]["name"]
     reasons = {
         f"the cell {kind!r} has none": kind not in MODULES,
         "an LSTM there has no peepholes": kind == "lstm" and cell.get("peepholes", False),
@@ -92,9 +87,9 @@ def require_counterpart(name: str, config: Mapping[str, Mapping[str, Any]]) -> N
             kind == "rnn" and cell.get("activation", "tanh") not in ("tanh", "relu")
         ),
         f"the head {head!r} has none": head != "linear",
-        "its stacks have no residual connections": model.get("residual", False),
-        "its stacks have no layer normalisation": model.get("layer_norm", False),
-        "its layers have no zoneout, which acts in evaluation too": model.get("zoneout", 0) > 0,
+        "its stacks have no residual connections": model["residual"],
+        "its stacks have no layer normalisation": model["layer_norm"],
+        "its layers have no zoneout, which acts in evaluation too": model["zoneout"] > 0,
     }
     if (reason := next((text for text, holds in reasons.items() if holds), None)) is not None:
         raise UsageError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnexp.config.defaults import LATER
+from rnnexp.config.defaults import later_keys
 from rnnexp.run.about import FILE as ABOUT
 from rnnexp.run.about import About, about_of
 from rnnexp.run.files import read_object, shown_status
@@ -130,7 +130,8 @@ def by_length(status: dict[str, Any]) -> ByLength | None:
 def with_later_keys(keys: dict[str, Any]) -> dict[str, Any]:
     """The keys of a run with those that came after it, at the values at which they change
     nothing, in the form that JSON has."""
-    later = {key: list(v) if isinstance(v, tuple) else v for key, v in LATER.items()}
+    all_later = later_keys(str(keys.get("task.name")))
+    later = {key: list(v) if isinstance(v, tuple) else v for key, v in all_later.items()}
     return keys | {key: value for key, value in later.items() if key not in keys}
 
 

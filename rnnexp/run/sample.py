@@ -12,6 +12,7 @@ import numpy as np
 from rnnexp.config.schema import from_saved, options
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.seeds import seed_key
+from rnnexp.data.text import UNKNOWN_SYMBOL, unknown_symbols
 from rnnexp.data.words import LINE_END, encode_words, join_words, split_words
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
@@ -177,15 +178,24 @@ def writes_text(task: Task) -> bool:
 def _prompt_codes(trained: Trained, prompt: str) -> np.ndarray:
     """The classes of a prompt, as the task of the run divides a text; see `write_text`."""
     task = trained.plan.recipe.task
-    if task.alphabet is not None or task.words is None:
-        return encode(prompt or "\n", task.alphabet or "")
     given = options(trained.plan.config, "task")
+    if task.alphabet is not None or task.words is None:
+        if given.get("unknown", False):
+            prompt = _with_unknown(prompt, task.alphabet or "")
+        return encode(prompt or "\n", task.alphabet or "")
     dividing = {name: given[name] for name in ("lower", "marks") if name in given}
     first = next((word for word in (LINE_END, ".") if word in task.words), task.words[-1])
     words = split_words(prompt, **dividing) or [first]
     if unknown := [word for word in words if word not in task.words]:
         log.warning("the prompt has words that the run does not know: %s", ", ".join(unknown))
     return encode_words(words, task.words)
+
+
+def _with_unknown(prompt: str, alphabet: str) -> str:
+    """A prompt with `UNKNOWN_SYMBOL` in place of the symbols that the run does not know."""
+    if found := unknown_symbols(prompt, alphabet):
+        log.warning("the prompt has symbols that the run does not know: %s", ", ".join(found))
+    return "".join(UNKNOWN_SYMBOL if symbol in found else symbol for symbol in prompt)
 
 
 def write_notes(

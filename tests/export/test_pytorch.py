@@ -57,7 +57,7 @@ def test_what_torch_does_not_have_is_refused_with_its_reason(
 
 
 def test_other_heads_are_refused() -> None:
-    config = {"cell": {"name": "gru"}, "model": {}, "head": {"name": "nade"}}
+    config = finish(experiment("adding/gru")).to_dict() | {"head": {"name": "nade"}}
     with pytest.raises(UsageError, match="the head 'nade' has none"):
         require_counterpart("a run", config)
 

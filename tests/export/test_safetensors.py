@@ -60,7 +60,7 @@ def test_the_command_that_it_names_shows_it(trained_run: Path, tmp_path: Path) -
 
 def test_a_checkpoint_that_is_not_there_is_refused(trained_run: Path, tmp_path: Path) -> None:
     run = load_run(trained_run)
-    with pytest.raises(UsageError, match="unknown checkpoint 'bset'. Did you mean 'best'"):
+    with pytest.raises(UsageError, match=r"unknown checkpoint 'bset'\. Did you mean 'best'"):
         export(run, "safetensors", tmp_path, checkpoint="bset")
     with pytest.raises(UsageError, match=r"unknown checkpoint '3'.* Known: 2, 4, best, last\."):
         export(run, "safetensors", tmp_path, checkpoint="3")
@@ -75,9 +75,8 @@ def test_units_of_an_encoder_decoder_have_their_paths() -> None:
         unit.name: f"{part}.layers.0"
         for unit, part in zip(model.units(), ("encoder", "decoder"), strict=True)
     }
-    assert gate_orders(model) == dict.fromkeys(
-        ("encoder.layers.0.w_h", "decoder.layers.0.w_h"), ["r", "z", "n"]
-    )
+    gates = gate_orders(model)
+    assert gates == {f"{part}.layers.0.w_h": ["r", "z", "n"] for part in ("encoder", "decoder")}
 
 
 def test_a_view_is_written_as_it_reads(tmp_path: Path) -> None:
