@@ -65,7 +65,8 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     replaced = write_tensors(folder / "state_dict.safetensors", state_dict(trained), facts)
     with made_beside(folder / "model.py") as part:
         shutil.copyfile(Path(__file__).with_name("torch_model.py"), part)
-    return Exported(folder, replaced, f"python {folder / 'model.py'}")
+    shown = f'cd {folder} && python -c "from model import load; print(load())"'
+    return Exported(folder, replaced, shown)
 
 
 def require_counterpart(name: str, config: Mapping[str, Mapping[str, Any]]) -> None:

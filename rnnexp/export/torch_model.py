@@ -1,7 +1,7 @@
 """A run of rnnexp as torch modules: `model = load()`; needs torch and safetensors.
 
 `rnnexp export RUN --to pytorch` writes a copy of this file beside the weights. The copy needs
-nothing else of rnnexp. `python model.py` prints the modules.
+nothing else of rnnexp.
 """
 
 import json
@@ -117,7 +117,3 @@ def load(file: str | Path | None = None) -> Model:
     model = Model(**arguments).to(weights["readout.bias"].dtype)
     model.load_state_dict(weights)
     return model.eval()
-
-
-if __name__ == "__main__":
-    print(load())

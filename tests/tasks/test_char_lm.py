@@ -159,7 +159,7 @@ def test_a_text_in_another_encoding_is_the_same_text(tmp_path: Path) -> None:
         tasks.append(char_lm(file=str(path), encoding=encoding, window_steps=8))
     assert tasks[0].alphabet == tasks[1].alphabet
     assert tasks[0].baseline == tasks[1].baseline
-    with pytest.raises(UsageError, match="not utf-8: byte 0 .* is 0xe9"):
+    with pytest.raises(UsageError, match=r"not utf-8: byte 0 .* is 0xe9"):
         char_lm(file=str(tmp_path / "latin-1"))
 
 
