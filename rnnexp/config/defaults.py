@@ -150,6 +150,7 @@ LABORATORY = {
     "laboratory.lag_examples": Key(
         2, "examples for the parts of dL/dW by lag; 0: without", NOT_NEGATIVE
     ),
+    "laboratory.each_lag": Key(False, "measure the part of dL/dW from every single lag too"),
     "laboratory.adjoint_matrix": Key(False, "measure dL_s/dh_t of one example as a matrix too"),
     "laboratory.memory_gib": Key(2.0, "limit of memory for measuring, in GiB", POSITIVE),
 }
@@ -175,6 +176,7 @@ LATER: dict[str, Any] = {
     "train.budget_minutes": 0.0,
     "model.embedding_size": 0,
     "model.tied_output": False,
+    "laboratory.each_lag": False,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
