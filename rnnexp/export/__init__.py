@@ -81,9 +81,10 @@ def export(
     """
     require_choice("exporter", to, EXPORTERS)
     entry = EXPORTERS[to]
-    if checkpoint and not entry.of_weights:
-        forms = ", ".join(name for name, known in EXPORTERS.items() if known.of_weights)
-        raise UsageError(f"{to} gets no weights, and so no checkpoint; --checkpoint is for {forms}")
+    for option, value in (("--checkpoint", checkpoint), ("--data-dir", data_dir)):
+        if value and not entry.of_weights:
+            forms = ", ".join(name for name, known in EXPORTERS.items() if known.of_weights)
+            raise UsageError(f"{to} gets no weights, and so {option} is only for {forms}")
     if importlib.util.find_spec(entry.package) is None:
         raise UsageError(
             f"export to {to} needs the package {entry.package}: "

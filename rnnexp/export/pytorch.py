@@ -17,6 +17,7 @@ the same function, until training unties them.
 """
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,7 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     replaced = write_tensors(folder / "state_dict.safetensors", state_dict(trained), facts)
     with made_beside(folder / "model.py") as part:
         shutil.copyfile(Path(__file__).with_name("torch_model.py"), part)
-    shown = f'cd {folder} && python -c "from model import load; print(load())"'
+    shown = f'cd {shlex.quote(str(folder))} && python -c "from model import load; print(load())"'
     return Exported(folder, replaced, shown)
 
 

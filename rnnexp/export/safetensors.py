@@ -13,6 +13,7 @@ Every parameter has the dotted path that it has in the model: `stack.layers.0.w_
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     replaced = write_tensors(target, weights_by_path(trained), facts)
     shown = f"{{name: array.shape for name, array in load_file({str(target)!r}).items()}}"
     code = f"from safetensors.numpy import load_file; print({shown})"
-    return Exported(target, replaced, f'python -c "{code}"')
+    return Exported(target, replaced, f"python -c {shlex.quote(code)}")
 
 
 def about(run: Run, trained: Trained) -> dict[str, str]:

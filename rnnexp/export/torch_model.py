@@ -116,4 +116,5 @@ def load(file: str | Path | None = None) -> Model:
     weights = load_file(file)
     model = Model(**arguments).to(weights["readout.bias"].dtype)
     model.load_state_dict(weights)
-    return model.eval()
+    model.eval()
+    return model

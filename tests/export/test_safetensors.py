@@ -64,8 +64,10 @@ def test_a_checkpoint_that_is_not_there_is_refused(trained_run: Path, tmp_path: 
         export(run, "safetensors", tmp_path, checkpoint="bset")
     with pytest.raises(UsageError, match=r"unknown checkpoint '3'.* Known: 2, 4, best, last\."):
         export(run, "safetensors", tmp_path, checkpoint="3")
-    with pytest.raises(UsageError, match="--checkpoint is for safetensors, pytorch"):
+    with pytest.raises(UsageError, match="--checkpoint is only for safetensors, pytorch"):
         export(run, "tensorboard", tmp_path, checkpoint="best")
+    with pytest.raises(UsageError, match="--data-dir is only for safetensors, pytorch"):
+        export(run, "tensorboard", tmp_path, data_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
