@@ -20,11 +20,13 @@ from rnnexp.config.defaults import DURATIONS, section_defaults
 from rnnexp.config.overrides import from_command_line, load_file, override
 from rnnexp.config.schema import defaults, experiment, flat
 from rnnexp.core.load_module import load_module
+from rnnexp.export import EXPORTERS
 from rnnexp.models.heads import HEADS
+from rnnexp.results.load import find_run
 from rnnexp.sweep.space import expand
 from rnnexp.tasks import TASKS
 from tests.helpers import guides
-from tests.helpers.exported import needed
+from tests.helpers.exported import needed, write_checkpoints
 from tests.helpers.guides import GUIDES, ROOT
 from tests.helpers.laboratory_data import laboratory
 from tests.helpers.logged_runs import write_logged_run
@@ -80,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = place / "runs"
     for name in ("copy_memory/lstm", "digits/lstm"):
         write_laboratory(write_logged_run(runs, name), laboratory())
+    write_checkpoints(find_run("copy_memory/lstm", runs), {"last": 1})
     plan: list[tuple[str, dict[str, Any]]] = [
         ("adding/lstm", {"optimizer.learning_rate": rate}) for rate in (1e-3, 1e-2, 1e-1)
     ]
@@ -183,7 +186,7 @@ def test_its_quick_commands_run(
 ) -> None:
     words = filled(command)
     if words[0] == "export":
-        needed(words[words.index("--to") + 1])
+        needed(EXPORTERS[words[words.index("--to") + 1]].package)
     monkeypatch.chdir(folder)
     if "--import" in words:
         write_own(guide, folder)

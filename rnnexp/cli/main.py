@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "inspect": (inspect, "show a run's gradient norms through time"),
     "analyze": (analyze, "Lyapunov spectra and more of a run's checkpoints"),
     "report": (report, "many runs as one page that needs no network"),
-    "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
+    "export": (export, "runs, or their weights, as files for other programs"),
     "sample": (sample, "let a trained run write text, music or an answer"),
     "runs": (runs, "name, tag, delete and put away runs"),
     "embeddings": (embeddings, "show which words a trained run holds alike"),

@@ -150,6 +150,7 @@ LABORATORY = {
     "laboratory.lag_examples": Key(
         2, "examples for the parts of dL/dW by lag; 0: without", NOT_NEGATIVE
     ),
+    "laboratory.each_lag": Key(False, "measure the part of dL/dW from every single lag too"),
     "laboratory.adjoint_matrix": Key(False, "measure dL_s/dh_t of one example as a matrix too"),
     "laboratory.memory_gib": Key(2.0, "limit of memory for measuring, in GiB", POSITIVE),
 }
@@ -175,6 +176,7 @@ LATER: dict[str, Any] = {
     "train.budget_minutes": 0.0,
     "model.embedding_size": 0,
     "model.tied_output": False,
+    "laboratory.each_lag": False,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -182,14 +184,21 @@ At that value a key does not count in a run's name, so that runs made before are
 a run without the key has that value.
 """
 
+LATER_OF_TASKS: dict[str, dict[str, Any]] = {
+    "char_lm": {"task.encoding": "utf-8", "task.unknown": False},
+    "word_lm": {"task.encoding": "utf-8"},
+}
+"""`LATER` of tasks' own options, by the name of the task; another task's option of that name is
+another option."""
 
-LATER_OPTIONS: dict[str, dict[str, Any]] = {"lstm": {"cell.without": "nothing"}}
-"""The same of options that cells got later, by the cell."""
+
+LATER_OF_CELLS: dict[str, dict[str, Any]] = {"lstm": {"cell.without": "nothing"}}
+"""The same of cells' options."""
 
 
-def later_keys(cell: str) -> dict[str, Any]:
-    """`LATER` with the options that this cell got later."""
-    return LATER | LATER_OPTIONS.get(cell, {})
+def later_keys(task: str, cell: str) -> dict[str, Any]:
+    """`LATER` with those of a task and of a cell of these names."""
+    return LATER | LATER_OF_TASKS.get(task, {}) | LATER_OF_CELLS.get(cell, {})
 
 
 WORK = ("train.budget_minutes",)

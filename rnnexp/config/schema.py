@@ -259,10 +259,10 @@ def flat(config: ConfigDict | FrozenConfigDict) -> dict[str, Any]:
 def run_id(config: FrozenConfigDict, sources: str = "") -> str:
     """The name of the run's directory: a hash of what the run is but for its seed, and the seed.
 
-    That is all keys but those of `WORK` and those of `LATER` at their values there, and the user's
-    own files by their digest `sources`, if it has any.
+    That is all keys but those of `WORK` and those of `later_keys` at their values there, and the
+    user's own files by their digest `sources`, if it has any.
     """
-    later = later_keys(config.cell.name)
+    later = later_keys(config.task.name, config.cell.name)
     values = {
         key: value
         for key, value in flat(config).items()

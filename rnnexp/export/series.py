@@ -21,8 +21,9 @@ BINS = 30
 STORE = "laboratory.zarr"
 SETTINGS = "measured_with"
 """The variable of that store that holds settings and no figures."""
-MATRICES = ("adjoint_matrix",)
-"""Its variables that are no scalars, even when averaged over the sequence."""
+MATRICES = ("adjoint_matrix", "each_lag_norm")
+"""Its variables that are no scalars, even when averaged over the sequence: steps by steps, and a
+parameter by every lag."""
 PICTURE_IN = (7.0, 4.5)
 DPI = 130
 

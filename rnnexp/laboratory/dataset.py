@@ -135,7 +135,12 @@ def _lag_variables(lags: LagFigures, edges: Sequence[int]) -> tuple[Variables, d
         "lag_norm": (("parameter", "lag"), parts),
         "parameter_norm": (("parameter",), totals),
     }
-    return variables, {"parameter": np.array(list(lags.parts)), "lag": np.array(edges)}
+    labels = {"parameter": np.array(list(lags.parts)), "lag": np.array(edges)}
+    if lags.each is not None:
+        each = np.stack([np.asarray(lags.each[name]) for name in lags.parts])
+        variables["each_lag_norm"] = (("parameter", "each_lag"), each)
+        labels["each_lag"] = np.arange(each.shape[1])
+    return variables, labels
 
 
 def _names(mappings: Any) -> list[str]:

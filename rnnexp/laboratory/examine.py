@@ -156,8 +156,9 @@ def prepare(
     lag_examples = min(settings.lag_examples, examples)
     edges = halving_edges(longest_lag(model, batch)) if lag_examples else ()
     wanted = Wanted(
-        tuple(fits), lag_examples, edges, settings.adjoint_matrix, model.units()[0].layer.cell.axis
-    )
+        tuple(fits), lag_examples, edges, settings.adjoint_matrix, model.units()[0].layer.cell.axis,
+        each_lag=settings.each_lag and bool(edges),
+    )  # fmt: skip
     _say(name, list(dict.fromkeys(notes)))
     losses = _both_losses(scores_of(model, scores))
     needs = laboratory_bytes(model, batch, wanted, *losses, teacher)

@@ -172,6 +172,29 @@ def lag_norms(lags: LagGradients) -> dict[str, Array]:
     }
 
 
+def in_bins(lags: LagGradients, edges: Sequence[int]) -> LagGradients:
+    """The parts added up in wider bins.
+
+    Args:
+      edges: the largest lag of every wider bin, ascending; each ends one of the bins there are.
+
+    Raises:
+      UsageError: edges that do not ascend, where no bin ends, or that end before the longest lag.
+    """
+    known = [int(edge) for edge in lags.edges]
+    edges = check_edges(edges, known[-1])
+    if missing := [edge for edge in edges if edge not in known]:
+        raise UsageError(
+            f"no bin of lags ends at {missing[0]}. Known: {', '.join(map(str, known))}."
+        )
+    wider_D = jnp.searchsorted(jnp.asarray(edges), jnp.asarray(known))
+
+    def added(part_D: Array) -> Array:
+        return jax.ops.segment_sum(part_D, wider_D, len(edges))
+
+    return LagGradients(edges, jax.tree.map(added, lags.parts), lags.total)
+
+
 def long_range_fraction(lags: LagGradients, beyond: int) -> dict[str, Array]:
     """The fraction n_long / (n_short + n_long) of lags beyond so many steps, by `unit/parameter`.
 

@@ -27,7 +27,7 @@ from rnnexp.gradflow.position_losses import (
     with_time_loop,
 )
 from rnnexp.laboratory.adjoint_matrix import adjoint_matrix
-from rnnexp.laboratory.lag_gradients import lag_gradients, lag_norms, take_examples
+from rnnexp.laboratory.lag_gradients import in_bins, lag_gradients, lag_norms, take_examples
 from rnnexp.laboratory.lyapunov import Spectrum, lyapunov_spectrum
 from rnnexp.laboratory.products import ProductSpectrum, jacobian_products
 from rnnexp.laboratory.recurrent_matrices import recurrent_matrices
@@ -64,10 +64,12 @@ class UnitFigures(NamedTuple):
 
 
 class LagFigures(NamedTuple):
-    """Norms by `unit/parameter`: of the part of dL/dW in every bin of lags, and of dL/dW."""
+    """Norms by `unit/parameter`: of the part of dL/dW in every bin of lags, of dL/dW, and of the
+    part from every single lag, if wanted."""
 
     parts: Mapping[str, Array]
     total: Mapping[str, Array]
+    each: Mapping[str, Array] | None = None
 
 
 class ModelFigures(NamedTuple):
@@ -80,13 +82,19 @@ class ModelFigures(NamedTuple):
 
 class Wanted(NamedTuple):
     """What is measured of a model. Static: `lag_edges` are the largest lags of the bins; empty:
-    no parts by lag; `axis` is what a step is."""
+    no parts by lag; `axis` is what a step is; `each_lag`: also the part from every single lag."""
 
     units: tuple[Fitted, ...]
     lag_examples: int
     lag_edges: tuple[int, ...]
     adjoint_matrix: bool
     axis: str = TIME
+    each_lag: bool = False
+
+    @property
+    def narrow_edges(self) -> tuple[int, ...]:
+        """The bins that are measured: those of `lag_edges`, or one a lag."""
+        return tuple(range(self.lag_edges[-1] + 1)) if self.each_lag else self.lag_edges
 
 
 @partial(jax.jit, static_argnames=("cell", "fitted"))
@@ -156,9 +164,12 @@ def _lag_figures(
     model: Model, batch: Batch, losses: Losses, wanted: Wanted, teacher: Teacher | None
 ) -> LagFigures:
     part = take_examples(model, batch, jnp.arange(wanted.lag_examples, dtype=jnp.int32))
-    lags = lag_gradients(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
+    lags = lag_gradients(model, part, losses, edges=wanted.narrow_edges, teacher=teacher)
+    each = lag_norms(lags) if wanted.each_lag else None
+    if wanted.each_lag:
+        lags = in_bins(lags, wanted.lag_edges)
     total = {f"{u}/{n}": stable_norm(v) for u, of in lags.total.items() for n, v in of.items()}
-    return LagFigures(lag_norms(lags), total)
+    return LagFigures(lag_norms(lags), total, each)
 
 
 def unit_figures(

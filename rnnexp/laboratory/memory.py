@@ -48,8 +48,10 @@ def laboratory_bytes(
         needs += cell_bytes(cell, params, span.steps, examples, fitted)
     if wanted.lag_edges:
         part = take_examples(model, batch, jax.numpy.arange(wanted.lag_examples))
-        size = lag_bytes(model, part, losses, edges=wanted.lag_edges, teacher=teacher)
-        needs.append(Need(size, "the parts of dL/dW by lag", "lower laboratory.lag_examples"))
+        size = lag_bytes(model, part, losses, edges=wanted.narrow_edges, teacher=teacher)
+        remedy = "set laboratory.each_lag=false or " * wanted.each_lag
+        remedy += "lower laboratory.lag_examples"
+        needs.append(Need(size, "the parts of dL/dW by lag", remedy))
     if wanted.adjoint_matrix:
         one = take_examples(model, batch, jax.numpy.zeros(1, int))
         leaf = model.units()[0].layer.cell.hidden

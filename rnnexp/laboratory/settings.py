@@ -33,6 +33,8 @@ class Laboratory:
       products: their method, see `jacobian_products`.
       iterations: of its Krylov method, at least the rank and at most the size of the state.
       lag_examples: examples for the parts of dL/dW by lag; 0: no such parts.
+      each_lag: also measure the part from every single lag; memory grows with T times the
+        parameters.
       adjoint_matrix: also measure dL_s/dh_t of one example; memory grows with T^2.
       memory_gib: limit for measuring.
     """
@@ -47,6 +49,7 @@ class Laboratory:
     products: str = "krylov"
     iterations: int = 12
     lag_examples: int = 2
+    each_lag: bool = False
     adjoint_matrix: bool = False
     memory_gib: float = 2.0
 

@@ -18,6 +18,7 @@ UNITS = {
     "span": "steps",
     "time": "steps",
     "lag": "steps",
+    "each_lag": "steps",
     "output_time": "steps",
     "step": "updates made",
 }

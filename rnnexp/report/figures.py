@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from rnnexp.core.axis import TIME, axis_label, lag_label, step_of
 from rnnexp.core.errors import RunError, UsageError
+from rnnexp.report.fitted_lines import draw_fitted_line, half_life_text
 from rnnexp.report.looks import Kinds, look_by_number
 from rnnexp.results.load import Run
 
@@ -145,14 +146,15 @@ def _draw_norm(axes: Axes, run: Run) -> None:
 
 
 def _draw_last_profile(axes: Axes, run: Run, leaf: str, unit: int) -> None:
-    """The last recorded profile over the lag, with its logarithmic slope."""
-    norms_T = run.by_lag(leaf, unit)[-1]
+    """The last recorded profile over the lag, with the line whose slope is logged."""
+    norms_T, word = run.by_lag(leaf, unit)[-1], step_of(run.axis)
     shown = np.where(norms_T > FLOOR, norms_T, np.nan)
-    _, slopes = run.curve("train", f"slope/{run.units[unit]}/{leaf}")
-    text = run.name
-    if len(slopes) and np.isfinite(slopes[-1]):
-        text = f"{run.name}: {slopes[-1]:+.3g} nats/{step_of(run.axis)}"
-    axes.plot(np.arange(len(norms_T)), shown, color=COLOURS[0], label=verbatim(text))
+    axes.plot(np.arange(len(norms_T)), shown, color=COLOURS[0], label=verbatim(run.name))
+    fitted = draw_fitted_line(axes, norms_T, COLOURS[1])
+    if fitted is not None:
+        drawn, line = fitted
+        life = f"half-life {half_life_text(line)}"
+        drawn.set_label(f"{line.slope:+.3g} nats/{word}, {life}")
     axes.set(xlabel=lag_label([run.axis]), ylabel=f"||dL/d{leaf}_t||")
     log_if_positive(axes)
     axes.invert_xaxis()

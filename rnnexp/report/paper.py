@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rnnexp.core.axis import step_of_all
 from rnnexp.core.errors import UsageError
@@ -32,12 +33,15 @@ from rnnexp.report.figures import (
     usable,
     verbatim,
 )
+from rnnexp.report.fitted_lines import draw_fitted_line, half_life_text
 from rnnexp.report.paper_key import draw_key, key_height, key_names
 from rnnexp.report.paper_style import DPI, FIRST, LAST, ROW_IN, STYLE, WIDTH_IN, inks
 from rnnexp.results.load import Run
 from rnnexp.results.side_by_side import labels
 
 log = logging.getLogger("rnnexp")
+MOST_HALF_LIVES = 8
+"""Of a panel's legend."""
 DECADES = 12.0
 """The colour scale ends this far below the largest norm; an arrow on its bar indicates it."""
 
@@ -135,8 +139,12 @@ def draw_unit(
     unit: str,
     scale: LogNorm | None,
 ) -> None:
-    """Draw a unit's profiles over the lag on the first axes, each run's heat map on the others."""
+    """Draw a unit's profiles over the lag on the first axes, each run's heat map on the others.
+
+    The line fitted to each last profile is thin, and its half-life is in the panel's legend.
+    """
     places, styles = iter(axes[1:]), inks(len(runs))
+    fitted = []
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
         if leaf not in run.norms or unit not in run.units:
             continue
@@ -148,6 +156,8 @@ def draw_unit(
                 norms_T, color=styles[index][0], linestyle=dash, marker=styles[index][1],
                 markersize=2.5, markevery=(index, max(1, len(norms_T) // 5)), linewidth=1,
             )  # fmt: skip
+        if (line := draw_fitted_line(axes[0], lagged[-1], styles[index][0])) is not None:
+            fitted.append((line[0], half_life_text(line[1])))
         place = next(places)
         draw_heat_map(place, run.steps, run.norms[leaf][:, layer], scale, run.axis)
         place.set_title(verbatim(f"{name}, {unit}"))
@@ -155,6 +165,7 @@ def draw_unit(
     axes[0].set(xlabel=f"lag, {step_of_all(there)}s", ylabel=f"||dL/d{leaf}_t||")
     axes[0].invert_xaxis()
     axes[0].set_title(f"profile, {unit}")
+    _half_lives(axes[0], fitted, step_of_all(there))
     log_if_positive(axes[0])
 
     def ends(run: Run) -> list[np.ndarray]:
@@ -162,6 +173,18 @@ def draw_unit(
         return [run.norms[leaf][[0, -1], run.units.index(unit)]] if there else []
 
     fit_to_living(axes[0], runs, ends)
+
+
+def _half_lives(axes: Axes, fitted: Sequence[tuple[Line2D, str]], word: str) -> None:
+    """The legend of a panel's fitted lines, if it has room for them."""
+    if len(fitted) > MOST_HALF_LIVES:
+        log.warning("half-lives of %d runs: the tables have them, the panel no room", len(fitted))
+    elif fitted:
+        lines, texts = zip(*fitted, strict=True)
+        axes.legend(
+            lines, texts, title=f"half-life, {word}s", fontsize=6, title_fontsize=6,
+            handlelength=1.6, labelspacing=0.2, ncols=1 + (len(fitted) > 4),
+        )  # fmt: skip
 
 
 def _colour_bar(

@@ -10,13 +10,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnexp.report.figures import MISSING, verbatim
+from rnnexp.report.fitted_lines import THIN
 from rnnexp.report.paper_style import FIRST, LAST, inks
 from rnnexp.results.load import Run
 
 LINE_IN = 0.135
 LONG, WRAP = 14, 34  # characters: of a name in the title of a map, of a line of the key
 INDENT = "    "
-SIGNS = 6  # lines of the key beside those of the runs
+SIGNS = 7  # lines of the key beside those of the runs
 
 
 def key_names(runs: Sequence[Run], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -59,6 +60,7 @@ def draw_key(axes: Axes, texts: Sequence[str]) -> None:
         "loss: baseline": Line2D([], [], linestyle="--", linewidth=0.9, **grey),
         "profile: first recorded step": Line2D([], [], linestyle=FIRST, **grey),
         "profile: last recorded step": Line2D([], [], linestyle=LAST, **grey),
+        "line fitted to it (dashed: badly)": Line2D([], [], linewidth=THIN, **grey),
         MISSING: Patch(facecolor="white", edgecolor="0.6", hatch="//////", linewidth=0),
     }
     axes.legend(

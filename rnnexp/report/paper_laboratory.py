@@ -18,7 +18,14 @@ from matplotlib.lines import Line2D
 
 from rnnexp.core.axis import axis_label, laboratory_axis, steps_of
 from rnnexp.core.errors import UsageError
-from rnnexp.report.figures import COLOUR_MAP, new_figure, save, verbatim
+from rnnexp.report.figures import (
+    COLOUR_MAP,
+    log_if_positive,
+    new_figure,
+    save,
+    usable,
+    verbatim,
+)
 from rnnexp.report.paper_style import DPI, ROW_IN, STYLE, WIDTH_IN, inks
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ def laboratory_panels(data: "xarray.Dataset") -> list[Panel]:
         ("time_constant", "unit", draw_time_constant, "time constant, {}"),
         ("saturated", "unit", draw_activity, "hidden units, {}"),
         ("lag_norm", "parameter", draw_lag_shares, "dL/dW by lag, {}"),
+        ("each_lag_norm", "parameter", draw_each_lag, "dL/dW at each lag, {}"),
     ]
     panels = []
     for name, dimension, draw, title in kinds:
@@ -200,6 +208,22 @@ def draw_lag_shares(axes: Axes, data: "xarray.Dataset") -> None:
         frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=0.8,
         title_fontsize=7,
     )  # fmt: skip
+
+
+def draw_each_lag(axes: Axes, data: "xarray.Dataset") -> None:
+    """Of one parameter, the norm of dL/dW's part from every lag, first and last measured step."""
+    measured = data.isel(step=np.flatnonzero(_finite(data["each_lag_norm"])))
+    for place, dash in dict.fromkeys([(0, ":"), (measured.sizes["step"] - 1, "-")]):
+        part = measured.isel(step=place)
+        norms_D = part["each_lag_norm"].values
+        label = f"training step {int(part['step'])}"
+        shown_D = np.where(usable(norms_D), norms_D, np.nan)
+        axes.plot(part["each_lag"], shown_D, inks(1)[0][0], linestyle=dash, label=label)
+    units = data["each_lag"].attrs.get("units", "steps")
+    axes.set(xlabel=f"lag, {units}", ylabel="norm of dL/dW's part")
+    log_if_positive(axes)
+    axes.invert_xaxis()
+    _legend(axes, columns=1)
 
 
 def _lag_title(data: "xarray.Dataset") -> str:

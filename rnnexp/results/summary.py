@@ -130,7 +130,7 @@ def by_length(status: dict[str, Any]) -> ByLength | None:
 def with_later_keys(keys: dict[str, Any]) -> dict[str, Any]:
     """The keys of a run with those that came after it, at the values at which they change
     nothing, in the form that JSON has."""
-    known = later_keys(str(keys.get("cell.name")))
+    known = later_keys(str(keys.get("task.name")), str(keys.get("cell.name")))
     later = {key: list(v) if isinstance(v, tuple) else v for key, v in known.items()}
     return keys | {key: value for key, value in later.items() if key not in keys}
 

@@ -111,7 +111,8 @@ def _rows(data: "xarray.Dataset | None", wanted: list[float]) -> tuple[list[int]
     steps = [int(step) for step in data["step"].values]
     if "measured_with" not in data:
         return [], steps
-    found = data["measured_with"].sel(setting=list(RECORDED)).transpose("step", "setting")
+    found = data["measured_with"].reindex(setting=list(RECORDED)).transpose("step", "setting")
+    found = found.fillna(0.0)  # a setting that came after the row
     same = np.all(found.values == np.array([wanted]), axis=1)
     return [s for s, yes in zip(steps, same, strict=True) if yes], [
         s for s, yes in zip(steps, same, strict=True) if not yes

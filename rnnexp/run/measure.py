@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 RECORDED = (
     "examples", "exponents", "warmup_steps", "interval_steps", "longest_span", "rank",
-    "product_examples", "iterations", "lag_examples", "adjoint_matrix",
+    "product_examples", "iterations", "lag_examples", "adjoint_matrix", "each_lag",
 )  # fmt: skip
-"""The settings that the variable `measured_with` has of every row."""
+"""The settings that the variable `measured_with` has of every row; those of a row measured before a
+setting came are without it, and it was off."""
 
 
 def settings_of(config: FrozenConfigDict) -> Laboratory:

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnexp.config.schema import from_saved, options
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.seeds import seed_key
+from rnnexp.data.text import UNKNOWN_SYMBOL, unknown_symbols
 from rnnexp.data.words import LINE_END, encode_words, join_words, split_words
 from rnnexp.models.decode import beam
 from rnnexp.models.generate import generate, notes_draw, symbol_draw
@@ -20,7 +21,7 @@ from rnnexp.models.scoring import head_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.run.bleu import sentence
-from rnnexp.run.checkpoint import Checkpoints
+from rnnexp.run.checkpoint import Checkpoints, read_checkpoints, stored_steps
 from rnnexp.run.files import saved_config
 from rnnexp.run.sources import find_sources, require_same, require_same_code
 from rnnexp.run.task_facts import read_task
@@ -36,7 +37,7 @@ NOTES = 88
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's plan, and the state of its best checkpoint (of its last if there is no best)."""
+    """A run's plan, and the state of one of its checkpoints."""
 
     plan: Plan
     state: TrainState
@@ -47,7 +48,9 @@ class Trained:
         return self.plan.recipe.model(self.state.params)
 
 
-def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = False) -> Trained:
+def load_trained(
+    path: Path, data_dir: Path | None = None, *, with_data: bool = False, checkpoint: str = ""
+) -> Trained:
     """The trained model in a run's directory.
 
     The run's own record of its task is used, so the data need not be there any more.
@@ -55,10 +58,11 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     Args:
       data_dir: where to look for data, of a run that has no such record or if they are wanted.
       with_data: the task has its data; they must be those with which the run was made.
+      checkpoint: see `state_at`; empty: the best one, or the last if there is no best.
 
     Raises:
-      UsageError: there is no checkpoint, or the code (or the data) is no longer that which was
-        trained.
+      UsageError: there is no such checkpoint, or the code (or the data) is no longer that which
+        was trained.
     """
     saved = saved_config(path)
     saved["devices"] = 1  # one is enough for sampling, however many trained
@@ -74,7 +78,8 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     else:
         require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
-    return Trained(plan, best_state(path, initial_state(plan)))
+    like = initial_state(plan)
+    return Trained(plan, state_at(path, like, checkpoint) if checkpoint else best_state(path, like))
 
 
 def best_state(path: Path, like: TrainState) -> TrainState:
@@ -90,6 +95,34 @@ def best_state(path: Path, like: TrainState) -> TrainState:
     checkpoints.close()
     if restored is None:
         raise UsageError(f"{path} has no checkpoint yet")
+    return restored[0]
+
+
+def state_at(path: Path, like: TrainState, checkpoint: str) -> TrainState:
+    """The state of a chosen checkpoint of a run.
+
+    Args:
+      like: any state of the same structure.
+      checkpoint: `best` by validation, `last`, or the number of updates before it, such as `200`.
+
+    Raises `UsageError` if there is no such checkpoint, or it is damaged.
+    """
+    folder = path / "checkpoints"
+    stored = stored_steps(folder)
+    steps = {str(step): step for step, _ in stored}
+    kinds = [kind for kind in ("best", "last") if kind in {which for _, which in stored}]
+    if not stored:
+        raise UsageError(f"{path} has no checkpoint yet")
+    require_choice("checkpoint", checkpoint, [*kinds, *steps])
+    if checkpoint in steps:
+        others = {*steps.values()} - {steps[checkpoint]}
+        restored = next(read_checkpoints(folder, like, others), None)
+    else:
+        checkpoints = Checkpoints(folder)
+        restored = checkpoints.restore(checkpoint, like)
+        checkpoints.close()
+    if restored is None:
+        raise UsageError(f"{path} has no intact checkpoint {checkpoint!r}")
     return restored[0]
 
 
@@ -148,6 +181,8 @@ def _prompt_codes(trained: Trained, prompt: str) -> np.ndarray:
     """The classes of a prompt, as the task of the run divides a text; see `write_text`."""
     task = trained.plan.recipe.task
     if task.alphabet is not None or task.words is None:
+        if options(trained.plan.config, "task").get("unknown", False):
+            prompt = _with_unknown(prompt, task.alphabet or "")
         return encode(prompt or "\n", task.alphabet or "")
     first = next((word for word in (LINE_END, ".") if word in task.words), task.words[-1])
     return _word_codes(_words_of(trained, prompt) or [first], task.words)
@@ -164,6 +199,13 @@ def _word_codes(words: Sequence[str], vocabulary: Sequence[str]) -> np.ndarray:
     if unknown := [word for word in words if word not in vocabulary]:
         log.warning("the prompt has words that the run does not know: %s", ", ".join(unknown))
     return encode_words(words, vocabulary)
+
+
+def _with_unknown(prompt: str, alphabet: str) -> str:
+    """A prompt with `UNKNOWN_SYMBOL` in place of the symbols that the run does not know."""
+    if found := unknown_symbols(prompt, alphabet):
+        log.warning("the prompt has symbols that the run does not know: %s", ", ".join(found))
+    return "".join(UNKNOWN_SYMBOL if symbol in found else symbol for symbol in prompt)
 
 
 def write_notes(

@@ -168,6 +168,7 @@ ROWS = {
         SERIES,
         data_options=("path",),
         other_modes=(SYNCHRONOUS,),
+    ),
     "word2vec": Row(
         "the words around a word, by skip-gram with negative sampling",
         TO_ONE,

@@ -2,9 +2,10 @@
 
 Karpathy 2015, "The unreasonable effectiveness of recurrent neural networks". The parts of
 the text are, in order, training, validation and test. The vocabulary is the training
-part's.
+part's; on demand every other character is one class more.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +19,29 @@ from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.data.files import find
 from rnnexp.data.ngrams import ngram_losses
-from rnnexp.data.text import TINY_SHAKESPEARE, encode, read_text, split_ends, vocabulary
+from rnnexp.data.text import (
+    TINY_SHAKESPEARE,
+    UNKNOWN_SYMBOL,
+    encode,
+    read_text,
+    split_ends,
+    unknown_symbols,
+    vocabulary,
+)
 from rnnexp.tasks.base import Score, Stream, Task
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
 
+log = logging.getLogger("rnnexp")
 MOST_GRAM = 4
+MOST_SAID = 5
+"""Unknown symbols that are named."""
 
 
 def char_lm(
     *,
     file: str = "",
+    encoding: str = "utf-8",
+    unknown: bool = False,
     valid_fraction: float = 0.05,
     test_fraction: float = 0.05,
     window_steps: int = 64,
@@ -43,7 +57,10 @@ def char_lm(
     part and scored on the test source; shorter n-grams are references.
 
     Args:
-      file: any UTF-8 text file; "" is tiny Shakespeare.
+      file: any text file; "" is tiny Shakespeare.
+      encoding: of the file, such as utf-16, cp1252, latin-1.
+      unknown: symbols that only the validation or the test part has are one more class, U+FFFD.
+        It does not occur in training. Without it such a text is refused.
       valid_fraction: fraction of the text that follows the training part.
       test_fraction: fraction of the text that follows the validation part; 0: none.
       window_steps: characters between two cuts of back-propagation.
@@ -53,14 +70,19 @@ def char_lm(
     """
     require_at_least(1, window_steps=window_steps)
     path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
-    text = read_text(path)
+    text = read_text(path, encoding)
     train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
     require_room(path, np.diff([0, train_end, valid_end, len(text)]), window_steps)
-    alphabet = vocabulary(text[:train_end])
-    train, valid, test = np.split(encode(text, alphabet, path), [train_end, valid_end])
+    alphabet, codes = symbols_of(text, train_end, path, unknown=unknown)
+    train, valid, test = np.split(codes, [train_end, valid_end])
     symbols = len(alphabet)
     sources = sources_of(train, valid, test, lambda part: stream(part, symbols, window_steps))
     losses = ngram_losses(train, test if len(test) else valid, symbols, most=MOST_GRAM)
+    references = {f"loss of {n}-grams": loss for n, loss in enumerate(losses[:-1], 1)}
+    if unknown:
+        scored = text[valid_end:] or text[train_end:]
+        fraction = unknown_symbols(scored, text[:train_end]).total() / len(scored)
+        references["unknown symbols"] = fraction
     return Task(
         name="char_lm",
         mode="synchronous",
@@ -75,9 +97,32 @@ def char_lm(
         headline="loss",
         higher_is_better=False,
         causal=True,
-        references={f"loss of {n}-grams": loss for n, loss in enumerate(losses[:-1], 1)},
+        references=references,
         alphabet=alphabet,
     )
+
+
+def symbols_of(text: str, train_end: int, path: Path, *, unknown: bool) -> tuple[str, np.ndarray]:
+    """The alphabet of a text's training part, and the classes of the whole text.
+
+    With `unknown` it has `UNKNOWN_SYMBOL` as well, for symbols that the training part does not
+    have. How many there are is logged.
+
+    Raises `UsageError` for such a symbol without `unknown`.
+    """
+    alphabet = vocabulary(text[:train_end])
+    if not unknown:
+        return alphabet, encode(text, alphabet, path)
+    found = unknown_symbols(text[train_end:], alphabet)
+    most = ", ".join(
+        f"{symbol!r} {count:,} times" for symbol, count in found.most_common(MOST_SAID)
+    )
+    log.info(
+        "%s: %d symbols after the training part are unknown, %d of them distinct%s",
+        path, found.total(), len(found), f": {most}" if found else "",
+    )  # fmt: skip
+    whole = alphabet if UNKNOWN_SYMBOL in alphabet else alphabet + UNKNOWN_SYMBOL
+    return whole, encode(text, alphabet, path, whole.index(UNKNOWN_SYMBOL))
 
 
 def require_room(

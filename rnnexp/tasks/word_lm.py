@@ -30,6 +30,7 @@ from rnnexp.tasks.scores import correct, cross_entropy, over_steps
 def word_lm(
     *,
     file: str = "",
+    encoding: str = "utf-8",
     vocabulary: int = 2_000,
     least_count: int = 1,
     lower: bool = True,
@@ -51,7 +52,8 @@ def word_lm(
     the fraction of the test source's words that the vocabulary does not have.
 
     Args:
-      file: any UTF-8 text file; "" is tiny Shakespeare.
+      file: any text file; "" is tiny Shakespeare.
+      encoding: of the file, such as utf-16, cp1252, latin-1.
       vocabulary: the most frequent words that have a class of their own, with `<unk>`; 0: all.
       least_count: how often a word must occur in the training part to have a class.
       lower: capitals are read as small letters.
@@ -69,7 +71,7 @@ def word_lm(
     if vocabulary < 0 or vocabulary == 1:
         raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
     path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
-    text = split_words(read_text(path), lower=lower, marks=marks, line_ends=line_ends)
+    text = split_words(read_text(path, encoding), lower=lower, marks=marks, line_ends=line_ends)
     train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
     lengths = np.diff([0, train_end, valid_end, len(text)])
     require_room(path, lengths, window_steps, of="words")

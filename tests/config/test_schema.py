@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.defaults import DURATIONS, LATER, UNITS, WORK
+from rnnexp.config.defaults import DURATIONS, LATER, LATER_OF_TASKS, UNITS, WORK
 from rnnexp.config.schema import (
     duration_steps,
     experiment,
@@ -121,6 +121,21 @@ def test_keys_that_came_later_leave_the_names_of_runs_as_they_were(name: str) ->
 def test_keys_that_came_later_leave_the_names_of_changed_runs_as_they_were() -> None:
     changes = ("seed=3", "task.delay_steps=30", "eval.examples=64")
     assert run_id(read(*changes, name="copy_memory/lstm")) == "e0a83a1f0061-seed3"
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [("char_lm/lstm", "2e812dafb198-seed0"), ("word_lm/gru", "42e390431ea2-seed0")],
+)
+def test_options_that_came_later_leave_the_names_of_runs_as_they_were(name: str, run: str) -> None:
+    config = experiment(name)
+    assert run_id(finish(config)) == run
+    later = LATER_OF_TASKS[name.partition("/")[0]]
+    assert later.items() <= flat(config).items()
+    for key, value in later.items():
+        config.update_from_flattened_dict({key: True if value is False else "latin-1"})
+        assert run_id(finish(config)) != run
+        config.update_from_flattened_dict({key: value})
 
 
 @pytest.mark.parametrize("key", LATER)

@@ -39,6 +39,61 @@ def test_a_wrong_text_file_is_named(tmp_path: Path, content: bytes, words: str) 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1", "cp1252", "Latin_1"])
+def test_a_text_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    content = "d\xe9j\xe0 vu\r\n"
+    (tmp_path / "t.txt").write_bytes(content.encode(encoding))
+    assert text.read_text(tmp_path / "t.txt", encoding) == content
+
+
+def test_where_a_text_leaves_its_encoding_is_named_with_those_that_can_read_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes("ab\xe9".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"not utf-8: byte 2 .* is 0xe9.*cp1252, latin-1 can"):
+        text.read_text(path, "utf-8")
+    with pytest.raises(UsageError, match=r"not ascii: byte 2 .* is 0xe9.*cp1252, latin-1 can"):
+        text.read_text(path, "ascii")
+    path.write_bytes(b"ab\x81")  # cp1252 has no such byte
+    with pytest.raises(UsageError, match=r"option encoding \(latin-1 can read it\)"):
+        text.read_text(path, "utf-8")
+    path.write_bytes("ab".encode("utf-16"))
+    with pytest.raises(UsageError, match=r"byte 0 .* option encoding \(utf-16 can read it\)"):
+        text.read_text(path, "utf-8")
+    with pytest.raises(UsageError, match=r"Convert it, for example with iconv\.$"):
+        text.read_text(path)
+    path.write_bytes(b"x\xff")
+    with pytest.raises(UsageError, match="is not punycode"):
+        text.read_text(path, "punycode")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("latin_11", "latin-1"), ("cp1252x", "cp1252")],
+)
+def test_an_unknown_encoding_is_named_with_the_nearest(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    with pytest.raises(UsageError, match=f"unknown encoding .* Did you mean '{meant}"):
+        text.read_text(tmp_path / "absent.txt", name)
+
+
+@pytest.mark.parametrize("name", ["", "zlib", "base64", "\0", "\udcff", "a" * 5000, "../../x"])
+def test_what_is_no_encoding_of_a_text_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown encoding .* utf-16, cp1252, latin-1") as caught:
+        text.require_encoding(name)
+    assert len(str(caught.value)) < 250
+
+
+def test_unknown_symbols_have_a_class_on_demand() -> None:
+    content = "abba" + "cab\u20ac"
+    codes = text.encode(content, "ab", Path("f"), 2)
+    assert codes.tolist() == [0, 1, 1, 0, 2, 0, 1, 2]
+    assert codes.dtype == np.int32
+    assert text.unknown_symbols(content, "ab") == {"c": 1, "\u20ac": 1}
+
+
 def test_a_missing_text_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read the text file .*absent.txt: No such file"):
         text.read_text(tmp_path / "absent.txt")

@@ -19,7 +19,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
 ) -> None:
     for name, entry in EXPORTERS.items():
         monkeypatch.setitem(sys.modules, entry.package, None)
-        with pytest.raises(UsageError, match=rf"pip install 'rnnexp\[{name}\]'"):
+        with pytest.raises(UsageError, match=rf"pip install 'rnnexp\[{entry.package}\]'"):
             export(run, name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="Did you mean 'tensorboard'"):
@@ -32,8 +32,8 @@ def test_the_project_s_extras_install_what_the_exporters_need(root: Path) -> Non
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    for name, entry in EXPORTERS.items():
-        assert any(line.startswith(entry.package) for line in extras[name])
+    for entry in EXPORTERS.values():
+        assert any(line.startswith(entry.package) for line in extras[entry.package])
 
 
 @pytest.mark.parametrize("to", EXPORTERS)

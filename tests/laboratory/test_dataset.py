@@ -83,7 +83,8 @@ def test_the_data_set_of_a_model_is_what_the_single_analyses_say() -> None:
 def test_its_lags_and_matrices_are_of_the_gradient_that_is_trained(x64: None) -> None:
     model, batch = model_of("rnn"), batch_of((12, 4, 10))
     graphdef, params = nnx.split(model, nnx.Param)
-    data = figures_of(model, batch, replace(SETTINGS, lag_examples=3), dynamics=False)
+    settings = replace(SETTINGS, lag_examples=3, each_lag=True)
+    data = figures_of(model, batch, settings, dynamics=False)
 
     def loss(params: Any) -> Array:
         outputs = apply(nnx.merge(graphdef, params), batch).outputs
@@ -96,6 +97,14 @@ def test_its_lags_and_matrices_are_of_the_gradient_that_is_trained(x64: None) ->
         assert norm == pytest.approx(float(jnp.linalg.norm(grad)), rel=1e-9)
     assert list(data.lag.values) == [0, 1, 3, 6, 12]
     assert data.lag_norm.shape == (3, 5)
+    assert data.each_lag_norm.dims == ("parameter", "each_lag")
+    np.testing.assert_array_equal(data.each_lag, np.arange(13))
+    assert data.each_lag.attrs["units"] == "steps"
+    np.testing.assert_allclose(data.each_lag_norm[:, :2], data.lag_norm[:, :2], rtol=1e-12)
+    without = figures_of(model, batch, replace(settings, each_lag=False), dynamics=False)
+    assert "each_lag_norm" not in without
+    assert "each_lag" not in without.dims
+    np.testing.assert_allclose(data.lag_norm, without.lag_norm, rtol=1e-9)
     one = take_examples(model, batch, jnp.array([0]))
     own = jax.jit(lambda: adjoint_matrix(model, one, crosses))()["layer_0"]
     np.testing.assert_allclose(data.adjoint_matrix.sel(unit="layer_0"), own, rtol=1e-9)

@@ -15,6 +15,7 @@ from rnnexp.core.types import Array, Batch, Tree
 from rnnexp.gradflow.position_losses import Model, apply
 from rnnexp.laboratory.lag_gradients import (
     LagGradients,
+    in_bins,
     lag_bytes,
     lag_gradients,
     lag_norms,
@@ -192,6 +193,55 @@ def test_memory_is_what_the_compiled_program_takes(mode: str, padded: bool) -> N
     taken = used.temp_size_in_bytes + used.output_size_in_bytes
     stated = lag_bytes(model, batch, losses)
     assert 0.7 < stated / taken < 1.3
+
+
+def test_parts_of_single_lags_add_up_to_those_of_bins_and_of_the_gradient(x64: None) -> None:
+    model = sequence_model("lstm", bidirectional=True, num_layers=2)
+    batch = batch_for(model, padded=True)
+    each = by_lags(model, batch, edges=EVERY)
+    equals_autodiff(model, each, by_autodiff(model, batch, True))
+    for edges in ((0, 2, T), (1, T), (T,), EVERY):
+        wide, direct = in_bins(each, edges), by_lags(model, batch, edges=edges)
+        assert wide.edges == direct.edges
+        for unit, parts in direct.parts.items():
+            for name, part in parts.items():
+                np.testing.assert_allclose(wide.parts[unit][name], part, rtol=1e-9, atol=1e-14)
+                np.testing.assert_array_equal(wide.total[unit][name], each.total[unit][name])
+    with pytest.raises(UsageError, match="must reach the longest lag, 4"):
+        in_bins(each, (0, 2))
+    with pytest.raises(UsageError, match=r"no bin of lags ends at 1\. Known: 0, 2, 4\."):
+        in_bins(in_bins(each, (0, 2, T)), (1, T))
+
+
+def test_every_single_lag_is_what_central_differences_of_copies_give(x64: None) -> None:
+    """NumPy, with a W_t for each step: (L_s(W_t + e) - L_s(W_t - e)) / 2e, by the lag s - t."""
+    model = sequence_model("rnn")
+    batch = batch_for(model)
+    each = by_lags(model, batch, edges=EVERY).parts["layer_0"]
+    params = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    own, readout = params["stack"]["layers"][0], params["readout"]
+    x, targets, e = np.asarray(batch.inputs_TxBxI), np.asarray(batch.targets), 1e-5
+
+    def losses_of(copies: np.ndarray) -> np.ndarray:
+        h, found = np.zeros((B, H)), []
+        for t in range(T):
+            h = np.tanh(x[t] @ own["w_x"] + h @ copies[t] + own["b"])
+            outputs = h @ readout["kernel"] + readout["bias"]
+            found.append(np.mean(np.sum(np.sin(outputs) * (1 + targets[t]), -1)))
+        return np.array(found)
+
+    expected = np.zeros((T + 1, H, H))
+    for t, i, j in np.ndindex(T, H, H):
+        copies = np.stack([own["w_h"]] * T)
+        ends = []
+        for sign in (1, -1):
+            copies[t, i, j] = own["w_h"][i, j] + sign * e
+            ends.append(losses_of(copies))
+        slopes_S = (ends[0] - ends[1]) / (2 * e)
+        assert not slopes_S[:t].any()
+        expected[: T - t, i, j] += slopes_S[t:]
+    np.testing.assert_allclose(each["w_h"], expected, rtol=1e-6, atol=1e-10)
+    assert np.all(np.linalg.norm(each["w_h"], axis=(1, 2))[: T - 1] > 1e-3)
 
 
 def test_bad_edges_are_named() -> None:

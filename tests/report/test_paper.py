@@ -66,8 +66,17 @@ def test_profiles_and_maps_hold_the_recorded_norms(
     assert {"loss", "slope of ln ||dL/dh_t|| (paler: higher units)"} < set(by_title)
     profile = by_title["profile, layer_0"]
     values = [line.get_ydata() for line in profile.lines]
+    fits = [values.pop(place) for place in (5, 2)][::-1]  # after the profiles of each run
     for line, (run, row) in zip(values, [(r, n) for r in runs for n in (0, -1)], strict=True):
         np.testing.assert_array_equal(line, run.norms["h"][row, 0, ::-1])
+    for fit, run in zip(fits, runs, strict=True):
+        np.testing.assert_allclose(fit, run.norms["h"][-1, 0, [-1, 0]], rtol=1e-5)
+    lives = profile.get_legend()
+    assert lives is not None
+    assert lives.get_title().get_text() == "half-life, steps"
+    slopes = [np.log(run.norms["h"][-1, 0, -1] / run.norms["h"][-1, 0, -2]) for run in runs]
+    expected = [f"{np.log(2) / slope:.3g}" if slope > 0 else "none" for slope in slopes]
+    assert [text.get_text() for text in lives.get_texts()] == expected
     assert (profile.get_xlabel(), profile.get_yscale()) == ("lag, steps", "log")
     maps = [by_title[f"{name}, layer_{n}"] for name, n in (("lstm", 0), ("gru", 0), ("lstm", 1))]
     assert len(found[0].axes) == 3 + 2 + len(maps) + 1  # key and outcomes, profiles, maps, bar

@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report import paper_laboratory
-from rnnexp.report.paper_laboratory import draw_laboratory, draw_lag_shares, laboratory_panels
+from rnnexp.report.paper_laboratory import (
+    draw_each_lag,
+    draw_laboratory,
+    draw_lag_shares,
+    laboratory_panels,
+)
 from tests.helpers.laboratory_data import laboratory
 
 
@@ -58,6 +63,22 @@ def test_lag_shares_sum_to_one_and_come_from_the_norms_of_the_bins() -> None:
     assert heights_SxB.shape == (12, 6)
     np.testing.assert_allclose(heights_SxB.sum(1), 1)
     np.testing.assert_allclose(heights_SxB[-1, 1] / heights_SxB[-1, 0], np.exp(-0.1))
+
+
+def test_every_lag_is_drawn_at_the_first_and_the_last_step() -> None:
+    data = laboratory(steps=3)
+    norms = np.exp(-0.2 * np.arange(9) - np.arange(3)[:, None, None]) * np.ones((3, 3, 1))
+    norms[0, 1, 8] = 0.0
+    data["each_lag_norm"] = (("step", "parameter", "each_lag"), norms)
+    data = data.assign_coords(each_lag=np.arange(9))
+    assert "dL/dW at each lag, layers/0/w_x" in [title for title, _ in laboratory_panels(data)]
+    axes = Figure().add_subplot()
+    draw_each_lag(axes, data.sel(parameter="layers/0/w_x"))
+    first, last = (np.asarray(line.get_ydata()) for line in axes.lines)
+    np.testing.assert_array_equal(first[:8], norms[0, 1, :8])
+    assert np.isnan(first[8])
+    np.testing.assert_array_equal(last, norms[2, 1])
+    assert (axes.get_xlabel(), axes.get_yscale()) == ("lag, steps", "log")
 
 
 def test_one_measured_step_of_which_much_is_missing_is_drawn(tmp_path: Path) -> None:

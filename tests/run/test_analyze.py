@@ -10,11 +10,12 @@ import pytest
 import xarray
 
 from rnnexp.cli.main import main
-from rnnexp.run.analyze import analyze_run, summary
+from rnnexp.run.analyze import _rows, analyze_run, summary
 from rnnexp.run.callbacks import Observer, run_path
 from rnnexp.run.checkpoint import stored_steps
 from rnnexp.run.files import RunLog
 from rnnexp.run.laboratory_store import LaboratoryLog
+from rnnexp.run.measure import RECORDED
 from rnnexp.run.run import run
 from rnnexp.sweep.lanes import train_lanes
 from rnnexp.sweep.plan import planned
@@ -119,6 +120,19 @@ def test_settings_of_ones_own_replace_rows_that_have_a_checkpoint(
     assert data["measured_with"].sel(setting="lag_examples").values.tolist() == [0, 2, 0, 0]
     assert np.isnan(data["lag_norm"].sel(step=40)).all()
     np.testing.assert_array_equal(data["lag_norm"].sel(step=20), before["lag_norm"].sel(step=20))
+
+
+def test_rows_from_before_a_setting_came_are_rows_without_it() -> None:
+    wanted = [float(number) for number in range(len(RECORDED) - 1)] + [0.0]
+    values = np.array([wanted[:-1], wanted[:-1]])
+    values[1, 0] += 1
+    older = xarray.Dataset(
+        {"measured_with": (("step", "setting"), values)},
+        {"step": [0, 10], "setting": list(RECORDED[:-1])},
+    )
+    assert RECORDED[-1] == "each_lag"
+    assert _rows(older, wanted) == ([0], [10])
+    assert _rows(older, [*wanted[:-1], 1.0]) == ([], [0, 10])
 
 
 def test_damaged_and_vanished_checkpoints_are_passed_over(

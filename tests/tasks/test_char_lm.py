@@ -1,9 +1,11 @@
 """The character-level language model reads its text in order and scores n-grams as they should."""
 
 import itertools
+import logging
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +116,51 @@ def test_no_character_is_in_two_parts_by_default(tmp_path: Path) -> None:
     parts = [whole(source, task.alphabet or "") for source in (task.train, task.valid, task.test)]
     texts = [inputs + targets[-1] for _, inputs, targets in parts]
     assert texts == [content[:900], content[900:950], content[950:]]
+
+
+def test_symbols_after_the_training_part_are_one_class_on_demand(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = babble(800)
+    content = known + known[:97] + "?!?" + known[:96] + "?#!!"
+    path = written(tmp_path / "t.txt", content)
+    options: dict[str, Any] = {"valid_fraction": 0.1, "test_fraction": 0.1, "window_steps": 8}
+    with caplog.at_level(logging.INFO, "rnnexp"):
+        task = char_lm(file=str(path), unknown=True, **options)
+    assert "7 symbols after the training part are unknown, 3 of them distinct" in caplog.text
+    alphabet = task.alphabet or ""
+    assert alphabet == text.vocabulary(known) + "\ufffd"
+    assert (task.input_size, task.output_size) == (len(alphabet), len(alphabet))
+    _, inputs, targets = whole(task.test, alphabet)
+    assert (inputs[-3:], targets[-4:]) == ("\ufffd\ufffd\ufffd", "\ufffd" * 4)
+    assert inputs[:-3] == known[:96]
+    _, inputs, targets = whole(task.train, alphabet)
+    assert inputs + targets[-1] == known
+    assert task.references["unknown symbols"] == 0.04
+    found = bigram_scores(task, known)
+    np.testing.assert_allclose(found["loss"], task.references["loss of 2-grams"], rtol=1e-5)
+
+
+def test_a_replacement_character_of_the_text_is_the_unknown_class(tmp_path: Path) -> None:
+    content = "\ufffd\U0001f600" + babble(700) + "?" * 80
+    path = written(tmp_path / "t.txt", content)
+    task = char_lm(file=str(path), unknown=True, window_steps=8, valid_fraction=0.1)
+    assert task.alphabet == text.vocabulary(content.rstrip("?"))
+    _, inputs, _ = whole(task.valid, task.alphabet)
+    assert inputs[-1] == "\ufffd"
+
+
+def test_a_text_in_another_encoding_is_the_same_text(tmp_path: Path) -> None:
+    content = "\xe9t\xe9 et hiver, " * 80
+    tasks = []
+    for encoding in ("utf-8", "latin-1"):
+        path = tmp_path / encoding
+        path.write_bytes(content.encode(encoding))
+        tasks.append(char_lm(file=str(path), encoding=encoding, window_steps=8))
+    assert tasks[0].alphabet == tasks[1].alphabet
+    assert tasks[0].baseline == tasks[1].baseline
+    with pytest.raises(UsageError, match=r"not utf-8: byte 0 .* is 0xe9"):
+        char_lm(file=str(tmp_path / "latin-1"))
 
 
 @pytest.mark.parametrize(

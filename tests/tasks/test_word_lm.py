@@ -59,6 +59,15 @@ def whole(task: Task, split: str) -> tuple[list[str], list[str]]:
     return inputs, targets
 
 
+def test_a_text_in_another_encoding_is_the_same_text(tmp_path: Path) -> None:
+    content = text_of(tmp_path / "t.txt").read_text().replace("mat", "m\xe5t")
+    (tmp_path / "t.txt").write_bytes(content.encode("latin-1"))
+    task = word_lm(file=str(tmp_path / "t.txt"), encoding="latin-1", **SMALL)  # type: ignore[arg-type]
+    assert "m\xe5t" in (task.words or ())
+    with pytest.raises(UsageError, match="not utf-8: byte"):
+        word_lm(file=str(tmp_path / "t.txt"))
+
+
 def test_the_parts_of_the_text_follow_each_other(tmp_path: Path) -> None:
     path = text_of(tmp_path / "t.txt")
     words = path.read_text().split(" ")
