@@ -1,4 +1,4 @@
-"""Tables on the console."""
+"""Tables and durations on the console."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,15 @@ from typing import Any
 MANY_ROWS = 200
 """A table of more rows is plain text, whose layout takes no time."""
 GAP = "  "
+
+
+def duration_text(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.2 h` or `5.0 d`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} d"
 
 
 def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnexp.cli import search
 from rnnexp.cli.arguments import SIGNAL_CODES, add_data_dir, read_space, refuse
-from rnnexp.cli.output import print_table
+from rnnexp.cli.output import duration_text, print_table
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import to_json
 
@@ -166,7 +166,7 @@ def _print_plan(
         _print_points(plan)
     if known.dry_run and costs:
         seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
-        print(f"training steps alone: about {_duration(seconds)} on this machine")
+        print(f"training steps alone: about {duration_text(seconds)} on this machine")
 
 
 def _print_points(plan: "SweepPlan") -> None:
@@ -266,15 +266,9 @@ def _readable(row: dict[str, Any]) -> dict[str, object]:
             shown[key] = f"{shown[key]:.1f}"
     if "seconds" in row:
         seconds = row["seconds"]
-        shown["time"] = "not measured" if seconds is None else _duration(seconds)
+        shown["time"] = "not measured" if seconds is None else duration_text(seconds)
     return shown
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
