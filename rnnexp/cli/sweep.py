@@ -193,6 +193,7 @@ def _choose_devices(known: argparse.Namespace) -> None:
 
 def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> int:
     """Start what is missing and report how it ended."""
+    from rnnexp.cli.sweep_progress import open_progress
     from rnnexp.sweep.executors import Options
     from rnnexp.sweep.launch import launch
 
@@ -200,10 +201,14 @@ def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]
         at_once=known.jobs, address=known.address, slurm=dict(_pair(text) for text in known.slurm)
     )
     log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
-    reason = launch(
-        sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
-        gpus=known.gpus, memory=memory, imports=known.imports,
-    )  # fmt: skip
+    progress = open_progress(sweep_dir, as_json=known.json)
+    try:
+        reason = launch(
+            sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
+            gpus=known.gpus, memory=memory, imports=known.imports, on_tick=progress.tick,
+        )  # fmt: skip
+    finally:
+        progress.close()
     code = print_state(sweep_dir, known)
     return SIGNAL_CODES[reason] if reason else code
 
