@@ -40,7 +40,7 @@ TESTED_ELSEWHERE = {
     "cells/gate_blocks.py": "by every cell's matrices: laboratory/test_recurrent_matrices.py",
     "cli/analyze.py": "beside the run that it measures: run/test_analyze.py",
     "cli/arguments.py": "by the commands that share them: cli/test_compare.py, cli/test_sweep.py",
-    "cli/progress.py": "by what `rnnexp run` prints: cli/test_run.py",
+    "cli/progress.py": "by what it draws on a terminal: cli/test_live.py, cli/test_run.py",
     "cli/sample.py": "beside the runs that write: run/test_sample.py",
     "cli/search.py": "searches need processes: integration/test_search.py, test_older_version.py",
     "config/defaults.py": "values alone, read by config/test_schema.py, test_describe.py",

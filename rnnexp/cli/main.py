@@ -34,6 +34,7 @@ from rnnexp.cli import (
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
 from rnnexp.cli.completion import VARIABLE, complete
+from rnnexp.cli.starting import announcing_jax
 from rnnexp.config.arguments import with_equals
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.core.load_module import forget_imports, load_imports
@@ -61,6 +62,7 @@ CONFIGURED = ("run", "sweep", "analyze")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    _open_closed_streams()
     logging.basicConfig(format="rnnexp: %(message)s", level=logging.ERROR)
     logging.getLogger("rnnexp").setLevel(logging.INFO)
     for stream in (sys.stdout, sys.stderr):
@@ -76,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known, rest = parser().parse_known_args(given)
         if rest and known.command not in CONFIGURED:
             raise UsageError(f"unexpected arguments: {' '.join(rest)}")
-        load_imports(known.imports)
-        code: int = getattr(COMMANDS[known.command][0], f"{known.command}_command")(known, rest)
+        with announcing_jax(None if known.json else sys.stderr):
+            load_imports(known.imports)
+            command = getattr(COMMANDS[known.command][0], f"{known.command}_command")
+            code: int = command(known, rest)
         sys.stdout.flush()
         return code
     except (UsageError, RunError) as error:
@@ -103,6 +107,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SIGNAL_CODES["SIGINT"]
     finally:
         forget_imports()
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (`2>&-`) ones that lead nowhere.
+
+    Otherwise the first files that it opens take their numbers, and what a library writes to
+    number 2 lands in one of them; and Python prints to standard output what is meant for none.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115 - open until the end
 
 
 def _variable_in(text: str) -> str | None:

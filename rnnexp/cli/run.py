@@ -62,13 +62,16 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     _join(known, config.devices)
     from rich.console import Console
 
+    from rnnexp.cli.live import is_live
     from rnnexp.cli.progress import LiveProgress, PlainProgress
     from rnnexp.run.run import run
     from rnnexp.runtime.collectives import is_first
 
     console = Console(stderr=known.json)
-    progress = (LiveProgress if console.is_terminal else PlainProgress)(console)
+    progress = (LiveProgress if is_live(console) else PlainProgress)(console)
     try:
+        if not known.process_id:  # the others of a run print nothing
+            progress.open()
         result = run(
             config, runs_dir=known.runs_dir, data_dir=known.data_dir, observer=progress,
             origin=earlier if known.origin is not None else None, about=about,

@@ -128,7 +128,6 @@ def _train(plan: "SweepPlan", memory: Mapping[int, int], known: argparse.Namespa
     from rnnexp.sweep.launch import count_statuses, reasons
 
     sweep_dir = save_plan(plan, known, None, [str(known.study)])
-    log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
     if reason := start_plan(sweep_dir, known, memory):
         return SIGNAL_CODES[reason]
     failed = count_statuses(sweep_dir).get("failed", 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnexp.cli import search
 from rnnexp.cli.arguments import SIGNAL_CODES, add_data_dir, read_space, refuse
-from rnnexp.cli.output import print_table
+from rnnexp.cli.output import duration_text, print_table
 from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.files import to_json
 
@@ -192,7 +192,7 @@ def print_plan(
         _print_points(plan)
     if known.dry_run and costs:
         seconds = sum(cost["seconds"] or 0.0 for cost in costs.values())
-        print(f"training steps alone: about {_duration(seconds)} on this machine")
+        print(f"training steps alone: about {duration_text(seconds)} on this machine")
 
 
 def _print_points(plan: "SweepPlan") -> None:
@@ -219,24 +219,32 @@ def _choose_devices(known: argparse.Namespace) -> None:
 
 def _train(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> int:
     """Start what is missing and report how it ended."""
-    log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
     reason = start_plan(sweep_dir, known, memory)
     code = print_state(sweep_dir, known)
     return SIGNAL_CODES[reason] if reason else code
 
 
 def start_plan(sweep_dir: Path, known: argparse.Namespace, memory: Mapping[int, int]) -> str:
-    """Train what is missing of a plan; returns what stopped it before its end, or ""."""
+    """Train what is missing of a plan, and show how far it is.
+
+    Returns what stopped it before its end, or "".
+    """
+    from rnnexp.cli.sweep_progress import open_progress
     from rnnexp.sweep.executors import Options
     from rnnexp.sweep.launch import launch
 
     options = Options(
         at_once=known.jobs, address=known.address, slurm=dict(_pair(text) for text in known.slurm)
     )
-    return launch(
-        sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
-        gpus=known.gpus, memory=memory, imports=known.imports,
-    )  # fmt: skip
+    log.info("sweep %s; stopped or killed, the same command goes on", sweep_dir)
+    progress = open_progress(sweep_dir, as_json=known.json)
+    try:
+        return launch(
+            sweep_dir, executor=known.executor, options=options, cpus=known.cpus or 1,
+            gpus=known.gpus, memory=memory, imports=known.imports, on_tick=progress.tick,
+        )  # fmt: skip
+    finally:
+        progress.close()
 
 
 def print_state(sweep_dir: Path, known: argparse.Namespace) -> int:
@@ -297,15 +305,9 @@ def _readable(row: dict[str, Any]) -> dict[str, object]:
             shown[key] = f"{shown[key]:.1f}"
     if "seconds" in row:
         seconds = row["seconds"]
-        shown["time"] = "not measured" if seconds is None else _duration(seconds)
+        shown["time"] = "not measured" if seconds is None else duration_text(seconds)
     return shown
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,7 @@ def launch(
     gpus: float = 0.0,
     memory: Mapping[int, int] | None = None,
     imports: Sequence[str] = (),
+    on_tick: Callable[[Collection[int]], None] = lambda running: None,
 ) -> str:
     """Train the missing runs of a sweep; returns what stopped it before its end, or "".
 
@@ -138,6 +139,7 @@ def launch(
       memory: bytes requested for each group, by group number.
       imports: files of the user's that define cells or tasks of the sweep. Those that the
         sweep's own files name are not loaded: who starts a sweep says which code may run.
+      on_tick: called again and again with the groups that run; see `run_jobs`.
 
     Raises:
       UsageError: unless `imports` are what the sweep was planned with.
@@ -163,6 +165,7 @@ def launch(
         on_job_end=on_job_end,
         cancelled=lambda: cancelled(sweep_dir),
         options=options,
+        on_tick=lambda running: on_tick([job.group for job in running]),
     )
 
 

@@ -8,7 +8,7 @@
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from rnnexp.core.errors import UsageError, require_choice
@@ -34,13 +34,15 @@ def run_jobs(
     on_job_end: Callable[[Job, Outcome], None],
     cancelled: Callable[[], bool] = lambda: False,
     options: Options | None = None,
+    on_tick: Callable[[Collection[Job]], None] = lambda running: None,
 ) -> str:
     """Run jobs to their ends on one of the executors.
 
     `on_job_end` is called once for each job, with status `done`, `failed` or `interrupted`.
     A job whose process crashes, or whose machine is lost, is started again and goes on from the
     runs' checkpoints. SIGINT, SIGTERM (in the main thread) or `cancelled` checkpoint and stop
-    all jobs; a second SIGINT kills them.
+    all jobs; a second SIGINT kills them. `on_tick` is called several times a second, on Slurm
+    every two, with the jobs that run or wait in a cluster's queue.
 
     Returns:
       What stopped the jobs before their ends: `SIGINT`, `SIGTERM`, `cancelled` or "".
@@ -67,4 +69,5 @@ def run_jobs(
         on_job_end=lambda job, outcome: on_job_end(given[job], outcome),
         cancelled=cancelled,
         tries=options.tries,
+        on_tick=lambda running: on_tick([given[job] for job in running]),
     )

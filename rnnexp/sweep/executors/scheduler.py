@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -32,6 +32,7 @@ def run_to_end(
     on_job_end: Callable[[Job, Outcome], None],
     cancelled: Callable[[], bool],
     tries: int,
+    on_tick: Callable[[Collection[Job]], None] = lambda running: None,
 ) -> str:
     """Run jobs to their ends; calls `on_job_end` once for each.
 
@@ -40,6 +41,7 @@ def run_to_end(
 
     Args:
       tries: how often a job is tried in all if its process crashes.
+      on_tick: called again and again with the jobs that run, or wait in a cluster's queue.
     """
     queue = _JobQueue(jobs, on_job_end, tries)
     reason, passed_on = "", -math.inf
@@ -58,6 +60,7 @@ def run_to_end(
                 reason = reason or stop.name or ("cancelled" if cancelled() else "")
                 queue.end(handle, outcome, reason)
             queue.follow()
+            on_tick(tuple(queue.running.values()))
     return reason
 
 
