@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report.looks import run_looks, words
-from rnnexp.report.page.choose import find_records, left_out
+from rnnexp.report.page.choose import find_all, left_out, to_show
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
 from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
@@ -19,6 +19,7 @@ from rnnexp.results.labels import Named, name_runs
 from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run, load_run
 from rnnexp.results.summary import Record
+from rnnexp.results.winner import answers
 
 log = logging.getLogger("rnnexp")
 PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000
@@ -35,7 +36,8 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
     Runs that cannot be read are listed in `notes` and logged. Raises `UsageError` if no run can
     be read.
     """
-    records, notes = find_records(directories)
+    everything = find_all(directories)
+    records, notes = to_show(everything, directories)
     runs, thinned = [], dict[str, set[Sizes]](profiles=set(), laboratory=set(), curves=set())
     named = name_runs(records)
     for run in named:
@@ -55,6 +57,7 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
         "title": ", ".join(map(str, directories)),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "notes": notes,
+        "answers": answers(everything),
         "precision": PRECISION,
         "looks": words(looks),
         "thinned": {part: thinned_line(part, sizes) for part, sizes in thinned.items()},

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import replace_bytes, to_json
+from rnnexp.report.page.answer import answers_html
 from rnnexp.report.page.collect import collect
 
 log = logging.getLogger("rnnexp")
@@ -69,6 +70,7 @@ def render(data: dict[str, Any]) -> str:
         "looks": html.escape(data["looks"]),
         "notes": "".join(_soft(note) for note in data["notes"]),
         "about": "".join(_soft(line) for line in _about(data)),
+        "answers": answers_html(data.pop("answers")),
         "data": embedded(data | {"colours": _colours()}),
         "style": (home / "page.css").read_text("utf-8"),
         "plotly": plotly_script(),
