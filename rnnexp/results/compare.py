@@ -46,7 +46,7 @@ def compare(records: Sequence[Record], by: Sequence[str], metric: str) -> Rows:
     """
     require_metric(records, metric)
     groups = grouped(records, with_tasks(records, by))
-    return [_row(group, members, metric) for group, members in groups]
+    return [group_row(group, members, settings(members), metric) for group, members in groups]
 
 
 def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | None:
@@ -65,19 +65,29 @@ def best_setting(members: Sequence[Record], metric: str) -> dict[str, Any] | Non
     return _best_of(settings(members), members, metric)
 
 
-def _best_of(
-    all_settings: Sequence[Setting], members: Sequence[Record], metric: str
-) -> dict[str, Any] | None:
-    """`best_setting` of runs whose settings are known."""
+def chosen_setting(
+    all_settings: Sequence[Setting], members: Sequence[Record]
+) -> tuple[Setting, float] | None:
+    """The setting that `best_setting` chooses, and its mean validation headline."""
     sign = -1 if headline_direction(members) else 1
     ranked = []
     for setting in all_settings:
         if evaluated := _evaluated(setting.records):
             mean = float(np.mean([value for _, value in evaluated]))
-            ranked.append(((_handicap(setting), sign * mean), setting, mean))
+            ranked.append(((handicap(setting.records), sign * mean), setting, mean))
     if not ranked:
         return None
     _, setting, validation = min(ranked, key=lambda entry: entry[0])
+    return setting, validation
+
+
+def _best_of(
+    all_settings: Sequence[Setting], members: Sequence[Record], metric: str
+) -> dict[str, Any] | None:
+    """`best_setting` of runs whose settings are known."""
+    if (chosen := chosen_setting(all_settings, members)) is None:
+        return None
+    setting, validation = chosen
     figures = _figures(_values(setting.records, metric))
     return {
         "setting": setting.values,
@@ -134,7 +144,7 @@ def rank(
         higher_is_better = direction(records, metric)
     over, by = (short_key(full_key(name)) for name in (over, by))
     rows = compare(records, [over, by], metric)
-    cells = {(_task_text(row["group"], over, by), str(row["group"][by])): row for row in rows}
+    cells = {(task_text(row["group"], over, by), str(row["group"][by])): row for row in rows}
     tasks, alternatives = ([*dict.fromkeys(key[place] for key in cells)] for place in (0, 1))
     scores_TxA = np.array([[_score(cells.get((t, a))) for a in alternatives] for t in tasks])
     ranks_TxA, means_A = mean_ranks(scores_TxA, higher_is_better=higher_is_better)
@@ -177,12 +187,15 @@ def as_data(
     return data | ({"by_length": lengths} if lengths else {})
 
 
-def _row(group: dict[str, Any], members: list[Record], metric: str) -> dict[str, Any]:
+def group_row(
+    group: dict[str, Any], members: Sequence[Record], found: Sequence[Setting], metric: str
+) -> dict[str, Any]:
+    """The row of `compare` of a group whose settings are known."""
     values = _values(members, metric)
     counts = Counter(status_kind(record) for record in members)
     without = counts.pop("completed", 0) - len(values)
     other = {kind: counts[kind] for kind in sorted(counts) if kind not in ("diverged", "failed")}
-    figures, found = _figures(values), settings(members)
+    figures = _figures(values)
     return {
         "group": group,
         "runs": len(members),
@@ -224,17 +237,17 @@ def _evaluated(members: Sequence[Record]) -> list[tuple[Record, float]]:
     ]
 
 
-def _handicap(setting: Setting) -> int:
-    """0, but 1 if a run was pruned, and 2 if one diverged or completed without a finite
-    validation."""
-    kinds = {status_kind(record) for record in setting.records}
-    completed = [record for record in setting.records if record.status == "completed"]
+def handicap(records: Sequence[Record]) -> int:
+    """Of the runs of a setting: 0, but 1 if one was pruned, and 2 if one diverged or completed
+    without a finite validation."""
+    kinds = {status_kind(record) for record in records}
+    completed = [record for record in records if record.status == "completed"]
     if "diverged" in kinds or len(_evaluated(completed)) < len(completed):
         return 2
     return int("pruned" in kinds)
 
 
-def _task_text(group: dict[str, Any], over: str, by: str) -> str:
+def task_text(group: dict[str, Any], over: str, by: str = "") -> str:
     """`copy_memory`, or `copy_memory delay_steps=50` where options distinguish tasks."""
     options = {key: value for key, value in group.items() if key not in (over, by)}
     texts = [f"{key.removeprefix('task.')}={v}" for key, v in options.items() if v is not None]

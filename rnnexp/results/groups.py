@@ -60,21 +60,27 @@ def grouped(
     ]
 
 
-def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
-    """`by` with the keys that distinguish different tasks, the task's name first.
+def task_keys(records: Sequence[Record], by: Sequence[str] = ()) -> list[str]:
+    """The keys that distinguish different tasks within groups of `by`, the task's name first.
 
-    Different options make different tasks: copy memory with delays 50 and 200 are two. Runs of
-    one name whose code or data differ are different too (`SOURCES`). Keys that are added to
-    `by` are logged.
+    Different options make different tasks: copy memory with delays 50 and 200 are two.
     """
-    by = list(dict.fromkeys(short_key(full_key(name)) for name in by))
     added: list[str] = []
     if "task" not in by and _mixed(records, by, ["task.name"]):
         added.append("task")
     every = {key for record in records for key in record.keys}
     options = sorted(key for key in every - {"task.name"} if key.startswith("task."))
-    added += [key for key in _mixed(records, [*added, *by], options) if key not in by]
-    if added:
+    return added + [key for key in _mixed(records, [*added, *by], options) if key not in by]
+
+
+def with_tasks(records: Sequence[Record], by: Sequence[str]) -> list[str]:
+    """`by` with the keys that distinguish different tasks (see `task_keys`).
+
+    Runs of one name whose code or data differ are different too (`SOURCES`). Keys that are added
+    to `by` are logged.
+    """
+    by = list(dict.fromkeys(short_key(full_key(name)) for name in by))
+    if added := task_keys(records, by):
         log.warning(
             "runs of different tasks are not averaged: grouped by %s as well", ", ".join(added)
         )

@@ -56,7 +56,7 @@ def name_runs(records: Sequence[Record]) -> list[Named]:
         for record in like:
             options = _options(record, keys)
             texts = list(names[0 if tasks > 1 else 1 :])
-            texts += [f"{_short(key)}={options[key]}" for key in shown if key in options]
+            texts += [f"{short_option(key)}={options[key]}" for key in shown if key in options]
             if seeds > 1 and "seed" in record.keys:
                 texts.append(f"seed {record.keys['seed']}")
             label = record.about.name or " ".join(texts)
@@ -86,7 +86,7 @@ def _options(record: Record, keys: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _short(key: str) -> str:
+def short_option(key: str) -> str:
     """`learning_rate` of `optimizer.learning_rate`, but `clip` of `clip.name`."""
     section, _, last = key.rpartition(".")
     return section if last == "name" and section else last

@@ -24,6 +24,8 @@ import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+HIGHEST_BOOTSTRAP = 0.99
+"""Above this level, hardly any of the `RESAMPLES` lie outside: the quantiles would be luck."""
 BOOTSTRAP_FROM = 20
 """So many values have an interval by the bootstrap, fewer have Student's."""
 STUDENT, BOOTSTRAP = "Student's t", "bootstrap"
@@ -51,11 +53,12 @@ def summarise(values_N: np.ndarray) -> Summary:
     return Summary(len(values_N), mean, median, low, high)
 
 
-def mean_interval(values_N: np.ndarray) -> tuple[float, float] | None:
-    """The 95 % interval of the mean: Student's below `BOOTSTRAP_FROM` values, else the bootstrap.
+def mean_interval(values_N: np.ndarray, *, level: float = LEVEL) -> tuple[float, float] | None:
+    """The interval of the mean: Student's below `BOOTSTRAP_FROM` values, else the bootstrap.
 
-    None where nothing honest can be said: of fewer than two values; where one is not finite; and
-    where all are equal, which says that they are coarse, not that the mean is known exactly.
+    It is Student's above the level `HIGHEST_BOOTSTRAP` too. None where nothing honest can be said:
+    of fewer than two values; where one is not finite; and where all are equal, which says that
+    they are coarse, not that the mean is known exactly.
     """
     values_N = np.asarray(values_N, np.float64)
     n = len(values_N)
@@ -63,10 +66,10 @@ def mean_interval(values_N: np.ndarray) -> tuple[float, float] | None:
         return None
     _, power = np.frexp(np.abs(values_N).max())
     scaled_N = np.ldexp(values_N, -power)  # exact, and no sum or square is beyond float64
-    if n < BOOTSTRAP_FROM:
-        ends = np.array(student_interval(scaled_N))
+    if n < BOOTSTRAP_FROM or level > HIGHEST_BOOTSTRAP:
+        ends = np.array(student_interval(scaled_N, level=level))
     else:
-        ends = np.array(bootstrap_interval(scaled_N, level=expanded_level(n)))
+        ends = np.array(bootstrap_interval(scaled_N, level=expanded_level(n, level)))
     with np.errstate(over="ignore"):
         low, high = np.ldexp(ends, power)
     return (float(low), float(high)) if np.isfinite([low, high]).all() else None
@@ -97,6 +100,34 @@ def student_interval(
     mean_x, error_x = values_xN.mean(-1), values_xN.std(-1, ddof=1) / np.sqrt(n)
     half_x = stats.t.ppf((1 + level) / 2, n - 1) * error_x
     return mean_x - half_x, mean_x + half_x
+
+
+def welch_interval(
+    one_N: np.ndarray, two_M: np.ndarray, *, level: float = LEVEL
+) -> tuple[float, float] | None:
+    """The interval of the mean of `two_M` minus that of `one_N`, two independent samples.
+
+    Student's t with the degrees of freedom of Welch and Satterthwaite, so that the variances may
+    differ (Welch 1947, "The generalization of 'Student's' problem when several different
+    population variances are involved", Biometrika 34). None for fewer than two values of either,
+    where one is not finite, and where all values of both samples are equal within the sample.
+    """
+    one_N, two_M = (np.asarray(values, np.float64) for values in (one_N, two_M))
+    n, m = len(one_N), len(two_M)
+    if min(n, m) < 2 or not (np.isfinite(one_N).all() and np.isfinite(two_M).all()):
+        return None
+    if (one_N == one_N[0]).all() and (two_M == two_M[0]).all():
+        return None
+    from scipy import stats
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = np.array([one_N.var(ddof=1) / n, two_M.var(ddof=1) / m])  # of the squared error
+        shares = parts / parts.sum()
+        freedom = 1 / (shares**2 / np.array([n - 1, m - 1])).sum()
+        half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum())
+        middle = two_M.mean() - one_N.mean()
+    ends = float(middle - half), float(middle + half)
+    return ends if np.isfinite(ends).all() else None
 
 
 def expanded_level(n: int, level: float = LEVEL) -> float:

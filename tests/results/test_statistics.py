@@ -16,6 +16,7 @@ from rnnexp.results.statistics import (
     mean_ranks,
     student_interval,
     summarise,
+    welch_interval,
 )
 
 
@@ -202,3 +203,34 @@ def test_missing_scores_have_no_rank_and_count_in_no_mean() -> None:
     np.testing.assert_array_equal(means, [1.5, 1.75, (3 + 1.5 + 1) / 3])
     _, means = mean_ranks(np.array([[1.0, nan]]), higher_is_better=True)
     np.testing.assert_array_equal(means, [1.0, nan])
+
+
+@pytest.mark.parametrize("n", [3, BOOTSTRAP_FROM, 60])
+def test_a_level_above_that_of_the_bootstrap_is_students(n: int) -> None:
+    values = np.random.default_rng(n).normal(1, 2, size=n)
+    expected = stats.t.interval(0.995, n - 1, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(np.array(mean_interval(values, level=0.995)), expected, rtol=1e-9)
+    inner, outer = mean_interval(values), mean_interval(values, level=0.98)
+    assert inner is not None
+    assert outer is not None
+    assert outer[0] < inner[0] < inner[1] < outer[1]
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_the_interval_of_independent_samples_is_welchs(level: float) -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(1, 0.1, size=4), rng.normal(2, 3.0, size=9)
+    expected = stats.ttest_ind(two, one, equal_var=False).confidence_interval(level)
+    got = welch_interval(one, two, level=level)
+    np.testing.assert_allclose(np.array(got), (expected.low, expected.high), rtol=1e-9)
+    constant = welch_interval(np.full(3, 1.0), two, level=level)  # then only the other one varies
+    alone = stats.t.interval(level, 8, two.mean() - 1.0, stats.sem(two))
+    np.testing.assert_allclose(np.array(constant), alone, rtol=1e-9)
+
+
+def test_independent_samples_that_say_nothing_have_no_interval() -> None:
+    good = np.array([1.0, 2.0])
+    for bad in ([], [1.0], [1.0, math.nan], [1.0, math.inf]):
+        assert welch_interval(good, np.array(bad)) is None
+        assert welch_interval(np.array(bad), good) is None
+    assert welch_interval(np.full(3, 1.0), np.full(4, 2.0)) is None

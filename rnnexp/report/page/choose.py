@@ -10,23 +10,31 @@ from rnnexp.results.summary import Record, as_shown, read_record
 UNBEGUN = ("waiting", "damaged")
 
 
-def find_records(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
-    """The runs below directories, each once, and a note on each that is left out.
+def find_all(directories: Sequence[Path]) -> list[Record]:
+    """All runs below directories, each once.
 
-    A directory is that of a run, of a sweep or of many runs. Runs are left out if they have not
-    started or their configuration cannot be read. Raises `UsageError` if a directory holds no
-    runs, or all of them are left out.
+    A directory is that of a run, of a sweep or of many runs. Raises `UsageError` if one holds
+    no runs.
     """
     found: dict[Path, Record] = {}
     for directory in directories:
         for record in _records(directory):
             found.setdefault(Path(record.path).resolve(), record)
+    return list(found.values())
+
+
+def to_show(found: Sequence[Record], directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """The runs of a page, and a note on each that is left out.
+
+    Runs are left out if they have not started or their configuration cannot be read. Raises
+    `UsageError` if all are.
+    """
     notes = []
-    if waiting := sum(record.status == "waiting" for record in found.values()):
+    if waiting := sum(record.status == "waiting" for record in found):
         notes.append(f"Left out: {waiting} planned runs that have not begun.")
-    damaged = [record for record in found.values() if record.status == "damaged"]
+    damaged = [record for record in found if record.status == "damaged"]
     notes += [left_out(record.path, record.reason) for record in damaged]
-    records = [record for record in found.values() if record.status not in UNBEGUN]
+    records = [record for record in found if record.status not in UNBEGUN]
     if not records:
         where = ", ".join(map(str, directories))
         raise UsageError(f"no run in {where} can be shown. {' '.join(notes[:3])}".strip())

@@ -10,15 +10,16 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report.looks import run_looks, words
-from rnnexp.report.page.choose import find_records, left_out
+from rnnexp.report.page.choose import find_all, left_out, to_show
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
-from rnnexp.report.page.thin import Sizes, evenly, kept_sizes
+from rnnexp.report.page.thin import MOST_RUNS, Sizes, evenly, kept_runs, kept_sizes
 from rnnexp.report.table import clip_rate
 from rnnexp.results.labels import Named, name_runs
 from rnnexp.results.line_fit import line_fit
 from rnnexp.results.load import Run, load_run
 from rnnexp.results.summary import Record
+from rnnexp.results.winner import Answer, answers
 
 log = logging.getLogger("rnnexp")
 PROFILE_VALUES, LABORATORY_VALUES, CURVE_VALUES = 500_000, 300_000, 45_000
@@ -35,9 +36,12 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
     Runs that cannot be read are listed in `notes` and logged. Raises `UsageError` if no run can
     be read.
     """
-    records, notes = find_records(directories)
+    everything = find_all(directories)
+    records, notes = to_show(everything, directories)
     runs, thinned = [], dict[str, set[Sizes]](profiles=set(), laboratory=set(), curves=set())
-    named = name_runs(records)
+    found = answers(everything)
+    every = name_runs(records)
+    named = _drawn(every, found, notes)
     for run in named:
         try:
             runs.append(_run_data(run, len(named), thinned, notes))
@@ -55,11 +59,31 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
         "title": ", ".join(map(str, directories)),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "notes": notes,
+        "answers": found,
+        "every": len(every),
         "precision": PRECISION,
         "looks": words(looks),
         "thinned": {part: thinned_line(part, sizes) for part, sizes in thinned.items()},
         "runs": runs,
     }
+
+
+def _drawn(every: list[Named], found: Sequence[Answer], notes: list[str]) -> list[Named]:
+    """The runs that are drawn; a note says which of many these are."""
+    wanted = {
+        row["best_by_validation"]["run"]
+        for answer in found
+        for row in answer.rows
+        if row["best_by_validation"] is not None
+    }
+    places = kept_runs([named.record.run for named in every], wanted, MOST_RUNS)
+    if len(places) < len(every):
+        notes.append(
+            f"{len(every):,} runs are too many to draw: below are {len(places)} of them, the best "
+            "of every group by validation and others evenly spaced in the list. What stands "
+            "above, under the heading Which wins, counts all."
+        )
+    return [every[place] for place in places]
 
 
 def thinned_line(part: str, sizes: set[Sizes]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.files import replace_bytes, to_json
+from rnnexp.report.page.answer import answers_html
 from rnnexp.report.page.collect import collect
 
 log = logging.getLogger("rnnexp")
@@ -62,14 +63,19 @@ def render(data: dict[str, Any]) -> str:
     """
     home = resources.files("rnnexp.report.page")
     thinned = {f"thinned_{part}": _soft(line) for part, line in data["thinned"].items()}
-    summary = f"{len(data['runs'])} runs from {data['title']}. Made {data['made']}."
+    drawn, every = len(data["runs"]), data["every"]
+    some = f"{drawn} of {every:,}" if drawn < every else str(drawn)
+    summary = f"{some} runs from {data['title']}. Made {data['made']}."
     parts = thinned | {
         "title": html.escape(data["title"]),
         "summary": html.escape(summary),
         "looks": html.escape(data["looks"]),
         "notes": "".join(_soft(note) for note in data["notes"]),
         "about": "".join(_soft(line) for line in _about(data)),
-        "data": embedded(data | {"colours": _colours()}),
+        "answers": answers_html(data["answers"]),
+        "data": embedded(
+            {k: v for k, v in data.items() if k != "answers"} | {"colours": _colours()}
+        ),
         "style": (home / "page.css").read_text("utf-8"),
         "plotly": plotly_script(),
         "script": "".join((home / name).read_text("utf-8") for name in SCRIPTS),

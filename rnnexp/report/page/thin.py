@@ -1,10 +1,12 @@
-"""Chooses the entries of large arrays that a page keeps: evenly spaced, the ends included."""
+"""Chooses what a page keeps of many runs and of large arrays: evenly spaced, the ends included."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+MOST_RUNS = 300
+"""A page draws and lists so many runs one by one."""
 LEAST = 8
 """A dimension keeps at least this many entries, however many runs there are."""
 
@@ -24,6 +26,22 @@ def evenly(size: int, most: int) -> np.ndarray:
     if most < 2:
         return np.array([size - 1])
     return np.unique(np.linspace(0, size - 1, most).round().astype(int))
+
+
+def kept_runs(names: Sequence[str], wanted: Collection[str], most: int) -> list[int]:
+    """Which of some runs a page draws, at most `most`: those `wanted`, and others evenly spaced.
+
+    Returns their places in `names`, in order. If more are wanted, some of them are left out.
+    """
+    if len(names) <= most:
+        return list(range(len(names)))
+    first = [place for place, name in enumerate(names) if name in wanted]
+    first = [first[at] for at in evenly(len(first), most)]
+    chosen = set(first)
+    others = [place for place in range(len(names)) if place not in chosen]
+    if most > len(first):
+        first += [others[at] for at in evenly(len(others), most - len(first))]
+    return sorted(first)
 
 
 def kept_sizes(sizes: Sequence[int], most: int) -> tuple[int, ...]:

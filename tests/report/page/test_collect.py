@@ -77,3 +77,26 @@ def test_the_page_holds_the_scores_by_length(tmp_path: Path) -> None:
         "unit": "steps", "train": [10, 20], "lengths": [20, 40],
         "test": {"loss": [0.1, 0.3]}, "baseline": {"loss": [0.5, 0.5]},
     }  # fmt: skip
+
+
+def test_of_many_runs_some_are_drawn_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnnexp.report.page.collect.MOST_RUNS", 6)
+    for cell in ("gru", "lstm"):
+        for seed in range(10):
+            valid = 0.1 if seed == 7 else 0.2
+            write_run(tmp_path, f"adding/{cell}", {"seed": seed}, valid=valid, test={"loss": valid})
+    data = collect([tmp_path])
+    seeds = [(run["cell"], run["seed"]) for run in data["runs"]]
+    assert len(seeds) == 6
+    assert {("gru", 7), ("lstm", 7)} <= set(seeds)
+    assert seeds == sorted(seeds)
+    page = Parsed(render(data)).texts["p"]
+    assert any(text.startswith("6 of 20 runs from ") for text in page)
+    assert any("20 runs are too many to draw: below are 6 of them" in text for text in page)
+    assert any("10 seeds" in text for text in page)
+    monkeypatch.setattr("rnnexp.report.page.collect.MOST_RUNS", 20)
+    data = collect([tmp_path])
+    assert len(data["runs"]) == 20
+    assert data["notes"] == []
