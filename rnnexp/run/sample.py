@@ -18,7 +18,7 @@ from rnnexp.models.generate import generate, notes_draw, symbol_draw
 from rnnexp.models.scoring import head_draw
 from rnnexp.models.sequence import SequenceModel
 from rnnexp.models.transduction import Transducer
-from rnnexp.run.checkpoint import Checkpoints
+from rnnexp.run.checkpoint import Checkpoints, read_checkpoints, stored_steps
 from rnnexp.run.files import saved_config
 from rnnexp.run.sources import find_sources, require_same, require_same_code
 from rnnexp.run.task_facts import read_task
@@ -45,7 +45,13 @@ class Trained:
         return self.plan.recipe.model(self.state.params)
 
 
-def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = False) -> Trained:
+def load_trained(
+    path: Path,
+    data_dir: Path | None = None,
+    *,
+    with_data: bool = False,
+    checkpoint: str | int = "best",
+) -> Trained:
     """The trained model in a run's directory.
 
     The run's own record of its task is used, so the data need not be there any more.
@@ -53,6 +59,7 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     Args:
       data_dir: where to look for data, of a run that has no such record or if they are wanted.
       with_data: the task has its data; they must be those with which the run was made.
+      checkpoint: which one: see `stored_state`.
 
     Raises:
       UsageError: there is no checkpoint, or the code (or the data) is no longer that which was
@@ -72,7 +79,33 @@ def load_trained(path: Path, data_dir: Path | None = None, *, with_data: bool = 
     else:
         require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
-    return Trained(plan, best_state(path, initial_state(plan)))
+    return Trained(plan, stored_state(path, initial_state(plan), checkpoint))
+
+
+def stored_state(path: Path, like: TrainState, checkpoint: str | int) -> TrainState:
+    """The state of a run's checkpoint.
+
+    Args:
+      like: any state of the same structure.
+      checkpoint: `best` (the last where there is no best), `last`, or a step that has one.
+
+    Raises `UsageError` if there is no such checkpoint, with those that there are.
+    """
+    if checkpoint == "best":
+        return best_state(path, like)
+    found = stored_steps(path / "checkpoints")
+    steps = sorted({step for step, _ in found})
+    step = max((step for step, kind in found if kind == "last"), default=None)
+    if checkpoint != "last":
+        step = checkpoint if type(checkpoint) is int and checkpoint in steps else None
+    if step is not None:
+        others = [other for other in steps if other != step]
+        for state, _ in read_checkpoints(path / "checkpoints", like, others):
+            return state
+    there = ", ".join(map(str, steps)) or "none"
+    raise UsageError(
+        f"{path} has no checkpoint {checkpoint!r}: choose 'best', 'last' or a step ({there})"
+    )
 
 
 def best_state(path: Path, like: TrainState) -> TrainState:
