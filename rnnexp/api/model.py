@@ -35,7 +35,8 @@ class Output(NamedTuple):
         features (..., F) of a head that scores itself.
       states: by unit (`layer_0`) and leaf (`h`) the states after every step, (T, B, H). Those of a
         backward unit are in its own order of reading, which begins at the sequence's end.
-      final: by unit and leaf the state after the last valid step, (B, H).
+      final: by unit and leaf the state after the last valid step, (B, H); of an encoder-decoder
+        those of the decoder.
     """
 
     outputs: Array
@@ -84,14 +85,17 @@ class TrainedModel:
         names = [unit.name for unit in self.model.units()]
         begin = None
         if states is not None:
+            if isinstance(self.model, Transducer):
+                raise UsageError("an encoder-decoder takes no states: the encoder gives them")
             for name in states:
                 require_choice("unit", name, names)
             if missing := [name for name in names if name not in states]:
                 raise UsageError(f"there are no states of the units {', '.join(missing)}")
             begin = [states[name] for name in names]
         outputs, after, final = self._forward(self.params, given, begin, alone)
+        last = names[len(names) - len(final) :]  # of an encoder-decoder those of the decoder
         return Output(
-            outputs, dict(zip(names, after, strict=True)), dict(zip(names, final, strict=True))
+            outputs, dict(zip(names, after, strict=True)), dict(zip(last, final, strict=True))
         )
 
     def batch(self, split: str = "test", size: int = 32) -> Batch:

@@ -81,7 +81,7 @@ class Callbacks:
 
 def as_callbacks(given: "Callbacks | Sequence[Callbacks]") -> tuple[Callbacks, ...]:
     """One `Callbacks` or several as a tuple; `UsageError` for anything else."""
-    found = (given,) if isinstance(given, Callbacks) else tuple(given)
+    found = tuple(given) if isinstance(given, Sequence) else (given,)
     for one in found:
         if not isinstance(one, Callbacks):
             raise UsageError(f"callbacks are rnnexp.Callbacks(on_eval=...), not {one!r}")

@@ -165,3 +165,6 @@ def test_inputs_alone_do_where_nothing_else_is_read() -> None:
         other, _ = untrained(name, {})
         with pytest.raises(rnnexp.UsageError, match=r"give a rnnexp\.Batch"):
             other(other.batch("test", 2).inputs_TxBxI)
+        if name == "reverse/gru":
+            with pytest.raises(rnnexp.UsageError, match="takes no states"):
+                other(other.batch("test", 2), states={})

@@ -99,7 +99,7 @@ def test_an_analysis_measures_what_the_command_does(
     printed = json.loads(capsys.readouterr().out)
     assert printed["measured"] == []  # the command finds all rows there
     assert printed["skipped"] == data["step"].values.tolist()
-    with pytest.raises(rnnexp.UsageError, match="Did you mean .config.laboratory.examples"):
+    with pytest.raises(rnnexp.UsageError, match=r"Did you mean 'config\.laboratory\.examples"):
         rnnexp.analyze(small_run, {"laboratory.example": 3})
     with pytest.raises(rnnexp.UsageError, match="as it was trained"):
         rnnexp.analyze(small_run, {"cell.hidden_size": 3})
