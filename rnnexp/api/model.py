@@ -55,6 +55,7 @@ class TrainedModel:
       config: the run's configuration.
       step: updates made.
       run: the run's directory.
+      has_data: whether the task has its data.
     """
 
     model: SequenceModel | Transducer
@@ -111,7 +112,7 @@ class TrainedModel:
         if isinstance(source, Bucketed):
             bucket = max(source.buckets, key=lambda bucket: bucket.size)
             self._require_size(size, bucket.size, "its largest bucket")
-            taken: Batch = source.take(bucket.arrays, jnp.arange(size))
+            taken: Batch = source.take(bucket.arrays, jnp.arange(size, dtype=jnp.int32))
             return taken
         if (most := getattr(source, "size", None)) is not None:
             self._require_size(size, most, split)

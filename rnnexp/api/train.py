@@ -136,7 +136,7 @@ def sweep(
     from rnnexp.sweep.launch import count_statuses, launch, plan_sweep, reasons, save_sweep
 
     files = [str(file) for file in imports]
-    load_imports(files)
+    load_imports(files, again=False)
     try:
         space, texts = _space(axes, seeds, random, draw_seed), as_texts(changes)
         plan = plan_sweep(
