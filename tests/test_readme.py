@@ -106,6 +106,10 @@ def check_reading(found: dict[str, Any], printed: str) -> None:
     assert re.search(r"^copy_memory +lstm +0.25$", printed, re.MULTILINE)
     assert f"\n{math.exp(-0.4 * 20):.6f}"[:8] in printed
     assert "[-0.18 -0.18]" in printed
+    assert re.search(r"^completed \d\.\d+$", printed, re.MULTILINE)
+    assert "(16, 1) (20, 16, 8)" in printed
+    assert found["table"]["experiment"].tolist() == ["adding/gru", "copy_memory/lstm"]
+    assert found["page"].exists()
 
 
 def check_laboratory(found: dict[str, Any], printed: str) -> None:
@@ -131,8 +135,18 @@ def check_own_task(found: dict[str, Any], printed: str) -> None:
     assert (found["norms_T"] > 0).all()
 
 
+def check_callbacks(found: dict[str, Any], printed: str) -> None:
+    """A run that a callback stops at a validation."""
+    result = found["result"]
+    assert result.status == "interrupted"
+    assert result.step % 20 == 0
+    assert f"interrupted a callback: the validation loss is 0.{result.reason[39:42]}" in printed
+    assert [step for step, _ in found["norms"]][:3] == [0, 10, 20]
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], str], None]] = {
     "README.md": check_reading,
+    "rnnexp/run/README.md": check_callbacks,
     "rnnexp/laboratory/README.md": check_laboratory,
     "rnnexp/models/README.md": check_models,
     OWN_TASK: check_own_task,
@@ -299,7 +313,8 @@ def linked_guides(guide: str) -> set[str]:
 
 
 def test_every_experiment_cell_and_task_is_named() -> None:
-    for script in (ROOT / "experiments").glob("*.py"):
+    scripts = [*(ROOT / "experiments").glob("*.py"), *(ROOT / "experiments").glob("*.ipynb")]
+    for script in scripts:
         assert f"experiments/{script.name}" in TEXTS["experiments/README.md"]
     rows = re.findall(r"^\| `(\w+)` \|", TEXTS["experiments/README.md"], re.MULTILINE)
     assert rows == [cell for cell in CELLS.builtin if "synchronous" in CELLS.entry(cell).modes]

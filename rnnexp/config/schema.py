@@ -177,6 +177,14 @@ def _require_lengths(lengths: tuple[Any, ...]) -> None:
 
 def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
     """The configuration of a run's `config.json`; `UsageError` for one of another version."""
+    return finish(unfinished(values))
+
+
+def unfinished(values: dict[str, Any]) -> ConfigDict:
+    """The configuration with the values of a finished one, to be changed.
+
+    Raises `UsageError` if they are of another version.
+    """
     try:
         head = values.get("head", {}).get("name", LATER["head.name"])
         config = experiment(f"{values['task']['name']}/{values['cell']['name']}", head)
@@ -186,7 +194,7 @@ def from_saved(values: dict[str, Any]) -> FrozenConfigDict:
                 _set(config, key, value)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"config.json does not fit this version: {error}") from error
-    return finish(config)
+    return config
 
 
 def require_known(key: str, keys: Iterable[str]) -> None:

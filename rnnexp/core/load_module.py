@@ -49,11 +49,17 @@ def load_module(path: str, what: str) -> ModuleType:
     return module
 
 
-def load_imports(paths: Sequence[str]) -> None:
-    """Load the files that `--import` of a command names; `UsageError` if one fails."""
+def load_imports(paths: Sequence[str], *, again: bool = True) -> None:
+    """Load the files that `--import` of a command names; `UsageError` if one fails.
+
+    Args:
+      again: load a file that this process has loaded before once more, as it is now. Python code
+        that names it in several calls must not: its cells and tasks are there already.
+    """
     _imported.clear()
     for path in paths:
-        load_module(path, "imported file")
+        if again or Path(path).absolute() not in _loaded:
+            load_module(path, "imported file")
         _imported.append(Path(path).absolute())
 
 

@@ -57,7 +57,7 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
     torch, with the reason.
     """
     require_counterpart(str(run.path), from_saved(run.config).to_dict())
-    trained = load_trained(run.path, data_dir, checkpoint=checkpoint)
+    trained = load_trained(run.path, data_dir, checkpoint=checkpoint or "best")
     folder = directory / run_name(run)
     facts = about(run, trained) | {
         "format": "pt",

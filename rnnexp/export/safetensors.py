@@ -35,7 +35,7 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
 
     Raises `UsageError` if there is no such checkpoint, or if it cannot be read.
     """
-    trained = load_trained(run.path, data_dir, checkpoint=checkpoint)
+    trained = load_trained(run.path, data_dir, checkpoint=checkpoint or "best")
     target = directory / f"{run_name(run)}.safetensors"
     units, gates = unit_paths(trained.model), gate_orders(trained.model)
     facts = about(run, trained) | {"units": json.dumps(units), "gates": json.dumps(gates)}

@@ -1,13 +1,14 @@
 """Trains one run from its start, or from its last checkpoint, to its end."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.run.about import About, write_about
-from rnnexp.run.callbacks import Observer, RunResult, run_path
+from rnnexp.run.callbacks import CallbackObserver, Callbacks, Observer, RunResult, run_path
 from rnnexp.run.extend import extend
 from rnnexp.run.files import ENDED, RunLog
 from rnnexp.run.first_process import in_first_process, shared_result
@@ -31,6 +32,7 @@ def run(
     runs_dir: Path,
     data_dir: Path | None = None,
     observer: Observer | None = None,
+    callbacks: Sequence[Callbacks] = (),
     origin: Path | None = None,
     about: About = About(),  # noqa: B008  an immutable value
 ) -> RunResult:
@@ -46,10 +48,11 @@ def run(
       origin: a finished run of the same configuration, but shorter, to go on from; see `extend`.
       about: a name, tags and a note, which do not change what the run is.
       observer: receives the run's events; with several processes, in the first one.
+      callbacks: functions of the user's that are told of them after it, and may stop the run.
 
     Raises:
       UsageError: the configuration, the data or the directory cannot be used.
-      RunError: storage or the device failed during the run; the same call resumes.
+      RunError: storage, the device or a callback failed during the run; the same call resumes.
     """
     prepare(config.devices)
     sources, task = find_sources(config, data_dir)
@@ -63,10 +66,12 @@ def run(
     if origin is not None:
         from_first(lambda: extend(origin, plan, path, sources))
     observer = observer if observer is not None and is_first() else Observer()
-    session = RunSession(plan, in_first_process(RunLog, path), observer)
+    stop = StopRequest(60 * config.train.budget_minutes)
+    told = CallbackObserver(observer, callbacks if is_first() else (), stop)
+    session = RunSession(plan, in_first_process(RunLog, path), told)
     from_first(lambda: write_about(path, about))
     results: list[tuple[RunResult, BaseException | None]] = []
-    with StopRequest(60 * config.train.budget_minutes) as stop:
+    with stop:
         try:
             waiting: list[tuple[RunSession, TrainState]] = [(session, session.begin(sources))]
             trainer = Trainer(
@@ -84,11 +89,13 @@ def run(
         finally:
             session.close()
     result, failure = results[0]
+    told.ended(result)
     if failure is not None:
         raise RunError(
             f"run {path} failed after step {result.step}: {result.reason}. Its checkpoints "
             "are kept; the same command resumes."
         ) from failure
+    told.raise_failure(result)
     return result
 
 

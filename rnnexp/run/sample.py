@@ -49,7 +49,11 @@ class Trained:
 
 
 def load_trained(
-    path: Path, data_dir: Path | None = None, *, with_data: bool = False, checkpoint: str = ""
+    path: Path,
+    data_dir: Path | None = None,
+    *,
+    with_data: bool = False,
+    checkpoint: str | int = "best",
 ) -> Trained:
     """The trained model in a run's directory.
 
@@ -58,7 +62,7 @@ def load_trained(
     Args:
       data_dir: where to look for data, of a run that has no such record or if they are wanted.
       with_data: the task has its data; they must be those with which the run was made.
-      checkpoint: see `state_at`; empty: the best one, or the last if there is no best.
+      checkpoint: which one: see `state_at`.
 
     Raises:
       UsageError: there is no such checkpoint, or the code (or the data) is no longer that which
@@ -78,8 +82,7 @@ def load_trained(
     else:
         require_same_code(path, config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=1, task=task)
-    like = initial_state(plan)
-    return Trained(plan, state_at(path, like, checkpoint) if checkpoint else best_state(path, like))
+    return Trained(plan, state_at(path, initial_state(plan), checkpoint))
 
 
 def best_state(path: Path, like: TrainState) -> TrainState:
@@ -98,31 +101,32 @@ def best_state(path: Path, like: TrainState) -> TrainState:
     return restored[0]
 
 
-def state_at(path: Path, like: TrainState, checkpoint: str) -> TrainState:
+def state_at(path: Path, like: TrainState, checkpoint: str | int) -> TrainState:
     """The state of a chosen checkpoint of a run.
 
     Args:
       like: any state of the same structure.
-      checkpoint: `best` by validation, `last`, or the number of updates before it, such as `200`.
+      checkpoint: `best` by validation (the last where there is no best), `last`, or the number of
+        updates before it, such as 200.
 
     Raises `UsageError` if there is no such checkpoint, or it is damaged.
     """
-    folder = path / "checkpoints"
-    stored = stored_steps(folder)
-    steps = {str(step): step for step, _ in stored}
-    kinds = [kind for kind in ("best", "last") if kind in {which for _, which in stored}]
-    if not stored:
+    folder, name = path / "checkpoints", str(checkpoint)
+    if name == "best":
+        return best_state(path, like)
+    if not (stored := stored_steps(folder)):
         raise UsageError(f"{path} has no checkpoint yet")
-    require_choice("checkpoint", checkpoint, [*kinds, *steps])
-    if checkpoint in steps:
-        others = {*steps.values()} - {steps[checkpoint]}
+    steps = {str(step): step for step, _ in stored}
+    require_choice("checkpoint", name, ["best", "last", *steps])
+    if name in steps:
+        others = {*steps.values()} - {steps[name]}
         restored = next(read_checkpoints(folder, like, others), None)
     else:
         checkpoints = Checkpoints(folder)
-        restored = checkpoints.restore(checkpoint, like)
+        restored = checkpoints.restore(name, like)
         checkpoints.close()
     if restored is None:
-        raise UsageError(f"{path} has no intact checkpoint {checkpoint!r}")
+        raise UsageError(f"{path} has no intact checkpoint {name!r}")
     return restored[0]
 
 

@@ -159,6 +159,8 @@ class RunSession:
             self.gradients.extend(profiles)
             self.files.log("train", rows)
             self.fall_backs.notice(rows)
+        for row in rows:
+            self.observer.recorded(row["step"], {k: v for k, v in row.items() if k != "step"})
         return rows
 
     def evaluated(self, scores: dict[str, float], state: TrainState) -> None:

@@ -17,9 +17,11 @@ from jax.experimental import multihost_utils
 from rnnexp.core.errors import RunError, UsageError
 from rnnexp.core.types import Tree
 from rnnexp.runtime.mesh import process_count
+from rnnexp.runtime.signals import BUDGET
 
 ERRORS = {kind.__name__: kind for kind in (UsageError, RunError, OSError)}
 BLOCK = 4096  # least bytes sent; the size is rounded up, as each size compiles a program
+OTHER = 1000  # stands for a reason to stop that is no signal; above all of these
 T = TypeVar("T")
 
 
@@ -63,13 +65,20 @@ def broadcast(data: bytes) -> bytes:
 
 
 def agree(stop: str | None, pace: int) -> tuple[str | None, int]:
-    """A signal that any process received, and the first process's number of steps."""
+    """What asks any of the processes to stop, and the first process's number of steps.
+
+    A signal or the time budget may come to any of them, another reason to the first one alone.
+    """
     if process_count() == 1:
         return stop, pace
-    number = 0 if stop is None else signal.Signals[stop].value
+    known = {None: 0, BUDGET: OTHER} | {one.name: one.value for one in signal.Signals}
+    number = known.get(stop, OTHER)
     gathered = multihost_utils.process_allgather(np.array([number, pace], np.int32))
-    number = int(gathered[:, 0].max())
-    return (signal.Signals(number).name if number else None), int(gathered[0, 1])
+    number, pace = int(gathered[:, 0].max()), int(gathered[0, 1])
+    if number == OTHER:
+        said = from_first(lambda: stop if known.get(stop, OTHER) == OTHER else None)
+        return said or BUDGET, pace
+    return (signal.Signals(number).name if number else None), pace
 
 
 def require_same(tree: Tree) -> None:
