@@ -80,11 +80,16 @@ def split_series(
 
 
 def window_starts(
-    parts: Mapping[str, Sequence[Stretch]], window_steps: int, horizon: int, stride_steps: int
+    parts: Mapping[str, Sequence[Stretch]],
+    window_steps: int,
+    horizon: int,
+    stride_steps: int,
+    source: str,
 ) -> dict[str, np.ndarray]:
     """Where the windows of each part begin, (W,) int32, in its stretches laid end to end.
 
-    A window has `window_steps` rows and needs `horizon` more of its stretch for its target.
+    A window has `window_steps` rows and needs `horizon` more of its stretch for its target. The
+    rows are those of `source`, for messages.
 
     Raises `UsageError` that names the part and the series of a stretch without room for one.
     """
@@ -96,8 +101,8 @@ def window_starts(
             if len(rows_N) < need:
                 of = f" of {name}" if name else ""
                 raise UsageError(
-                    f"the {PARTS[part]} part{of} has {len(rows_N):,} steps; with window_steps "
-                    f"{window_steps} and horizon {horizon} it needs at least {need}"
+                    f"{source}: the {PARTS[part]} part{of} has {len(rows_N):,} steps; with "
+                    f"window_steps {window_steps} and horizon {horizon} it needs at least {need}"
                 )
             starts.append(begin + np.arange(0, len(rows_N) - need + 1, stride_steps))
             begin += len(rows_N)

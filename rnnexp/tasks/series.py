@@ -107,7 +107,7 @@ def series(
     roles = roles_of(table, columns, target, group, kind, horizon)
     of_table = series_of(table, group)
     parts = split_series(of_table, valid_fraction, test_fraction, split)
-    starts = window_starts(parts, window_steps, horizon, stride_steps)
+    starts = window_starts(parts, window_steps, horizon, stride_steps, table.source)
     x_NxI, _ = standardised(table, roles.columns, of_table, parts["train"], missing)
     if kind == CLASSIFICATION:
         codes_N, classes = class_codes(table, roles.targets[0], parts)

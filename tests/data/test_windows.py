@@ -60,7 +60,7 @@ def test_every_window_that_fits_is_there_and_none_crosses(horizon: int, stride: 
     lengths, steps = (9, 7, 12), 4
     ends = np.cumsum((0, *lengths))
     stretches = [Stretch(np.arange(*pair), "") for pair in itertools.pairwise(ends)]
-    found = window_starts({"train": stretches}, steps, horizon, stride)["train"]
+    found = window_starts({"train": stretches}, steps, horizon, stride, "f")["train"]
     assert found.dtype == np.int32
     series_N = np.repeat(range(3), lengths)
     fits = [
@@ -75,14 +75,14 @@ def test_every_window_that_fits_is_there_and_none_crosses(horizon: int, stride: 
 
 def test_a_stretch_without_room_is_named() -> None:
     parts = {"train": [Stretch(np.arange(9), "")], "valid": [Stretch(np.arange(5), "series 'a'")]}
-    assert window_starts(parts, 4, 1, 1)["valid"].tolist() == [0]
+    assert window_starts(parts, 4, 1, 1, "f")["valid"].tolist() == [0]
     with pytest.raises(
         UsageError,
-        match=r"^the validation part of series 'a' has 5 steps; with window_steps 4 and horizon 2 "
-        "it needs at least 6$",
+        match=r"^f: the validation part of series 'a' has 5 steps; with window_steps 4 and "
+        "horizon 2 it needs at least 6$",
     ):
-        window_starts(parts, 4, 2, 1)
-    assert window_starts({part: [] for part in PARTS}, 4, 1, 1)["test"].tolist() == []
+        window_starts(parts, 4, 2, 1, "f")
+    assert window_starts({part: [] for part in PARTS}, 4, 1, 1, "f")["test"].tolist() == []
     assert joined_rows([]).tolist() == []
 
 
