@@ -13,7 +13,7 @@ from rnnexp.config.schema import from_saved, unfinished
 from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.load_module import forget_imports, load_imports
 from rnnexp.results.load import RUNS_DIR, find_run
-from rnnexp.run.about import About
+from rnnexp.run.about import About, require_about
 from rnnexp.run.callbacks import Callbacks, Observer, RunResult, as_callbacks
 from rnnexp.run.files import saved_config
 
@@ -65,6 +65,8 @@ def run(
     """
     from rnnexp.run.run import run as train
 
+    about = About(name, (tags,) if isinstance(tags, str) else tuple(tags), note)
+    require_about(about)
     runs_dir = Path(runs_dir)
     earlier = None if origin is None else find_run(str(origin), runs_dir)
     if experiment is None:
@@ -78,7 +80,7 @@ def run(
         observer=observer,
         callbacks=as_callbacks(callbacks),
         origin=earlier,
-        about=About(name, (tags,) if isinstance(tags, str) else tuple(tags), note),
+        about=about,
     )
 
 

@@ -14,44 +14,48 @@ from rnnexp.sweep.space import parse_space
 
 SMALL: dict[str, Any] = {
     "task.length_steps": 6, "cell.hidden_size": 4, "train.batch_size": 4,
-    "train.duration_steps": 4, "eval.examples": 8,
+    "train.duration_steps": 4, "eval.examples": 8, "eval.every_steps": 2,
 }  # fmt: skip
 TYPED = [f"--config.{key}={value}" for key, value in SMALL.items()]
 
 
 @pytest.fixture(scope="module")
-def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs directory with the run that the command line makes of `SMALL`."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the run that the command line makes of `SMALL`."""
     runs_dir = tmp_path_factory.mktemp("runs")
     assert main(["run", "adding/gru", *TYPED, "--runs-dir", str(runs_dir)]) == 0
-    return runs_dir
+    [path] = runs_dir.glob("adding/gru/*")
+    return path
 
 
-def test_the_same_experiment_is_the_same_run(runs_dir: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runs_dir(made: Path) -> Path:
+    """The directory of all runs of these tests."""
+    return made.parents[2]
+
+
+def test_the_same_experiment_is_the_same_run(made: Path, runs_dir: Path, tmp_path: Path) -> None:
     config = rnnexp.experiment("adding/gru", SMALL)
     file = tmp_path / "config.json"
     file.write_text(json.dumps(rnnexp.finish(config).to_dict()))
     ends: list[rnnexp.RunResult] = []
     callbacks = rnnexp.Callbacks(on_end=ends.append)
-    [made] = runs_dir.glob("adding/gru/*")
     for start in (config, rnnexp.finish(config), file):
         assert rnnexp.run(start, runs_dir=str(runs_dir), callbacks=callbacks).path == made
     result = rnnexp.run("adding/gru", SMALL, runs_dir=runs_dir, name="first", tags=["a", "b"])
+    assert result.path == made
     assert (result.status, result.step) == ("completed", 4)
     assert result.details["test"]["loss"] > 0
-    assert rnnexp.load_runs(runs_dir)["path"].tolist() == [str(made)]
     about = json.loads((made / "about.json").read_text())
     assert about == {"name": "first", "tags": ["a", "b"], "note": ""}
     assert ends == []  # it had ended
 
 
-def test_a_longer_run_goes_on_from_a_named_one(runs_dir: Path) -> None:
+def test_a_longer_run_goes_on_from_a_named_one(made: Path, runs_dir: Path) -> None:
     steps: list[int] = []
     callbacks = rnnexp.Callbacks(on_start=lambda path, step, total: steps.extend((step, total)))
     longer = {"train.duration_steps": 6}
-    result = rnnexp.run(
-        changes=longer, origin="adding/gru", runs_dir=runs_dir, callbacks=[callbacks]
-    )
+    result = rnnexp.run(changes=longer, origin=made.name, runs_dir=runs_dir, callbacks=[callbacks])
     assert (result.status, result.step, steps) == ("completed", 6, [4, 6])
 
 
@@ -116,13 +120,12 @@ def test_a_sweep_that_cannot_be_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_trains_what_is_missing(runs_dir: Path) -> None:
+def test_a_sweep_trains_what_is_missing(made: Path, runs_dir: Path) -> None:
     """The run with seed 0 is that of the command line, and is there."""
-    [made] = runs_dir.glob("adding/gru/*-seed0/status.json")
-    before = made.read_text()
+    before = (made / "status.json").read_text()
     found = rnnexp.sweep("adding/gru", {}, SMALL, seeds=[0, 1], runs_dir=runs_dir, name="two")
     assert found == (runs_dir / "sweeps" / "two", {"completed": 2}, "")
-    assert made.read_text() == before
+    assert (made / "status.json").read_text() == before
     table = rnnexp.load_runs(found.path)
     assert table["config.seed"].tolist() == [0, 1]
     row = rnnexp.compare(found.path).iloc[0]

@@ -20,8 +20,10 @@ from rnnexp.run.callbacks import RunResult, read_result, run_path
 from rnnexp.run.files import RunLog, read_json
 from rnnexp.run.run import run
 from rnnexp.run.sample import load_trained, write_text
-from rnnexp.runtime.collectives import require_same
+from rnnexp.runtime import collectives
+from rnnexp.runtime.collectives import OTHER, agree, require_same
 from rnnexp.runtime.mesh import join
+from rnnexp.runtime.signals import BUDGET
 from tests.helpers.on_devices import CASES
 from tests.helpers.one_of_several import configured
 from tests.helpers.small_run import assert_same_runs, small_config
@@ -230,3 +232,26 @@ def test_processes_that_have_drifted_apart_are_told(monkeypatch: pytest.MonkeyPa
         else:
             with pytest.raises(RunError, match=message):
                 require_same(own)
+
+
+@pytest.mark.parametrize(
+    ("stop", "number", "agreed"),
+    [
+        (None, 0, None),
+        ("SIGTERM", 0, "SIGTERM"),
+        (None, signal.SIGTERM.value, "SIGTERM"),
+        (BUDGET, 0, BUDGET),
+        (None, OTHER, BUDGET),
+        ("a callback: enough", 0, "a callback: enough"),
+        ("SIGINT", OTHER, BUDGET),
+    ],
+)
+def test_the_first_process_agrees_with_another_on_what_stops_them(
+    monkeypatch: pytest.MonkeyPatch, stop: str | None, number: int, agreed: str | None
+) -> None:
+    """The other one sends `number` and a pace of its own."""
+    monkeypatch.setattr(collectives, "process_count", lambda: 2)
+    monkeypatch.setattr(collectives, "from_first", lambda function: function())
+    other = np.array([number, 9], np.int32)
+    monkeypatch.setattr(multihost_utils, "process_allgather", lambda own: np.stack([own, other]))
+    assert agree(stop, 4) == (agreed, 4)
