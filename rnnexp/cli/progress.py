@@ -89,12 +89,12 @@ class LiveProgress(PlainProgress):
             self.begun = self.latest, step
         if scalars is None:
             return
-        if not self.scalars and (place := place_of_slope(scalars)) is not None:
+        first, self.scalars = not self.scalars, scalars
+        if first and (place := place_of_slope(scalars)) is not None:
             unit, leaf = place.rsplit("/", 1)
             self._say(
                 f"slope: of ln ||dL/d{leaf}_t|| over the lag ({unit}); half-life in steps of lag"
             )
-        self.scalars = scalars
 
     def _render(self, width: int, height: int) -> RenderableType:
         del height

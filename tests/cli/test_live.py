@@ -32,6 +32,7 @@ progress = (LiveProgress if is_live(console) else PlainProgress)(console)
 progress.open()
 time.sleep(0.4)
 progress.started(Path("runs/adding/lstm/x"), 0, 1000)
+time.sleep(0.4)
 for step in range(100, 701, 100):
     progress.advanced(step, scalars)
     time.sleep(0.3)
