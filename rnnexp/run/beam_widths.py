@@ -98,7 +98,7 @@ def beams_of_run(
         bleu = None
         if recipe.task.output_words is not None:
             bleu, note = bleu_of(best_UxB, batch.targets, recipe.task.output_words)
-        rows.append(AtWidth(width, *means, bleu))
+        rows.append(AtWidth(width, *means)._replace(bleu=bleu))
     return BeamsOfRun(int(trained.state.step), batch.inputs_TxBxI.shape[1], rows, note)
 
 

@@ -25,7 +25,7 @@ def corpus_bleu(written: Sequence[str], references: Sequence[str]) -> tuple[floa
     Without sacrebleu None, and a line that says how to get it.
     """
     try:
-        from sacrebleu.metrics import BLEU
+        from sacrebleu.metrics.bleu import BLEU
     except ImportError:
         return None, NEEDS
     metric = BLEU(tokenize="none", force=True)  # words are divided on purpose: no warning of it

@@ -48,9 +48,10 @@ def read_task(run: Path) -> Task | None:
         raise UsageError(f"{run / FILE} is damaged: {fault}")
     try:
         source = _source(facts["train_size"], facts["window_steps"], facts["num_steps"])
+        fields: dict[str, Any] = {name: facts[name] for name in STORED}
+        fields |= {name: tuple(facts[name]) for name in WORDS if facts.get(name) is not None}
         return Task(
-            **{name: facts[name] for name in STORED},
-            **{name: tuple(facts[name]) for name in WORDS if facts.get(name) is not None},
+            **fields,
             train=source, valid=source, test=source, scores=_absent, baseline={},
             teacher=_absent if facts["has_teacher"] else None,
         )  # fmt: skip

@@ -64,6 +64,6 @@ def test_a_sentence_ends_at_its_stop() -> None:
 
 
 def test_without_sacrebleu_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
     assert corpus_bleu(["a"], ["a"]) == (None, NEEDS)
     assert "pip install 'rnnexp[bleu]'" in NEEDS

@@ -58,12 +58,14 @@ def distribution(
                 if other != at:
                     of_words = 1.0 if kept is None else kept[word] * kept[text[other]]
                     found[words.index(word), words.index(text[other])] += of_words
-    return found / found.sum()
+    found /= found.sum()
+    return found
 
 
 def noise_of(text: list[str], words: tuple[str, ...], power: float) -> np.ndarray:
     counts = np.array([text.count(word) for word in words], float) ** power
-    return np.asarray(counts / counts.sum())
+    shares: np.ndarray = counts / counts.sum()
+    return shares
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
