@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from rnnexp.config.arguments import read_arguments
+from rnnexp.config.choices import choose
 from rnnexp.config.read_file import ENDINGS, read_config
 from rnnexp.config.schema import (
     experiment,
@@ -63,6 +64,7 @@ def override(config: ConfigDict, overrides: Mapping[str, str]) -> None:
     """
     if "head.name" in overrides:
         set_head(config, overrides["head.name"])
+    choose(config, overrides)
     keys = flat(config)
     for key in overrides:
         if key in ("task.name", "cell.name"):

@@ -11,21 +11,29 @@ import pytest
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_norm
 from rnnexp.core.types import Tree
-from rnnexp.train.optim import OPTIMIZERS, clip, make_hyper, optimizer, schedule, update_params
+from rnnexp.learning import OPTIMIZERS
+from rnnexp.train.optim import (
+    clip,
+    make_hyper,
+    optimizer,
+    schedule,
+    update_params,
+)
 
 HYPER = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "clip_threshold": 1.0}
 GRADS = [jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0]), jnp.array([-1.0, 3.0])]
 
 
-def steps_of(name: str) -> np.ndarray:
+def steps_of(name: str, **options: float) -> np.ndarray:
     """Parameters after three given gradients, from (1, 2)."""
     hyper = make_hyper(**HYPER)
     params: Tree = jnp.array([1.0, 2.0])
-    opt_state = optimizer(name, hyper, hyper["learning_rate"]).init(params)
+    opt_state = optimizer(name, hyper, hyper["learning_rate"], options).init(params)
     for grads in GRADS:
-        params, opt_state, _ = update_params(
-            name, hyper, hyper["learning_rate"], grads, opt_state, params
+        updates, opt_state = update_params(
+            name, hyper, hyper["learning_rate"], grads, opt_state, params, options
         )
+        params = params + updates
     return np.asarray(params)
 
 
@@ -51,12 +59,12 @@ def by_formula(name: str) -> np.ndarray:
     return p
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS.builtin)
 def test_optimizers_equal_their_formulas(name: str, x64: None) -> None:
     np.testing.assert_allclose(steps_of(name), by_formula(name), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS.builtin)
 def test_swept_values_are_traced(name: str) -> None:
     traces = []
 
