@@ -88,5 +88,5 @@ def _errors(outputs: Array, targets: Array) -> Array:
     if targets.ndim == outputs.ndim - 1 and outputs.shape[-1] == 1:
         targets = targets[..., None]
     if targets.shape != outputs.shape:
-        raise UsageError(f"targets are of shape {targets.shape}, and outputs of {outputs.shape}")
+        raise ValueError(f"targets are of shape {targets.shape}, and outputs of {outputs.shape}")
     return outputs - targets

@@ -14,6 +14,7 @@ from rnnexp.core.types import Tree
 from rnnexp.learning import OPTIMIZERS
 from rnnexp.train.optim import (
     clip,
+    clip_update,
     make_hyper,
     optimizer,
     schedule,
@@ -91,6 +92,30 @@ def test_schedules() -> None:
     np.testing.assert_allclose(cosine, [0.2, 0.6, 1, 0.5, 0], atol=1e-6)
     with pytest.raises(UsageError, match="warm-up of 10 steps"):
         schedule("linear", warmup_steps=10, total_steps=10)
+
+
+def test_a_schedule_ends_after_its_own_steps() -> None:
+    """As in protocols whose rate falls to 1 % over so many updates, and stays there."""
+    factor = schedule(
+        "linear", warmup_steps=4, total_steps=100, decay_steps=20, options={"rate_floor": 0.01}
+    )
+    at = [float(factor(jnp.array(s))) for s in (0, 4, 14, 24, 25, 99)]
+    np.testing.assert_allclose(at, [0.2, 1, 0.505, 0.01, 0.01, 0.01], rtol=1e-5)
+    with pytest.raises(UsageError, match=r"config\.optimizer\.decay: the constant schedule has no"):
+        schedule("constant", warmup_steps=0, total_steps=10, decay_steps=5)
+    with pytest.raises(UsageError, match="unknown schedule 'linea'. Did you mean 'linear'"):
+        schedule("linea", warmup_steps=0, total_steps=10)
+
+
+def test_an_update_is_clipped_to_a_norm_and_its_gradient_is_not() -> None:
+    updates = {"a": jnp.array([3.0]), "b": jnp.array([-4.0])}
+    same = clip("update_norm", updates, jnp.array(1.0))
+    assert (float(same.norm_after), bool(same.fired)) == (5.0, False)
+    short = clip_update(updates, jnp.array(2.0))
+    np.testing.assert_allclose([short.grads["a"][0], short.grads["b"][0]], [1.2, -1.6], rtol=1e-6)
+    np.testing.assert_allclose([short.norm_before, short.norm_after], [5, 2], rtol=1e-6)
+    assert bool(short.fired)
+    assert not bool(clip_update(updates, jnp.array(5.1)).fired)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e30])
