@@ -103,7 +103,7 @@ def test_a_schedule_ends_after_its_own_steps() -> None:
     np.testing.assert_allclose(at, [0.2, 1, 0.505, 0.01, 0.01, 0.01], rtol=1e-5)
     with pytest.raises(UsageError, match=r"config\.optimizer\.decay: the constant schedule has no"):
         schedule("constant", warmup_steps=0, total_steps=10, decay_steps=5)
-    with pytest.raises(UsageError, match="unknown schedule 'linea'. Did you mean 'linear'"):
+    with pytest.raises(UsageError, match=r"unknown schedule 'linea'\. Did you mean 'linear'"):
         schedule("linea", warmup_steps=0, total_steps=10)
 
 
