@@ -63,8 +63,9 @@ def _require_like(entry: Entry, what: str, found: Tree, wanted: Tree, whose: str
         raise entry.error(what, f"with another structure than {whose}")
     for name, leaf in of_found.items():
         if (leaf.shape, leaf.dtype) != (by_name[name].shape, by_name[name].dtype):
+            named = f"with {name} as" if name else "of"
             raise entry.error(
-                what, f"with {name} as {described(leaf)}, expected {described(by_name[name])}"
+                what, f"{named} {described(leaf)}, expected {described(by_name[name])}"
             )
 
 

@@ -46,7 +46,7 @@ def stateful(update: Callable[..., Any]) -> Callable[..., Any]:
         ("optimizer__name", stateful(lambda g, s, p=None: ({"w": s}, s)),
          "update gives updates with another structure than the parameters"),
         ("optimizer__name", stateful(lambda g, s, p=None: (g, s * 1.5)),
-         "update gives a state with  as float32 (), expected int32 ()"),
+         "update gives a state of float32 (), expected int32 ()"),
         ("optimizer__schedule", lambda steps: None, "schedule 'mine': the factory gives None"),
         ("optimizer__schedule", lambda steps: lambda n: jnp.ones(3),
          "schedule 'mine': the schedule gives float32 (3,), expected one number"),
