@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rnnexp.laboratory.examine import examine_cell as examine_cell
     from rnnexp.laboratory.examine import examine_model as examine_model
     from rnnexp.laboratory.settings import Laboratory as Laboratory
+    from rnnexp.learning import loss as loss
+    from rnnexp.learning import optimizer as optimizer
+    from rnnexp.learning import schedule as schedule
     from rnnexp.models.heads import head as head
     from rnnexp.results.frames import load_gradients as load_gradients
     from rnnexp.results.frames import load_laboratory as load_laboratory
@@ -58,6 +61,9 @@ _HOMES = {
     "cell": "rnnexp.cells",
     "task": "rnnexp.tasks",
     "head": "rnnexp.models.heads",
+    "optimizer": "rnnexp.learning",
+    "schedule": "rnnexp.learning",
+    "loss": "rnnexp.learning",
     "data_file": "rnnexp.core.user_files",
     "Cell": "rnnexp.cells.base",
     "Task": "rnnexp.tasks.base",

@@ -11,8 +11,8 @@ import pytest
 
 ORDER = [
     "core", "runtime", "cells", "data", "tasks", "scan", "models", "gradflow", "laboratory",
-    "config", "train", "run", "sweep", "results", "report", "export", "bench", "study", "api",
-    "cli",
+    "learning", "config", "train", "run", "sweep", "results", "report", "export", "bench",
+    "study", "api", "cli",
 ]  # fmt: skip
 """The packages, each of which imports from itself and from those before it."""
 STRANGERS = [("cells", "tasks"), ("tasks", "cells"), ("data", "tasks"), ("data", "cells")]

@@ -21,6 +21,7 @@ from rnnexp.config.overrides import from_command_line, load_file, override
 from rnnexp.config.schema import defaults, experiment, flat
 from rnnexp.core.load_module import load_module
 from rnnexp.export import EXPORTERS
+from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
 from rnnexp.results.load import find_run
 from rnnexp.sweep.space import expand
@@ -71,7 +72,7 @@ PLACEHOLDERS = {
 @pytest.fixture
 def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells, tasks and heads that a test adds are gone after it."""
-    for table in (CELLS, TASKS, HEADS):
+    for table in (CELLS, TASKS, HEADS, OPTIMIZERS, SCHEDULES, LOSSES):
         monkeypatch.setattr(table, "_entries", dict(table._entries))
 
 
@@ -256,7 +257,9 @@ def test_its_options_and_keys_exist(guide: str) -> None:
     scripts = "".join(path.read_text() for path in (ROOT / "experiments").glob("*.py"))
     options |= set(re.findall(r'"(--[\w-]+)"', scripts))
     keys = {*flat(defaults()), *DURATIONS}
-    for part, table in (("cell", CELLS), ("task", TASKS), ("head", HEADS)):
+    parts = {"cell": [CELLS], "task": [TASKS], "head": [HEADS], "loss": [LOSSES]}
+    parts["optimizer"] = [OPTIMIZERS, SCHEDULES]
+    for part, table in ((part, table) for part, tables in parts.items() for table in tables):
         keys |= {f"{part}.{key}" for name in table.names() for key in table.entry(name).options()}
     sections = "|".join({key.partition(".")[0] for key in keys if "." in key})
     for span in guides.code_spans(TEXTS[guide]):

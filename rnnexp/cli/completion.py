@@ -10,10 +10,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
+
+if TYPE_CHECKING:
+    from rnnexp.core.registry import Table
 
 SHELLS = {"bash": "bash", "zsh": "zsh", "fish": "fish"}
 """By shell the name that argcomplete has for it."""
@@ -73,8 +76,8 @@ def _add_keys(command: argparse.ArgumentParser, line: str) -> None:
         action = command.add_argument(f"--config.{key}")
         if isinstance(default, bool):
             action.choices = ("true", "false")
-        elif key == "head.name":
-            action.choices = _heads()
+        elif key in (tables := _tables()):
+            action.choices = tables[key].names()
 
 
 def keys(line: str) -> dict[str, Any]:
@@ -120,10 +123,12 @@ def _exporters(**given: object) -> list[str]:
     return [*EXPORTERS]
 
 
-def _heads() -> list[str]:
+def _tables() -> dict[str, "Table"]:
+    """The tables in which the values of keys are looked up."""
+    from rnnexp.config.choices import BY_KEY
     from rnnexp.models.heads import HEADS
 
-    return HEADS.names()
+    return {"head.name": HEADS, **BY_KEY}
 
 
 COMPLETERS = {

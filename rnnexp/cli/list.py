@@ -1,4 +1,4 @@
-"""The command `list`: experiments, cells, tasks, their options, configuration keys, and runs."""
+"""The command `list`: experiments, cells and other parts, options, configuration keys, runs."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,9 @@ from rnnexp.cli.output import print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
-LISTS = ("experiments", "cells", "tasks", "heads", "keys", "runs")
+LISTS = (
+    "experiments", "cells", "tasks", "heads", "optimizers", "schedules", "losses", "keys", "runs",
+)  # fmt: skip
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -21,7 +23,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--options", action="store_true",
-        help="of cells, tasks or heads: what --config.cell.KEY (task, head) can be",
+        help="of cells, tasks, heads, optimizers, schedules or losses: what --config.cell.KEY "
+        "(task, head, optimizer, loss) can be",
     )  # fmt: skip
     runs = command.add_argument_group("runs")
     add_where(runs)
@@ -37,7 +40,8 @@ def list_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
     from rnnexp.results import listing
 
     if known.options and known.what not in listing.TABLES:
-        raise UsageError("--options goes with `list cells`, `list tasks` and `list heads`")
+        tables = ", ".join(f"`list {table}`" for table in listing.TABLES)
+        raise UsageError(f"--options goes with {tables}")
     if known.experiment is not None and known.what != "keys":
         raise UsageError("TASK/CELL goes with `list keys`")
     if known.what != "runs":

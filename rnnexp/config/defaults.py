@@ -1,4 +1,4 @@
-"""Every key of the configuration but the options of tasks, cells and heads: default and meaning."""
+"""Every key of the configuration but the options of what is chosen by name: default and meaning."""
 
 from typing import Any, NamedTuple
 
@@ -20,11 +20,12 @@ class Key(NamedTuple):
 
 
 class Duration(NamedTuple):
-    """A key that is given in one of `UNITS`: its default in steps, and its meaning."""
+    """A key that is given in one of `UNITS`: its default in steps, its meaning, and that of 0."""
 
     steps: int
     meaning: str
     may_be_zero: bool = False
+    at_zero: str = "none"
 
 
 DURATIONS = {
@@ -33,6 +34,12 @@ DURATIONS = {
     "checkpoint.every": Duration(200, "time between two checkpoints to resume from"),
     "record.every": Duration(10, "time between two recorded steps: losses and gradient norms"),
     "optimizer.warmup": Duration(0, "in which the learning rate grows from 0", may_be_zero=True),
+    "optimizer.decay": Duration(
+        0,
+        "from the warmup to the end of the schedule",
+        may_be_zero=True,
+        at_zero="with the training",
+    ),
     "checkpoint.keep_every": Duration(
         0, "time between two checkpoints that are never deleted", may_be_zero=True
     ),
@@ -61,6 +68,12 @@ MODEL = {
     "model.recurrent_dropout": Key(
         0.0, "fraction of the hidden state hidden from the next step, one mask for all steps"
     ),
+    "model.weight_noise": Key(
+        0.0,
+        "standard deviation of noise on the cells' weights, drawn anew every update",
+        NOT_NEGATIVE,
+    ),
+    "model.noisy_evaluation": Key(False, "evaluations have the weight noise too"),
     "model.zoneout": Key(0.0, "fraction of every state that keeps its old value"),
     "model.learned_state": Key(False, "the initial state is a parameter"),
     "model.pooling": Key("last", "input of a sequence_to_one readout: last, mean, max"),
@@ -89,15 +102,33 @@ TRAINING = {
         "after which a process stops its runs with a checkpoint, to be resumed; 0: never",
         NOT_NEGATIVE,
     ),
-    "optimizer.name": Key("adam", "sgd, momentum, rmsprop, adam, adamw"),
+    "optimizer.name": Key(
+        "adam", "sgd, momentum, rmsprop, adam, adamw; options: `rnnexp list optimizers --options`"
+    ),
     "optimizer.learning_rate": Key(1e-3, "the largest one, after the warmup", POSITIVE),
     "optimizer.momentum": Key(0.9, "of momentum and rmsprop", NOT_NEGATIVE),
     "optimizer.weight_decay": Key(1e-4, "of adamw", NOT_NEGATIVE),
+    "optimizer.rms_decay": Key(
+        0.9, "of rmsprop: fraction of the mean of squares that is kept", NOT_NEGATIVE
+    ),
+    "optimizer.rms_floor": Key(
+        0.0, "of rmsprop: smallest divisor of a gradient; 0: none", NOT_NEGATIVE
+    ),
     "optimizer.schedule": Key(
         "constant", "of the learning rate after the warmup: constant, linear, cosine"
     ),
-    "clip.name": Key("global_norm", "of the gradient: none, global_norm, value, adaptive"),
-    "clip.threshold": Key(1.0, "at which the gradient is clipped", POSITIVE),
+    "optimizer.rate_floor": Key(
+        0.0, "of linear and cosine: the last rate, as a fraction of the largest", NOT_NEGATIVE
+    ),
+    "loss.name": Key(
+        "default", "what is minimised: default, absolute_error, huber, label_smoothing"
+    ),
+    "loss.reduction": Key("mean", "of the loss over a sequence's steps: mean, sum"),
+    "clip.name": Key(
+        "global_norm",
+        "of the gradient: none, global_norm, value, adaptive; of the update: update_norm",
+    ),
+    "clip.threshold": Key(1.0, "at which the gradient, or the update, is clipped", POSITIVE),
     "clip.adjoint_limit": Key(
         0.0, "largest norm of dL/ds_t in the backward pass; 0: any", NOT_NEGATIVE
     ),
@@ -161,7 +192,7 @@ KEYS: dict[str, Key] = {
     **{
         f"{name}_{unit}": Key(
             duration.steps if unit == "steps" else None,
-            f"{duration.meaning}, {words}" + "; 0: none" * duration.may_be_zero,
+            f"{duration.meaning}, {words}" + f"; 0: {duration.at_zero}" * duration.may_be_zero,
         )
         for name, duration in DURATIONS.items()
         for unit, words in UNITS.items()
@@ -177,6 +208,16 @@ LATER: dict[str, Any] = {
     "model.embedding_size": 0,
     "model.tied_output": False,
     "laboratory.each_lag": False,
+    "model.weight_noise": 0.0,
+    "model.noisy_evaluation": False,
+    "optimizer.rms_decay": 0.9,
+    "optimizer.rms_floor": 0.0,
+    "optimizer.rate_floor": 0.0,
+    "optimizer.decay_steps": 0,
+    "optimizer.decay_epochs": None,
+    "optimizer.decay_examples": None,
+    "loss.name": "default",
+    "loss.reduction": "mean",
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -200,6 +241,12 @@ def later_keys(task: str, cell: str) -> dict[str, Any]:
     """`LATER` with those of a task and of a cell of these names."""
     return LATER | LATER_OF_TASKS.get(task, {}) | LATER_OF_CELLS.get(cell, {})
 
+
+SHARED = (
+    "optimizer.momentum", "optimizer.weight_decay", "optimizer.rms_decay", "optimizer.rms_floor",
+    "optimizer.rate_floor",
+)  # fmt: skip
+"""Keys of every experiment that an optimiser or a schedule may have as an option."""
 
 WORK = ("train.budget_minutes",)
 """Keys that say how a process works and change nothing of what a run becomes: they do not count in

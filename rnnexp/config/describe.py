@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from rnnexp.cells import CELLS
+from rnnexp.config.choices import names_in, own_options
 from rnnexp.config.defaults import KEYS, UNITS
 from rnnexp.config.schema import duration_of, experiment, flat
 from rnnexp.models.heads import HEADS
@@ -59,7 +60,8 @@ def meanings(config: ConfigDict | FrozenConfigDict) -> dict[str, str]:
     for part, table in PARTS.items():
         options = table.entry(config[part].name).signature()
         found |= {f"{part}.{name}": option.meaning for name, option in options.items()}
-    return found
+    own = own_options(names_in(config))
+    return found | {key: option.meaning for key, option in own.items()}
 
 
 def as_yaml(config: FrozenConfigDict) -> str:

@@ -11,6 +11,7 @@ from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from rnnexp.config.arguments import read_arguments
+from rnnexp.config.choices import choose
 from rnnexp.config.read_file import ENDINGS, read_config
 from rnnexp.config.schema import (
     duration_of,
@@ -100,6 +101,7 @@ def override(config: ConfigDict, changes: Mapping[str, Any]) -> None:
     overrides = as_texts(changes)
     if "head.name" in overrides:
         set_head(config, overrides["head.name"])
+    choose(config, overrides)
     keys = flat(config)
     for key in overrides:
         if key in ("task.name", "cell.name"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from rnnexp.config.choices import choose
 from rnnexp.config.defaults import LATER
 from rnnexp.config.schema import (
     assign,
@@ -43,6 +44,7 @@ def read_config(path: Path) -> ConfigDict:
     try:
         head = values.get("head.name", LATER["head.name"])
         config = experiment(f"{values['task.name']}/{values['cell.name']}", head)
+        choose(config, values)
         defaults = flat(config)
         for key in values:
             require_known(key, defaults)

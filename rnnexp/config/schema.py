@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.aliases import meant_key
+from rnnexp.config.choices import choose, initial, names_in, own_options, set_value
 from rnnexp.config.defaults import (
     DURATIONS,
     KEYS,
@@ -43,9 +44,9 @@ def defaults() -> ConfigDict:
         if section and section not in config:
             config[section] = ConfigDict()
         if duration_of(key) != key:  # a whole number even while it is unset
-            _set(config, key, config_dict.placeholder(int))
+            set_value(config, key, config_dict.placeholder(int))
         if row.default is not None:
-            _set(config, key, row.default)
+            set_value(config, key, row.default)
     return config
 
 
@@ -74,8 +75,9 @@ def experiment(name: str, head: str = "linear") -> ConfigDict:
     config.cell.update({"name": cell_name} | _fields(cell))
     set_head(config, head)
     for key, value in (task.defaults | cell.defaults).items():
-        _set(config, key, value)
+        set_value(config, key, value)
     settle_durations(config, flat(defaults()))
+    choose(config, {})
     return config.lock()
 
 
@@ -87,10 +89,7 @@ def set_head(config: ConfigDict, name: str) -> None:
 
 def _fields(entry: Entry) -> dict[str, Any]:
     """The options of a task, cell or head with their defaults; None keeps the option's type."""
-    return {
-        name: config_dict.placeholder(option.kind) if option.default is None else option.default
-        for name, option in entry.signature().items()
-    }
+    return {name: initial(option) for name, option in entry.signature().items()}
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -113,7 +112,7 @@ def settle_durations(config: ConfigDict, base: dict[str, Any], given: Collection
         names = [f"{key}_{unit}" for unit in UNITS if values[f"{key}_{unit}"] is not None]
         changed = [name for name in names if name in given or values[name] != base[name]]
         for name in set(names) - set(changed) if changed else ():
-            _set(config, name, None)
+            set_value(config, name, None)
 
 
 def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
@@ -128,7 +127,10 @@ def assign(config: ConfigDict, values: Mapping[str, Any]) -> None:
 def finish(config: ConfigDict) -> FrozenConfigDict:
     """Validate and freeze. Raises `UsageError` naming the key and what was expected."""
     name = f"{config.task.name}/{config.cell.name}"
-    expected, values = flat(experiment(name, config.head.name)), flat(config)
+    base = experiment(name, config.head.name)
+    config = _with_own_options(config, base)
+    choose(base, flat(config))
+    expected, values = flat(base), flat(config)
     for key in values:
         require_known(key, expected)
     for key in expected:
@@ -149,6 +151,30 @@ def finish(config: ConfigDict) -> FrozenConfigDict:
     for key in DURATIONS:
         duration(values, key)
     return FrozenConfigDict(config)
+
+
+def _with_own_options(config: ConfigDict, base: ConfigDict) -> ConfigDict:
+    """The configuration with the options of the optimiser, schedule and loss that it names, where
+    these were set by their names alone; without those of what the experiment names by default."""
+    values = flat(config)
+    if not set(names_in(base)) <= values.keys():
+        return config
+    wanted, usual = own_options(names_in(config)), own_options(names_in(base))
+    missing = {key: option for key, option in wanted.items() if key not in values}
+    unused = {
+        key
+        for key in usual.keys() & values.keys() - wanted.keys()
+        if values[key] == flat(base)[key]
+    }
+    if not missing and not unused:
+        return config
+    config = ConfigDict(config.to_dict())
+    for key in unused:
+        section, _, name = key.partition(".")
+        del config[section][name]
+    for key, option in missing.items():
+        set_value(config, key, initial(option))
+    return config.lock()
 
 
 def _require_32_bits(key: str, value: Any) -> None:
@@ -188,10 +214,11 @@ def unfinished(values: dict[str, Any]) -> ConfigDict:
     try:
         head = values.get("head", {}).get("name", LATER["head.name"])
         config = experiment(f"{values['task']['name']}/{values['cell']['name']}", head)
+        choose(config, flat(ConfigDict(values)))
         for key, value in flat(ConfigDict(values)).items():
             require_known(key, flat(config))
             if flat(config)[key] != value:
-                _set(config, key, value)
+                set_value(config, key, value)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"config.json does not fit this version: {error}") from error
     return config
@@ -286,10 +313,3 @@ def options(config: FrozenConfigDict, part: str) -> dict[str, Any]:
     values: dict[str, Any] = config[part].to_dict()
     others = ("name", "hidden_size") if part == "cell" else ("name",)
     return {k: v for k, v in values.items() if k not in others}
-
-
-def _set(config: ConfigDict, key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        config = config[parent]
-    config[last] = value

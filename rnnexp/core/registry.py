@@ -32,6 +32,9 @@ TO_ONE = ("sequence_to_one", "story_to_answer", "cue_to_pattern", "density", *GR
 STEPWISE = ("one_to_many", "synchronous")
 """Modes with an output at every step, and targets whose first axes are those of the inputs."""
 
+TARGETS = ("classes", "values", "bits")
+"""The kinds of targets: numbers of classes, real numbers, and 0 or 1 of which each has a logit."""
+
 GIVEN = ("data_dir", "output_size", "layer", "task_mode", "example_context", "top")
 """Keywords of a factory that the program sets; they are no part of the configuration. `task_mode`
 is that of the cell's task, `example_context` the shapes of the context of one of its examples,
@@ -52,6 +55,8 @@ class Entry:
       defaults: configuration of experiments with it, by dotted key.
       data_options: options that name a data file of the user's.
       registered_by: the user's file that was being loaded when the entry was added, if any.
+      given: keywords of the factory that the program sets.
+      targets: of a loss, the kind of targets that it is for; None: it does not say.
     """
 
     target: str | Callable[..., Any]
@@ -60,6 +65,8 @@ class Entry:
     defaults: dict[str, Any] = field(default_factory=dict)
     data_options: tuple[str, ...] = ()
     registered_by: Path | None = None
+    given: tuple[str, ...] = GIVEN
+    targets: str | None = None
 
     def factory(self) -> Callable[..., Any]:
         """The factory, imported if it was not."""
@@ -95,7 +102,7 @@ class Entry:
             found = options_in_source(module, name)
         if found is None:
             found = options_of(self.factory())
-        options = {name: option for name, option in found.items() if name not in GIVEN}
+        options = {name: option for name, option in found.items() if name not in self.given}
         for name, option in options.items():
             if option.default is REQUIRED:
                 raise UsageError(f"option {name!r} of {self.target} needs a default value")
@@ -112,10 +119,18 @@ class Entry:
 
 
 class Table:
-    """Entries by name: built-in, from installed plug-ins, and the user's own."""
+    """Entries by name: built-in, from installed plug-ins, and the user's own.
 
-    def __init__(self, kind: str, builtin: Mapping[str, Entry]):
-        self.kind = kind
+    Args:
+      kind: what an entry is, in messages.
+      plural: of the kind, if that is no `s` behind it; the group of its entry points.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, Entry], plural: str = ""):
+        self.kind, self.plural = kind, plural or f"{kind}s"
+        first = next(iter(builtin.values()), None)
+        self._given = GIVEN if first is None else first.given
+        self._usual_modes = READING_MODES if first is None or first.modes else ()
         self.builtin = tuple(builtin)
         self._entries = dict(builtin)
         self._plugins_read = False
@@ -152,11 +167,13 @@ class Table:
         *,
         modes: tuple[str, ...] | None = None,
         defaults: dict[str, Any] | None = None,
+        targets: str | None = None,
     ) -> Callable[[Factory], Factory]:
         """Decorator that adds the user's factory under `name`.
 
         Its keyword-only arguments become configuration keys, its docstring's first
-        line the summary. Raises `UsageError` if the name is taken or a mode unknown.
+        line the summary. Raises `UsageError` if the name is taken, or a mode or the kind of
+        targets unknown.
         """
         if name in self._entries or "/" in name:
             raise UsageError(f"{self.kind} {name!r} exists already or has a '/'; choose another")
@@ -166,31 +183,37 @@ class Table:
             )
         for mode in modes or ():
             require_choice("mode", mode, MODES)
+        if targets is not None:
+            require_choice("kind of targets", targets, TARGETS)
 
         def add(factory: Factory) -> Factory:
             summary = (inspect.getdoc(factory) or name).splitlines()[0]
             self._entries[name] = Entry(
                 factory,
                 summary,
-                modes or READING_MODES,
+                modes or self._usual_modes,
                 defaults or {},
                 registered_by=loading_file(),
+                given=self._given,
+                targets=targets,
             )
             return factory
 
         return add
 
     def _read_plugins(self) -> None:
-        """Add the entry points `rnnexp.<kind>s` of installed packages."""
+        """Add the entry points `rnnexp.<plural>` of installed packages."""
         if self._plugins_read:
             return
         self._plugins_read = True
         import importlib.metadata  # slow to import, and most commands need no plug-ins
 
-        for point in importlib.metadata.entry_points(group=f"rnnexp.{self.kind}s"):
+        for point in importlib.metadata.entry_points(group=f"rnnexp.{self.plural}"):
             if point.name in self._entries:
                 raise UsageError(
                     f"{self.kind} {point.name!r} of the plug-in {point.value} exists already"
                 )
             summary = f"from the plug-in {point.value}"
-            self._entries[point.name] = Entry(point.value, summary, READING_MODES)
+            self._entries[point.name] = Entry(
+                point.value, summary, self._usual_modes, given=self._given
+            )

@@ -1,7 +1,8 @@
 """How often clipping acted in a run, and whether it changed the gradient's direction.
 
 The input is what a run logs at its recorded steps, a sample of all steps: `grad_norm`,
-`grad_norm_clipped`, `clip_fired` and, in newer runs, `clip_cosine`.
+`grad_norm_clipped`, `clip_fired` and, in newer runs, `clip_cosine`. Where the update is clipped and
+not the gradient, the norms are those of the update.
 """
 
 from typing import NamedTuple
@@ -22,6 +23,7 @@ KINDS = {
         "the ratio of gradient to weights of every unit seen",
         "part of nearly every gradient is as long as the weights say, not the loss",
     ),
+    "update_norm": ("every norm of an update seen", "nearly every update has the same norm"),
 }
 """For every kind of clipping (`rnnexp.train.optim.CLIPS`, whose import is slow): what exceeds no
 threshold that never acts, and what a threshold that always acts means."""
@@ -75,7 +77,7 @@ def audit_clipping(
     require_choice("clip", name, KINDS)
     before, after = np.asarray(grad_norm, float), np.asarray(grad_norm_clipped, float)
     fired = np.asarray(clip_fired, bool)
-    known = 1.0 if name in ("none", "global_norm") else np.nan
+    known = 1.0 if name in ("none", "global_norm", "update_norm") else np.nan
     cosine = np.full(before.shape, known)
     if clip_cosine is not None:
         logged = np.asarray(clip_cosine, float)
@@ -129,8 +131,9 @@ def _how_often(audit: ClipAudit, name: str, threshold: float) -> str:
         )
     if audit.fired_share >= NEARLY_ALWAYS:
         return f"clipping fires on nearly every step ({fraction}): {always}"
+    what = "update" if name == "update_norm" else "gradient"
     return (
-        f"clipping fires on {fraction} of the steps and shortens the gradient by a factor of up "
+        f"clipping fires on {fraction} of the steps and shortens the {what} by a factor of up "
         f"to {audit.ratio_max:.3g}"
     )
 

@@ -8,6 +8,13 @@ from rnnexp.gradflow.clip_audit import ClipAudit, audit_clipping
 from rnnexp.results.load import Run
 
 FIELDS = ("grad_norm", "grad_norm_clipped", "clip_fired")
+OF_UPDATE = ("update_norm", "update_norm_clipped", "clip_fired")
+"""What `update_norm` clips."""
+
+
+def fields(run: Run) -> tuple[str, ...]:
+    """The names of the norms before and after clipping, and of whether it acted."""
+    return OF_UPDATE if run.config["clip"]["name"] == "update_norm" else FIELDS
 
 
 def audit(run: Run) -> ClipAudit | None:
@@ -15,7 +22,7 @@ def audit(run: Run) -> ClipAudit | None:
     rows = _rows(run)
     if not rows:
         return None
-    before, after, fired = (_column(rows, name) for name in FIELDS)
+    before, after, fired = (_column(rows, name) for name in fields(run))
     clip = run.config["clip"]
     return audit_clipping(
         before, after, fired != 0, _column(rows, "clip_cosine"),
@@ -36,8 +43,9 @@ def clip_lines(run: Run) -> list[str]:
             after = norms["median_after"]
             how = f"clipped by {clip['name']} at {clip['threshold']:g}: median {after:.3g}"
         plural = "s" * (found.steps > 1)
+        what = "update" if clip["name"] == "update_norm" else "gradient"
         lines.append(
-            f"gradient norm at {found.steps} recorded step{plural}: median "
+            f"{what} norm at {found.steps} recorded step{plural}: median "
             f"{norms['median_before']:.3g}, largest {norms['max_before']:.3g}; {how}"
         )
     verdict = found.verdict[1:] if unclipped and found.steps else found.verdict
@@ -54,8 +62,9 @@ def clip_data(run: Run) -> dict[str, Any] | None:
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:
+    names = fields(run)
     return [
-        row for row in run.metrics if row["kind"] == "train" and all(name in row for name in FIELDS)
+        row for row in run.metrics if row["kind"] == "train" and all(name in row for name in names)
     ]
 
 
@@ -66,7 +75,7 @@ def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
 def _norms(run: Run) -> dict[str, float]:
     """Medians before and after and the largest norm, over the steps where both are finite."""
     rows = _rows(run)
-    norms = np.stack([_column(rows, name) for name in FIELDS[:2]])
+    norms = np.stack([_column(rows, name) for name in fields(run)[:2]])
     usable = norms[:, np.isfinite(norms).all(0)]
     if not usable.size:
         return dict.fromkeys(("median_before", "median_after", "max_before"), np.nan)

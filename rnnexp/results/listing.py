@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rnnexp.cells import CELLS
 from rnnexp.core.registry import READING_MODES, Table
+from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
 from rnnexp.results.index import read_index
 from rnnexp.results.labels import labels_of
@@ -12,11 +13,11 @@ from rnnexp.results.select import ordered, parse_condition, select
 from rnnexp.results.summary import Rows
 from rnnexp.tasks import TASKS
 
-TABLES = {"cells": CELLS, "tasks": TASKS, "heads": HEADS}
+TABLES = {table.plural: table for table in (CELLS, TASKS, HEADS, OPTIMIZERS, SCHEDULES, LOSSES)}
 
 
 def rows(what: str) -> Rows:
-    """The rows of a list: `experiments`, `cells`, `tasks` or `heads`."""
+    """The rows of a list: `experiments`, or that of a table, such as `cells`."""
     return entries(TABLES[what]) if what in TABLES else experiments()
 
 
@@ -46,11 +47,15 @@ def _reads_sequences(cell: str) -> bool:
 
 
 def entries(table: Table) -> Rows:
-    """Name, modes and summary of every cell, task or head."""
-    return [
-        {"name": name, "modes": _modes(entry.modes), "summary": entry.summary}
-        for name, entry in ((name, table.entry(name)) for name in table.names())
-    ]
+    """Name and summary of every entry, the modes of cells, tasks and heads, and the targets that
+    losses are for."""
+    rows = []
+    for name in table.names():
+        entry = table.entry(name)
+        modes = {"modes": _modes(entry.modes)} if entry.modes else {}
+        targets = {"targets": entry.targets or "any"} if table is LOSSES else {}
+        rows.append({"name": name} | modes | targets | {"summary": entry.summary})
+    return rows
 
 
 def _modes(modes: Sequence[str]) -> str:
@@ -115,7 +120,7 @@ def run_table(found: Rows) -> Rows:
 
 
 def options(table: Table) -> Rows:
-    """Every option of every cell or task, with its default and meaning."""
+    """Every option of every entry of a table, with its default and meaning."""
     return [
         {"name": name, "option": option, "default": row.default, "meaning": row.meaning}
         for name in table.names()

@@ -1,12 +1,12 @@
 """The user's own files that a run is made of; their content is part of what the run is.
 
-They are the code of its cell, head and task, with all that it imports from outside installed
-packages, and the data files that this code opens. Another content makes another run, in
-another directory. `sources.json` in a run's directory holds the hashes, `sources/` copies of
-the code. A run of built-in parts has neither.
+They are the code of its cell, head, task, optimiser, schedule and loss, with all that it imports
+from outside installed packages, and the data files that this code opens. Another content makes
+another run, in another directory. `sources.json` in a run's directory holds the hashes,
+`sources/` copies of the code. A run of built-in parts has neither.
 
-A file that `--import` names counts for the runs whose cell or task it adds; if it adds none,
-it can only be meant to act on all runs, so it counts for all.
+A file that `--import` names counts for the runs that have one of the parts that it adds; if it
+adds none, it can only be meant to act on all runs, so it counts for all.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells import CELLS
-from rnnexp.config.schema import from_saved, options
+from rnnexp.config.choices import BY_KEY, names_in
+from rnnexp.config.schema import flat, from_saved, options
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import file_sha256, replace_bytes, replace_text, to_json
 from rnnexp.core.load_module import imported_files, loaded_files
@@ -86,8 +87,9 @@ def find_sources(config: FrozenConfigDict, data_dir: Path | None = None) -> Foun
     """
     task_entry, cell_entry = TASKS.entry(config.task.name), CELLS.entry(config.cell.name)
     head_entry = HEADS.entry(config.head.name)
+    chosen = [table.entry(flat(config)[key]) for key, table in BY_KEY.items()]
     own_task, own_cell = task_entry.user_code(), cell_entry.user_code()
-    code = _find_code(task_entry, cell_entry, head_entry)
+    code = _find_code(task_entry, cell_entry, head_entry, *chosen)
     opened = {file for root in code.roots for file in loaded_files().get(root, ())}
     task = None
     if own_task or own_cell or _names_data(task_entry, config):
@@ -116,11 +118,12 @@ def _find_code(*entries: Entry) -> "_Code":
 
 
 def sources_reader(data_dir: Path | None) -> Callable[[FrozenConfigDict], Sources]:
-    """`find_sources` for many configurations; those of like task and cell are read once."""
+    """`find_sources` for many configurations; those of like parts are read once."""
     known: dict[str, Sources] = {}
 
     def sources_of(config: FrozenConfigDict) -> Sources:
-        key = json.dumps([config.task.to_dict(), config.cell.to_dict()], sort_keys=True)
+        parts = [config.task.to_dict(), config.cell.to_dict(), config.head.name]
+        key = json.dumps([*parts, *names_in(config).values()], sort_keys=True)
         if key not in known:
             known[key] = find_sources(config, data_dir).sources
         return known[key]
@@ -135,8 +138,9 @@ def _names_data(entry: Entry, config: FrozenConfigDict) -> bool:
 
 
 def _files_for_all_runs() -> list[Path]:
-    """The files named by `--import` that registered no cell and no task."""
-    entries = [table.entry(name) for table in (TASKS, CELLS, HEADS) for name in table.own_names()]
+    """The files named by `--import` that registered nothing."""
+    tables = (TASKS, CELLS, HEADS, *BY_KEY.values())
+    entries = [table.entry(name) for table in tables for name in table.own_names()]
     registered = {entry.registered_by for entry in entries}
     return [file for file in imported_files() if file not in registered]
 

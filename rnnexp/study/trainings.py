@@ -8,15 +8,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.schema import (
-    assign,
-    experiment,
-    finish,
-    flat,
-    require_known,
-    set_head,
-    settle_durations,
-)
+from rnnexp.config.overrides import override
+from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError, unknown
 from rnnexp.results.index import read_index
 from rnnexp.results.load import load_run
@@ -65,13 +58,7 @@ def trainings(study: Study) -> list[Training]:
 def _configured(study: Study, group: Runs, changes: Mapping[str, Any]) -> FrozenConfigDict:
     try:
         config = experiment(group.experiment)
-        if "head.name" in changes:
-            set_head(config, changes["head.name"])
-        defaults = flat(config)
-        for key in changes:
-            require_known(key, defaults)
-        assign(config, changes)
-        settle_durations(config, defaults, changes)
+        override(config, changes)
         return finish(config)
     except UsageError as error:
         seed = changes["seed"]

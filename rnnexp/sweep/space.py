@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.choices import choose
 from rnnexp.config.schema import assign, finish, settle_durations
 from rnnexp.core.errors import UsageError
 from rnnexp.core.seeds import require_seed
@@ -155,6 +156,7 @@ def point(space: Space, base: Base, changes: dict[str, Any]) -> Point:
 def _points(space: Space, base: Base, start: Start, values: dict[str, Any]) -> Iterator[Point]:
     """The points of one experiment with these values, one for each seed."""
     config = copy.deepcopy(start.config)
+    choose(config, values)
     assign(config, {key: value for key, value in values.items() if key not in EXPERIMENT})
     settle_durations(config, start.values, {*base.overrides, *values})
     first = start.values["seed"]

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from rnnexp.cells import CELLS
 from rnnexp.config.arguments import read_arguments
+from rnnexp.config.choices import choose
 from rnnexp.config.defaults import WORK
 from rnnexp.config.overrides import call, load_file, module_config, override
 from rnnexp.config.schema import assign, experiment, finish, flat, require_known, settle_durations
@@ -123,6 +124,7 @@ def make_start(base: Base, name: str) -> Start:
     Raises `UsageError` if task and cell do not fit, or for a value of the wrong type.
     """
     config = experiment(name)
+    choose(config, {**file_changes(base), **base.overrides})
     defaults = flat(config)
     changes = {key: value for key, value in file_changes(base).items() if key in defaults}
     assign(config, changes)
@@ -139,7 +141,9 @@ def file_changes(base: Base) -> dict[str, Any]:
     if own.keys() != found.keys():
         finish(base.file)  # raises the error that names the key
     return {
-        key: value for key, value in found.items() if value != own[key] and key not in EXPERIMENT
+        key: value
+        for key, value in found.items()
+        if (key not in own or value != own[key]) and key not in EXPERIMENT
     }
 
 

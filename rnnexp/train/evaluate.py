@@ -9,13 +9,14 @@ import jax.numpy as jnp
 from rnnexp.core.types import Array, Batch, Key, State, Tree
 from rnnexp.models.decode import greedy
 from rnnexp.models.forward import ForwardOptions
-from rnnexp.models.scoring import evaluation_scores_of
+from rnnexp.models.scoring import evaluation_scores_of, own_scores
 from rnnexp.models.transduction import Transducer
 from rnnexp.tasks.base import Bucketed, Endless, Finite, Score, Stream
 from rnnexp.tasks.batches import evaluation_batch, stream_batch, stream_windows
 from rnnexp.tasks.transduction import exact_match
 from rnnexp.train.data_parallel import add_up, divide_evaluation, own_batches, own_examples
 from rnnexp.train.program import Recipe, apply_model, start_states
+from rnnexp.train.weight_noise import noisy_weights
 
 Sums = dict[str, tuple[Array, Array]]
 """Totals and counts by the name of the score."""
@@ -27,14 +28,17 @@ def evaluate_function(recipe: Recipe, split: str, batch_size: int, examples: int
     """The evaluation of a split over `examples`.
 
     Means pool all terms of all examples, and the task's `derived` figures follow from them; an
-    incomplete last batch is padded with weight 0. Noise is off; a network with output feedback
-    gets the true outputs for the task's `forced_steps`, then its own. Batches are divided over the
-    devices; of a stream the segments of each batch are, if they divide equally, or every device
-    evaluates all.
+    incomplete last batch is padded with weight 0. Noise is off, unless the recipe wants that of
+    the weights: one draw for all evaluations of a split, from its key. A network with output
+    feedback gets the true outputs for the task's `forced_steps`, then its own. Batches are divided
+    over the devices; of a stream the segments of each batch are, if they divide equally, or every
+    device evaluates all.
     """
     source = getattr(recipe.task, split)
 
     def evaluate(params: Tree, key: Key, arrays: Tree) -> dict[str, Array]:
+        if recipe.noisy_evaluation:
+            params = noisy_weights(recipe, params, key)
         match source:
             case Bucketed():
                 parts = []
@@ -93,15 +97,18 @@ def _over_stream(
 def batch_scores(
     recipe: Recipe, params: Tree, batch: Batch, states: list[State] | None = None
 ) -> tuple[Mapping[str, Score], list[State]]:
-    """All scores of a batch without noise, and the final states.
+    """All scores of a batch without dropout and zoneout, and the final states.
 
-    Those of an asynchronous task include `exact`: whether greedy decoding gives the target.
+    Where the task's loss is not what is minimised, `objective` is among them. Those of an
+    asynchronous task include `exact`: whether greedy decoding gives the target.
     """
     task = recipe.task
     options = ForwardOptions(states=states, forced_steps=task.forced_steps)
     got = apply_model(recipe, params, batch, options)
     model = recipe.model(params)
     scored = dict(evaluation_scores_of(model, task.scores)(got.outputs, batch))
+    if recipe.objective is not None and own_scores(model) is None:
+        scored |= recipe.objective.score(task, scored, got.outputs, batch)
     if isinstance(model, Transducer):
         written = greedy(model, batch.inputs_TxBxI, batch.lengths_B, steps=task.target_steps)
         scored["exact"] = exact_match(written, batch)

@@ -1,7 +1,8 @@
-"""The loss of a training step and its gradient: the task's mean loss, and penalties.
+"""The loss of a training step and its gradient: the objective, and penalties.
 
-Omega takes dL/ds_t from the backward pass of the task's loss and differentiates its one-step
-terms; flossing runs the model once more. The recorded loss and profiles are the task's; the
+The objective is the task's mean loss, unless `config.loss` says otherwise; then it is recorded
+beside that as `objective`. Recorded profiles are those of the objective. Omega takes dL/ds_t from
+its backward pass and differentiates its one-step terms; flossing runs the model once more. The
 gradient is that of the sum.
 """
 
@@ -23,8 +24,10 @@ from rnnexp.models.scoring import scores_of
 from rnnexp.scan.newton.solve import NewtonStats
 from rnnexp.scan.unroll import Probe, Trajectory
 from rnnexp.train.data_parallel import add_up, mean_shares
+from rnnexp.train.objective import minimised
 from rnnexp.train.program import Recipe, StepInputs, apply_model
 from rnnexp.train.regularizers import Flow, add_penalties, find_penalties
+from rnnexp.train.weight_noise import noisy_weights
 
 Extras = tuple[dict[str, Array], list[State], Sequence[Trajectory]]
 """Mean scores, the final states, and the units' trajectories if kept."""
@@ -53,9 +56,12 @@ def batch_loss(
     options = inputs.options(recipe, probes, keep_states=keep_states)
     got = apply_model(recipe, params, inputs.batch, options)
     scores = scores_of(recipe.model(params), recipe.task.scores, inputs.key)
-    means = mean_shares(recipe.devices, scores(got.outputs, inputs.batch))
+    scored = dict(scores(got.outputs, inputs.batch))
+    if recipe.objective is not None:
+        scored |= recipe.objective.score(recipe.task, scored, got.outputs, inputs.batch)
+    means = mean_shares(recipe.devices, scored)
     means |= _newton_means(recipe, params, got.newton_stats)
-    return means["loss"], (means, got.states if inputs.carry else [], got.trajectories)
+    return minimised(means), (means, got.states if inputs.carry else [], got.trajectories)
 
 
 def _newton_means(
@@ -74,7 +80,11 @@ def _newton_means(
 
 
 def backward(recipe: Recipe, params: Tree, inputs: StepInputs, *, record: bool) -> Backward:
-    """Loss and gradient of one batch; with `record`, the profiles from the same pass."""
+    """Loss and gradient of one batch; with `record`, the profiles from the same pass.
+
+    With weight noise all of it is that of the noisy network: the gradient at its weights.
+    """
+    params = noisy_weights(recipe, params, inputs.key)
     model = recipe.model(params)
     reach = spans(model, inputs.batch)
     recorder = recorder_for(recipe, model, reach, inputs, record=record)

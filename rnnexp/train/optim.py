@@ -1,4 +1,4 @@
-"""Optimisers, schedules and clipping from plain keywords.
+"""Optimisers, schedules and clipping from plain keywords; the factories are in `rnnexp.learning`.
 
 Learning rate, momentum, weight decay, clipping threshold, rates of dropout and weights of
 penalties are traced scalars, so runs that differ in them share a program. Names are static, and
@@ -6,19 +6,21 @@ so is whether there is dropout, or a penalty.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from rnnexp.core.errors import UsageError, unknown
+from rnnexp.core.errors import UsageError, require_choice, unknown
 from rnnexp.core.tree import stable_norm, tree_norm
 from rnnexp.core.types import Array, Tree
+from rnnexp.learning import OPTIMIZERS, SCHEDULES
+from rnnexp.train.abstract_call import Entry, described
 
-OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
-SCHEDULES = ("constant", "linear", "cosine")
-CLIPS = ("none", "global_norm", "value", "adaptive")
+CLIPS = ("none", "global_norm", "value", "adaptive", "update_norm")
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 SMALLEST_UNIT = 1e-3  # Brock et al. 2021: so that weights of 0 can change
 
 Hyper = Mapping[str, Array]
@@ -62,52 +64,79 @@ def make_hyper(**values: float) -> Hyper:
     return {name: jnp.asarray(value, float) for name, value in given.items()}
 
 
-def optimizer(name: str, hyper: Hyper, rate: Array) -> optax.GradientTransformation:
+def optimizer(
+    name: str, hyper: Hyper, rate: Array, options: Mapping[str, Any] = NO_OPTIONS
+) -> optax.GradientTransformation:
     """The optax transformation of that name at learning rate `rate`; built inside jit.
 
-    momentum is heavy ball, rmsprop has decay 0.9 and momentum, adam and adamw have b1 0.9 and
-    b2 0.999, adamw decouples weight decay.
+    Args:
+      options: of its factory, in `rnnexp.learning`; those of `Hyper` are traced instead.
+
+    Raises `UsageError` for an unknown name, or an option that its factory refuses.
     """
-    match name:
-        case "sgd":
-            return optax.sgd(rate)
-        case "momentum":
-            return optax.sgd(rate, momentum=hyper["momentum"])
-        case "rmsprop":
-            return optax.rmsprop(rate, decay=0.9, momentum=hyper["momentum"])
-        case "adam":
-            return optax.adam(rate)
-        case "adamw":
-            return optax.adamw(rate, weight_decay=hyper["weight_decay"])
-    raise unknown("optimizer", name, OPTIMIZERS)
+    require_choice("optimizer", name, OPTIMIZERS.names())
+    entry = OPTIMIZERS.entry(name)
+    given = entry.options() | dict(options)
+    given |= {option: hyper[option] for option in given.keys() & hyper.keys()}
+    made = Entry("optimizer", name).make(entry.factory(), rate, **given)
+    if not callable(getattr(made, "init", None)) or not callable(getattr(made, "update", None)):
+        raise UsageError(
+            f"optimizer {name!r}: the factory gives {described(made)}, expected an optax."
+            "GradientTransformation" + "; is a `return` missing?" * (made is None)
+        )
+    transform: optax.GradientTransformation = made
+    return transform
 
 
 def update_params(
-    name: str, hyper: Hyper, rate: Array, grads: Tree, opt_state: Tree, params: Tree
-) -> tuple[Tree, Tree, Tree]:
-    """One optimiser step: new parameters, new optimiser state, and the updates added."""
+    name: str,
+    hyper: Hyper,
+    rate: Array,
+    grads: Tree,
+    opt_state: Tree,
+    params: Tree,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> tuple[Tree, Tree]:
+    """One optimiser step: the updates to add to the parameters, and the new optimiser state."""
+    transform = optimizer(name, hyper, rate, options)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes integer counts and floats
-        updates, opt_state = optimizer(name, hyper, rate).update(grads, opt_state, params)
-    return jax.tree.map(jnp.add, params, updates), opt_state, updates
+        updates, opt_state = transform.update(grads, opt_state, params)
+    return updates, opt_state
 
 
-def schedule(name: str, *, warmup_steps: int, total_steps: int) -> Callable[[Array], Array]:
+def schedule(
+    name: str,
+    *,
+    warmup_steps: int,
+    total_steps: int,
+    decay_steps: int = 0,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> Callable[[Array], Array]:
     """Factor of the learning rate at a step: linear warm-up from 0, then the named schedule.
 
-    constant is 1; linear and cosine decay from 1 to 0 at `total_steps`.
+    Args:
+      decay_steps: the steps of the schedule after the warm-up; 0: up to `total_steps`.
+      options: of its factory, in `rnnexp.learning`.
+
+    Raises `UsageError` for an unknown name, a warm-up that does not end, or an option that the
+    factory refuses.
     """
+    require_choice("schedule", name, SCHEDULES.names())
     if warmup_steps >= total_steps:
         raise UsageError(f"warm-up of {warmup_steps} steps is not shorter than {total_steps} steps")
-    decay_steps = total_steps - warmup_steps
-    match name:
-        case "constant":
-            course = optax.constant_schedule(1.0)
-        case "linear":
-            course = optax.linear_schedule(1.0, 0.0, decay_steps)
-        case "cosine":
-            course = optax.cosine_decay_schedule(1.0, decay_steps)
-        case _:
-            raise unknown("schedule", name, SCHEDULES)
+    if decay_steps and name == "constant":
+        raise UsageError(
+            "config.optimizer.decay: the constant schedule has no end; set it to 0, or choose "
+            "another config.optimizer.schedule"
+        )
+    entry = SCHEDULES.entry(name)
+    steps = decay_steps or total_steps - warmup_steps
+    course = Entry("schedule", name).make(entry.factory(), steps, **entry.options() | dict(options))
+    if not callable(course):
+        raise UsageError(
+            f"schedule {name!r}: the factory gives {described(course)}, expected a function "
+            "count -> factor" + "; is a `return` missing?" * (course is None)
+        )
     if warmup_steps:
         warmup = optax.linear_schedule(1.0 / (warmup_steps + 1), 1.0, warmup_steps)
         course = optax.join_schedules([warmup, course], [warmup_steps])
@@ -122,7 +151,8 @@ def schedule(name: str, *, warmup_steps: int, total_steps: int) -> Callable[[Arr
 def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipped:
     """Clip gradients.
 
-    * `none` changes nothing.
+    * `none` changes nothing, and neither does `update_norm`, which clips the update instead; see
+      `clip_update`.
     * `global_norm` rescales all to a norm of at most the threshold (Pascanu, Mikolov & Bengio
       2013, algorithm 1).
     * `value` limits each element to [-threshold, threshold].
@@ -137,13 +167,10 @@ def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipp
     before = tree_norm(grads)
     same, no = jnp.ones_like(before), jnp.zeros((), bool)
     match name:
-        case "none":
+        case "none" | "update_norm":
             return Clipped(grads, before, before, no, same)
         case "global_norm":
-            fired = before > threshold
-            ratio = jnp.where(fired, threshold / before, same)
-            clipped = jax.tree.map(lambda g: g * ratio, grads)
-            return Clipped(clipped, before, before * ratio, fired, same)
+            return _with_norm_up_to(grads, before, threshold)
         case "value":
             clipped = jax.tree.map(lambda g: jnp.clip(g, -threshold, threshold), grads)
             cut = [jnp.any(jnp.abs(g) > threshold) for g in jax.tree.leaves(grads)]
@@ -157,6 +184,20 @@ def clip(name: str, grads: Tree, threshold: Array, params: Tree = None) -> Clipp
     return Clipped(
         clipped, before, after, jnp.any(jnp.stack(cut)), _cosine(grads, clipped, before, after)
     )
+
+
+def clip_update(updates: Tree, threshold: Array) -> Clipped:
+    """Rescale all updates, which have the learning rate in them, to a norm of at most the
+    threshold: no step in the space of parameters is longer. The optimiser's state is not changed.
+    """
+    return _with_norm_up_to(updates, tree_norm(updates), threshold)
+
+
+def _with_norm_up_to(tree: Tree, norm: Array, threshold: Array) -> Clipped:
+    """A tree of this norm, rescaled where that exceeds the threshold."""
+    same, fired = jnp.ones_like(norm), norm > threshold
+    ratio = jnp.where(fired, threshold / norm, same)
+    return Clipped(jax.tree.map(lambda x: x * ratio, tree), norm, norm * ratio, fired, same)
 
 
 def _unit_ratio(grad: Array, weight: Array, threshold: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 from flax import nnx
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.choices import keywords
 from rnnexp.config.schema import duration_steps, flat, options
 from rnnexp.config.validate_interventions import regularizers_of
 from rnnexp.core.axis import steps_of
@@ -27,6 +28,7 @@ from rnnexp.tasks.batches import (
     stream_keys,
 )
 from rnnexp.train.build import build_task, weights, weights_key
+from rnnexp.train.check_parts import check_parts
 from rnnexp.train.choose_time_loop import (
     Exponents,
     NewtonDecision,
@@ -38,7 +40,8 @@ from rnnexp.train.choose_time_loop import (
 )
 from rnnexp.train.lengths import length_tasks
 from rnnexp.train.memory_need import require_room_for_batches
-from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES, TRACED, Hyper, make_hyper, schedule
+from rnnexp.train.objective import objective_of
+from rnnexp.train.optim import CLIPS, TRACED, Hyper, make_hyper, schedule
 from rnnexp.train.program import Recipe
 
 PERIODS = {
@@ -49,6 +52,7 @@ PERIODS = {
     "keep_steps": "checkpoint.keep_every",
     "laboratory_steps": "laboratory.every",
     "warmup_steps": "optimizer.warmup",
+    "decay_steps": "optimizer.decay",
 }
 """Numbers of steps of a plan, from the durations of the configuration."""
 
@@ -75,6 +79,7 @@ class Plan:
     keep_steps: int
     laboratory_steps: int
     warmup_steps: int
+    decay_steps: int
     epoch_steps: int | None
     length_tasks: Mapping[int, Task] = field(default_factory=dict)
 
@@ -147,9 +152,9 @@ def make_plan(
 
     Raises `UsageError` for an invalid configuration, naming the key.
     """
-    require_choice("config.optimizer.name", config.optimizer.name, OPTIMIZERS)
-    require_choice("config.optimizer.schedule", config.optimizer.schedule, SCHEDULES)
     require_choice("config.clip.name", config.clip.name, CLIPS)
+    objective, values = objective_of(config), flat(config)
+    names = config.optimizer
     if task is None:
         task = build_task(config.task.name, data_dir, **options(config, "task"))
     require_room_for_batches(config, task)
@@ -164,12 +169,15 @@ def make_plan(
     recipe = Recipe(
         task=task,
         graphdef=graphdef,
-        optimizer=config.optimizer.name,
+        optimizer=names.name,
+        optimizer_options=keywords("optimizer.name", names.name, values),
         clip=config.clip.name,
         rate_factor=schedule(
-            config.optimizer.schedule,
+            names.schedule,
             warmup_steps=steps["warmup_steps"],
             total_steps=steps["total_steps"],
+            decay_steps=steps["decay_steps"],
+            options=keywords("optimizer.schedule", names.schedule, values),
         ),
         batch_size=config.train.batch_size,
         chunk_steps=chunk_steps,
@@ -180,9 +188,14 @@ def make_plan(
         devices=config.devices,
         regularizers=regularizers_of(config),
         adjoint_limit=config.clip.adjoint_limit > 0,
+        objective=objective,
+        weight_noise=config.model.weight_noise,
+        noisy_evaluation=config.model.noisy_evaluation,
     )
+    hyper = hyper_of(config)
+    check_parts(config, recipe, params, hyper)
     return Plan(
-        config=config, recipe=recipe, hyper=hyper_of(config), draw=draw, params=params,
+        config=config, recipe=recipe, hyper=hyper, draw=draw, params=params,
         newton=newton, epoch_steps=epoch_steps, length_tasks=at_lengths, **steps,
     )  # fmt: skip
 

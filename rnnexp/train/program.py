@@ -1,7 +1,7 @@
 """The static choices of a training program, its model, inputs and state."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from rnnexp.models.sequence import Modelled, SequenceModel
 from rnnexp.models.transduction import Transducer
 from rnnexp.scan.unroll import Probe, without_context
 from rnnexp.tasks.base import Stream, Task
+from rnnexp.train.objective import Objective
 from rnnexp.train.optim import Hyper, optimizer
 
 
@@ -31,6 +32,10 @@ class Recipe:
     `axis`: what a step of the cell is.
     `devices`: over how many the batch is divided; see `rnnexp.runtime.mesh`.
     `adjoint_limit`: dL/ds_t is limited in the backward pass; see `gradflow.adjoint_limit`.
+    `optimizer_options`: of the optimiser's factory, but those that are traced.
+    `objective`: what is minimised, if that is not the mean of the task's loss.
+    `weight_noise`: its standard deviation; see `rnnexp.train.weight_noise`.
+    `noisy_evaluation`: whether evaluations have it too.
     """
 
     task: Task
@@ -47,6 +52,10 @@ class Recipe:
     devices: int = 1
     regularizers: Regularizers = Regularizers()  # noqa: RUF009  an immutable value
     adjoint_limit: bool = False
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    objective: Objective | None = None
+    weight_noise: float = 0.0
+    noisy_evaluation: bool = False
 
     def model(self, params: Tree) -> SequenceModel | Transducer:
         """The model with these parameters."""
@@ -115,7 +124,8 @@ class TrainState(NamedTuple):
 
 def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
     """The state before the first step."""
-    transform = optimizer(recipe.optimizer, hyper, hyper["learning_rate"])
+    rate = hyper["learning_rate"]
+    transform = optimizer(recipe.optimizer, hyper, rate, recipe.optimizer_options)
     carry = first_carry(recipe, params)
     return TrainState(
         params, transform.init(params), jnp.zeros((), jnp.int32), jnp.zeros((), bool), carry

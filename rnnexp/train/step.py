@@ -19,7 +19,8 @@ from rnnexp.tasks.base import Stream
 from rnnexp.tasks.batches import Keys, epoch_length, next_batches
 from rnnexp.train.data_parallel import own_examples
 from rnnexp.train.loss import backward
-from rnnexp.train.optim import Clipped, Hyper, clip, update_params
+from rnnexp.train.objective import minimised
+from rnnexp.train.optim import Clipped, Hyper, clip, clip_update, update_params
 from rnnexp.train.program import Recipe, StepInputs, TrainState, start_states
 
 
@@ -40,12 +41,14 @@ class StepMetrics(NamedTuple):
 
 
 class Update(NamedTuple):
-    """An update: the new state, the learning rate, the clipped gradient, and the step taken."""
+    """An update: the new state, the learning rate, the clipped gradient, the step taken, and how
+    that was clipped, if `clip.name` is `update_norm`."""
 
     state: TrainState
     rate: Array
     clipped: Clipped
     updates: Tree
+    shortened: Clipped | None
 
 
 class Lane(NamedTuple):
@@ -70,7 +73,7 @@ def measure(
 ) -> tuple[Gradient, StepMetrics]:
     """The gradient on a batch; with `record`, the figures of the same backward pass."""
     got = backward(recipe, params, inputs, record=record)
-    gradient = Gradient(got.means["loss"], got.grads, got.carry)
+    gradient = Gradient(minimised(got.means), got.grads, got.carry)
     if not record:
         return gradient, StepMetrics({}, {})
     units = recipe.model(params).units()
@@ -83,9 +86,15 @@ def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) 
     """One update along a gradient; a non-finite loss or gradient only marks the state diverged."""
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
     clipped = clip(recipe.clip, gradient.grads, hyper["clip_threshold"], state.params)
-    params, opt_state, updates = update_params(
-        recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params
-    )
+    updates, opt_state = update_params(
+        recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params,
+        recipe.optimizer_options,
+    )  # fmt: skip
+    shortened = None
+    if recipe.clip == "update_norm":
+        shortened = clip_update(updates, hyper["clip_threshold"])
+        updates = shortened.grads
+    params = jax.tree.map(jnp.add, state.params, updates)
     finite = jnp.isfinite(gradient.loss) & jnp.isfinite(clipped.norm_before)
     kept = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),
@@ -93,7 +102,8 @@ def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) 
         (state.params, state.opt_state, state.carry),
     )
     step = state.step + finite.astype(jnp.int32)
-    return Update(TrainState(kept[0], kept[1], step, ~finite, kept[2]), rate, clipped, updates)
+    new = TrainState(kept[0], kept[1], step, ~finite, kept[2])
+    return Update(new, rate, clipped, updates, shortened)
 
 
 def update_scalars(state: TrainState, grads: Tree, done: Update) -> dict[str, Array]:
@@ -107,6 +117,13 @@ def update_scalars(state: TrainState, grads: Tree, done: Update) -> dict[str, Ar
         "clip_cosine": done.clipped.cosine,
         "update_ratio": update_norm / params_norm,
     }
+    if (shortened := done.shortened) is not None:
+        scalars |= {
+            "update_norm": shortened.norm_before,
+            "update_norm_clipped": shortened.norm_after,
+            "clip_fired": shortened.fired,
+            "clip_cosine": shortened.cosine,
+        }
     return scalars | {f"grad_norm/{name}": norm for name, norm in leaf_norms(grads).items()}
 
 

@@ -11,17 +11,20 @@ from rnnexp.config.defaults import DURATIONS, KEYS, LATER, section_defaults
 from rnnexp.config.describe import as_yaml, key_rows, meanings
 from rnnexp.config.overrides import from_command_line
 from rnnexp.config.schema import defaults, experiment, finish, flat, pairs
+from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
 from rnnexp.models.structure import ATTENTIONS, POOLINGS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
 from rnnexp.train.choose_time_loop import KERNELS
-from rnnexp.train.optim import CLIPS, OPTIMIZERS, SCHEDULES
+from rnnexp.train.objective import REDUCTIONS
+from rnnexp.train.optim import CLIPS
 from tests.helpers.own_tables import own_tables  # noqa: F401
 from tests.helpers.read_config import read
 
 CHOICES = {
-    "optimizer.name": OPTIMIZERS, "optimizer.schedule": SCHEDULES, "clip.name": CLIPS,
+    "optimizer.name": OPTIMIZERS.builtin, "optimizer.schedule": SCHEDULES.builtin,
+    "clip.name": CLIPS, "loss.name": LOSSES.builtin, "loss.reduction": REDUCTIONS,
     "model.pooling": POOLINGS, "model.attention": ATTENTIONS, "model.kernel": KERNELS,
     "model.precision": PRECISIONS, "model.newton": ("none", *MOST_ITERATIONS),
 }  # fmt: skip
@@ -56,7 +59,7 @@ def test_sections_have_no_durations() -> None:
         if key.startswith("laboratory.") and ".every" not in key
     }
     assert section_defaults("train") == {"batch_size": 64, "budget_minutes": 0.0}
-    assert len(DURATIONS) == 7
+    assert len(DURATIONS) == 8
 
 
 def test_rows_say_what_an_experiment_changes() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.choices import choose
 from rnnexp.config.schema import experiment, finish
 from rnnexp.train.compiled import Programs
 from rnnexp.train.plan import make_plan
@@ -18,7 +19,9 @@ def configured(name: str, **changes: Any) -> FrozenConfigDict:
     config = experiment(name)
     for unit in ("steps", "epochs", "examples"):
         config.train[f"duration_{unit}"] = None
-    for key, value in (SMALL | {k.replace("__", "."): v for k, v in changes.items()}).items():
+    values = SMALL | {k.replace("__", "."): v for k, v in changes.items()}
+    choose(config, values)
+    for key, value in values.items():
         config.update_from_flattened_dict({key: value})
     return finish(config)
 

@@ -41,3 +41,17 @@ def test_a_run_without_recorded_steps_has_no_audit(tmp_path: Path) -> None:
     run = load_run(write_logged_run(tmp_path / "runs", steps=(0,)))
     run.metrics[:] = [row for row in run.metrics if row["kind"] != "train"]
     assert (audit(run), clip_lines(run), clip_data(run)) == (None, [], None)
+
+
+def test_where_the_update_is_clipped_the_norms_are_the_update_s(rewritten: Any) -> None:
+    figures = {
+        "update_norm": [2.0, 4.0, 6.0, 0.5], "update_norm_clipped": [1.0, 1.0, 1.0, 0.5],
+        "clip_fired": [True, True, True, False], "clip_cosine": [1.0] * 4,
+    }  # fmt: skip
+    first, second = clip_lines(rewritten("update_norm", 1.0, **figures))
+    assert first.startswith("update norm at 4 recorded steps: median 3, largest 6; clipped by")
+    assert first.endswith("update_norm at 1: median 1")
+    assert second == (
+        "clipping fires on 75 % of the steps and shortens the update by a factor of up to 6; "
+        "the direction is kept"
+    )

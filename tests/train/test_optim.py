@@ -11,21 +11,30 @@ import pytest
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import tree_norm
 from rnnexp.core.types import Tree
-from rnnexp.train.optim import OPTIMIZERS, clip, make_hyper, optimizer, schedule, update_params
+from rnnexp.learning import OPTIMIZERS
+from rnnexp.train.optim import (
+    clip,
+    clip_update,
+    make_hyper,
+    optimizer,
+    schedule,
+    update_params,
+)
 
 HYPER = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "clip_threshold": 1.0}
 GRADS = [jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0]), jnp.array([-1.0, 3.0])]
 
 
-def steps_of(name: str) -> np.ndarray:
+def steps_of(name: str, **options: float) -> np.ndarray:
     """Parameters after three given gradients, from (1, 2)."""
     hyper = make_hyper(**HYPER)
     params: Tree = jnp.array([1.0, 2.0])
-    opt_state = optimizer(name, hyper, hyper["learning_rate"]).init(params)
+    opt_state = optimizer(name, hyper, hyper["learning_rate"], options).init(params)
     for grads in GRADS:
-        params, opt_state, _ = update_params(
-            name, hyper, hyper["learning_rate"], grads, opt_state, params
+        updates, opt_state = update_params(
+            name, hyper, hyper["learning_rate"], grads, opt_state, params, options
         )
+        params = params + updates
     return np.asarray(params)
 
 
@@ -51,12 +60,12 @@ def by_formula(name: str) -> np.ndarray:
     return p
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS.builtin)
 def test_optimizers_equal_their_formulas(name: str, x64: None) -> None:
     np.testing.assert_allclose(steps_of(name), by_formula(name), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS.builtin)
 def test_swept_values_are_traced(name: str) -> None:
     traces = []
 
@@ -83,6 +92,30 @@ def test_schedules() -> None:
     np.testing.assert_allclose(cosine, [0.2, 0.6, 1, 0.5, 0], atol=1e-6)
     with pytest.raises(UsageError, match="warm-up of 10 steps"):
         schedule("linear", warmup_steps=10, total_steps=10)
+
+
+def test_a_schedule_ends_after_its_own_steps() -> None:
+    """As in protocols whose rate falls to 1 % over so many updates, and stays there."""
+    factor = schedule(
+        "linear", warmup_steps=4, total_steps=100, decay_steps=20, options={"rate_floor": 0.01}
+    )
+    at = [float(factor(jnp.array(s))) for s in (0, 4, 14, 24, 25, 99)]
+    np.testing.assert_allclose(at, [0.2, 1, 0.505, 0.01, 0.01, 0.01], rtol=1e-5)
+    with pytest.raises(UsageError, match=r"config\.optimizer\.decay: the constant schedule has no"):
+        schedule("constant", warmup_steps=0, total_steps=10, decay_steps=5)
+    with pytest.raises(UsageError, match=r"unknown schedule 'linea'\. Did you mean 'linear'"):
+        schedule("linea", warmup_steps=0, total_steps=10)
+
+
+def test_an_update_is_clipped_to_a_norm_and_its_gradient_is_not() -> None:
+    updates = {"a": jnp.array([3.0]), "b": jnp.array([-4.0])}
+    same = clip("update_norm", updates, jnp.array(1.0))
+    assert (float(same.norm_after), bool(same.fired)) == (5.0, False)
+    short = clip_update(updates, jnp.array(2.0))
+    np.testing.assert_allclose([short.grads["a"][0], short.grads["b"][0]], [1.2, -1.6], rtol=1e-6)
+    np.testing.assert_allclose([short.norm_before, short.norm_after], [5, 2], rtol=1e-6)
+    assert bool(short.fired)
+    assert not bool(clip_update(updates, jnp.array(5.1)).fired)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e30])

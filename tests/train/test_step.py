@@ -85,3 +85,34 @@ def test_a_linear_start_ends_after_its_steps() -> None:
             got.grads, expected.grads,
         )  # fmt: skip
     assert float(linear[2].loss) != float(plain[2].loss)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_clipped_update_is_the_update_made_shorter() -> None:
+    """The optimiser's state is that of the whole update; its direction stays."""
+    given = {"optimizer__name": "adam", "clip__threshold": 0.05, "optimizer__learning_rate": 0.1}
+    whole = one_step(clip__name="none", **given)
+    short = one_step(clip__name="update_norm", **given)
+    loose = one_step(clip__name="update_norm", **(given | {"clip__threshold": 1e3}))
+    plan = programs("adding/rnn", cell__hidden_size=4, train__batch_size=4).plan
+    moves = [
+        np.concatenate(
+            [
+                np.ravel(new - np.asarray(old))
+                for new, old in zip(
+                    jax.tree.leaves(s.state.params), jax.tree.leaves(plan.params), strict=True
+                )
+            ]
+        )
+        for s in (whole, short)
+    ]
+    norm = np.linalg.norm(moves[0])
+    assert norm > 0.05
+    np.testing.assert_allclose(moves[1], moves[0] * 0.05 / norm, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(logged(short, "update_norm"), norm, rtol=1e-6)
+    np.testing.assert_allclose(logged(short, "update_norm_clipped"), 0.05, rtol=1e-12)
+    assert (logged(short, "clip_fired"), logged(loose, "clip_fired")) == (1, 0)
+    assert logged(short, "grad_norm") == logged(short, "grad_norm_clipped")
+    same = lambda a, b: np.testing.assert_array_equal(a, b)  # noqa: E731
+    jax.tree.map(same, short.state.opt_state, whole.state.opt_state)
+    jax.tree.map(same, loose.state.params, whole.state.params)

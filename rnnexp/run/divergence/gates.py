@@ -22,6 +22,7 @@ from rnnexp.tasks.batches import Keys, epoch_order, stream_keys
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import Recipe, StepInputs, TrainState, apply_model
 from rnnexp.train.step import Lane, next_inputs
+from rnnexp.train.weight_noise import noisy_weights
 
 log = logging.getLogger("rnnexp")
 Fractions = Mapping[str, np.ndarray]
@@ -94,10 +95,11 @@ def trajectories_of_step(
 ) -> tuple[Batch, list[tuple[Unit, Trajectory, Array | None]]]:
     """The batch of the step that follows `lane.state`, and every unit with its states and the
     lengths of its sequences, from a forward pass on that batch."""
-    model = recipe.model(lane.state.params)
     inputs = whole_inputs(recipe, lane, arrays)[1][bucket]()
+    params = noisy_weights(recipe, lane.state.params, inputs.key)
+    model = recipe.model(params)
     options = inputs.options(recipe, keep_states=True)
-    trajectories = apply_model(recipe, lane.state.params, inputs.batch, options).trajectories
+    trajectories = apply_model(recipe, params, inputs.batch, options).trajectories
     lengths = [span.lengths_B for span in spans(model, inputs.batch)]
     return inputs.batch, list(zip(model.units(), trajectories, lengths, strict=True))
 
