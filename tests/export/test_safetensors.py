@@ -27,7 +27,7 @@ def test_a_file_holds_every_parameter_of_the_checkpoint(
     name = f"adding/lstm/{trained_run.name}"
     assert result.path == tmp_path / f"{name}.safetensors"
     found = load_file(result.path)
-    trained = load_trained(trained_run, checkpoint=checkpoint)
+    trained = load_trained(trained_run, checkpoint=checkpoint or "best")
     assert int(trained.state.step) == step
     expected = named_leaves(trained.state.params)
     assert found.keys() == {name.replace("/", ".") for name in expected}
