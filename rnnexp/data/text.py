@@ -67,7 +67,8 @@ def require_encoding(name: str) -> None:
     except (LookupError, ValueError):
         known = False
     if not known:
-        names = [alias.replace("_", "-") for pair in aliases.items() for alias in pair]
+        pairs = [pair for pair in aliases.items() if not pair[1].endswith(("_codec", "rot_13"))]
+        names = [alias.replace("_", "-") for pair in pairs for alias in pair]
         near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(

@@ -2,7 +2,7 @@
 
 `state_dict.safetensors` holds the weights under the names and in the layout of `torch.nn.LSTM`,
 `GRU` or `RNN` (`rnn.weight_ih_l0`, ...), of a `Linear` (`readout.weight`) and of an `Embedding`.
-`model.py`, a copy of `rnnexp.export.torch_model`, makes these modules and loads them; torch is not
+`network.py`, a copy of `rnnexp.export.torch_model`, makes these modules and loads them; torch is not
 needed to write either.
 
 torch's layers, from its documentation (rows are gates, s the logistic function):
@@ -64,9 +64,9 @@ def export(run: Run, directory: Path, checkpoint: str, data_dir: Path | None) ->
         "modules": json.dumps(modules(trained)),
     }
     replaced = write_tensors(folder / "state_dict.safetensors", state_dict(trained), facts)
-    with made_beside(folder / "model.py") as part:
+    with made_beside(folder / "network.py") as part:
         shutil.copyfile(Path(__file__).with_name("torch_model.py"), part)
-    shown = f'cd {shlex.quote(str(folder))} && python -c "from model import load; print(load())"'
+    shown = f'cd {shlex.quote(str(folder))} && python -c "from network import load; print(load())"'
     return Exported(folder, replaced, shown)
 
 

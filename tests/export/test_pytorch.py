@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, safe_open
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.core.errors import UsageError
@@ -73,7 +74,7 @@ def test_a_run_becomes_two_files(trained_run: Path, tmp_path: Path) -> None:
         result = export(load_run(trained_run), "pytorch", tmp_path, checkpoint="last")
         assert result.replaced is replaced
     assert sorted(path.name for path in result.path.iterdir()) == [
-        "model.py", "state_dict.safetensors",
+        "network.py", "state_dict.safetensors",
     ]  # fmt: skip
     file = result.path / "state_dict.safetensors"
     trained = load_trained(trained_run, checkpoint="last")
@@ -86,4 +87,4 @@ def test_a_run_becomes_two_files(trained_run: Path, tmp_path: Path) -> None:
         about = opened.metadata()
     assert json.loads(about["modules"]) == modules(trained)
     assert (about["format"], about["step"]) == ("pt", "4")
-    compile((result.path / "model.py").read_text(), "model.py", "exec")
+    compile((result.path / "network.py").read_text(), "network.py", "exec")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, safe_open
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.tree import named_leaves

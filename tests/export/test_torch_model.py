@@ -69,7 +69,7 @@ def test_the_written_file_loads_what_is_beside_it(
     torch: Any, trained_run: Path, tmp_path: Path
 ) -> None:
     result = export(load_run(trained_run), "pytorch", tmp_path)
-    model = runpy.run_path(str(result.path / "model.py"))["load"]()
+    model = runpy.run_path(str(result.path / "network.py"))["load"]()
     trained = load_trained(trained_run)
     x = inputs_of(Case("adding/lstm", {}), trained)
     with torch.no_grad():

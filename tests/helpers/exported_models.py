@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnexp.config.schema import experiment, finish
 from rnnexp.models.forward import ForwardOptions
+from rnnexp.models.sequence import SequenceModel
 from rnnexp.run.sample import Trained
 from rnnexp.train.compiled import initial_state
 from rnnexp.train.plan import make_plan
@@ -69,7 +70,7 @@ def trained_case(case: Case) -> Trained:
 
 def inputs_of(case: Case, trained: Trained) -> np.ndarray:
     """Inputs (T, B, I), or numbers of symbols (T, B)."""
-    rng, size = np.random.default_rng(1), trained.model.input_size
+    rng, size = np.random.default_rng(1), trained.plan.recipe.task.input_size
     if case.symbols:
         return rng.integers(size, size=(STEPS, len(LENGTHS))).astype(np.int32)
     return rng.normal(size=(STEPS, len(LENGTHS), size)).astype(np.float32)
@@ -78,4 +79,6 @@ def inputs_of(case: Case, trained: Trained) -> np.ndarray:
 def our_outputs(trained: Trained, x: np.ndarray, lengths: Any = LENGTHS) -> np.ndarray:
     """The outputs of our own forward pass."""
     options = ForwardOptions(lengths_B=jnp.asarray(lengths, jnp.int32))
-    return np.asarray(trained.model(jnp.asarray(x), options).outputs)
+    model = trained.model
+    assert isinstance(model, SequenceModel)
+    return np.asarray(model(jnp.asarray(x), options).outputs)
