@@ -119,10 +119,12 @@ def group_names(follower: Follower) -> dict[int, str]:
     values = {group: group_values(runs) for group, runs in follower.plan.items()}
     keys = dict.fromkeys(key for some in values.values() for key in some)
     differ = [key for key in keys if len({str(some.get(key)) for some in values.values()}) > 1]
+    last = Counter(key.rpartition(".")[2] for key in differ)
+    called = {key: key if last[short := key.rpartition(".")[2]] > 1 else short for key in differ}
     names = {}
     for group, runs in follower.plan.items():
         parts = [
-            f"{key.rpartition('.')[2]} {values_text(values[group][key])}"
+            f"{called[key]} {values_text(values[group][key])}"
             for key in differ
             if key in values[group]
         ]

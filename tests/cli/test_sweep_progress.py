@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from rnnexp.cli.sweep_progress import (
     PlainSweep,
     clock,
     group_columns,
+    group_names,
     group_text,
     narrowed,
     others_text,
@@ -59,6 +61,19 @@ def test_a_group_takes_one_line_of_any_width(width: int) -> None:
     assert ("hidden_size 32" in second) == (width >= 80)
     assert ("loss 0.0123" in second) == (width >= 80)
     assert (f"ends {clock(7300.0)}" in total) == (width == 200)
+
+
+def test_a_group_is_called_by_what_differs_and_no_two_keys_alike() -> None:
+    def group(size: int, rate: float, evaluate: int) -> list[PlannedRun]:
+        changes = {
+            "cell.hidden_size": size, "optimizer.learning_rate": rate,
+            "eval.every_steps": evaluate, "record.every_steps": evaluate,
+        }  # fmt: skip
+        return [PlannedRun("adding/rnn/a-seed0", 0, changes, {})]
+
+    plan = {0: group(8, 0.1, 5), 1: group(16, 0.1, 10)}
+    names = group_names(SimpleNamespace(plan=plan))  # type: ignore[arg-type]
+    assert names[1] == "adding/rnn  hidden_size 16  eval.every_steps 10  record.every_steps 10"
 
 
 def test_active_groups_have_a_line_where_there_are_too_many() -> None:
