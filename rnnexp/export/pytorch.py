@@ -2,8 +2,8 @@
 
 `state_dict.safetensors` holds the weights under the names and in the layout of `torch.nn.LSTM`,
 `GRU` or `RNN` (`rnn.weight_ih_l0`, ...), of a `Linear` (`readout.weight`) and of an `Embedding`.
-`network.py`, a copy of `rnnexp.export.torch_model`, makes these modules and loads them; torch is not
-needed to write either.
+`network.py`, a copy of `rnnexp.export.torch_model`, makes these modules and loads them; torch is
+not needed to write either.
 
 torch's layers, from its documentation (rows are gates, s the logistic function):
 
