@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, NamedTuple, TextIO
+from typing import IO, NamedTuple, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
@@ -126,7 +126,7 @@ class LiveArea:
         for handler in _stream_handlers():
             if (proxy := proxies.get(id(handler.stream))) is not None:
                 self.handlers.append((handler, handler.stream))
-                handler.setStream(proxy)
+                handler.setStream(cast(TextIO, proxy))
 
     def close(self) -> None:
         """Clear the area, and give back the streams."""
@@ -185,7 +185,3 @@ class _Above(io.TextIOBase):
 
     def fileno(self) -> int:
         return self.rich_proxied_file.fileno()
-
-    @property
-    def encoding(self) -> str:
-        return self.rich_proxied_file.encoding
