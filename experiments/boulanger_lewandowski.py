@@ -92,7 +92,7 @@ COMMON = {
 
 def configured(row: Row, seed: int) -> FrozenConfigDict:
     """The configuration of a run."""
-    config = experiment(f"jsb_chorales/{row.cell}", row.head)
+    config = experiment(f"jsb_chorales/{row.cell}", head=row.head)
     before = flat(config)
     changes = COMMON | row.options | {"seed": seed}
     config.update_from_flattened_dict(changes)

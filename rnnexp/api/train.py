@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnexp.sweep.space import Space
 
 log = logging.getLogger("rnnexp")
-Experiment = str | Path | ConfigDict | FrozenConfigDict
+Experiment: TypeAlias = str | Path | ConfigDict | FrozenConfigDict
 """What to train: TASK/CELL, the path of a configuration file, or a configuration."""
 
 
@@ -166,14 +166,14 @@ def _space(
     axes: Mapping[str, Any] | Sequence[str], seeds: Any, random: int | None, draw_seed: int
 ) -> "Space":
     """The space of `sweep`; `UsageError` for one that cannot be."""
-    from rnnexp.sweep.axes import SHORT, Axis, parse_seeds
+    from rnnexp.sweep.axes import SHORT, Axis, Group, parse_seeds
     from rnnexp.sweep.space import Space, parse_space
 
     text = ",".join(map(str, seeds)) + "," if isinstance(seeds, Sequence) else str(seeds)
     if not isinstance(axes, Mapping):
         read = parse_space([axes] if isinstance(axes, str) else axes, seeds=text)
         return Space(read.groups, read.seeds, random or read.random, draw_seed)
-    groups = []
+    groups: list[Group] = []
     for key, values in axes.items():
         if isinstance(values, str):
             groups += parse_space([f"{key}={values}"]).groups

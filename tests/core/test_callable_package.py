@@ -4,6 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from rnnexp.api import read, train
     ("name", "function"), [("run", train.run), ("sweep", train.sweep), ("report", read.report)]
 )
 def test_a_package_is_called_as_the_function_of_its_name(name: str, function: object) -> None:
-    package = getattr(rnnexp, name)
-    assert isinstance(package, ModuleType)
+    package: Any = getattr(rnnexp, name)
+    assert issubclass(type(package), ModuleType)
     assert rnnexp.public(name) is function
     assert inspect.signature(package) == inspect.signature(function)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'wrong'"):
