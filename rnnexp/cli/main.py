@@ -29,6 +29,7 @@ from rnnexp.cli import (
     runs,
     sample,
     sweep,
+    watch,
 )
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
@@ -45,6 +46,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "inspect": (inspect, "show a run's gradient norms through time"),
     "analyze": (analyze, "Lyapunov spectra and more of a run's checkpoints"),
     "report": (report, "many runs as one page that needs no network"),
+    "watch": (watch, "that page in the browser, live while runs train"),
     "export": (export, "runs for TensorBoard, MLflow or Weights & Biases"),
     "sample": (sample, "let a trained run write text, music or an answer"),
     "runs": (runs, "name, tag, delete and put away runs"),
