@@ -126,17 +126,18 @@ def test_news_are_what_a_page_lacks(place: Place) -> None:
 def test_runs_are_not_looked_at_for_every_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, looks = [100.0], []
+    now, used, looks = [100.0], [7.0], []
 
     def look(directory: Path, before: object) -> object:
         looks.append(now[0])
-        now[0] += 3.0
+        used[0] += 3.0
         return before
 
     monkeypatch.setattr(module, "look", look)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: used[0])
     watcher = Watcher(tmp_path)
     for _ in range(20):
         watcher.now()
         now[0] += 1.0
-    assert looks == [100.0, 115.0]  # each took 3 s, so they rest for 12
+    assert looks == [100.0, 112.0]  # each took 3 s of the processor, so they rest for 12
