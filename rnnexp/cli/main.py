@@ -30,6 +30,7 @@ from rnnexp.cli import (
     sample,
     study,
     sweep,
+    watch,
 )
 from rnnexp.cli import list as listing
 from rnnexp.cli.arguments import SIGNAL_CODES
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "inspect": (inspect, "show a run's gradient norms through time"),
     "analyze": (analyze, "Lyapunov spectra and more of a run's checkpoints"),
     "report": (report, "many runs as one page that needs no network"),
+    "watch": (watch, "that page in the browser, live while runs train"),
     "export": (export, "runs, or their weights, as files for other programs"),
     "sample": (sample, "let a trained run write text, music or an answer"),
     "runs": (runs, "name, tag, delete and put away runs"),

@@ -187,8 +187,14 @@ LABORATORY = {
 }
 """Besides `laboratory.every`; see `rnnexp.laboratory.settings`. A measurement costs about as much
 as ten steps of training."""
+LOG = {
+    "log.tensorboard": Key(
+        False, "write every figure into an event file of TensorBoard too, while the run trains"
+    ),
+}
+"""Besides `metrics.jsonl`; see `rnnexp.run.tensorboard`."""
 KEYS: dict[str, Key] = {
-    **RUN, **MODEL, **TRAINING, **REGULARIZER, **EVALUATION, **LABORATORY,
+    **RUN, **MODEL, **TRAINING, **REGULARIZER, **EVALUATION, **LABORATORY, **LOG,
     **{
         f"{name}_{unit}": Key(
             duration.steps if unit == "steps" else None,
@@ -205,6 +211,7 @@ LATER: dict[str, Any] = {
     "eval.lengths": (),
     "eval.at_start": False,
     "train.budget_minutes": 0.0,
+    "log.tensorboard": False,
     "model.embedding_size": 0,
     "model.tied_output": False,
     "laboratory.each_lag": False,
@@ -248,7 +255,7 @@ SHARED = (
 )  # fmt: skip
 """Keys of every experiment that an optimiser or a schedule may have as an option."""
 
-WORK = ("train.budget_minutes",)
+WORK = ("train.budget_minutes", "log.tensorboard")
 """Keys that say how a process works and change nothing of what a run becomes: they do not count in
 a run's name, and runs do not differ in them."""
 

@@ -1,8 +1,9 @@
 """Checks that a configuration's options fit its cell and its task."""
 
+import importlib.util
 from collections.abc import Iterable
 
-from ml_collections import FrozenConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from rnnexp.cells.base import Cell
 from rnnexp.config.schema import flat
@@ -19,6 +20,18 @@ SINGLE_STEPS = ("model.cut_steps", "model.recurrent_dropout", "model.zoneout", "
 def first_set(config: FrozenConfigDict, keys: Iterable[str]) -> str | None:
     """The first of these keys that is neither 0 nor False."""
     return next((key for key in keys if flat(config)[key]), None)
+
+
+def require_log(config: FrozenConfigDict | ConfigDict) -> None:
+    """Raise `UsageError` if a run is to be logged by a package that is not installed.
+
+    Only what trains asks for this: a run can be read and analysed without the package.
+    """
+    if config.log.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "config.log.tensorboard needs the package tensorboard: "
+            "pip install 'rnnexp[tensorboard]', or leave it at false"
+        )
 
 
 def require_fit(config: FrozenConfigDict, structure: Structure, cell: Cell, task: Task) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rnnexp.core.axis import laboratory_axis
 from rnnexp.results.load import Run
 from rnnexp.run import zarr_append
-from rnnexp.run.files import CLOSED_FORMS, figures
+from rnnexp.run.files import CLOSED_FORMS, Scalar, scalars_of
 
 if TYPE_CHECKING:
     import xarray
@@ -26,15 +26,6 @@ MATRICES = ("adjoint_matrix", "each_lag_norm")
 parameter by every lag."""
 PICTURE_IN = (7.0, 4.5)
 DPI = 130
-
-
-class Scalar(NamedTuple):
-    """A figure: `train/loss` and so on, after `step` updates, at `time` (Unix seconds)."""
-
-    name: str
-    step: int
-    value: float
-    time: float
 
 
 class Histogram(NamedTuple):
@@ -73,14 +64,9 @@ def scalars(run: Run) -> list[Scalar]:
     last = max((row["step"] for row in rows), default=0)
     result = []
     for row in rows:
-        if row["kind"] == "length":
-            row = row | {"step": row["length"]}
-        constant = row["kind"] in CLOSED_FORMS
-        for step in {row["step"]: None, last: None} if constant else [row["step"]]:
-            result += [
-                Scalar(f"{row['kind']}/{name}", int(step), value, float(row["time"]))
-                for name, value in figures(row).items()
-            ]
+        result += scalars_of(row)
+        if row["kind"] in CLOSED_FORMS and row["step"] != last:
+            result += scalars_of(row, last)
     return sorted([*result, *laboratory_scalars(run)], key=lambda scalar: scalar.step)
 
 

@@ -20,7 +20,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,12 +81,20 @@ def scan(runs_dir: Path) -> list[tuple[str, Stamp]]:
     return sorted(found, key=lambda item: (item[1][0], item[0]))
 
 
-def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record]:
+Memory = dict[str, tuple[Stamp, Record]]
+"""Records by directory with the stamps of their files, which one program keeps between passes."""
+
+
+def read_index(
+    runs_dir: Path, only: Iterable[str] | None = None, memory: Memory | None = None
+) -> list[Record]:
     """The records of all runs below `runs_dir`, oldest first, or of those named in `only`.
 
     Args:
       only: `TASK/CELL/RUN_ID` of the wanted runs, whose order is kept; those without a
         `status.json` are left out. The time that this takes does not depend on the others.
+      memory: in place of `.index.json`, which is then neither read nor written: what an earlier
+        pass found. It is brought up to date.
     """
     root = os.fspath(runs_dir)
     if only is None:
@@ -94,6 +102,8 @@ def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record
     else:
         stamps = ((run, _stamp(f"{root}/{run}")) for run in only)
         found = [(run, stamp) for run, stamp in stamps if stamp is not None]
+    if memory is not None:
+        return _remembered(root, found, memory)
     cache = _load(runs_dir)
     settled = time.time_ns() - SETTLED_NS
     records, fresh = [], []
@@ -116,16 +126,33 @@ def read_index(runs_dir: Path, only: Iterable[str] | None = None) -> list[Record
     return records
 
 
-def load_records(directory: Path) -> list[Record]:
+def _remembered(root: str, found: Sequence[tuple[str, Stamp]], memory: Memory) -> list[Record]:
+    """The records of runs with these stamps; those whose files changed are read."""
+    settled, records = time.time_ns() - SETTLED_NS, []
+    for run, stamp in found:
+        path = f"{root}/{run}"
+        before = memory.get(path)
+        record = before[1] if before and before[0] == stamp else read_record(root, run, stamp[0])
+        if record is None:
+            continue
+        if record.status != "damaged" and max(stamp) < settled:
+            memory[path] = stamp, record
+        else:
+            memory.pop(path, None)
+        records.append(as_shown(record))
+    return records
+
+
+def load_records(directory: Path, memory: Memory | None = None) -> list[Record]:
     """The runs of a sweep, in the order of its plan, or of a runs directory, oldest first.
 
     A sweep's directory has a `plan.jsonl`; its runs that have not begun are `waiting`, and
     all carry the keys that it sweeps. Raises `UsageError` if the directory is neither, or
-    its files are damaged.
+    its files are damaged. `memory`: as of `read_index`.
     """
     if (directory / "plan.jsonl").exists():
-        return _sweep_records(directory)
-    if records := read_index(directory):
+        return _sweep_records(directory, memory)
+    if records := read_index(directory, memory=memory):
         return records
     raise UsageError(
         f"{directory} holds no runs; expected a runs directory, or that of a sweep with its "
@@ -133,7 +160,7 @@ def load_records(directory: Path) -> list[Record]:
     )
 
 
-def _sweep_records(directory: Path) -> list[Record]:
+def _sweep_records(directory: Path, memory: Memory | None) -> list[Record]:
     root = runs_dir_of(directory)
     planned: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
     with (directory / "plan.jsonl").open() as stream:
@@ -151,7 +178,7 @@ def _sweep_records(directory: Path) -> list[Record]:
                 planned[run] = keys, swept
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UsageError(f"{stream.name} line {number} is damaged: {error!r}") from error
-    begun = {record.run: record for record in read_index(root, only=planned)}
+    begun = {record.run: record for record in read_index(root, planned, memory)}
     records = []
     for run, (config, swept) in planned.items():
         record = begun.get(run) or Record(run, f"{root}/{run}", "waiting")

@@ -68,14 +68,18 @@ class Run:
         return closed_forms(self.metrics).get(kind, {})
 
 
-def load_run(path: Path | str) -> Run:
-    """Read a run's directory; `UsageError` if it is no such directory or a file is damaged."""
+def load_run(path: Path | str, metrics: list[dict[str, Any]] | None = None) -> Run:
+    """Read a run's directory; `UsageError` if it is no such directory or a file is damaged.
+
+    `metrics`: the lines of `metrics.jsonl`, if they are known already.
+    """
     path = Path(path)
     if (status := read_status(path)) is None or not (path / "config.json").exists():
         raise UsageError(f"{path} is not a run's directory: it has no config.json and status.json")
     config = saved_config(path)
     steps, norms, units, axis = _read_profiles(path / "gradients.zarr")
-    return Run(path, config, status, read_metrics(path), steps, norms, units, axis)
+    rows = read_metrics(path) if metrics is None else metrics
+    return Run(path, config, status, rows, steps, norms, units, axis)
 
 
 def _read_profiles(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], list[str], str]:

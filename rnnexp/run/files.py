@@ -12,15 +12,16 @@
 | `laboratory.zarr` | see `rnnexp.run.laboratory_store` |
 | `divergence.zarr` | see `rnnexp.run.divergence.store` |
 | `checkpoints/` | see `rnnexp.run.checkpoint` |
+| `events.out.tfevents.*` | with `log.tensorboard`; see `rnnexp.run.tensorboard` |
 """
 
 import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import append_text, replace_text, require_readable, to_json
@@ -36,6 +37,16 @@ NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 """How numbers that are not finite are written; see `rnnexp.core.files.to_json`."""
 BLOCK = 1 << 14
 """Bytes that `last_line` reads at a time."""
+
+
+class LineCopy(Protocol):
+    """Receives the lines of `metrics.jsonl`, for another program."""
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Lines that were just written, with their `kind` and `time`."""
+
+    def close(self) -> None:
+        """No line follows."""
 
 
 class RunLog:
@@ -68,6 +79,7 @@ class RunLog:
         self._lock.truncate(0)
         self._lock.write(f"pid {os.getpid()} on {os.uname().nodename}")
         self._lock.flush()
+        self._copy: LineCopy | None = None
 
     def _take_lock(self) -> bool:
         for _ in range(5):
@@ -78,7 +90,13 @@ class RunLog:
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.close()
+        try:
+            if self._copy is not None:
+                self._copy.close()
+        except OSError as error:  # the run's own files are complete
+            log.warning("%s: a copy of its lines has no end: %s", self.path, error.strerror)
+        finally:
+            self._lock.close()
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Replace one of the directory's JSON files."""
@@ -112,8 +130,14 @@ class RunLog:
         checkpoint), `length` (the test at another `length`). `time`, in Unix seconds,
         is the only field that differs between two runs of a configuration.
         """
-        lines = [to_json({"kind": kind, **row, "time": time.time()}) + "\n" for row in rows]
-        append_text(self.path / "metrics.jsonl", "".join(lines))
+        timed = [{"kind": kind, **row, "time": time.time()} for row in rows]
+        append_text(self.path / "metrics.jsonl", "".join(to_json(row) + "\n" for row in timed))
+        if self._copy is not None:
+            self._copy.add(timed)
+
+    def copy_lines(self, make: Callable[[list[dict[str, Any]]], LineCopy]) -> None:
+        """Give the lines that there are to `make`, and all that follow to what it returns."""
+        self._copy = make(read_metrics(self.path))
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """The lines of a kind in `metrics.jsonl`."""
@@ -160,18 +184,34 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    if lines and not _is_json(lines[-1]):
+        lines.pop()  # a process was killed while it wrote this line
+    return parse_lines(file, lines)
+
+
+def parse_lines(file: Path, lines: Iterable[bytes], first: int = 1) -> list[dict[str, Any]]:
+    """Lines of a `metrics.jsonl`, of which the first has the number `first`.
+
+    Raises `UsageError` that names a damaged one.
+    """
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         try:
             row = json.loads(line)
         except ValueError as error:
-            if number == len(lines):
-                break  # a process was killed while it wrote this line
             raise UsageError(f"{file} line {number} is damaged: {error}") from error
         if (fault := _fault(row)) is not None:
             raise UsageError(f"{file} line {number} is damaged: {fault}")
         rows.append(row)
     return rows
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _fault(row: Any) -> str | None:
@@ -193,6 +233,30 @@ def _fault(row: Any) -> str | None:
 def figures(row: dict[str, Any]) -> dict[str, float]:
     """The figures of a line of `metrics.jsonl`, by name."""
     return {name: float(value) for name, value in row.items() if name not in NO_FIGURES}
+
+
+class Scalar(NamedTuple):
+    """A figure: `train/loss` and so on, after `step` updates, at `time` (Unix seconds)."""
+
+    name: str
+    step: int
+    value: float
+    time: float
+
+
+def scalars_of(row: dict[str, Any], step: int | None = None) -> list[Scalar]:
+    """The figures of a line of `metrics.jsonl`, named KIND/NAME, for other programs.
+
+    A test at another length (kind `length`) has the length in place of the step.
+
+    Args:
+      step: instead of the line's own.
+    """
+    own = row["length"] if row["kind"] == "length" else row["step"]
+    at, when = int(own if step is None else step), float(row["time"])
+    return [
+        Scalar(f"{row['kind']}/{name}", at, value, when) for name, value in figures(row).items()
+    ]
 
 
 def closed_forms(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml_collections import FrozenConfigDict
 
+from rnnexp.config.validate import require_log
 from rnnexp.core.errors import RunError, UsageError, first_line
 from rnnexp.run.about import About, write_about
 from rnnexp.run.callbacks import CallbackObserver, Callbacks, Observer, RunResult, run_path
@@ -60,6 +61,7 @@ def run(
     if (ended := _ended(path)) is not None:
         from_first(lambda: write_about(path, about))
         return ended
+    require_log(config)
     plan = make_plan(config, data_dir=data_dir, chunk_steps=CHUNK_STEPS, task=task)
     if is_first():
         name_earlier(path, config, sources)

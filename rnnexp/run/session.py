@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnexp.config.validate import require_log
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Tree
 from rnnexp.run.callbacks import Observer, RunResult
@@ -71,7 +72,10 @@ class RunSession:
 
         Args:
           sources: the user's own files of which the run is made.
+
+        Raises `UsageError` if the package of a log is not installed.
         """
+        require_log(self.plan.config)
         from_first(lambda: write_sources(self.files.path, sources))
         from_first(lambda: write_task(self.files.path, self.task))
         self.files.write_json("config.json", self.plan.config.to_dict())
@@ -84,6 +88,11 @@ class RunSession:
         kept = None if restored is None else self.step
         self.laboratory.truncate(kept)
         self.files.truncate(kept)
+        if self.plan.config.log.tensorboard:
+            from rnnexp.run.tensorboard import EventLog
+
+            path, config = self.files.path, self.plan.config
+            self.files.copy_lines(lambda rows: EventLog(path, config, rows))
         if not bool(state.diverged):
             self.divergence.discard()
         here = environment.describe() | {"recurrence": self.plan.recurrence}

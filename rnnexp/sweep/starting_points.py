@@ -217,6 +217,10 @@ def _check_keys(space: Space, base: Base, starts: Sequence[Start]) -> None:
     experiments that lack a key."""
     given = {**file_changes(base), **base.overrides}
     swept = [axis.key for axis in space.axes]
+    from rnnexp.config.validate import require_log  # imports JAX
+
+    for start in starts:
+        require_log(start.config)
     everywhere = list(dict.fromkeys(key for start in starts for key in start.values))
     for key in (*base.overrides, *swept):
         require_known(key, everywhere)

@@ -32,10 +32,13 @@ COMMANDS = {
     "inspect": ["inspect"], "analyze": ["analyze"], "report": ["report"], "export": ["export"],
     "sample": ["sample"], "embeddings": ["embeddings"], "completion": ["completion"],
     "runs": ["runs", "label"], "bench": ["bench", "--nothing"], "study": ["study", "nothing.py"],
+    "watch": ["watch", "nowhere/runs"],
     "sweep": ["sweep", "adding/rnn", "--dry-run", "--seeds", "0", "--sweep", "seed=x"],
 }  # fmt: skip
 """By subcommand what it is called with. A sweep and a benchmark would work for seconds, so they
 have something else that is wrong: what comes first is reported."""
+BESIDE = {"watch": ["--port=-1"]}
+"""What stands beside an argument without a name, where the command would not end with it."""
 CODES = (0, 1, 2)
 QUICK = 2.0
 
@@ -47,7 +50,7 @@ def lines() -> Iterator[list[str]]:
         for action in subcommand._actions:
             for value in VALUES:
                 if not action.option_strings:
-                    yield [name, value]
+                    yield [name, *BESIDE.get(name, []), value]
                 elif action.nargs != 0:
                     yield [*COMMANDS[name], f"{action.option_strings[-1]}={value}"]
 

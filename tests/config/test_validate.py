@@ -1,14 +1,24 @@
 """What Newton's iteration and a second direction cannot be had with is named."""
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rnnexp.config.schema import experiment, finish
-from rnnexp.config.validate import require_fit
+from rnnexp.config.validate import require_fit, require_log
 from rnnexp.core.errors import UsageError
+from rnnexp.run.callbacks import Observer
+from rnnexp.run.files import RunLog
+from rnnexp.run.run import run
+from rnnexp.run.session import RunSession
+from rnnexp.sweep.space import parse_space
+from rnnexp.sweep.starting_points import find_starts, read_base
 from rnnexp.train.build import build_structure, build_task, cell_maker
 from rnnexp.train.plan import make_plan
+
+ASKED = "--config.log.tensorboard=true"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +45,25 @@ def test_what_it_cannot_be_had_with_is_named(name: str, changes: dict, words: st
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in given.items()})
     with pytest.raises(UsageError, match=words):
         make_plan(finish(config), data_dir=None, chunk_steps=4)
+
+
+def test_a_log_whose_package_is_missing_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    config = experiment("adding/gru")
+    require_log(config)
+    config.log.tensorboard = True
+    plan = make_plan(finish(config), data_dir=None, chunk_steps=4)
+    session = RunSession(plan, RunLog(tmp_path / "x"), Observer())
+    for train in (
+        lambda: run(finish(config), runs_dir=tmp_path),
+        lambda: find_starts(parse_space([]), read_base("adding/gru", [ASKED])),
+        session.begin,
+    ):
+        with pytest.raises(UsageError, match=r"log\.tensorboard needs .* pip install 'rnnexp\["):
+            train()
+    session.close()
 
 
 def test_a_task_that_does_not_say_whether_it_is_causal_has_no_second_direction() -> None:

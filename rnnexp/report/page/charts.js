@@ -1,10 +1,15 @@
 // Figures that are drawn when they come into view, and the controls beside them.
 
 const figures = [];
+/** The figures by their keys, which stay in the page when its sections are built again. */
+const built = new Map();
+/** Whether figures are drawn again because data came: then a reader's zoom stays. */
+let keeping = false;
 
 /** Draw a figure again, now if it is in view, otherwise when it comes into view. */
 function refresh(figure) {
   figure.stale = true;
+  if (!keeping) figure.zoom = {};
   if (figure.visible && !figure.element.hidden) draw(figure);
 }
 
@@ -16,8 +21,22 @@ function draw(figure) {
   figure.stale = false;
   const { traces, layout: changes, note } = figure.build();
   figure.note.textContent = note ?? "";
-  Plotly.react(figure.plot, traces, layout(changes), { ...CONFIG, displayModeBar: figure.tools ? "hover" : false });
+  const now = layout(changes);
+  figure.given = { xaxis: String(now.xaxis.range), yaxis: String(now.yaxis.range) }; // Plotly writes into its layout
+  for (const [axis, range] of Object.entries(figure.zoom)) now[axis] = { ...now[axis], range, autorange: false };
+  const first = !figure.plot.data;
+  Plotly.react(figure.plot, traces, now, { ...CONFIG, displayModeBar: figure.tools ? "hover" : false });
+  if (first) figure.plot.on("plotly_relayout", () => noticeZoom(figure));
   if (figure.numbers.open) writeNumbers(figure);
+}
+
+/** Keep in mind which axes of a figure show another range than the page gave them. */
+function noticeZoom(figure) {
+  figure.zoom = {};
+  for (const axis of ["xaxis", "yaxis"]) {
+    const { range, autorange } = figure.plot.layout[axis];
+    if (!autorange && String(range) !== figure.given[axis]) figure.zoom[axis] = [...range];
+  }
 }
 
 const watcher = new IntersectionObserver((entries) => {
@@ -31,14 +50,24 @@ window.addEventListener("beforeprint", () => figures.filter((f) => f.stale && !f
 
 /**
  * A figure in `host`. `build()` returns Plotly's traces, changes to the layout, and a note
- * on what is missing; `label` says to a screen reader what the picture shows.
+ * on what is missing; `label` says to a screen reader what the picture shows. A figure whose `key`
+ * is there already is moved to `host`.
  */
-function addFigure(host, { id, label, build, caption = null, tools = true }) {
+function addFigure(host, { id, key = id, label, build, caption = null, tools = true }) {
+  if (built.has(key)) {
+    const figure = Object.assign(built.get(key), { build, stale: true });
+    Object.assign(figure.plot, { id }).setAttribute("aria-label", label);
+    if (caption) figure.element.querySelector("figcaption").textContent = caption;
+    figures.push(figure);
+    host.append(figure.element);
+    return figure;
+  }
   const plot = make("div", { class: "plot", id, role: "img", "aria-label": label });
   const note = make("p", { class: "soft", "aria-live": "polite" });
   const numbers = make("details", { class: "figures" }, make("summary", {}, "The numbers of this picture"), make("div", { class: "scroll" }));
   const element = make("figure", {}, caption ? make("figcaption", {}, caption) : null, plot, note, numbers);
-  const figure = { element, plot, note, numbers, build, tools, stale: true, visible: false };
+  const figure = { element, plot, note, numbers, build, tools, stale: true, visible: false, given: null, zoom: {} };
+  built.set(key, figure);
   numbers.addEventListener("toggle", () => numbers.open && writeNumbers(figure));
   figures.push(figure);
   host.append(element);
@@ -78,11 +107,15 @@ function addSelect(host, label, options, onchange) {
   return list;
 }
 
+/** The slider of each input element. */
+const sliders = new WeakMap();
+
 /** A labelled slider over training steps; `steps()` tells which there are just now. */
 function addSlider(host, label, steps, onchange) {
   const input = make("input", { type: "range", min: 0, step: 1, value: 0 }), output = make("output");
   host.append(make("label", { class: "slider" }, label, input, output));
   const slider = { input, steps: [], step: Infinity };
+  sliders.set(input, slider);
   const tell = () => {
     const words = slider.steps.length ? `step ${slider.steps[input.value]}` : "no steps";
     output.textContent = words;

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError
 from rnnexp.report.looks import run_looks, words
+from rnnexp.report.page.answer import answers_html
 from rnnexp.report.page.choose import find_all, left_out, to_show
 from rnnexp.report.page.laboratory import read_laboratory
 from rnnexp.report.page.pack import PRECISION, pack, rounded
@@ -38,13 +39,13 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
     """
     everything = find_all(directories)
     records, notes = to_show(everything, directories)
-    runs, thinned = [], dict[str, set[Sizes]](profiles=set(), laboratory=set(), curves=set())
+    runs, thinned = [], no_sizes()
     found = answers(everything)
     every = name_runs(records)
     named = _drawn(every, found, notes)
     for run in named:
         try:
-            runs.append(_run_data(run, len(named), thinned, notes))
+            runs.append(run_data(run, load_run(run.record.path), len(named), thinned, notes))
         except DAMAGE as error:
             reason = str(error) if isinstance(error, UsageError) else repr(error)
             notes.append(left_out(run.record.path, reason))
@@ -52,15 +53,31 @@ def collect(directories: Sequence[Path]) -> dict[str, Any]:
         log.warning("%s", note)
     if not runs:
         raise UsageError(f"none of the {len(named)} runs can be read. {notes[-1]}")
+    page = page_data(directories, runs, thinned, notes, answers_html(found))
+    return page | {"every": len(every)}
+
+
+def page_data(
+    directories: Sequence[Path],
+    runs: list[dict[str, Any]],
+    thinned: dict[str, set[Sizes]],
+    notes: list[str],
+    which_wins: str,
+) -> dict[str, Any]:
+    """The data of the page from that of its runs, which get their looks.
+
+    Args:
+      which_wins: the content of the first section, as `answers_html` makes it.
+    """
     looks = run_looks([run["cell"] for run in runs], [run["group"] for run in runs])
-    for run_data, look in zip(runs, looks.looks, strict=True):
-        run_data["look"] = list(look)
+    for shown, look in zip(runs, looks.looks, strict=True):
+        shown["look"] = list(look)
     return {
         "title": ", ".join(map(str, directories)),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "notes": notes,
-        "answers": found,
-        "every": len(every),
+        "answers": which_wins,
+        "every": len(runs),
         "precision": PRECISION,
         "looks": words(looks),
         "thinned": {part: thinned_line(part, sizes) for part, sizes in thinned.items()},
@@ -103,11 +120,29 @@ def thinned_line(part: str, sizes: set[Sizes]) -> str:
     )
 
 
-def _run_data(
-    named: Named, runs: int, thinned: dict[str, set[Sizes]], notes: list[str]
+def no_sizes() -> dict[str, set[Sizes]]:
+    """For each part of the page, the sizes of what was thinned: none yet."""
+    return {"profiles": set(), "laboratory": set(), "curves": set()}
+
+
+def naming(named: Named) -> dict[str, Any]:
+    """What the page has of a run that depends on the others."""
+    return {
+        "label": named.label, "group": named.group, "member": named.member,
+        "options": named.options,
+    }  # fmt: skip
+
+
+def run_data(
+    named: Named, run: Run, runs: int, thinned: dict[str, set[Sizes]], notes: list[str]
 ) -> dict[str, Any]:
+    """The page's data of one run.
+
+    Args:
+      runs: how many share the page's budget.
+      thinned, notes: get what was thinned and left out of this one.
+    """
     record = named.record
-    run = load_run(record.path)
     panels = sum(norms.shape[1] for norms in run.norms.values())
     profiles = {}
     for leaf in run.norms:
@@ -116,9 +151,9 @@ def _run_data(
             profiles[f"{unit} {leaf}"] = _profile(run, leaf, row, most, thinned["profiles"])
     headline = record.best.metric if record.best is not None else None
     return {
-        "label": named.label, "group": named.group, "member": named.member,
+        **naming(named),
         "run": record.run, "path": str(record.path), "status": record.status,
-        "step": record.step, "reason": record.reason, "options": named.options, "dead": run.dead,
+        "step": record.step, "reason": record.reason, "dead": run.dead,
         "task": str(record.keys.get("task.name")), "cell": str(record.keys.get("cell.name")),
         "seed": record.keys.get("seed"), "headline": headline,
         "test": {name: rounded(value) for name, value in record.test.items()},

@@ -101,17 +101,16 @@ function divergences(host) {
   });
 }
 
-function start() {
+/** Whatever depends on which runs there are and on what they have; returns what paints their list. */
+function build() {
   const states = distinct(RUNS.flatMap((run) => Object.keys(run.profiles)));
-  const at = (name) => document.getElementById(name);
   if (states.length) {
     const count = (name) => RUNS.filter((run) => name in run.profiles).length;
-    chosen.state = states.reduce((best, name) => (count(name) > count(best) ? name : best));
+    if (!states.includes(chosen.state)) chosen.state = states.reduce((best, name) => (count(name) > count(best) ? name : best));
     const list = addSelect(at("state"), "State", states.map((name) => [name, name.replace(" ", ": ")]), () => { chosen.state = list.value; changed(); });
     list.value = chosen.state;
   }
   const paint = runChoices(at("runs"));
-  overview(at("overview"));
   lossSection(at("loss"));
   lengthSection(at("lengths"));
   if (states.length) {
@@ -122,7 +121,21 @@ function start() {
   labSection(at("jacobians"), JACOBIANS, "singular values or spectral radii", updates);
   labSection(at("saturation"), SATURATION, "gates or activations", updates);
   labSection(at("per-lag"), PER_LAG, "parameter gradients by lag", updates);
+  return paint;
+}
+
+/** The hosts of what `build` builds. */
+const SECTIONS = ["state", "runs", "loss", "lengths", "maps", "profiles", "slopes", "lyapunov", "jacobians", "saturation", "per-lag"];
+const at = (name) => document.getElementById(name);
+let paint = () => {};
+/** So many of the updates are of what is built once. */
+let lasting = 0;
+
+function start() {
+  overview(at("overview"));
   divergences(at("divergences"));
+  lasting = updates.length;
+  paint = build();
   const wide = matchMedia("(min-width: 1000px)"), open = () => { at("chooser").open = wide.matches; };
   wide.addEventListener("change", open);
   open();

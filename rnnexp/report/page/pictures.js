@@ -108,7 +108,7 @@ function mapSection(host) {
   const bar = make("div", { class: "bar" }), maps = make("div", { class: "maps" }), note = make("p", { class: "soft" });
   host.append(row, bar, maps, note);
   const mapFigures = RUNS.map((run, index) => addFigure(maps, {
-    id: `plot-map-${index}`, tools: false, caption: run.label, label: `Heat map of gradient norms over time and training step: ${run.label}`,
+    id: `plot-map-${index}`, key: `map of ${run.path}`, tools: false, caption: run.label, label: `Heat map of gradient norms over time and training step: ${run.label}`,
     build: () => heatMap(run, commonRange(decades.value)),
   }));
   mapFigures.forEach(({ numbers }) => numbers.remove());
