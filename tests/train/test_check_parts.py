@@ -52,7 +52,7 @@ def stateful(update: Callable[..., Any]) -> Callable[..., Any]:
          "schedule 'mine': the schedule gives float32 (3,), expected one number"),
         ("loss__name", lambda: lambda o, t, c: jnp.sum(o),
          "loss gives values of shape (), expected (7,), one an output"),
-        ("loss__name", lambda: lambda o, t, c: jnp.square(o - t[:, 0])[:, 0] @ o,
+        ("loss__name", lambda: lambda o, t, c: jnp.square(o - t)[:, 0] @ o,
          "loss gives values of shape (1,), expected (7,)"),
         ("loss__name", lambda: lambda o, t, c: o["x"], "loss 'mine': loss raises"),
         ("loss__name", lambda: lambda o, t, c: c, "gives bool (7,), expected an array of floats"),
