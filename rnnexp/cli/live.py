@@ -185,3 +185,7 @@ class _Above(io.TextIOBase):
 
     def fileno(self) -> int:
         return self.rich_proxied_file.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.rich_proxied_file.encoding
