@@ -176,7 +176,7 @@ def test_the_best_scores_are_the_shifted_pmi(
     np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-def trained_scores(task: Task, updates: int = 3_000) -> np.ndarray:
+def trained_scores(task: Task, updates: int = 1_000) -> np.ndarray:
     """The scores (V, V) of a linear layer of full rank after updates on the whole text."""
     model = SequenceModel(
         lambda size, layer: feedforward(size, 6, activation="linear"),
