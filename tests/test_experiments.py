@@ -29,6 +29,7 @@ SMALL = {
     ),
     "laboratory_cost": (["--rounds", "1"], ["over training without"]),
     "long_sequences": (["--rounds", "1", "--seconds", "0.1", "--workloads", "W4"], ["MiB"]),
+    "many_runs": (["--runs", "40", "--rounds", "1"], ["| compare |", "the page: "]),
     "over_smoothing": (["--steps", "60"], ["| λ₂² | 0.647", "| antisymmetric |"]),
     "over_squashing": (
         [

@@ -43,7 +43,7 @@ def grouped(
     If a run's cell or task has no such option, its value is None. Runs within a group are in
     the order of their names. Raises `UsageError` for a key that no run has.
     """
-    known = {key for record in records for key in record.keys}
+    known = set[str]().union(*(record.keys for record in records))
     for name in by:
         if full_key(name) not in known:
             section = name.partition(".")[0] + "."
@@ -68,7 +68,7 @@ def task_keys(records: Sequence[Record], by: Sequence[str] = ()) -> list[str]:
     added: list[str] = []
     if "task" not in by and _mixed(records, by, ["task.name"]):
         added.append("task")
-    every = {key for record in records for key in record.keys}
+    every = set[str]().union(*(record.keys for record in records))
     options = sorted(key for key in every - {"task.name"} if key.startswith("task."))
     return added + [key for key in _mixed(records, [*added, *by], options) if key not in by]
 
@@ -106,7 +106,7 @@ def varying(records: Sequence[Record], among: Collection[str] | None = None) -> 
     if not whole:
         return []
     first = whole[0].keys
-    keys = {key for record in whole for key in record.keys} if among is None else {*among}
+    keys = {*among} if among is not None else set[str]().union(*(r.keys for r in whole))
     keys -= {"seed", *WORK}
     rows, most = [record.keys for record in whole], len(whole)
     found = [key for key in keys if [row.get(key) for row in rows].count(first.get(key)) < most]

@@ -94,12 +94,17 @@ def student_interval(
     The mean plus and minus the (1 + level)/2 quantile of t with N - 1 degrees of freedom, times
     the standard error (Student 1908, "The probable error of a mean", Biometrika 6).
     """
-    from scipy import stats  # type: ignore[import-untyped]  # takes a second to import
-
     n = values_xN.shape[-1]
     mean_x, error_x = values_xN.mean(-1), values_xN.std(-1, ddof=1) / np.sqrt(n)
-    half_x = stats.t.ppf((1 + level) / 2, n - 1) * error_x
+    half_x = _student_quantile((1 + level) / 2, n - 1) * error_x
     return mean_x - half_x, mean_x + half_x
+
+
+def _student_quantile(probability: float, freedom: float) -> float:
+    """That of Student's t. `scipy.stats` has the same, but takes most of a second to import."""
+    from scipy import special  # type: ignore[import-untyped]
+
+    return float(special.stdtrit(freedom, probability))
 
 
 def welch_interval(
@@ -118,13 +123,11 @@ def welch_interval(
         return None
     if (one_N == one_N[0]).all() and (two_M == two_M[0]).all():
         return None
-    from scipy import stats
-
     with np.errstate(over="ignore", invalid="ignore"):
         parts = np.array([one_N.var(ddof=1) / n, two_M.var(ddof=1) / m])  # of the squared error
         shares = parts / parts.sum()
         freedom = 1 / (shares**2 / np.array([n - 1, m - 1])).sum()
-        half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(parts.sum())
+        half = _student_quantile((1 + level) / 2, freedom) * np.sqrt(parts.sum())
         middle = two_M.mean() - one_N.mean()
     ends = float(middle - half), float(middle + half)
     return ends if np.isfinite(ends).all() else None
@@ -137,10 +140,10 @@ def expanded_level(n: int, level: float = LEVEL) -> float:
     normal ones. Both are made up for by quantiles further out (Hesterberg 2015, "What teachers
     should know about the bootstrap", American Statistician 69).
     """
-    from scipy import stats
+    from scipy import special
 
-    reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
-    return float(1 - 2 * stats.norm.sf(reach))
+    reach = np.sqrt(n / (n - 1)) * _student_quantile((1 + level) / 2, n - 1)
+    return float(1 - 2 * special.ndtr(-reach))
 
 
 def bootstrap_interval(
@@ -160,14 +163,14 @@ def bootstrap_interval(
     n = len(values_N)
     if n < 2 or not np.isfinite(values_N).all():
         return None
-    from scipy import stats
-
-    means_B = stats.bootstrap(
-        (values_N,), np.mean, n_resamples=resamples, batch=max(1, CHUNK // n),
-        method="percentile", rng=np.random.default_rng(seed),
-    ).bootstrap_distribution  # fmt: skip
+    random, batch = np.random.default_rng(seed), max(1, CHUNK // n)
+    means_B = np.concatenate(
+        [
+            values_N[random.integers(0, n, size=(min(batch, resamples - done), n))].mean(-1)
+            for done in range(0, resamples, batch)
+        ]
+    )
     tail = (1 - level) / 2
-    # SciPy's own quantiles differ in the last bit from those of older comparisons.
     low, high = np.quantile(means_B, [tail, 1 - tail])
     return float(low), float(high)
 
