@@ -49,7 +49,7 @@ function take(news) {
   const before = shape(), byPath = new Map(RUNS.map((run) => [run.path, run]));
   const next = news.order.map((path) => Object.assign(byPath.get(path) ?? {}, news.runs[path]));
   // What stands in the middle stays there, unless the reader is at the top of the page.
-  const anchor = window.scrollY > 0 ? [...document.querySelectorAll("main section, main figure")].findLast((part) => part.getBoundingClientRect().top <= window.innerHeight / 2) : null;
+  const anchor = window.scrollY > 0 ? [...document.querySelectorAll("main section, main figure")].findLast((part) => part.getClientRects().length && part.getBoundingClientRect().top <= window.innerHeight / 2) : null;
   const top = anchor?.getBoundingClientRect().top;
   keeping = true;
   try {

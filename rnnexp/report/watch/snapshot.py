@@ -113,7 +113,8 @@ def changes(snapshot: Snapshot, since: int) -> dict[str, Any]:
 def whole_page(snapshot: Snapshot) -> dict[str, Any]:
     """The data of the page as `rnnexp.report.page.collect.collect` returns it."""
     found = changes(snapshot, -1)
-    return found[PAGE] | {"runs": [found["runs"][path] for path in found[ORDER]]}
+    words: dict[str, Any] = found[PAGE]
+    return words | {"runs": [found["runs"][path] for path in found[ORDER]]}
 
 
 def share_of(runs: int) -> int:

@@ -1,5 +1,6 @@
 """Where the server listens, and how it ends."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -48,7 +49,7 @@ def test_what_cannot_hold_runs_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         require_watchable(tmp_path / "file")
     with pytest.raises(UsageError, match=f"there is no directory {tmp_path / 'no'}"):
         require_watchable(tmp_path / "no" / "runs")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'rnnexp\[watch\]'"):
         require_watchable(tmp_path)
 
