@@ -114,7 +114,8 @@ def load(file: str | Path | None = None) -> Model:
     with safe_open(file, "pt") as opened:
         arguments = json.loads(opened.metadata()["modules"])
     weights = load_file(file)
-    model = Model(**arguments).to(weights["readout.bias"].dtype)
+    model = Model(**arguments)
+    model.to(weights["readout.bias"].dtype)
     model.load_state_dict(weights)
     model.eval()
     return model
