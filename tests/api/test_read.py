@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.stats
+from scipy import stats  # type: ignore[import-untyped]
 
 import rnnexp
 from rnnexp.cli.main import main
@@ -23,7 +23,7 @@ def test_a_directory_is_compared_by_groups(tmp_path: Path) -> None:
     table = rnnexp.compare(tmp_path).set_index("cell")
     assert table.attrs["metric"] == "test_loss"
     assert table.loc["lstm", "mean"] == pytest.approx(0.3)
-    half = scipy.stats.t.ppf(0.975, 2) * np.std(losses["lstm"], ddof=1) / np.sqrt(3)
+    half = stats.t.ppf(0.975, 2) * np.std(losses["lstm"], ddof=1) / np.sqrt(3)
     assert table.loc["lstm", ["low", "high"]].tolist() == pytest.approx([0.3 - half, 0.3 + half])
     assert table.loc["lstm", ["runs", "completed", "least", "greatest"]].tolist() == [
         3,

@@ -19,7 +19,7 @@ def test_a_package_is_called_as_the_function_of_its_name(name: str, function: ob
     package: Any = getattr(rnnexp, name)
     assert issubclass(type(package), ModuleType)
     assert rnnexp.public(name) is function
-    assert inspect.signature(package) == inspect.signature(function)  # type: ignore[arg-type]
+    assert inspect.signature(package) == inspect.signature(function)
     with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'wrong'"):
         package(wrong=1)
 
