@@ -54,7 +54,7 @@ def rmsprop(
     return optax.chain(
         scale_by_floored_rms(rms_decay, rms_floor),
         optax.scale_by_learning_rate(learning_rate),
-        optax.trace(decay=momentum),  # type: ignore[arg-type]
+        optax.trace(decay=momentum),
     )
 
 
