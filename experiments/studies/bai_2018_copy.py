@@ -14,6 +14,7 @@ effect because it comes before the gradient is computed.
 """
 
 from rnnexp.study import Bound, Margin, Number, Reference, Runs, Study
+from rnnexp.study.claims import Claim, Group
 
 SEEDS = 5
 DELAYS = {"lstm": (50, 100), "gru": (200,)}
@@ -41,7 +42,8 @@ def get_study() -> Study:
     """Bounds on the recall of Figure 5, and the losses of Table 1."""
     figure = "Bai, Kolter & Koltun 2018, section 5 and Figure 5"
     recall = "accuracy on the recalled symbols, 10,000 parameters"
-    groups, claims = [], []
+    groups: list[Group] = []
+    claims: list[Claim] = []
     for cell, delays in DELAYS.items():
         for delay in delays:
             name = f"{cell}, T = {delay}"

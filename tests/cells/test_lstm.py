@@ -66,8 +66,8 @@ def test_lstm_biases() -> None:
 
 def test_without_the_forget_gate_the_state_only_adds_up(x64: None) -> None:
     cell = lstm(I, H, without="forget_gate")
-    params = noisy(cell) | {"w_h": jnp.zeros((H, 3 * H))}
-    state = cell.init_state(params)
+    params = dict(noisy(cell)) | {"w_h": jnp.zeros((H, 3 * H))}
+    state = dict(cell.init_state(params))
     gradient = jax.jacobian(
         lambda c: cell.transition(params, state | {"c": c}, inputs()[0, 0])["c"]
     )

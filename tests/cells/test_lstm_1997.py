@@ -14,13 +14,13 @@ from tests.helpers.noisy_cells import H, I, inputs, jacobian, noisy
 def test_error_carousel_is_exactly_one_where_nothing_else_carries(x64: None) -> None:
     cell = lstm_1997(I, H, block_size=4)
     params = noisy(cell)
-    params = params | {name: jnp.zeros_like(params[name]) for name in ("w_h", "w_a")}
-    state = cell.init_state(params)
+    params = dict(params) | {name: jnp.zeros_like(params[name]) for name in ("w_h", "w_a")}
+    state = dict(cell.init_state(params))
     rows = list(state)
     product = np.eye(sum(len(value) for value in state.values()))
     for x_I in inputs()[:, 0]:
         product = jacobian(cell, params, state, x_I) @ product
-        state = cell.transition(params, state, x_I)
+        state = dict(cell.transition(params, state, x_I))
     assert rows[0] == "c"
     np.testing.assert_array_equal(product[:H, :H], np.eye(H))
     np.testing.assert_array_equal(product[:, H:], 0)

@@ -58,7 +58,7 @@ def test_a_dry_run_tells_every_value_and_every_point_that_was_drawn(
     plan = plan_sweep(space, base)
     for as_json in (True, False):
         known = argparse.Namespace(json=as_json, dry_run=True, runs_dir=tmp_path)
-        sweep_command._print_plan(plan, {}, known)
+        sweep_command.print_plan(plan, {}, known)
     out = capsys.readouterr().out
     end = out.index("\n}\n") + 2
     found, text = json.loads(out[:end]), out[end:]

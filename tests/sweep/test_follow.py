@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from rnnexp.run.files import RunLog
-from rnnexp.sweep import follow
 from rnnexp.sweep.follow import Follower
 from rnnexp.sweep.plan import planned, write_plan
 from tests.helpers.small_run import small_config
@@ -32,7 +31,7 @@ def write(follower: Follower, number: int, status: str, step: int, loss: float |
 
 def test_progress_counts_steps_and_ended_runs(sweep_dir: Path) -> None:
     follower = Follower(sweep_dir)
-    assert follower.groups[0] == (3, {"waiting": 3}, 0.0, None)
+    assert tuple(follower.groups[0]) == (3, {"waiting": 3}, 0.0, None)
     write(follower, 0, "completed", 100, 0.5)
     write(follower, 1, "running", 25, 0.25)
     write(follower, 2, "diverged", 7, 9.0)
@@ -66,7 +65,7 @@ def test_a_damaged_status_is_no_error(sweep_dir: Path) -> None:
 
 def test_time_left_by_hand(sweep_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(follow.time, "monotonic", lambda: now)
+    monkeypatch.setattr("rnnexp.sweep.follow.time.monotonic", lambda: now)
     follower = Follower(sweep_dir)
     assert follower.seconds_left(0) is None
     assert follower.all_seconds_left([0]) is None

@@ -107,7 +107,8 @@ def test_a_loss_of_ones_own_is_minimised_and_the_tasks_stays_the_loss(devices: i
     state, records = program.advance(program.initial(), 1, 1)
     recipe = program.plan.recipe
     batch = first_batch(recipe.task.train, stream_keys(0)["train"], 4)
-    outputs = recipe.model(before)(batch.inputs_TxBxI).outputs
+    model: Any = recipe.model(before)
+    outputs = model(batch.inputs_TxBxI).outputs
     e = np.asarray(outputs - batch.targets)
     np.testing.assert_allclose(records.scalars["loss"][0], np.mean(e**2), rtol=1e-9)
     np.testing.assert_allclose(records.scalars[NAME][0], np.mean(2 * np.abs(e) ** 3), rtol=1e-9)
