@@ -52,7 +52,7 @@ def test_words_are_completed(tmp_path: Path) -> None:
     for line, expected in {
         "rnnexp ": [*COMMANDS],
         "rnnexp list ke": ["keys"],
-        "rnnexp list keys copy_memory/ls": ["copy_memory/lstm"],
+        "rnnexp list keys copy_memory/ls": ["copy_memory/lstm", "copy_memory/lstm_1997"],
         "rnnexp run lstm/": [],
         "rnnexp run adding/lstm --config.cell.": [
             f"--config.{key}" for key in own if key != "cell.name"
@@ -92,15 +92,15 @@ def test_bash_completes(tmp_path: Path) -> None:
     program = tmp_path / "rnnexp"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m rnnexp "$@"\n')
     program.chmod(0o755)
-    line = "rnnexp run copy_memory/ls"
+    line = "rnnexp run copy_memory/gr"
     script = f"""
 eval "$(rnnexp completion bash)"
 COMP_LINE={line!r}; COMP_POINT={len(line)}; COMP_TYPE=9; COMP_WORDS=({line}); COMP_CWORD=2
-_python_argcomplete rnnexp copy_memory/ls run
+_python_argcomplete rnnexp copy_memory/gr run
 printf '%s' "${{COMPREPLY[@]}}"
 """
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "copy_memory/lstm", done
+    assert done.stdout.strip() == "copy_memory/gru", done

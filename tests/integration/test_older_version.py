@@ -136,6 +136,7 @@ def test_a_report_has_the_same_data(older: Path) -> None:
 
 
 NEW = {
+    "every",
     "fit",
     "fit_c",
     "fit_h",

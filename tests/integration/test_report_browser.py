@@ -193,7 +193,7 @@ def test_the_button_and_the_systems_wish_make_page_and_pictures_dark(
 def test_nothing_is_wider_than_a_phone(report: Path) -> None:
     # The narrowest window of a desktop's browser is wider than a phone; a frame is not.
     outside = report.with_name("frame.html")
-    frame = '<iframe style="width:380px; height:15000px; border:0"></iframe>'
+    frame = '<iframe style="width:380px; height:25000px; border:0"></iframe>'
     outside.write_text(
         f"<!doctype html><html><head><style></style></head><body>{frame}</body></html>"
     )

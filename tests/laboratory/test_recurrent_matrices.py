@@ -104,9 +104,16 @@ def lem(cell: Cell, params: Params, h: Array) -> dict[str, Array]:
     }
 
 
+def lstm_1997(cell: Cell, params: Params, h: Array) -> dict[str, Array]:
+    """c = 0 before, so that c = i (4 s(z) - 2) after."""
+    i = cell.gates(params, at(cell, params, h), jnp.zeros(I))["input"]
+    return {"w_h/c": logit((new(cell, params, h)["c"] / i + 2) / 4)}
+
+
 EQUATIONS: dict[str, Callable[..., dict[str, Array]]] = {
     "rnn": lambda cell, params, h: {"w_h": jnp.arctanh(new(cell, params, h)["h"])},
     "lstm": lstm,
+    "lstm_1997": lstm_1997,
     "gru": gru,
     "minimal_gated": minimal_gated,
     "cornn": cornn,
