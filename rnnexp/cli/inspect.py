@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnexp.cli import attention
 from rnnexp.cli.arguments import add_run, refuse, require_picture_place
-from rnnexp.cli.output import print_table
+from rnnexp.cli.output import bars_width, print_table
 from rnnexp.core.errors import UsageError
 from rnnexp.core.files import to_json
 
@@ -92,7 +92,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         return 0
     for line in table.headlines(run):
         print(line)
-    for title, rows in table.gradient_tables(run):
+    for title, rows in table.gradient_tables(run, bars_width()):
         print_table(title, rows)
     if known.plot is not None:
         print(f"drawn: {known.plot}")

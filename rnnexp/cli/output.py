@@ -1,5 +1,7 @@
 """Tables and durations on the console."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ MANY_ROWS = 200
 GAP = "  "
 LONG_WORD, SHORT_WORD = 24, 16
 """Longer words are folded at need: of a table with a frame, of one without."""
+WIDE_BARS, NARROW_BARS, FULL_BARS_FROM = 32, 16, 100
+"""Characters of a sparkline, in a terminal of so many columns and in a narrower one."""
 
 
 def duration_text(seconds: float) -> str:
@@ -36,6 +40,12 @@ def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
     console = Quiet()
     wide = console if console.is_terminal else Quiet(width=160)
     wide.print(fitted_table(title, rows, wide.width))
+
+
+def bars_width() -> int:
+    """Characters of a sparkline, so that a table with one fits in the terminal."""
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < FULL_BARS_FROM
+    return NARROW_BARS if narrow else WIDE_BARS
 
 
 def fitted_table(title: str, rows: Sequence[dict[str, object]], width: int) -> "RenderableType":

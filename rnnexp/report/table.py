@@ -34,7 +34,7 @@ def sparkline(values: np.ndarray, low: float, high: float, width: int = WIDTH) -
     return "".join(columns)
 
 
-def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
+def gradient_rows(run: Run, layer: int, leaf: str, width: int = WIDTH) -> list[dict[str, Any]]:
     """Norms, slope, half-life, their fit (R²) and bars at up to 8 recorded steps, the first and
     last included.
 
@@ -59,7 +59,7 @@ def gradient_rows(run: Run, layer: int, leaf: str) -> list[dict[str, Any]]:
                 "slope": float(row.get(f"slope/{unit}/{leaf}", math.nan)),
                 "half_life": float(row.get(f"half_life/{unit}/{leaf}", math.nan)),
                 "fit": line_fit(norms[index]),
-                "bars": sparkline(norms[index], low, high),
+                "bars": sparkline(norms[index], low, high, width),
             }
         )
     return rows
@@ -70,14 +70,18 @@ def table_lags(steps: int) -> Sequence[int]:
     return sorted({0, (steps - 1) // 2, steps - 1})
 
 
-def gradient_tables(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
-    """A titled table for each unit and state leaf, with flat columns for printing."""
+def gradient_tables(run: Run, width: int = WIDTH) -> list[tuple[str, list[dict[str, Any]]]]:
+    """A titled table for each unit and state leaf, with flat columns for printing.
+
+    Args:
+      width: of the sparklines, in characters.
+    """
     tables, word = [], step_of(run.axis)
     place, lags = ("t =", "") if run.axis == TIME else (word, f", lag in {steps_of(run.axis)}")
     for leaf, norms in run.norms.items():
         for layer in range(norms.shape[1]):
             rows = []
-            for row in gradient_rows(run, layer, leaf):
+            for row in gradient_rows(run, layer, leaf, width):
                 columns = {f"lag {lag}": norm for lag, norm in row["norm"].items()}
                 shown = {"step": row["step"], "loss": row["loss"], **columns}
                 shown |= {
