@@ -160,8 +160,8 @@ def _open(answer: Answer, first: Contender, others: Sequence[Contender]) -> str:
         whom = f"it from {_names(by[UNKNOWN])}" if alone else _names(by[UNKNOWN])
         say = f"tells {whom}" if alone else f"tells it from {whom}"
         parts.append(f"No interval {say} ({', '.join(sorted(whys))}).")
-    if worse := sum(one.relation == WORSE for one in others):
-        parts.append(f"The other {'one is' if worse == 1 else f'{worse} are'} worse.")
+    if worse := [one for one in others if one.relation == WORSE]:
+        parts.append(f"{_names(worse)} {'is' if len(worse) == 1 else 'are'} worse.")
     return " ".join(parts)
 
 

@@ -59,7 +59,7 @@ def write(root: Path, **losses: Sequence[float | None]) -> Answer:
         (
             {"gru": GOOD, "lstm": CLOSE, "rnn": BAD, "lem": (0.2,)},
             "gru is first by validation",
-            "No interval tells it from lem (one seed). The other one is worse.",
+            "No interval tells it from lem (one seed). rnn is worse.",
         ),
         (
             {"gru": BAD, "lstm": GOOD},
