@@ -1,12 +1,18 @@
 """The command line: every command has a parser, help is quick, and bad input gets one line."""
 
+import argparse
+import gc
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from rnnexp.cli import list as listing
+from rnnexp.cli import runs
 from rnnexp.cli.main import COMMANDS, main, parser
+from rnnexp.core.errors import UsageError
 from tests.helpers.logged_runs import write_logged_run
 
 
@@ -84,3 +90,20 @@ def test_bad_input_is_answered_in_one_line(
     assert printed.err.count("\n") == 1
     assert words in printed.err
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+
+
+def test_brief_commands_do_not_look_for_cycles_and_leave_that_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def look(known: argparse.Namespace, rest: Sequence[str]) -> int:
+        seen.append(gc.isenabled())
+        raise UsageError("seen")
+
+    monkeypatch.setattr(listing, "list_command", look)
+    monkeypatch.setattr(runs, "runs_command", look)
+    assert main(["list", "cells"]) == 2
+    assert main(["runs", "label", "x"]) == 2
+    assert seen == [False, True]
+    assert gc.isenabled()
