@@ -16,7 +16,7 @@ from rnnexp.core.errors import UsageError
 from rnnexp.run.files import last_line, read_status
 from rnnexp.run.task_facts import read_task
 from rnnexp.sweep.directory import runs_dir_of
-from rnnexp.sweep.plan import SETTLED, PlannedRun, read_plan
+from rnnexp.sweep.plan import SETTLED, PlannedRun, by_group, read_plan
 
 
 class RunState(NamedTuple):
@@ -61,9 +61,7 @@ class Follower:
 
     def __init__(self, sweep_dir: Path):
         self.runs_dir = runs_dir_of(sweep_dir)
-        self.plan: dict[int, list[PlannedRun]] = {}
-        for run in read_plan(sweep_dir):
-            self.plan.setdefault(run.group, []).append(run)
+        self.plan = by_group(read_plan(sweep_dir))
         self.settled: dict[str, RunState] = {}
         self.totals: dict[str, int] = {}
         self.groups: dict[int, GroupState] = {}

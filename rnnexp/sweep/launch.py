@@ -26,6 +26,7 @@ from rnnexp.sweep.executors import Job, Options, Outcome, run_jobs
 from rnnexp.sweep.plan import (
     SETTLED,
     PlannedRun,
+    by_group,
     plan_id,
     planned,
     read_plan,
@@ -54,10 +55,7 @@ class SweepPlan:
     @property
     def groups(self) -> dict[int, list[PlannedRun]]:
         """The runs by group number."""
-        groups: dict[int, list[PlannedRun]] = {}
-        for run in self.runs:
-            groups.setdefault(run.group, []).append(run)
-        return groups
+        return by_group(self.runs)
 
 
 def plan_sweep(
@@ -78,13 +76,20 @@ def plan_sweep(
         from rnnexp.sweep.matching import matched  # slow to import
 
         points, statements = matched(points, parameters, data_dir=data_dir)
-    groups = group_runs([point.config for point in points], data_dir=data_dir)
-    sources_of = sources_reader(data_dir)
-    runs = [
-        planned(point.config, group, point.changes, sources_of(point.config).digest)
-        for point, group in zip(points, groups, strict=True)
-    ]
+    runs = plan_runs([(point.config, point.changes) for point in points], data_dir)
     return SweepPlan(runs, statements, drawn=space.random is not None)
+
+
+def plan_runs(
+    points: Sequence[tuple[FrozenConfigDict, dict[str, Any]]], data_dir: Path | None
+) -> list[PlannedRun]:
+    """The runs of configurations, each with what it changes, in groups that share a program."""
+    groups = group_runs([config for config, _ in points], data_dir=data_dir)
+    sources_of = sources_reader(data_dir)
+    return [
+        planned(config, group, changes, sources_of(config).digest)
+        for (config, changes), group in zip(points, groups, strict=True)
+    ]
 
 
 def save_sweep(plan: SweepPlan, runs_dir: Path, name: str | None, **facts: Any) -> Path:
@@ -149,7 +154,7 @@ def launch(
     (sweep_dir / "cancel").unlink(missing_ok=True)
     runs_dir = runs_dir_of(sweep_dir)
     jobs = []
-    for group, runs in SweepPlan(read_plan(sweep_dir), []).groups.items():
+    for group, runs in by_group(read_plan(sweep_dir)).items():
         if any(run_status(runs_dir / run.run) not in SETTLED for run in runs):
             name = str(Path(runs[0].run).parent)
             bytes_ = (memory or {}).get(group)

@@ -13,7 +13,7 @@ alone or by another sweep, is not trained again.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,14 @@ def planned(
     """The planned run of a configuration in a group; `sources` is the digest of its own files."""
     path = run_path(config, Path(), sources)
     return PlannedRun(str(path), group, changes, config.to_dict(), sources)
+
+
+def by_group(runs: Iterable[PlannedRun]) -> dict[int, list[PlannedRun]]:
+    """Runs by the number of their group, in their order."""
+    groups: dict[int, list[PlannedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    return groups
 
 
 def plan_id(runs: Sequence[PlannedRun]) -> str:
