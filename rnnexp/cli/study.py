@@ -161,8 +161,6 @@ def _print(
 
 
 def _as_data(found: "Assessment") -> dict[str, Any]:
-    from dataclasses import asdict
-
     from rnnexp.study.tables import legend
 
     return {
@@ -170,7 +168,7 @@ def _as_data(found: "Assessment") -> dict[str, Any]:
         "claims_hash": found.claims_hash,
         "stored_hash": found.stored_hash or None,
         "counts": found.counts,
-        "verdicts": [{"claim": row.claim.name, **asdict(row.verdict)} for row in found.rows],
+        "verdicts": found.verdicts,
         "notes": legend(found),
     }
 

@@ -96,11 +96,11 @@ def student_interval(
     """
     n = values_xN.shape[-1]
     mean_x, error_x = values_xN.mean(-1), values_xN.std(-1, ddof=1) / np.sqrt(n)
-    half_x = _student_quantile((1 + level) / 2, n - 1) * error_x
+    half_x = student_quantile((1 + level) / 2, n - 1) * error_x
     return mean_x - half_x, mean_x + half_x
 
 
-def _student_quantile(probability: float, freedom: float) -> float:
+def student_quantile(probability: float, freedom: float) -> float:
     """That of Student's t. `scipy.stats` has the same, but takes most of a second to import."""
     from scipy import special  # type: ignore[import-untyped]
 
@@ -127,7 +127,7 @@ def welch_interval(
         parts = np.array([one_N.var(ddof=1) / n, two_M.var(ddof=1) / m])  # of the squared error
         shares = parts / parts.sum()
         freedom = 1 / (shares**2 / np.array([n - 1, m - 1])).sum()
-        half = _student_quantile((1 + level) / 2, freedom) * np.sqrt(parts.sum())
+        half = student_quantile((1 + level) / 2, freedom) * np.sqrt(parts.sum())
         middle = two_M.mean() - one_N.mean()
     ends = float(middle - half), float(middle + half)
     return ends if np.isfinite(ends).all() else None
@@ -142,7 +142,7 @@ def expanded_level(n: int, level: float = LEVEL) -> float:
     """
     from scipy import special
 
-    reach = np.sqrt(n / (n - 1)) * _student_quantile((1 + level) / 2, n - 1)
+    reach = np.sqrt(n / (n - 1)) * student_quantile((1 + level) / 2, n - 1)
     return float(1 - 2 * special.ndtr(-reach))
 
 

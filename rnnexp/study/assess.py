@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from rnnexp.study.claims import Claim, Study, Value, claims_hash, needs_of
 from rnnexp.study.rules import Values, holm, judge
@@ -39,6 +39,11 @@ class Assessment:
     hours: float
     runs: int
     stored_hash: str = ""
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The rows as data."""
+        return [{"claim": row.claim.name, **asdict(row.verdict)} for row in self.rows]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -28,6 +28,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnexp.results.statistics import student_quantile, welch_interval
 from rnnexp.study.claims import (
     Beyond,
     Bound,
@@ -167,16 +168,14 @@ def comparable(first: Sequence[Value], second: Sequence[Value], margin: float) -
     n = min(len(first), len(second))
     if len(a_N) < len(first) or len(b_M) < len(second):
         return Verdict(UNDECIDED, "a training diverged: the means cannot be compared", n=n)
-    parts = [float(np.var(v, ddof=1)) / len(v) if len(v) > 1 else math.nan for v in (a_N, b_M)]
-    error, difference = math.sqrt(sum(parts)), float(np.mean(a_N) - np.mean(b_M))
-    if not error > 0:
+    difference = float(np.mean(a_N) - np.mean(b_M))
+    if (interval := welch_interval(b_M, a_N)) is None:
         return Verdict(UNDECIDED, _no_interval(n), difference, n=n)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(v) - 1) for part, v in zip(parts, (a_N, b_M), strict=True)
-    )
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    low, high = difference - half, difference + half
-    p = min(1.0, 2 * float(stats.t.sf((abs(difference) - margin) / error, freedom)))
+    low, high = interval
+    edge, side = (margin, "greater") if difference > 0 else (-margin, "less")
+    tail = stats.ttest_ind(a_N - edge, b_M, equal_var=False, alternative=side).pvalue
+    p = min(1.0, 2 * float(tail))
+    error = math.sqrt(sum(float(np.var(v, ddof=1)) / len(v) for v in (a_N, b_M)))
     found = Verdict(UNDECIDED, "", difference, low, high, n, p)
     if _inside(low, high, 0.0, margin):
         return replace(found, word=REPRODUCED)
@@ -254,9 +253,7 @@ def _rank(value: Value, sign: float) -> float:
 
 def _interval(mean: float, error: float, n: int) -> tuple[float, float]:
     """Student's interval of a mean with its standard error."""
-    from scipy import stats
-
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    half = student_quantile((1 + LEVEL) / 2, n - 1) * error
     return mean - half, mean + half
 
 
@@ -284,10 +281,9 @@ def _seeds_for(
     distance: float, margin: float, spread: float, *, single: bool = False, least: int = 2
 ) -> int | None:
     """So many values that an interval of this spread lies inside the margin, or outside."""
-    from scipy import stats
 
     def decided(n: int) -> bool:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread * math.sqrt(single + 1 / n)
+        half = student_quantile((1 + LEVEL) / 2, n - 1) * spread * math.sqrt(single + 1 / n)
         return half <= margin - distance or half < distance - margin
 
     sizes = range(max(least, 2), MOST_SEEDS)

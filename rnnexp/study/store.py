@@ -7,7 +7,6 @@ machine. It also holds the verdicts as they were, for a reader without rnnexp.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ def write_results(
         "hours": round(found.hours, 3),
         "runs": found.runs,
         "counts": found.counts,
-        "verdicts": [{"claim": row.claim.name, **asdict(row.verdict)} for row in found.rows],
+        "verdicts": found.verdicts,
         "groups": groups,
     }
     try:

@@ -8,19 +8,16 @@ from typing import Any, NamedTuple
 
 from ml_collections import FrozenConfigDict
 
-from rnnexp.config.overrides import override
-from rnnexp.config.schema import experiment, finish
+from rnnexp.config.overrides import configuration
 from rnnexp.core.errors import UsageError, unknown
+from rnnexp.results.compare import best_run
 from rnnexp.results.index import read_index
 from rnnexp.results.load import load_run
 from rnnexp.results.metrics import metric_value
 from rnnexp.results.summary import Record
 from rnnexp.run.files import read_metrics
-from rnnexp.run.sources import sources_reader
 from rnnexp.study.claims import Computation, Runs, Study, Value, needs_of, seeds_of
-from rnnexp.sweep.launch import SweepPlan
-from rnnexp.sweep.plan import planned
-from rnnexp.sweep.program_groups import group_runs
+from rnnexp.sweep.launch import SweepPlan, plan_runs
 
 MOST_GAP = 600.0
 """Seconds between two lines of a run's log that still count as training."""
@@ -57,9 +54,7 @@ def trainings(study: Study) -> list[Training]:
 
 def _configured(study: Study, group: Runs, changes: Mapping[str, Any]) -> FrozenConfigDict:
     try:
-        config = experiment(group.experiment)
-        override(config, changes)
-        return finish(config)
+        return configuration(group.experiment, changes)
     except UsageError as error:
         seed = changes["seed"]
         raise UsageError(
@@ -77,11 +72,7 @@ def plan_study(
     once: dict[FrozenConfigDict, dict[str, Any]] = {}
     for training in found:
         once.setdefault(training.config, training.changes)
-    sources_of = sources_reader(data_dir)
-    runs = {
-        config: planned(config, group, once[config], sources_of(config).digest)
-        for config, group in zip(once, group_runs(list(once), data_dir=data_dir), strict=True)
-    }
+    runs = dict(zip(once, plan_runs(list(once.items()), data_dir), strict=True))
     return SweepPlan(list(runs.values()), []), [runs[training.config].run for training in found]
 
 
@@ -128,13 +119,8 @@ def _ended(record: Record | None) -> bool:
 
 def _chosen(records: Sequence[Record]) -> Record:
     """The record with the best validation; the only one, whatever its validation."""
-    finite = [
-        record for record in records
-        if record.status == "completed" and record.best and math.isfinite(record.best.value)
-    ]  # fmt: skip
-    if len(records) == 1 or not finite:
-        return records[0]
-    return min(finite, key=lambda r: r.best.value * (-1 if r.best.higher_is_better else 1))  # type: ignore[union-attr]
+    found = best_run(records, "test_loss")
+    return next((r for r in records if found is not None and r.run == found["run"]), records[0])
 
 
 def _measured(study: Study, record: Record, measure: str) -> Value:

@@ -1,6 +1,6 @@
 """A study of four short trainings in two groups, made in seconds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rnnexp.study import (
@@ -69,6 +69,3 @@ def default_claims() -> list[Claim]:
         ),
         NotComparable(name="their data", reference=PAPER, reason="private data"),
     ]  # fmt: skip
-
-
-Change = Callable[[Study], Study]
