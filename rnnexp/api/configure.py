@@ -1,6 +1,7 @@
 """The configuration of an experiment, with keys changed as on the command line."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -33,3 +34,8 @@ def experiment(
     config = schema.experiment(name, head)
     override(config, changes)
     return config
+
+
+def as_path(given: str | Path | None) -> Path | None:
+    """A place as functions for scripts take it; None stays."""
+    return None if given is None else Path(given)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import FrozenConfigDict
 
+from rnnexp.api.configure import as_path
 from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Batch, State, Tree
@@ -200,8 +201,7 @@ def load_model(
         with which it was trained.
     """
     path = find_run(str(run), Path(runs_dir))
-    where = None if data_dir is None else Path(data_dir)
-    trained = load_trained(path, where, with_data=with_data, checkpoint=checkpoint)
+    trained = load_trained(path, as_path(data_dir), with_data=with_data, checkpoint=checkpoint)
     plan, state = trained.plan, trained.state
     task = plan.recipe.task
     return TrainedModel(

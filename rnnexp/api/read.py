@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnexp.api.configure import NOTHING
+from rnnexp.api.configure import NOTHING, as_path
 from rnnexp.config.overrides import as_texts
 from rnnexp.core.errors import UsageError
 from rnnexp.results import side_by_side
@@ -97,8 +97,7 @@ def analyze(
     from rnnexp.run.analyze import analyze_run
 
     path = find_run(str(run), Path(runs_dir))
-    where = None if data_dir is None else Path(data_dir)
-    analyze_run(path, data_dir=where, overrides=as_texts(settings), again=again)
+    analyze_run(path, data_dir=as_path(data_dir), overrides=as_texts(settings), again=again)
     return load_laboratory(path)
 
 

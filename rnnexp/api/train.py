@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from rnnexp.api.configure import NOTHING
+from rnnexp.api.configure import NOTHING, as_path
 from rnnexp.config.overrides import as_texts, configuration
 from rnnexp.config.schema import from_saved, unfinished
 from rnnexp.core.errors import UsageError, require_at_least
@@ -76,7 +76,7 @@ def run(
     return train(
         configuration(experiment, changes),
         runs_dir=runs_dir,
-        data_dir=_path(data_dir),
+        data_dir=as_path(data_dir),
         observer=observer,
         callbacks=as_callbacks(callbacks),
         origin=earlier,
@@ -142,7 +142,7 @@ def sweep(
     try:
         space, texts = _space(axes, seeds, random, draw_seed), as_texts(changes)
         plan = plan_sweep(
-            space, _base(experiment, texts), parameters=match_parameters, data_dir=_path(data_dir)
+            space, _base(experiment, texts), parameters=match_parameters, data_dir=as_path(data_dir)
         )
         sweep_dir = save_sweep(
             plan,
@@ -198,7 +198,3 @@ def _base(experiment: Experiment | None, texts: Mapping[str, str]) -> Any:
 def _flags(texts: Mapping[str, str]) -> list[str]:
     """Changes as they are typed."""
     return [f"--config.{key}={text}" for key, text in texts.items()]
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
