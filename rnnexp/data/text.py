@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnexp.core.errors import UsageError, first_line
-from rnnexp.data.files import DataFile
+from rnnexp.data.files import DataFile, find
 
 BYTE_ORDER_MARK = "\ufeff"
 """Editors put it in front of a text to say that it is UTF-8. It is no symbol of the text."""
@@ -104,6 +104,14 @@ TINY_SHAKESPEARE = DataFile(
     digest=digest,
     data_sha256=SHA256,
 )
+
+
+def text_file(file: str, data_dir: Path | None = None) -> Path:
+    """The text of a task: the user's file, or tiny Shakespeare if none is named.
+
+    Raises what `find` does if tiny Shakespeare cannot be had.
+    """
+    return Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
 
 
 def split_ends(length: int, valid_fraction: float, test_fraction: float) -> tuple[int, int]:

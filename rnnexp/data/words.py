@@ -38,6 +38,12 @@ def split_words(
     return words
 
 
+def require_vocabulary(vocabulary: int) -> None:
+    """Raise `UsageError` for a number of words that is neither 0 (all) nor at least 2."""
+    if vocabulary < 0 or vocabulary == 1:
+        raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
+
+
 def word_vocabulary(
     words: Iterable[str], *, most: int = 0, least_count: int = 1
 ) -> tuple[str, ...]:

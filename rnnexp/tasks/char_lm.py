@@ -17,14 +17,13 @@ import numpy as np
 
 from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.data.files import find
 from rnnexp.data.ngrams import ngram_losses
 from rnnexp.data.text import (
-    TINY_SHAKESPEARE,
     UNKNOWN_SYMBOL,
     encode,
     read_text,
     split_ends,
+    text_file,
     unknown_symbols,
     vocabulary,
 )
@@ -69,7 +68,7 @@ def char_lm(
     Raises `UsageError` if the file or an option is unsuitable.
     """
     require_at_least(1, window_steps=window_steps)
-    path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
+    path = text_file(file, data_dir)
     text = read_text(path, encoding)
     train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
     require_room(path, np.diff([0, train_end, valid_end, len(text)]), window_steps)

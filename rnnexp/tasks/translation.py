@@ -34,7 +34,7 @@ from rnnexp.data.sentence_pairs import (
     require_parts,
     split_pairs,
 )
-from rnnexp.data.words import LINE_END, encode_words, word_vocabulary
+from rnnexp.data.words import LINE_END, encode_words, require_vocabulary, word_vocabulary
 from rnnexp.tasks.base import Finite, Task
 from rnnexp.tasks.transduction import STOP, scores
 
@@ -94,8 +94,7 @@ def translation(
     Raises `UsageError` if the file or an option is unsuitable.
     """
     require_at_least(1, longest=longest, least_count=least_count)
-    if vocabulary < 0 or vocabulary == 1:
-        raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
+    require_vocabulary(vocabulary)
     file = Path(path).expanduser()
     given = (
         read_pairs(file, lower=lower, marks=marks)

@@ -37,9 +37,8 @@ import numpy as np
 from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.seeds import require_seed
 from rnnexp.core.types import Array, Batch, Key, Tree
-from rnnexp.data.files import find
-from rnnexp.data.text import TINY_SHAKESPEARE, read_text, split_ends
-from rnnexp.data.words import encode_words, split_words, word_vocabulary
+from rnnexp.data.text import read_text, split_ends, text_file
+from rnnexp.data.words import encode_words, require_vocabulary, split_words, word_vocabulary
 from rnnexp.tasks.base import Finite, Score, Task
 
 ABSENT = -1
@@ -109,9 +108,8 @@ def word2vec(
     require_at_least(1, window=window, negatives=negatives, least_count=least_count)
     require_at_least(0, noise_power=noise_power, subsample=subsample)
     require_seed("data_seed", data_seed)
-    if vocabulary < 0 or vocabulary == 1:
-        raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
-    path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
+    require_vocabulary(vocabulary)
+    path = text_file(file, data_dir)
     text = split_words(read_text(path), lower=lower, marks=marks)
     ends = split_ends(len(text), valid_fraction, test_fraction)
     words = kept_words(path, text[: ends[0]], vocabulary, least_count)

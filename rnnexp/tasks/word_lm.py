@@ -15,13 +15,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from rnnexp.core.errors import UsageError, require_at_least
+from rnnexp.core.errors import require_at_least
 from rnnexp.core.types import Array, Batch, Tree
-from rnnexp.data.files import find
 from rnnexp.data.kneser_ney import kneser_ney_losses
 from rnnexp.data.ngrams import ngram_losses
-from rnnexp.data.text import TINY_SHAKESPEARE, read_text, split_ends
-from rnnexp.data.words import encode_words, split_words, word_vocabulary
+from rnnexp.data.text import read_text, split_ends, text_file
+from rnnexp.data.words import encode_words, require_vocabulary, split_words, word_vocabulary
 from rnnexp.tasks.base import Score, Stream, Task
 from rnnexp.tasks.char_lm import MOST_GRAM, require_room, sources_of
 from rnnexp.tasks.scores import correct, cross_entropy, over_steps
@@ -68,9 +67,8 @@ def word_lm(
     Raises `UsageError` if the file or an option is unsuitable.
     """
     require_at_least(1, window_steps=window_steps, least_count=least_count)
-    if vocabulary < 0 or vocabulary == 1:
-        raise UsageError(f"vocabulary must be 0 (all words) or at least 2, not {vocabulary}")
-    path = Path(file).expanduser() if file else find(TINY_SHAKESPEARE, data_dir)
+    require_vocabulary(vocabulary)
+    path = text_file(file, data_dir)
     text = split_words(read_text(path, encoding), lower=lower, marks=marks, line_ends=line_ends)
     train_end, valid_end = split_ends(len(text), valid_fraction, test_fraction)
     lengths = np.diff([0, train_end, valid_end, len(text)])
