@@ -92,7 +92,7 @@ def inspect_command(known: argparse.Namespace, rest: Sequence[str]) -> int:
         return 0
     for line in table.headlines(run):
         print(line)
-    for title, rows in table.gradient_tables(run, bars_width()):
+    for title, rows in table.gradient_tables(run, bars_width(table.WIDTH)):
         print_table(title, rows)
     if known.plot is not None:
         print(f"drawn: {known.plot}")

@@ -13,8 +13,8 @@ MANY_ROWS = 200
 GAP = "  "
 LONG_WORD, SHORT_WORD = 24, 16
 """Longer words are folded at need: of a table with a frame, of one without."""
-WIDE_BARS, NARROW_BARS, FULL_BARS_FROM = 32, 16, 100
-"""Characters of a sparkline, in a terminal of so many columns and in a narrower one."""
+FULL_BARS_FROM = 100
+"""Columns of a terminal from which on sparklines have their full width, and not half of it."""
 
 
 def duration_text(seconds: float) -> str:
@@ -42,10 +42,10 @@ def print_table(title: str, rows: Sequence[dict[str, object]]) -> None:
     wide.print(fitted_table(title, rows, wide.width))
 
 
-def bars_width() -> int:
-    """Characters of a sparkline, so that a table with one fits in the terminal."""
+def bars_width(full: int) -> int:
+    """Characters of a sparkline of that full width, so that a table with one fits the terminal."""
     narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < FULL_BARS_FROM
-    return NARROW_BARS if narrow else WIDE_BARS
+    return full // 2 if narrow else full
 
 
 def fitted_table(title: str, rows: Sequence[dict[str, object]], width: int) -> "RenderableType":

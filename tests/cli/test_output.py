@@ -9,7 +9,6 @@ from rich.console import Console
 
 from rnnexp.cli.output import (
     MANY_ROWS,
-    WIDE_BARS,
     bars_width,
     duration_text,
     fitted_table,
@@ -46,9 +45,9 @@ def test_sparklines_fit_the_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert bars_width() == bars
+    assert bars_width(32) == bars
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
-    assert bars_width() == WIDE_BARS
+    assert bars_width(32) == 32
 
 
 NUMBERS: list[dict[str, object]] = [
