@@ -14,8 +14,8 @@ that share their gates, no forget gate, the truncated gradient, logistic outputs
 error, one sequence an update. Rates and starting biases are those of its Table 10.
 
 A training ends where the paper's does, after 2,000 sequences that were all right (5: less than 140
-wrong). Two validations stand for these, 2,000 updates apart, on 2,560 sequences without training. The
-paper's second condition, a mean error below 0.01 (4) or 0.1 (6), is a bound on the test here.
+wrong). Two validations stand for these, 2,000 updates apart, on 2,560 sequences without training.
+The paper's second condition, a mean error below 0.01 (4) or 0.1 (6), is a bound on the test here.
 
 Two more columns have another gradient or another cell in the same recipe: the whole gradient, of
 which section 6 says that it made no significant difference, and the LSTM of today.
@@ -226,8 +226,8 @@ def get_study() -> Study:
             "wrong": wrong,
         },
         deviations=[
-            "two validations 2,000 updates apart, on 2,560 sequences that are not trained on, stand "
-            "for the 2,000 most recent training sequences",
+            "two validations 2,000 updates apart, on 2,560 sequences that are not trained on, "
+            "stand for the 2,000 most recent training sequences",
             "tested are the weights of the best validation until the stop",
             "the median of our trainings beside the mean of the paper's; of 6a there are 10, not "
             "20, and of 4 with T = 500 6, not 10",

@@ -99,8 +99,8 @@ def draw_1997(key: Key, batch_size: int, T: int, product: bool = False) -> Batch
     value_TxB = jax.random.uniform(key_value, (longest, batch_size), minval=low)
     lengths_B = jax.random.randint(key_length, (batch_size,), T, longest + 1, dtype=jnp.int32)
     first_B = jax.random.randint(key_first, (batch_size,), 0, FIRST)
-    among_others_B = jax.random.randint(key_second, (batch_size,), 0, T // 2 - 1)
-    second_B = among_others_B + (among_others_B >= first_B)
+    other_B = jax.random.randint(key_second, (batch_size,), 0, T // 2 - 1)
+    second_B = jnp.where(other_B < first_B, other_B, other_B + 1)
     t_Tx1 = jnp.arange(longest, dtype=jnp.int32)[:, None]
     marked_TxB = (t_Tx1 == first_B[None, :]) | (t_Tx1 == second_B[None, :])
     marked_TxB &= t_Tx1 > 0
