@@ -54,9 +54,8 @@ def test_form_of_1997(operation: str) -> None:
     lost = np.array([len(places) == 1 for places in marks])
     np.testing.assert_allclose(lost.mean(), 0.1 + 0.9 / 19, atol=4.5 * np.sqrt(0.13 / size))
     both = np.array([places for places in marks if len(places) == 2])
-    assert set(both[:, 0]) == set(range(1, T // 2 - 1))
-    assert both[:, 1].max() == T // 2 - 1
-    assert (both.min(1) < 10).all()
+    assert set(both[:, 0]) == set(range(1, 10))
+    assert set(both[:, 1]) == set(range(2, T // 2))
     for n in range(100):
         kept = value[marks[n], n]
         wanted = kept.prod() if operation == "product" else kept.sum() / 4 + 0.5
