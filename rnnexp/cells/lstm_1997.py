@@ -12,8 +12,9 @@ Schmidhuber 1997, "Long short-term memory", whose experiments 4 to 6 have networ
 93, 156 and 308 weights. Without a forget gate c only adds up: as far as W_h and W_a are not
 involved, dc_t/dc_s is exactly 1 over any lag (the constant error carousel).
 
-The paper cuts the gradient where it leaves a cell through its gates; here it flows on, as it does
-through every cell.
+The paper cuts the gradient where it would go back in time through what units read of each other
+(appendix A.1): W_h and W_a learn from h_{t-1} and a_{t-1}, which pass nothing on. With `truncated`
+that is so here, and dc_t/dc_s is exactly 1 in every network; else the gradient is the whole one.
 
 Parameters: (N + 2 B) (I + N + 2 B + 1) with N cells in B blocks.
 """
@@ -34,6 +35,7 @@ def lstm_1997(
     input_bias: float = -1.0,
     output_bias: float = 0.0,
     start: float = 0.1,
+    truncated: bool = False,
 ) -> Cell:
     """An LSTM cell without forget gates. `hidden_size` counts memory cells.
 
@@ -46,6 +48,7 @@ def lstm_1997(
         much, so that blocks open one after another.
       output_bias: the same of output gates.
       start: weights are drawn from U(-start, start).
+      truncated: the gradient goes back in time through c alone, as in the paper.
     """
     require_at_least(1, of="lstm_1997", block_size=block_size)
     require_at_least(0, of="lstm_1997", start=start)
@@ -75,7 +78,10 @@ def lstm_1997(
 
     def activations(params: Params, state: State, x_I: Array) -> tuple[Array, Array, Array]:
         """The blocks' input and output gates, and what the cells take in."""
-        recurrent = state["h"] @ params["w_h"] + state["a"] @ params["w_a"]
+        h, a = state["h"], state["a"]
+        if truncated:
+            h, a = jax.lax.stop_gradient((h, a))
+        recurrent = h @ params["w_h"] + a @ params["w_a"]
         z_i, z_o, z_c = jnp.split(x_I @ params["w_x"] + recurrent + params["b"], parts)
         return jax.nn.sigmoid(z_i), jax.nn.sigmoid(z_o), 4.0 * jax.nn.sigmoid(z_c) - 2.0
 

@@ -164,6 +164,9 @@ EVALUATION = {
     "early_stopping.patience": Key(
         0, "validations without gain after which a run ends; 0: off", NOT_NEGATIVE
     ),
+    "early_stopping.goal": Key("", "a score of validations whose goal ends a run; none: off"),
+    "early_stopping.goal_below": Key(0.0, "the goal: the mean of that score is below this"),
+    "early_stopping.goal_validations": Key(1, "in so many last validations together", POSITIVE),
 }
 LABORATORY = {
     "laboratory.examples": Key(
@@ -225,6 +228,9 @@ LATER: dict[str, Any] = {
     "optimizer.decay_examples": None,
     "loss.name": "default",
     "loss.reduction": "mean",
+    "early_stopping.goal": "",
+    "early_stopping.goal_below": 0.0,
+    "early_stopping.goal_validations": 1,
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -235,12 +241,17 @@ a run without the key has that value.
 LATER_OF_TASKS: dict[str, dict[str, Any]] = {
     "char_lm": {"task.encoding": "utf-8", "task.unknown": False},
     "word_lm": {"task.encoding": "utf-8"},
+    "adding": {"task.form": "2015", "task.operation": "sum"},
+    "temporal_order": {"task.form": "2013"},
 }
 """`LATER` of tasks' own options, by the name of the task; another task's option of that name is
 another option."""
 
 
-LATER_OF_CELLS: dict[str, dict[str, Any]] = {"lstm": {"cell.without": "nothing"}}
+LATER_OF_CELLS: dict[str, dict[str, Any]] = {
+    "lstm": {"cell.without": "nothing"},
+    "lstm_1997": {"cell.truncated": False},
+}
 """The same of cells' options."""
 
 

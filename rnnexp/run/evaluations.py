@@ -19,6 +19,11 @@ def is_gain(value: float, best: float | None, *, higher_is_better: bool) -> bool
     return value > best if higher_is_better else value < best
 
 
+def goal_is_met(values: Sequence[float], below: float, count: int) -> bool:
+    """Whether the mean of a score over `count` validations, the last, is below a limit."""
+    return len(values) >= count and sum(values[-count:]) / count < below
+
+
 def nonfinite_text(scores: Mapping[str, float]) -> str:
     """`loss nan, bits_per_character nan`: the scores that are not finite; empty if all are."""
     return ", ".join(

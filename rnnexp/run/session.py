@@ -6,7 +6,7 @@ and the last checkpoints, and turns what ends a run into a status.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,13 @@ from rnnexp.run.checkpoint import Checkpoints, Progress
 from rnnexp.run.divergence.store import DivergenceStore
 from rnnexp.run.divergence.verdict import divergence_verdict
 from rnnexp.run.divergence.window import Recording
-from rnnexp.run.evaluations import is_gain, nonfinite_lengths, nonfinite_text, nonfinite_validations
+from rnnexp.run.evaluations import (
+    goal_is_met,
+    is_gain,
+    nonfinite_lengths,
+    nonfinite_text,
+    nonfinite_validations,
+)
 from rnnexp.run.files import RunLog
 from rnnexp.run.first_process import in_first_process
 from rnnexp.run.gradient_store import GradientLog
@@ -58,6 +64,8 @@ class RunSession:
         self.laboratory = in_first_process(LaboratoryLog, path / "laboratory.zarr")
         self.divergence = in_first_process(DivergenceStore, path, names, plan.recipe.axis)
         self.progress = Progress()
+        self.goal_values: list[float] = []
+        """The score of `early_stopping.goal` in the last validations, as many as count."""
         self.fall_backs = FallBacks()
         self.warned: set[str] = set()
         """The evaluations (validation, test) of which a warning was given."""
@@ -88,6 +96,7 @@ class RunSession:
         kept = None if restored is None else self.step
         self.laboratory.truncate(kept)
         self.files.truncate(kept)
+        self._take_goal(self.files.rows("valid") if kept else [])
         if self.plan.config.log.tensorboard:
             from rnnexp.run.tensorboard import EventLog
 
@@ -126,10 +135,11 @@ class RunSession:
 
     @property
     def ended(self) -> bool:
-        """Whether all steps are made, or validation has stopped improving."""
-        patience = self.plan.config.early_stopping.patience
-        stale = 0 < patience <= self.progress.stale_evaluations
-        return self.step >= self.schedule.total or stale
+        """Whether all steps are made, validation has stopped improving, or the goal is met."""
+        stopping = self.plan.config.early_stopping
+        stale = 0 < stopping.patience <= self.progress.stale_evaluations
+        met = goal_is_met(self.goal_values, stopping.goal_below, stopping.goal_validations)
+        return self.step >= self.schedule.total or stale or met
 
     def due(self) -> frozenset[Action]:
         """What is due after the step just made; a step that has been measured is not due again."""
@@ -181,6 +191,7 @@ class RunSession:
         self.files.log("valid", [{"step": self.step, **scores}])
         self.observer.evaluated("valid", self.step, scores)
         self._warn_of_nonfinite("validation", scores)
+        self._take_goal([scores])
         best, higher = self.progress.best_value, self.task.higher_is_better
         if is_gain(value, best, higher_is_better=higher):
             self.progress = Progress(self.step, value, self.step, 0)
@@ -188,6 +199,13 @@ class RunSession:
         else:
             stale = self.progress.stale_evaluations + 1
             self.progress = replace(self.progress, stale_evaluations=stale)
+
+    def _take_goal(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Note the goal's score in validations that follow those known, as many as count."""
+        stopping = self.plan.config.early_stopping
+        if stopping.goal:
+            values = [*self.goal_values, *(row[stopping.goal] for row in rows)]
+            self.goal_values = values[-stopping.goal_validations :]
 
     def _warn_of_nonfinite(self, what: str, scores: dict[str, float]) -> None:
         """Say at once, and once only, which scores of an evaluation are not finite."""

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from rnnexp.cells import CELLS
 from rnnexp.config.arguments import read_arguments
 from rnnexp.config.choices import choose
-from rnnexp.config.defaults import WORK
+from rnnexp.config.defaults import LATER, WORK
 from rnnexp.config.overrides import call, load_file, module_config, override
 from rnnexp.config.schema import assign, experiment, finish, flat, require_known, settle_durations
 from rnnexp.core.errors import UsageError
@@ -123,8 +123,9 @@ def make_start(base: Base, name: str) -> Start:
 
     Raises `UsageError` if task and cell do not fit, or for a value of the wrong type.
     """
-    config = experiment(name)
-    choose(config, {**file_changes(base), **base.overrides})
+    given = {**file_changes(base), **base.overrides}
+    config = experiment(name, given.get("head.name", LATER["head.name"]))
+    choose(config, given)
     defaults = flat(config)
     changes = {key: value for key, value in file_changes(base).items() if key in defaults}
     assign(config, changes)

@@ -23,7 +23,7 @@ def drawn_classes(
     input_size: int,
     classes: int,
     num_steps: int,
-    lengths: Lengths,
+    lengths: Lengths | None,
 ) -> Task:
     """A task of endless batches whose classes are equally likely: chance is its baseline."""
     source = Endless(draw)

@@ -1,11 +1,12 @@
-"""Checks that optimiser, schedule and loss keep the contracts of `rnnexp.learning`, on shapes."""
+"""Checks that optimiser, schedule and loss keep the contracts of `rnnexp.learning`, on shapes, and
+that evaluations have the score that ends a run."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.registry import TO_ONE
 from rnnexp.core.tree import named_leaves
 from rnnexp.core.types import Tree
@@ -13,8 +14,9 @@ from rnnexp.learning import LOSSES
 from rnnexp.learning.losses import Loss
 from rnnexp.models.scoring import own_scores
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.batches import batch_shapes, first_batch, source_size
-from rnnexp.train.abstract_call import Entry, array, described, is_real
+from rnnexp.tasks.batches import batch_shapes, first_batch, source_arrays, source_size
+from rnnexp.train.abstract_call import Entry, array, described, is_real, key_shape
+from rnnexp.train.evaluate import evaluate_function
 from rnnexp.train.objective import counted, require_task
 from rnnexp.train.optim import Hyper, optimizer, update_params
 from rnnexp.train.program import Recipe
@@ -24,7 +26,7 @@ BATCH_SIZES = (7, 11, 13, 17)
 
 
 def check_parts(config: FrozenConfigDict, recipe: Recipe, params: Tree, hyper: Hyper) -> None:
-    """Check the optimiser, the schedule and the loss of a run.
+    """Check the optimiser, the schedule, the loss and the goal of a run.
 
     Raises `UsageError` in one line that names the part, what it gives and what is expected.
     """
@@ -33,6 +35,15 @@ def check_parts(config: FrozenConfigDict, recipe: Recipe, params: Tree, hyper: H
     if recipe.objective is not None and recipe.objective.loss is not None:
         itself = own_scores(recipe.model(params)) is not None
         check_loss(config.loss.name, recipe.objective.loss, recipe.task, scores_itself=itself)
+    if config.early_stopping.goal:
+        _check_goal(config, recipe, params)
+
+
+def _check_goal(config: FrozenConfigDict, recipe: Recipe, params: Tree) -> None:
+    """Validations have the score whose goal ends the run."""
+    evaluate = evaluate_function(recipe, "valid", config.eval.batch_size, config.eval.examples)
+    found = jax.eval_shape(evaluate, params, key_shape(), source_arrays(recipe.task.valid))
+    require_choice("config.early_stopping.goal", config.early_stopping.goal, found)
 
 
 def _check_optimizer(recipe: Recipe, params: Tree, hyper: Hyper) -> None:

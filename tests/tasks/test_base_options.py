@@ -9,6 +9,10 @@ from rnnexp.train.build import build_task
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("adding", {"form": "1996"}, "unknown config.task.form '1996'"),
+        ("adding", {"operation": "difference"}, "unknown config.task.operation 'difference'"),
+        ("adding", {"form": "1997", "length_steps": 19}, "length_steps must be at least 20"),
+        ("temporal_order", {"form": "1996"}, "unknown config.task.form '1996'"),
         ("temporal_order", {"symbols": 4}, "symbols must be 2 or 3, not 4"),
         ("temporal_order", {"length_steps": 9}, "length_steps must be at least 10, not 9"),
         ("temporal_order", {"length_steps": 0}, "length_steps must be at least 10, not 0"),

@@ -33,6 +33,7 @@ from rnnexp.core.registry import READING_MODES, Entry, Table
 
 ROWS = {
     "linear": "one linear layer: Glorot uniform kernel, bias 0",
+    "logistic": "logistic units, trained on their squared error; `wrong`: off by a tolerance",
     "rbm": "RBM: a frame of bits; exact up to 12 hidden units, CD-k beyond; tied, the RTRBM",
     "nade": "NADE: the exact distribution of a frame of bits, one bit after the other",
 }
