@@ -7,7 +7,8 @@ symbols, 4 classes) and 6b (three, 8 classes). Relevant symbols are X or Y, all 
 are drawn from 4 distractors. The paper has 100 to 110 steps, with the relevant symbols
 at 10-20 and 50-60 (6a), at 10-20, 33-43 and 66-76 (6b). Here the length is fixed at
 `length_steps` and the ranges scale with it, as in Pascanu, Mikolov & Bengio 2013; there
-are no start and end symbols.
+are no start and end symbols. With `shortest_steps` every batch has a length of its own, as
+where that paper trains one network for all lengths from 50 to 200.
 
 Symbols are uniform and the last step is a distractor, so without memory chance is the
 best: ln(classes) nats, an accuracy of 1 / classes.
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 
 from rnnexp.core.errors import UsageError, require_at_least
 from rnnexp.core.types import Array, Batch, Key
-from rnnexp.tasks.base import Task, one_length
+from rnnexp.tasks.base import Lengths, Task
 from rnnexp.tasks.classification import drawn_classes
 
 DISTRACTORS = 4
@@ -27,46 +28,80 @@ RANGES_PERCENT = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
 """First and last step of each relevant symbol, in percent of the length, rounded down."""
 
 
-def temporal_order(*, length_steps: int = 50, symbols: int = 2) -> Task:
+def temporal_order(*, length_steps: int = 50, symbols: int = 2, shortest_steps: int = 0) -> Task:
     """Classify the order of `symbols` (2 or 3) relevant symbols, one-hot in, 4 or 8 classes.
 
     Args:
       length_steps: steps of a sequence, 10 or more.
       symbols: relevant symbols of a sequence, 2 (4 classes) or 3 (8 classes).
+      shortest_steps: of the shortest batch, 10 or more; `length_steps` is then that of the
+        longest, and a batch's length is uniform between them. 0: all have `length_steps`.
 
-    Raises `UsageError` for other numbers of symbols and for fewer than 10 steps.
+    Raises `UsageError` for other numbers of symbols, for fewer than 10 steps, and for batches that
+    are longer than the longest.
     """
     if symbols not in RANGES_PERCENT:
         raise UsageError(f"symbols must be 2 or 3, not {symbols}")
     require_at_least(10, length_steps=length_steps)
+    shortest = shortest_steps or length_steps
+    require_at_least(10, shortest_steps=shortest)
+    require_at_least(shortest, length_steps=length_steps)
+
+    def drawn(key: Key, batch_size: int) -> Batch:
+        if shortest_steps:
+            return draw_length(key, batch_size, shortest, length_steps, symbols)
+        return draw(key, batch_size, length_steps, symbols)
+
     return drawn_classes(
         "temporal_order",
-        lambda key, batch_size: draw(key, batch_size, length_steps, symbols),
+        drawn,
         input_size=DISTRACTORS + 2,
         classes=2**symbols,
         num_steps=length_steps,
-        lengths=one_length(
-            "steps", length_steps, lambda n: temporal_order(length_steps=n, symbols=symbols)
+        lengths=Lengths(
+            "steps",
+            (shortest, length_steps),
+            lambda n: temporal_order(length_steps=n, symbols=symbols),
         ),
     )
 
 
 def draw(key: Key, batch_size: int, length_steps: int, symbols: int) -> Batch:
     """One-hot sequences (T, B, 6); the class reads the symbols as bits, X = 0, Y = 1."""
+    sequence_TxB, targets_B = draw_symbols(key, batch_size, length_steps, length_steps, symbols)
+    return Batch(jax.nn.one_hot(sequence_TxB, DISTRACTORS + 2, dtype=float), targets_B)
+
+
+def draw_length(key: Key, batch_size: int, shortest: int, longest: int, symbols: int) -> Batch:
+    """The same of one length for the whole batch, uniform in `shortest` .. `longest`, padded to the
+    longest."""
+    key_length, key_symbols = jax.random.split(key)
+    length = jax.random.randint(key_length, (), shortest, longest + 1, dtype=jnp.int32)
+    sequence_TxB, targets_B = draw_symbols(key_symbols, batch_size, longest, length, symbols)
+    inputs_TxBxI = jax.nn.one_hot(sequence_TxB, DISTRACTORS + 2, dtype=float)
+    return Batch(inputs_TxBxI, targets_B, jnp.full(batch_size, length))
+
+
+def draw_symbols(
+    key: Key, batch_size: int, steps: int, length_steps: int | Array, symbols: int
+) -> tuple[Array, Array]:
+    """Symbols (steps, B), the relevant ones placed by `length_steps`, and their classes (B,)."""
     key_noise, key_bits, *keys = jax.random.split(key, 2 + symbols)
-    shape = (length_steps, batch_size)
+    shape = (steps, batch_size)
     sequence_TxB = jax.random.randint(key_noise, shape, 0, DISTRACTORS, dtype=jnp.int32)
     bits = jax.random.bernoulli(key_bits, shape=(symbols, batch_size)).astype(jnp.int32)
     targets_B = jnp.zeros(batch_size, jnp.int32)
     for bit_B, place_key, percent in zip(bits, keys, RANGES_PERCENT[symbols], strict=True):
         place_B = draw_place(place_key, batch_size, length_steps, percent)
-        here_TxB = jnp.arange(length_steps, dtype=jnp.int32)[:, None] == place_B[None, :]
+        here_TxB = jnp.arange(steps, dtype=jnp.int32)[:, None] == place_B[None, :]
         sequence_TxB = jnp.where(here_TxB, X + bit_B[None, :], sequence_TxB)
         targets_B = 2 * targets_B + bit_B
-    return Batch(jax.nn.one_hot(sequence_TxB, DISTRACTORS + 2, dtype=float), targets_B)
+    return sequence_TxB, targets_B
 
 
-def draw_place(key: Key, batch_size: int, length_steps: int, percent: tuple[int, int]) -> Array:
+def draw_place(
+    key: Key, batch_size: int, length_steps: int | Array, percent: tuple[int, int]
+) -> Array:
     """Steps (B,), uniform between two percentages of the length, both included."""
     first, last = (length_steps * part // 100 for part in percent)
     return jax.random.randint(key, (batch_size,), first, last + 1, dtype=jnp.int32)
