@@ -164,7 +164,8 @@ def test_the_gradient_of_omega_is_the_immediate_one(variant: Any, form: str) -> 
     for name in params:
         if name in recurrent:
             np.testing.assert_allclose(grads[name], numeric[name], rtol=1e-5, atol=1e-8)
-            assert np.any(grads[name] != 0), name
+            # a phase turns the gradient and keeps its norm
+            assert name == "theta_log" or np.any(grads[name] != 0), name
         else:
             np.testing.assert_array_equal(grads[name], 0)
 
