@@ -137,6 +137,10 @@ REGULARIZER = {
     "regularizer.omega": Key(
         0.0, "weight: backward steps keep the norm of the gradient (Pascanu); 0: off", NOT_NEGATIVE
     ),
+    "regularizer.omega_form": Key(
+        "norms",
+        "omega of ratios of norms, summed over steps, or of squares, their mean: norms, squares",
+    ),
     "regularizer.orthogonality": Key(
         0.0, "weight of ||W^T W - I||^2 of recurrent kernels; 0: off", NOT_NEGATIVE
     ),
@@ -231,6 +235,7 @@ LATER: dict[str, Any] = {
     "early_stopping.goal": "",
     "early_stopping.goal_below": 0.0,
     "early_stopping.goal_validations": 1,
+    "regularizer.omega_form": "norms",
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 
@@ -242,7 +247,7 @@ LATER_OF_TASKS: dict[str, dict[str, Any]] = {
     "char_lm": {"task.encoding": "utf-8", "task.unknown": False},
     "word_lm": {"task.encoding": "utf-8"},
     "adding": {"task.form": "2015", "task.operation": "sum"},
-    "temporal_order": {"task.form": "2013"},
+    "temporal_order": {"task.form": "2013", "task.shortest_steps": 0},
 }
 """`LATER` of tasks' own options, by the name of the task; another task's option of that name is
 another option."""

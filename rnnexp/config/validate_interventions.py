@@ -6,16 +6,20 @@ import jax
 from ml_collections import FrozenConfigDict
 
 from rnnexp.cells.base import Cell
-from rnnexp.core.errors import UsageError
+from rnnexp.core.errors import UsageError, require_choice
 from rnnexp.core.types import Params
 from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
-from rnnexp.gradflow.regularizers import Regularizers, tangent_size
+from rnnexp.gradflow.regularizers import OMEGA_FORMS, Regularizers, tangent_size
 from rnnexp.models.structure import Structure
 
 
 def regularizers_of(config: FrozenConfigDict) -> Regularizers:
-    """The penalties of a configuration; `UsageError` for flossing that is never due."""
+    """The penalties of a configuration.
+
+    Raises `UsageError` for an unknown form of Omega, and for flossing that is never due.
+    """
     section = config.regularizer
+    require_choice("config.regularizer.omega_form", section.omega_form, OMEGA_FORMS)
     if section.flossing_before_steps and not section.flossing:
         raise UsageError(
             "config.regularizer.flossing_before_steps needs a weight, config.regularizer.flossing"
@@ -27,6 +31,7 @@ def regularizers_of(config: FrozenConfigDict) -> Regularizers:
         )
     return Regularizers(
         omega=section.omega > 0,
+        omega_form=section.omega_form,
         orthogonality=section.orthogonality > 0,
         flossing=section.flossing > 0,
         flossing_exponents=section.flossing_exponents,

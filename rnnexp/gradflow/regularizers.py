@@ -31,6 +31,8 @@ from rnnexp.scan.step import flat_state
 from rnnexp.scan.unroll import Trajectory
 
 WARMUP = 10  # a tenth of a sequence aligns the tangent vectors, as in Engelken's code
+OMEGA_FORMS = ("norms", "squares")
+LEAST_SQUARE = 1e-20  # of ||dE/ds||, for a transition to count in Omega's form of squares
 Row = tuple[State, Array, Array, Array]
 """The state before a step, its input, its number, and which examples it is valid in."""
 
@@ -40,12 +42,14 @@ class Regularizers:
     """Which penalties a training program has; their weights are traced.
 
     Attributes:
+      omega_form: one of `OMEGA_FORMS`.
       flossing_exponents: how many leading Lyapunov exponents are driven to 0.
       flossing_before_steps: so many first updates use the flossing gradient alone.
       flossing_every_steps: later updates add it at steps that this divides; 0: never.
     """
 
     omega: bool = False
+    omega_form: str = "norms"
     orthogonality: bool = False
     flossing: bool = False
     flossing_exponents: int = 4
@@ -59,16 +63,24 @@ class Regularizers:
 
 
 def omega(
-    cell: Cell, params: Params, trajectory: Trajectory, adjoints: State, lengths_B: Array | None
+    cell: Cell,
+    params: Params,
+    trajectory: Trajectory,
+    adjoints: State,
+    lengths_B: Array | None,
+    *,
+    form: str = "norms",
 ) -> Array:
     """Pascanu's Omega, the mean over the batch of
 
-        sum_k (||dE/ds_{k+1} J_k|| / ||dE/ds_{k+1}|| - 1)^2,    J_k = ds_{k+1}/ds_k
+        norms:   sum_k  (||dE/ds_{k+1} J_k||   / ||dE/ds_{k+1}||   - 1)^2
+        squares: mean_k (||dE/ds_{k+1} J_k||^2 / ||dE/ds_{k+1}||^2 - 1)^2,    J_k = ds_{k+1}/ds_k
 
     over all T transitions, from the initial state on: 0 where a step keeps the norm of
-    the gradient that arrives there. A transition after a sequence's end, or with a zero
-    dE/ds_{k+1}, adds nothing. (The authors' code has the ratio of squares, and the mean
-    over k instead of the sum.)
+    the gradient that arrives there. Norms are equation 9; squares are the authors' code, and
+    equation 10 but for its sum. A transition after a sequence's end, or with a zero dE/ds_{k+1},
+    adds nothing and does not count; of squares neither does one whose ||dE/ds_{k+1}||^2 is below
+    1e-20, as in that code.
 
     As in the paper the derivative is the immediate one: states, inputs and dE/ds are held
     fixed, and only recurrent parameters (see `find_recurrence`) vary. The paper's state is
@@ -76,7 +88,8 @@ def omega(
     the recurrent parameters too, through one step.
 
     Args:
-      adjoints: dE/ds after every step, (T, B, ...), in any scale; all leaves of the state.
+      adjoints: dE/ds after every step, (T, B, ...), all leaves of the state; in any scale for
+        norms, for squares that of the loss's mean over the batch.
     """
     recurrent = find_recurrence(cell).names
     live = {k: v if k in recurrent else jax.lax.stop_gradient(v) for k, v in params.items()}
@@ -84,21 +97,31 @@ def omega(
     before = states_before(trajectory.start, trajectory.states)
     held = jax.lax.stop_gradient((before, trajectory.inputs_TxBxI, adjoints))
 
-    def term(state: State, x_I: Array, adjoint: State) -> Array:
+    def term(state: State, x_I: Array, adjoint: State) -> tuple[Array, Array]:
+        """A transition's term, and whether it counts."""
         flat, unravel = ravel_pytree(adjoint)
         norm = stable_norm(flat)
-        nonzero = norm >= jnp.finfo(norm.dtype).tiny
-        unit = unravel(flat / jnp.where(nonzero, norm, jnp.ones_like(norm)))
+        least = LEAST_SQUARE**0.5 if form == "squares" else jnp.finfo(norm.dtype).tiny
+        counts = norm >= least
+        unit = unravel(flat / jnp.where(counts, norm, jnp.ones_like(norm)))
         back = jax.vjp(lambda s: cell.transition(prepared, s, x_I), state)[1](unit)[0]
-        square = sum(jnp.sum(leaf * leaf) for leaf in back.values())
-        # the square root has no derivative at 0
-        ratio = jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square)))
-        ratio = jnp.where(square > 0, ratio, jnp.zeros_like(ratio))
-        return jnp.where(nonzero, jnp.square(ratio - 1.0), jnp.zeros_like(ratio))
+        square = sum((jnp.sum(leaf * leaf) for leaf in back.values()), jnp.zeros_like(norm))
+        ratio = square if form == "squares" else _root(square)
+        return jnp.where(counts, jnp.square(ratio - 1.0), jnp.zeros_like(ratio)), counts
 
-    terms_TxB = jax.vmap(jax.vmap(term))(*held)
-    valid_TxB = valid_steps(terms_TxB.shape[0], lengths_B)
-    return jnp.mean(jnp.sum(jnp.where(valid_TxB, terms_TxB, 0.0), 0))
+    terms_TxB, counts_TxB = jax.vmap(jax.vmap(term))(*held)
+    counts_TxB &= valid_steps(terms_TxB.shape[0], lengths_B)
+    total_B = jnp.sum(jnp.where(counts_TxB, terms_TxB, 0.0), 0)
+    if form == "squares":
+        total_B /= jnp.maximum(jnp.sum(counts_TxB, 0), 1).astype(total_B.dtype)
+    return jnp.mean(total_B)
+
+
+def _root(square: Array) -> Array:
+    """The square root; 0 at 0, where it has no derivative, with the derivative 0."""
+    positive = square > 0
+    root = jnp.sqrt(jnp.where(positive, square, jnp.ones_like(square)))
+    return jnp.where(positive, root, jnp.zeros_like(root))
 
 
 def flossing(

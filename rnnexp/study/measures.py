@@ -1,11 +1,13 @@
 """Measures of a finished training that are not among its test scores."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rnnexp.core.errors import UsageError
 from rnnexp.results.load import Run
+from rnnexp.results.summary import by_length
 from rnnexp.study.claims import Beyond, Value
 
 
@@ -44,6 +46,24 @@ def mean_of_last(kind: str, field: str, rows: int) -> Callable[[Run], Value]:
         if run.dead or len(values_N) == 0:
             return math.nan
         return float(np.mean(values_N[-rows:]))
+
+    return measure
+
+
+def over_lengths(
+    score: str, combine: Callable[[Sequence[float]], float] = min
+) -> Callable[[Run], Value]:
+    """A test score at all `config.eval.lengths`, combined; NaN if the training diverged.
+
+    The measure raises `UsageError` for a run that was tested at no other lengths.
+    """
+
+    def measure(run: Run) -> Value:
+        if run.dead:
+            return math.nan
+        if (found := by_length(run.status)) is None:
+            raise UsageError(f"{run.path.name} was tested at no other lengths: set eval.lengths")
+        return float(combine([scores[score] for scores in found.test.values()]))
 
     return measure
 

@@ -72,8 +72,11 @@ def add_penalties(
 
 def _omega(recipe: Recipe, params: Tree, flow: Flow) -> Array:
     rows = zip(recipe.model(params).units(), *flow, strict=True)
+    form = recipe.regularizers.omega_form
     return _sum(
-        regularizers.omega(unit.layer.cell, unit.layer.params(), seen, adjoint, span.lengths_B)
+        regularizers.omega(
+            unit.layer.cell, unit.layer.params(), seen, adjoint, span.lengths_B, form=form
+        )
         for unit, span, seen, adjoint in rows
     )
 

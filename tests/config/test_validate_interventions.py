@@ -29,6 +29,11 @@ from tests.helpers.small_programs import configured
             {"regularizer__flossing": 1.0, "regularizer__flossing_every_steps": 0},
             "never due",
         ),
+        (
+            "adding/rnn",
+            {"regularizer__omega": 1.0, "regularizer__omega_form": "square"},
+            "config.regularizer.omega_form.*norms.*squares",
+        ),
         ("adding/rnn", {"regularizer__flossing_before_steps": 5}, "needs a weight"),
     ],
 )

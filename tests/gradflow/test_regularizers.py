@@ -15,6 +15,7 @@ from rnnexp.core.masking import states_before
 from rnnexp.core.types import Array, Params, State
 from rnnexp.gradflow.recurrent_params import find_recurrence
 from rnnexp.gradflow.regularizers import (
+    OMEGA_FORMS,
     directions,
     driven_exponents,
     flossing,
@@ -72,17 +73,21 @@ def jacobians(cell: Cell, params: Params, trajectory: Trajectory) -> np.ndarray:
     )
 
 
-def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
-    """The paper's formula, transition by transition."""
-    total = np.zeros(())
+def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray, form: str) -> float:
+    """The formulas, transition by transition."""
+    found = []
     for b in range(B):
+        terms = []
         for t in range(lengths[b]):
             a = np.asarray(ravel_pytree({k: v[t, b] for k, v in adjoints.items()})[0])
-            if np.any(a != 0):
-                total += (np.linalg.norm(a @ J[t, b]) / np.linalg.norm(a) - 1) ** 2
-    return float(total / B)
+            ratio = np.linalg.norm(a @ J[t, b]) / np.linalg.norm(a) if np.any(a != 0) else None
+            if ratio is not None:
+                terms.append((ratio - 1) ** 2 if form == "norms" else (ratio**2 - 1) ** 2)
+        found.append(np.sum(terms) if form == "norms" else np.mean(terms))
+    return float(np.mean(found))
 
 
+@pytest.mark.parametrize("form", OMEGA_FORMS)
 @pytest.mark.parametrize(
     ("variant", "lengths"),
     [
@@ -91,7 +96,7 @@ def omega_by_hand(J: np.ndarray, adjoints: State, lengths: np.ndarray) -> float:
         *(pytest.param(v, LENGTHS, marks=pytest.mark.slow) for v in SOME if v not in QUICK),
     ],
 )
-def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) -> None:
+def test_omega_equals_its_formula(variant: Any, lengths: Array | None, form: str) -> None:
     cell = build(variant, I, H)
     params = drawn(cell)
     trajectory = trajectory_of(cell, params, lengths)
@@ -100,12 +105,36 @@ def test_omega_equals_the_papers_formula(variant: Any, lengths: Array | None) ->
         jacobians(cell, params, trajectory),
         adjoints,
         np.full(B, T) if lengths is None else np.asarray(lengths),
+        form,
     )
-    value = jax.jit(lambda adjoints: omega(cell, params, trajectory, adjoints, lengths))
+    value = jax.jit(lambda adjoints: omega(cell, params, trajectory, adjoints, lengths, form=form))
     got = value(adjoints)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
-    tiny = {k: 1e-200 * v for k, v in adjoints.items()}  # only the directions count
-    np.testing.assert_allclose(value(tiny), got, rtol=1e-9)
+    tiny = {k: 1e-200 * v for k, v in adjoints.items()}
+    if form == "norms":  # only the directions count
+        np.testing.assert_allclose(value(tiny), got, rtol=1e-9)
+    else:  # nothing counts
+        np.testing.assert_array_equal(value(tiny), 0)
+
+
+def test_squares_are_the_authors_formula() -> None:
+    """With D = 1 - h^2 and a = dE/dh: mean (|(a D) W^T|^2 / |a|^2 - 1)^2, without steps of which
+    |a|^2 is below 1e-20."""
+    cell = rnn(I, H)
+    params = drawn(cell)
+    trajectory = trajectory_of(cell, params)
+    a = np.asarray(some_adjoints(trajectory)["h"]).copy()
+    a[0] *= 0.9e-10 / np.linalg.norm(a[0], axis=-1, keepdims=True)  # does not count
+    a[1] *= 1.1e-10 / np.linalg.norm(a[1], axis=-1, keepdims=True)
+    h, w = np.asarray(trajectory.states["h"]), np.asarray(params["w_h"])
+    before, after = np.sum((a * (1 - h**2) @ w.T) ** 2, -1), np.sum(a**2, -1)
+    counts = after >= 1e-20
+    assert counts[:2].tolist() == [[False] * B, [True] * B]
+    terms = np.where(counts, (before / np.where(counts, after, 1) - 1) ** 2, 0)
+    got = jax.jit(lambda a: omega(cell, params, trajectory, {"h": a}, None, form="squares"))(
+        jnp.asarray(a)
+    )
+    np.testing.assert_allclose(got, np.mean(terms.sum(0) / counts.sum(0)), rtol=1e-10)
 
 
 def test_omega_of_a_scaled_rotation_is_known() -> None:
@@ -117,15 +146,17 @@ def test_omega_of_a_scaled_rotation_is_known() -> None:
     np.testing.assert_allclose(value(adjoints), T * 0.2**2, rtol=1e-9)
 
 
+@pytest.mark.parametrize("form", OMEGA_FORMS)
 @each
-def test_the_gradient_of_omega_is_the_immediate_one(variant: Any) -> None:
+def test_the_gradient_of_omega_is_the_immediate_one(variant: Any, form: str) -> None:
     cell = build(variant, I, H)
     params = drawn(cell)
     trajectory = trajectory_of(cell, params, LENGTHS)
     adjoints = some_adjoints(trajectory)
 
     def value(params: Params) -> Array:
-        return omega(cell, params, trajectory, adjoints, LENGTHS)  # states and adjoints stay
+        # states and adjoints stay
+        return omega(cell, params, trajectory, adjoints, LENGTHS, form=form)
 
     flat, unravel = ravel_pytree(params)
     grads, numeric = map(unravel, gradients(lambda p: value(unravel(p)), flat))
@@ -133,7 +164,8 @@ def test_the_gradient_of_omega_is_the_immediate_one(variant: Any) -> None:
     for name in params:
         if name in recurrent:
             np.testing.assert_allclose(grads[name], numeric[name], rtol=1e-5, atol=1e-8)
-            assert np.any(grads[name] != 0), name
+            # a phase turns the gradient and keeps its norm
+            assert name == "theta_log" or np.any(grads[name] != 0), name
         else:
             np.testing.assert_array_equal(grads[name], 0)
 

@@ -1,14 +1,16 @@
 """Measures of a training that are read from its log."""
 
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from rnnexp.core.errors import UsageError
 from rnnexp.results.load import Run
-from rnnexp.study import Beyond, mean_of_last, steps_until
+from rnnexp.study import Beyond, mean_of_last, over_lengths, steps_until
 
 
 def run(losses: list[float], status: str = "completed") -> Run:
@@ -43,3 +45,19 @@ def test_mean_of_last_rows() -> None:
 def test_one_limit_is_given() -> None:
     with pytest.raises(ValueError, match="either"):
         steps_until("train", "loss")
+
+
+def test_scores_over_lengths() -> None:
+    tested = run([0.5])
+    tested.status["by_length"] = {
+        "unit": "steps",
+        "train": [20, 20],
+        "test": {"20": {"accuracy": 1.0}, "40": {"accuracy": 0.5}, "80": {"accuracy": 0.6}},
+        "baseline": {"20": {}, "40": {}, "80": {}},
+    }
+    assert over_lengths("accuracy")(tested) == 0.5
+    assert over_lengths("accuracy", statistics.mean)(tested) == pytest.approx(0.7)
+    tested.status["status"] = "diverged"
+    assert math.isnan(float(over_lengths("accuracy")(tested)))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no other lengths"):
+        over_lengths("accuracy")(run([0.5]))

@@ -35,6 +35,7 @@ from tests.helpers.small_programs import configured
 def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
     """Values and gradients of the penalties on the first batch, from their definitions."""
     recipe, params = plan.recipe, plan.params
+    form = plan.config.regularizer.omega_form
     assert isinstance(recipe.task.train, Endless)
     key = jax.random.fold_in(jax.random.key(plan.config.seed), 1)
     size = recipe.batch_size
@@ -59,7 +60,7 @@ def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
         adjoints = jax.grad(loss)([slot])[0]
         seen = apply_model(recipe, params, batch, ForwardOptions(keep_states=True)).trajectories[0]
         found = {
-            "omega": lambda p: regularizers.omega(cell, layer(p), seen, adjoints, None),
+            "omega": lambda p: regularizers.omega(cell, layer(p), seen, adjoints, None, form=form),
             "orthogonality": lambda p: regularizers.orthogonality(cell, layer(p)),
             "flossing": flossing,
         }
@@ -69,9 +70,11 @@ def penalties_by_hand(plan: Plan) -> dict[str, tuple[Array, Tree]]:
     return found
 
 
+@pytest.mark.parametrize("form", regularizers.OMEGA_FORMS)
 @pytest.mark.usefixtures("x64")
-def test_an_update_follows_the_loss_plus_the_weighted_penalties() -> None:
-    plain, (moved, plan) = one_step(), first_step(**(PLAIN | ALL))
+def test_an_update_follows_the_loss_plus_the_weighted_penalties(form: str) -> None:
+    changes = PLAIN | ALL | {"regularizer__omega_form": form}
+    plain, (moved, plan) = one_step(), first_step(**changes)
     expected = penalties_by_hand(plan)
     # the task's alone, up to the rounding of another program
     np.testing.assert_allclose(logged(moved, "loss"), logged(plain, "loss"), rtol=1e-12)
