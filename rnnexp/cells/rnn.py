@@ -6,7 +6,9 @@ Elman 1990, "Finding structure in time". With `start="identity"` and
 `activation="relu"` it is the IRNN of Le, Jaitly & Hinton 2015, "A simple way to
 initialize recurrent networks of rectified linear units". With `activation="linear"`
 the Jacobian of a step is W_h, so with `recurrent_scale=c` the adjoint's norm shrinks by
-exactly c a step, which the tests of gradients use.
+exactly c a step, which the tests of gradients use. With `start="gaussian"` the network is
+chaotic without input for scales above 1, in the limit of many units: Sompolinsky, Crisanti &
+Sommers 1988, "Chaos in random neural networks".
 
 Parameters: I*H + H*H + H.
 """
@@ -21,7 +23,7 @@ from rnnexp.cells.initializers import glorot_uniform, orthogonal
 from rnnexp.core.errors import require_choice
 from rnnexp.core.types import Array, Key, Params, State
 
-STARTS = ("orthogonal", "identity")
+STARTS = ("orthogonal", "identity", "gaussian")
 IRNN_INPUT_STDDEV = 0.001  # Le, Jaitly & Hinton 2015, section 4
 
 
@@ -37,8 +39,9 @@ def rnn(
 
     Args:
       activation: tanh, relu, sigmoid or linear.
-      start: initial W_h before scaling, orthogonal (with Glorot uniform W_x) or identity
-        (with Gaussian W_x of standard deviation 0.001).
+      start: initial W_h before scaling: orthogonal (with Glorot uniform W_x), identity (with
+        Gaussian W_x of standard deviation 0.001), or gaussian: of variance 1 / hidden_size (with
+        W_x of variance 1 / input_size).
       recurrent_scale: factor of the initial W_h.
     """
     f = find_activation(activation)
@@ -49,6 +52,9 @@ def rnn(
         if start == "identity":
             w_x = IRNN_INPUT_STDDEV * jax.random.normal(key_x, (input_size, hidden_size))
             w_h = jnp.eye(hidden_size)
+        elif start == "gaussian":
+            w_x = jax.random.normal(key_x, (input_size, hidden_size)) / input_size**0.5
+            w_h = jax.random.normal(key_h, (hidden_size, hidden_size)) / hidden_size**0.5
         else:
             w_x = glorot_uniform(key_x, (input_size, hidden_size))
             w_h = orthogonal(key_h, (hidden_size, hidden_size))

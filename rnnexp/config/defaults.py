@@ -151,8 +151,20 @@ REGULARIZER = {
     "regularizer.flossing_before_steps": Key(
         0, "so many first updates use flossing alone", NOT_NEGATIVE
     ),
+    "regularizer.flossing_again_steps": Key(
+        (), "at which as many updates of flossing alone begin again; none: never"
+    ),
     "regularizer.flossing_every_steps": Key(
-        1, "then one step in so many adds flossing; 0: none", NOT_NEGATIVE
+        1, "one of so many other updates adds flossing; 0: none", NOT_NEGATIVE
+    ),
+    "regularizer.flossing_window_steps": Key(
+        0, "first time steps whose exponents flossing takes; 0: all", NOT_NEGATIVE
+    ),
+    "regularizer.flossing_examples": Key(
+        0, "first examples of a batch that flossing takes; 0: all", NOT_NEGATIVE
+    ),
+    "regularizer.flossing_optimizer": Key(
+        "shared", "of flossing alone: shared, own; own has moments apart, without clipping"
     ),
 }
 """See `rnnexp.gradflow.regularizers`."""
@@ -236,6 +248,10 @@ LATER: dict[str, Any] = {
     "early_stopping.goal_below": 0.0,
     "early_stopping.goal_validations": 1,
     "regularizer.omega_form": "norms",
+    "regularizer.flossing_again_steps": (),
+    "regularizer.flossing_window_steps": 0,
+    "regularizer.flossing_examples": 0,
+    "regularizer.flossing_optimizer": "shared",
 }
 """Keys that came after runs had been named, and the value at which they change nothing.
 

@@ -12,17 +12,34 @@ from rnnexp.gradflow.recurrent_params import find_recurrence, recurrent_blocks
 from rnnexp.gradflow.regularizers import OMEGA_FORMS, Regularizers, tangent_size
 from rnnexp.models.structure import Structure
 
+FLOSSING_OPTIMIZERS = ("shared", "own")
+
 
 def regularizers_of(config: FrozenConfigDict) -> Regularizers:
     """The penalties of a configuration.
 
-    Raises `UsageError` for an unknown form of Omega, and for flossing that is never due.
+    Raises `UsageError` for an unknown form of Omega, and for flossing that is never due, or takes
+    more examples than there are.
     """
     section = config.regularizer
     require_choice("config.regularizer.omega_form", section.omega_form, OMEGA_FORMS)
     if section.flossing_before_steps and not section.flossing:
         raise UsageError(
             "config.regularizer.flossing_before_steps needs a weight, config.regularizer.flossing"
+        )
+    _require_phases(section.flossing_before_steps, tuple(section.flossing_again_steps))
+    require_choice(
+        "config.regularizer.flossing_optimizer", section.flossing_optimizer, FLOSSING_OPTIMIZERS
+    )
+    if section.flossing_optimizer == "own" and not section.flossing_before_steps:
+        raise UsageError(
+            "config.regularizer.flossing_optimizer=own is for updates of flossing alone; set "
+            "config.regularizer.flossing_before_steps"
+        )
+    if section.flossing_examples > (most := config.train.batch_size // config.devices):
+        raise UsageError(
+            f"config.regularizer.flossing_examples must be at most {most}, the examples of a batch "
+            f"on a device, not {section.flossing_examples}"
         )
     if section.flossing and not section.flossing_before_steps | section.flossing_every_steps:
         raise UsageError(
@@ -36,7 +53,11 @@ def regularizers_of(config: FrozenConfigDict) -> Regularizers:
         flossing=section.flossing > 0,
         flossing_exponents=section.flossing_exponents,
         flossing_before_steps=section.flossing_before_steps,
+        flossing_again_steps=tuple(section.flossing_again_steps),
         flossing_every_steps=section.flossing_every_steps,
+        flossing_window_steps=section.flossing_window_steps,
+        flossing_examples=section.flossing_examples,
+        flossing_apart=section.flossing_optimizer == "own",
     )
 
 
@@ -72,6 +93,19 @@ def require_interventions(config: FrozenConfigDict, structure: Structure, cell: 
         raise UsageError(
             f"config.regularizer.orthogonality: {cell.name} has no square recurrent matrix"
         )
+
+
+def _require_phases(before: int, again: tuple[int, ...]) -> None:
+    """Raise `UsageError` unless updates of flossing alone begin after the last ones have ended."""
+    key = "config.regularizer.flossing_again_steps"
+    if again and not before:
+        raise UsageError(f"{key} needs a length, config.regularizer.flossing_before_steps")
+    for step, last in zip(again, (0, *again), strict=False):
+        if step <= last + before:
+            raise UsageError(
+                f"{key} has {step}, but updates of flossing alone that begin at {last} last until "
+                f"{last + before}; later steps must come after that"
+            )
 
 
 def _require_plain_steps(

@@ -88,6 +88,14 @@ def _backward(matrix: Array, cotangent: Array) -> tuple[Array]:
 expm.defvjp(_forward, _backward)
 
 
+class _Triangular(NamedTuple):
+    """V = L Q: the rows of Q, ln L_kk, and the inverse of L, with L_kk = 1 where that is 0."""
+
+    rows_KxS: Array
+    growth_K: Array
+    inverse_KxK: Array
+
+
 def orthonormalise(vectors_KxS: Array) -> Basis:
     """Gram-Schmidt of K rows, V = L Q with L lower triangular: each row projected twice.
 
@@ -103,32 +111,74 @@ def orthonormalise(vectors_KxS: Array) -> Basis:
     Projecting twice: Giraud, Langou, Rozloznik & van den Eshof 2005, "Rounding error
     analysis of the classical Gram-Schmidt orthogonalization process".
     """
-    count, size = vectors_KxS.shape
-    unit = float(jnp.finfo(vectors_KxS.dtype).eps)
+    size, unit = vectors_KxS.shape[1], float(jnp.finfo(vectors_KxS.dtype).eps)
     # Squares leave float32's range at 1e-19, so the largest entry is divided out first.
     # (The result does not depend on that entry; `lost_K` has no gradient.)
     scale_K = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors_KxS), axis=1))
     scale_K = jnp.where(scale_K == 0, 1.0, scale_K)
     scaled_KxS = vectors_KxS / scale_K[:, None]
-    length_K = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(scaled_KxS) ** 2, axis=1))
+    found = _gram_schmidt(scaled_KxS)
+    length_K, inverse_KxK = jax.lax.stop_gradient((_lengths(scaled_KxS), found.inverse_KxK))
+    error_K = size**0.5 * unit * (jnp.abs(inverse_KxK) @ length_K)
+    lost_K = ~(error_K < 1.0) & (found.growth_K > -jnp.inf)
+    return Basis(found.rows_KxS, found.growth_K + jnp.log(scale_K), lost_K)
 
-    def add_row(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        basis_KxS, inverse_KxK, growth_K = carry
-        first_K = basis_KxS @ scaled_KxS[k]
-        rest_S = scaled_KxS[k] - first_K @ basis_KxS
-        second_K = basis_KxS @ rest_S
-        rest_S = rest_S - second_K @ basis_KxS
+
+@jax.custom_vjp
+def _gram_schmidt(vectors_KxS: Array) -> _Triangular:
+    """`orthonormalise` of rows whose squares are in range.
+
+    With cotangents Q' and g' of the rows and of the growth that of V is
+
+        L^-T (Q' + sym(diag(g') - Q' Q^T) Q),
+
+    where sym mirrors the lower triangle: the adjoint of the LQ decomposition in Seeger, Hetzel,
+    Dai, Meissner & Lawrence 2017, "Auto-differentiating linear algebra". The loop's own backward
+    pass would keep a basis for every row. None goes through a row that vanished, or the inverse.
+    """
+    unit = float(jnp.finfo(vectors_KxS.dtype).eps)
+    length_K = _lengths(vectors_KxS)
+
+    def add_row(k: Array, found: _Triangular) -> _Triangular:
+        rows_KxS, growth_K, inverse_KxK = found
+        first_K = rows_KxS @ vectors_KxS[k]
+        rest_S = vectors_KxS[k] - first_K @ rows_KxS
+        second_K = rows_KxS @ rest_S
+        rest_S = rest_S - second_K @ rows_KxS
         square = jnp.sum(rest_S**2)
         gone = square <= unit**3 * length_K[k] ** 2
-        left = jnp.sqrt(jnp.where(gone, 1.0, square))  # not the root of 0, which has no slope
-        basis_KxS = basis_KxS.at[k].set(jnp.where(gone, 0.0, rest_S / left))
-        shares_K, length = jax.lax.stop_gradient((first_K + second_K, left))
-        inverse_K = (-shares_K @ inverse_KxK).at[k].set(1.0) / length
-        growth = jnp.where(gone, -jnp.inf, jnp.log(left))
-        return basis_KxS, inverse_KxK.at[k].set(inverse_K), growth_K.at[k].set(growth)
+        left = jnp.sqrt(jnp.where(gone, 1.0, square))
+        inverse_K = (-(first_K + second_K) @ inverse_KxK).at[k].set(1.0) / left
+        return _Triangular(
+            rows_KxS.at[k].set(jnp.where(gone, 0.0, rest_S / left)),
+            growth_K.at[k].set(jnp.where(gone, -jnp.inf, jnp.log(left))),
+            inverse_KxK.at[k].set(inverse_K),
+        )
 
-    empty = jnp.zeros_like(scaled_KxS), jnp.zeros((count, count), scale_K.dtype), scale_K
-    basis_KxS, inverse_KxK, growth_K = jax.lax.fori_loop(0, count, add_row, empty)
-    error_K = size**0.5 * unit * (jnp.abs(inverse_KxK) @ length_K)
-    lost_K = ~(error_K < 1.0) & (growth_K > -jnp.inf)
-    return Basis(basis_KxS, growth_K + jnp.log(scale_K), lost_K)
+    count = len(vectors_KxS)
+    square = jnp.zeros((count, count), vectors_KxS.dtype)
+    empty = _Triangular(jnp.zeros_like(vectors_KxS), square[0], square)
+    result: _Triangular = jax.lax.fori_loop(0, count, add_row, empty)
+    return result
+
+
+def _gram_schmidt_forward(vectors_KxS: Array) -> tuple[_Triangular, _Triangular]:
+    found = _gram_schmidt(vectors_KxS)
+    return found, found
+
+
+def _gram_schmidt_backward(found: _Triangular, cotangents: _Triangular) -> tuple[Array]:
+    rows_KxS, growth_K, inverse_KxK = found
+    stays_K = growth_K > -jnp.inf
+    by_rows_KxS = jnp.where(stays_K[:, None], cotangents.rows_KxS, 0.0)
+    by_growth_K = jnp.where(stays_K, cotangents.growth_K, 0.0)
+    lower_KxK = jnp.tril(jnp.diag(by_growth_K) - by_rows_KxS @ rows_KxS.T)
+    mirrored_KxK = lower_KxK + jnp.tril(lower_KxK, -1).T
+    return (inverse_KxK.T @ (by_rows_KxS + mirrored_KxK @ rows_KxS),)
+
+
+_gram_schmidt.defvjp(_gram_schmidt_forward, _gram_schmidt_backward)
+
+
+def _lengths(vectors_KxS: Array) -> Array:
+    return jnp.sqrt(jnp.sum(vectors_KxS**2, axis=1))

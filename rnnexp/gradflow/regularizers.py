@@ -45,7 +45,12 @@ class Regularizers:
       omega_form: one of `OMEGA_FORMS`.
       flossing_exponents: how many leading Lyapunov exponents are driven to 0.
       flossing_before_steps: so many first updates use the flossing gradient alone.
-      flossing_every_steps: later updates add it at steps that this divides; 0: never.
+      flossing_again_steps: at which as many such updates begin again.
+      flossing_every_steps: other updates add it at steps that this divides; 0: never.
+      flossing_window_steps: so many first time steps have exponents; 0: all.
+      flossing_examples: so many first examples have them; 0: all.
+      flossing_apart: updates by flossing alone have optimiser moments of their own and are not
+        clipped, as in Engelken's code.
     """
 
     omega: bool = False
@@ -54,12 +59,21 @@ class Regularizers:
     flossing: bool = False
     flossing_exponents: int = 4
     flossing_before_steps: int = 0
+    flossing_again_steps: tuple[int, ...] = ()
     flossing_every_steps: int = 1
+    flossing_window_steps: int = 0
+    flossing_examples: int = 0
+    flossing_apart: bool = False
 
     @property
     def any(self) -> bool:
         """Whether there are penalties at all."""
         return self.omega or self.orthogonality or self.flossing
+
+    def alone(self, step: Array) -> Array:
+        """Whether the update of that number is by flossing alone."""
+        since = step - jnp.array((0, *self.flossing_again_steps), step.dtype)
+        return jnp.any((since >= 0) & (since < self.flossing_before_steps))
 
 
 def omega(
@@ -172,6 +186,23 @@ def driven_exponents(
     total_BxK = scan_growth(advance, (None, tangents_BxKxS), rows, zeros, add)
     counted_B = jnp.maximum(lengths_B - warm_B, 1).astype(total_BxK.dtype)
     return total_BxK / counted_B[:, None]
+
+
+def first_part(
+    trajectory: Trajectory, lengths_B: Array | None, *, steps: int, examples: int
+) -> tuple[Trajectory, Array | None]:
+    """So many first steps and examples of a trajectory, with their lengths; 0: all of them."""
+    most, size, _ = trajectory.inputs_TxBxI.shape
+    steps, examples = steps or most, examples or size
+    inputs, states = jax.tree.map(
+        lambda x: x[:steps, :examples], (trajectory.inputs_TxBxI, trajectory.states)
+    )
+    start, context, lengths_B = jax.tree.map(
+        lambda x: x[:examples], (trajectory.start, trajectory.context, lengths_B)
+    )
+    if lengths_B is not None:
+        lengths_B = jnp.minimum(lengths_B, steps)
+    return Trajectory(inputs, start, states, context), lengths_B
 
 
 def orthogonality(cell: Cell, params: Params) -> Array:

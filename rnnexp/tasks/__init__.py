@@ -106,6 +106,9 @@ ROWS = {
     ),
     "temporal_order": Row("in which order did the 2 or 3 relevant symbols come?", TO_ONE, CONSTANT),
     "delayed_xor": Row("the exclusive or of two bits, far apart in noise", TO_ONE, CONSTANT),
+    "streaming_xor": Row(
+        "in every step, the exclusive or of the bits one and two delays ago", SYNCHRONOUS, CONSTANT
+    ),
     "parity": Row("whether a sequence of bits has an odd number of ones", TO_ONE, CONSTANT),
     "associative_recall": Row("the value that was stored under a key", TO_ONE, CONSTANT),
     "selective_copy": Row(

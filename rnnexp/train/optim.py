@@ -96,12 +96,35 @@ def update_params(
     opt_state: Tree,
     params: Tree,
     options: Mapping[str, Any] = NO_OPTIONS,
+    apart: Array | None = None,
 ) -> tuple[Tree, Tree]:
-    """One optimiser step: the updates to add to the parameters, and the new optimiser state."""
+    """One optimiser step: the updates to add to the parameters, and the new optimiser state.
+
+    `apart`: of a state that is `two_states`, whether the update is by the second.
+    """
     transform = optimizer(name, hyper, rate, options)
+    if apart is not None:
+        transform = two_states(transform, apart)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes integer counts and floats
         updates, opt_state = transform.update(grads, opt_state, params)
     return updates, opt_state
+
+
+def two_states(
+    transform: optax.GradientTransformation, second: Array
+) -> optax.GradientTransformation:
+    """The transformation with two states, each of its own updates: an update has the second where
+    `second` is true, and the first elsewhere."""
+
+    def init(params: Tree) -> Tree:
+        return jax.tree.map(lambda x: jnp.stack([x, x]), transform.init(params))
+
+    def update(grads: Tree, both: Tree, params: Tree = None) -> tuple[Tree, Tree]:
+        index = second.astype(jnp.int32)
+        updates, new = transform.update(grads, jax.tree.map(lambda x: x[index], both), params)
+        return updates, jax.tree.map(lambda x, n: x.at[index].set(n), both, new)
+
+    return optax.GradientTransformation(init, update)
 
 
 def schedule(

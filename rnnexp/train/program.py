@@ -19,7 +19,7 @@ from rnnexp.models.transduction import Transducer
 from rnnexp.scan.unroll import Probe, without_context
 from rnnexp.tasks.base import Stream, Task
 from rnnexp.train.objective import Objective
-from rnnexp.train.optim import Hyper, optimizer
+from rnnexp.train.optim import Hyper, optimizer, two_states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,8 @@ def init_state(recipe: Recipe, params: Tree, hyper: Hyper) -> TrainState:
     """The state before the first step."""
     rate = hyper["learning_rate"]
     transform = optimizer(recipe.optimizer, hyper, rate, recipe.optimizer_options)
+    if recipe.regularizers.flossing_apart:
+        transform = two_states(transform, jnp.zeros((), bool))
     carry = first_carry(recipe, params)
     return TrainState(
         params, transform.init(params), jnp.zeros((), jnp.int32), jnp.zeros((), bool), carry

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnexp.core.branch import compute_if
 from rnnexp.core.types import Array, State, Tree
 from rnnexp.gradflow import regularizers
 from rnnexp.gradflow.position_losses import Span
@@ -56,15 +57,15 @@ def add_penalties(
 ) -> Tree:
     """The gradient of the task's loss plus each penalty times its weight.
 
-    During the first `flossing_before_steps` updates it is that of flossing alone.
+    In updates by flossing alone (`Regularizers.alone`) it is that of flossing.
     """
-    first = recipe.regularizers.flossing_before_steps
+    wanted = recipe.regularizers
     for name, penalty in penalties.items():
         if name != "flossing":
             grads = _plus(grads, penalty.grads, inputs.hyper[name])
-    if recipe.regularizers.flossing:
-        if first:
-            after = (inputs.step >= first).astype(inputs.hyper["flossing"].dtype)
+    if wanted.flossing:
+        if wanted.flossing_before_steps:
+            after = (~wanted.alone(inputs.step)).astype(inputs.hyper["flossing"].dtype)
             grads = jax.tree.map(lambda leaf: leaf * after, grads)
         grads = _plus(grads, penalties["flossing"].grads, inputs.hyper["flossing"])
     return grads
@@ -86,17 +87,24 @@ def _orthogonality(recipe: Recipe, params: Tree) -> Array:
     return _sum(regularizers.orthogonality(u.layer.cell, u.layer.params()) for u in units)
 
 
-def _flossing(recipe: Recipe, params: Tree, inputs: StepInputs, reach: Sequence[Span]) -> Array:
+def _flossing(
+    recipe: Recipe, params: Tree, inputs: StepInputs, lengths: Sequence[Array | None]
+) -> Array:
+    """Flossing of all units, whose sequences have these lengths."""
+    wanted = recipe.regularizers
     got = apply_model(recipe, params, inputs.batch, inputs.options(recipe, keep_states=True))
-    rows = zip(recipe.model(params).units(), got.trajectories, reach, strict=True)
-
-    count = recipe.regularizers.flossing_exponents
-    return _sum(
-        regularizers.flossing(
-            unit.layer.cell, unit.layer.params(), seen, span.lengths_B, exponents=count
+    terms = []
+    for unit, seen, lengths_B in zip(
+        recipe.model(params).units(), got.trajectories, lengths, strict=True
+    ):
+        seen, lengths_B = regularizers.first_part(
+            seen, lengths_B, steps=wanted.flossing_window_steps, examples=wanted.flossing_examples
         )
-        for unit, seen, span in rows
-    )
+        cell, own = unit.layer.cell, unit.layer.params()
+        terms.append(
+            regularizers.flossing(cell, own, seen, lengths_B, exponents=wanted.flossing_exponents)
+        )
+    return _sum(terms)
 
 
 def _flossing_when_due(
@@ -104,26 +112,21 @@ def _flossing_when_due(
 ) -> Penalty:
     """Flossing, computed at the steps where it is due or recorded."""
     every = recipe.regularizers.flossing_every_steps
-    due = inputs.step < recipe.regularizers.flossing_before_steps
+    due = recipe.regularizers.alone(inputs.step)
     if every:
         due |= inputs.step % every == 0
 
-    def compute(params: Tree) -> Penalty:
-        return _part(recipe, params, lambda p: _flossing(recipe, p, inputs, flow.reach))
+    def compute(params: Tree, inputs: StepInputs, lengths: Sequence[Array | None]) -> Penalty:
+        return _part(recipe, params, lambda p: _flossing(recipe, p, inputs, lengths))
 
+    arguments = params, inputs, [span.lengths_B for span in flow.reach]
     if every == 1:
-        return compute(params)
+        return compute(*arguments)
     if record:
-        value, grads = compute(params)
+        value, grads = compute(*arguments)
         zeros = jax.tree.map(jnp.zeros_like, grads)
         return Penalty(value, jax.tree.map(lambda g, z: jnp.where(due, g, z), grads, zeros))
-    shapes = jax.eval_shape(compute, params)
-
-    def nothing(params: Tree) -> Penalty:
-        zeros: Penalty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return zeros
-
-    penalty: Penalty = jax.lax.cond(due, compute, nothing, params)
+    penalty: Penalty = compute_if(due, compute, *arguments)
     return penalty
 
 

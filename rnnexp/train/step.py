@@ -85,14 +85,18 @@ def measure(
 def update(recipe: Recipe, state: TrainState, gradient: Gradient, hyper: Hyper) -> Update:
     """One update along a gradient; a non-finite loss or gradient only marks the state diverged."""
     rate = hyper["learning_rate"] * recipe.rate_factor(state.step)
-    clipped = clip(recipe.clip, gradient.grads, hyper["clip_threshold"], state.params)
+    apart, threshold = None, hyper["clip_threshold"]
+    if recipe.regularizers.flossing_apart:
+        apart = recipe.regularizers.alone(state.step)
+        threshold = jnp.where(apart, jnp.inf, threshold)
+    clipped = clip(recipe.clip, gradient.grads, threshold, state.params)
     updates, opt_state = update_params(
         recipe.optimizer, hyper, rate, clipped.grads, state.opt_state, state.params,
-        recipe.optimizer_options,
+        recipe.optimizer_options, apart,
     )  # fmt: skip
     shortened = None
     if recipe.clip == "update_norm":
-        shortened = clip_update(updates, hyper["clip_threshold"])
+        shortened = clip_update(updates, threshold)
         updates = shortened.grads
     params = jax.tree.map(jnp.add, state.params, updates)
     finite = jnp.isfinite(gradient.loss) & jnp.isfinite(clipped.norm_before)

@@ -11,6 +11,7 @@ from rnnexp.config.defaults import DURATIONS, KEYS, LATER, section_defaults
 from rnnexp.config.describe import as_yaml, key_rows, meanings
 from rnnexp.config.overrides import from_command_line
 from rnnexp.config.schema import defaults, experiment, finish, flat, pairs
+from rnnexp.config.validate_interventions import FLOSSING_OPTIMIZERS
 from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
 from rnnexp.models.structure import ATTENTIONS, POOLINGS
@@ -25,6 +26,7 @@ from tests.helpers.read_config import read
 CHOICES = {
     "optimizer.name": OPTIMIZERS.builtin, "optimizer.schedule": SCHEDULES.builtin,
     "clip.name": CLIPS, "loss.name": LOSSES.builtin, "loss.reduction": REDUCTIONS,
+    "regularizer.flossing_optimizer": FLOSSING_OPTIMIZERS,
     "model.pooling": POOLINGS, "model.attention": ATTENTIONS, "model.kernel": KERNELS,
     "model.precision": PRECISIONS, "model.newton": ("none", *MOST_ITERATIONS),
 }  # fmt: skip

@@ -35,6 +35,27 @@ from tests.helpers.small_programs import configured
             "config.regularizer.omega_form.*norms.*squares",
         ),
         ("adding/rnn", {"regularizer__flossing_before_steps": 5}, "needs a weight"),
+        ("adding/rnn", {"regularizer__flossing_again_steps": (5,)}, "needs a length"),
+        (
+            "adding/rnn",
+            {
+                "regularizer__flossing": 1.0,
+                "regularizer__flossing_before_steps": 5,
+                "regularizer__flossing_again_steps": (9, 12),
+            },
+            "has 12, but updates .* begin at 9 last until 14",
+        ),
+        (
+            "adding/rnn",
+            {"regularizer__flossing": 1.0, "regularizer__flossing_optimizer": "own"},
+            "set config.regularizer.flossing_before_steps",
+        ),
+        ("adding/rnn", {"regularizer__flossing_optimizer": "two"}, "flossing_optimizer"),
+        (
+            "adding/rnn",
+            {"regularizer__flossing": 1.0, "regularizer__flossing_examples": 9},
+            "at most 8",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, changes: dict[str, Any], words: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 
-from rnnexp.core.linalg import expm, qr, svd
+from rnnexp.core.linalg import expm, orthonormalise, qr, svd
 from rnnexp.core.types import Array, Key
 from rnnexp.scan.unroll import unroll
 from tests.helpers.variants import all_but_slow, build
@@ -74,6 +74,26 @@ def test_the_gradient_of_the_exponential_equals_differences(x64: None) -> None:
     moves = 1e-6 * jnp.eye(16).reshape(16, 4, 4)
     change = jax.vmap(lambda by: value(x + by) - value(x - by))(moves) / 2e-6
     np.testing.assert_allclose(jax.grad(value)(x).ravel(), change, rtol=1e-7)
+
+
+@pytest.mark.parametrize("vanishes", [False, True])
+def test_the_gradient_of_gram_schmidt_equals_differences(vanishes: bool, x64: None) -> None:
+    """The others move as if a row that vanishes were not there."""
+    vectors, weights = jax.random.normal(jax.random.key(0), (2, 4, 6))
+    if vanishes:
+        vectors = vectors.at[2].set(0.0)
+    moved = np.array([0, 1, 3])
+
+    def value(rows: Array) -> Array:
+        basis = orthonormalise(vectors.at[moved].set(rows))
+        growth = jnp.where(jnp.isfinite(basis.growth_K), basis.growth_K, 0.0)
+        return jnp.sum(weights * basis.rows_KxS) + weights[:, 0] @ growth
+
+    at = vectors[moved]
+    assert bool(jnp.isinf(orthonormalise(vectors).growth_K[2])) == vanishes
+    moves = 1e-6 * jnp.eye(at.size).reshape(at.size, *at.shape)
+    change = jax.vmap(lambda by: value(at + by) - value(at - by))(moves) / 2e-6
+    np.testing.assert_allclose(jax.grad(value)(at).ravel(), change, rtol=1e-6, atol=1e-9)
 
 
 def test_nothing_else_calls_lapack(root: Path) -> None:

@@ -18,6 +18,7 @@ from rnnexp.gradflow.regularizers import (
     OMEGA_FORMS,
     directions,
     driven_exponents,
+    first_part,
     flossing,
     omega,
     orthogonality,
@@ -231,6 +232,25 @@ def test_flossing_equals_qr_in_numpy(variant: Any, lengths: Array | None) -> Non
     got, penalty = both(trajectory)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(penalty, np.mean(expected**2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_flossing_of_a_part_is_that_of_shorter_sequences(lengths: Array | None) -> None:
+    cell = rnn(I, H)
+    params = drawn(cell)
+    trajectory = trajectory_of(cell, params, lengths)
+    ends = np.minimum(np.full(B, T) if lengths is None else np.asarray(lengths), 4)
+    basis = np.asarray(directions(free(cell, params), 2, float))
+    expected = exponents_by_hand(jacobians(cell, params, trajectory), basis, ends)[:2]
+
+    @jax.jit
+    def of_part(w: Trajectory) -> Array:
+        part, lengths_B = first_part(w, lengths, steps=4, examples=2)
+        return driven_exponents(cell, params, part, lengths_B, 2)
+
+    np.testing.assert_allclose(of_part(trajectory), expected, rtol=1e-6)
+    whole, same = first_part(trajectory, lengths, steps=0, examples=0)
+    jax.tree.map(np.testing.assert_array_equal, (whole, same), (trajectory, lengths))
 
 
 def test_exponents_of_a_scaled_rotation_are_its_logarithm() -> None:

@@ -18,6 +18,7 @@ from rnnexp.train.optim import (
     make_hyper,
     optimizer,
     schedule,
+    two_states,
     update_params,
 )
 
@@ -36,6 +37,23 @@ def steps_of(name: str, **options: float) -> np.ndarray:
         )
         params = params + updates
     return np.asarray(params)
+
+
+def test_two_states_are_those_of_two_optimisers() -> None:
+    """Adam on updates in turn: each kind moves as if the other were not there."""
+    hyper = make_hyper(**HYPER)
+    params: Tree = jnp.zeros(2)
+    transform = optimizer("adam", hyper, hyper["learning_rate"])
+    both = two_states(transform, jnp.array(False)).init(params)
+    alone = [transform.init(params), transform.init(params)]
+    for step, grads in enumerate(GRADS + GRADS):
+        kind = step % 3 == 0
+        with jax.numpy_dtype_promotion("standard"):
+            wanted, alone[kind] = transform.update(grads, alone[kind], params)
+        got, both = update_params(
+            "adam", hyper, hyper["learning_rate"], grads, both, params, apart=jnp.array(kind)
+        )
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
 def by_formula(name: str) -> np.ndarray:

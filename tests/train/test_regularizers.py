@@ -16,6 +16,8 @@ from rnnexp.models.forward import ForwardOptions
 from rnnexp.sweep.program_groups import group_runs
 from rnnexp.tasks.base import Endless
 from rnnexp.tasks.batches import training_batch
+from rnnexp.train.compiled import LaneStates
+from rnnexp.train.lanes import LaneLayout
 from rnnexp.train.plan import Plan
 from rnnexp.train.program import apply_model
 from tests.helpers.regularized_steps import (
@@ -119,6 +121,56 @@ def test_flossing_joins_at_the_steps_that_are_due() -> None:
             assert same == (step % 2 == 1)
             if every == 1:
                 assert records.scalars["regularizer/flossing"][0] > 0
+
+
+APART: dict[str, Any] = {
+    "regularizer__flossing_before_steps": 1,
+    "regularizer__flossing_again_steps": (2,),
+    "regularizer__flossing_every_steps": 0,
+    "regularizer__flossing_optimizer": "own",
+    "regularizer__flossing_examples": 1,
+    "regularizer__flossing_window_steps": 4,
+    "optimizer__name": "adam",
+    "clip__name": "global_norm",
+    "clip__threshold": 1e-4,
+}
+
+
+@pytest.mark.usefixtures("x64")
+def test_flossing_comes_again_with_an_optimiser_of_its_own() -> None:
+    """Steps 0 and 2 are not clipped and leave the readout, and the task's moments, alone."""
+    program = build(**(PLAIN | FLOSSING | APART))
+    state = program.initial()
+    for step in range(4):
+        before = jax.device_get(state)
+        state, records = program.advance(state, step + 1, 1)
+        flosses = step in (0, 2)
+        assert bool(records.scalars["clip_fired"][0]) != flosses
+        still = np.array_equal(before.params["readout"]["bias"], state.params["readout"]["bias"])
+        assert still == flosses
+        pairs = zip(
+            jax.tree.leaves(before.opt_state), jax.tree.leaves(state.opt_state), strict=True
+        )
+        same = [[np.array_equal(a[i], b[i]) for i in range(2)] for a, b in pairs]
+        assert all(of_task == flosses for of_task, _ in same)
+        assert any(not of_flossing for _, of_flossing in same) == flosses
+
+
+@pytest.mark.usefixtures("x64")
+def test_lanes_floss_as_a_run_alone_does() -> None:
+    """Unrecorded steps, in which flossing is computed only where it is due."""
+    changes = PLAIN | FLOSSING | APART
+    wide, alone = build(layout=LaneLayout(1, 2), **changes), build(**changes)
+    slots = LaneStates(wide)
+    for number in range(2):
+        slots.put(number, wide.plan, alone.initial())
+    slots.launch([4, 3], [100, 100])
+    for number, stop in enumerate((4, 3)):
+        state, _ = alone.advance(alone.initial(), stop, 100)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12),
+            slots.states()[number].params, state.params,
+        )  # fmt: skip
 
 
 @cache
