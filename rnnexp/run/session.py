@@ -204,7 +204,7 @@ class RunSession:
         """Note the goal's score in validations that follow those known, as many as count."""
         stopping = self.plan.config.early_stopping
         if stopping.goal:
-            values = [*self.goal_values, *(row[stopping.goal] for row in rows)]
+            values = [*self.goal_values, *(float(row[stopping.goal]) for row in rows)]
             self.goal_values = values[-stopping.goal_validations :]
 
     def _warn_of_nonfinite(self, what: str, scores: dict[str, float]) -> None:

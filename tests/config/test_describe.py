@@ -119,4 +119,4 @@ def test_an_unset_option_reads_back(tmp_path: Path) -> None:
 
 def test_every_key_that_takes_a_word_says_which() -> None:
     words = {key for key, value in flat(defaults()).items() if isinstance(value, str)}
-    assert words == {*CHOICES, "task.name", "cell.name", "head.name"}
+    assert words == {*CHOICES, "task.name", "cell.name", "head.name", "early_stopping.goal"}

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from rnnexp.run.evaluations import (
+    goal_is_met,
     is_gain,
     nonfinite_lengths,
     nonfinite_text,
@@ -28,6 +29,14 @@ def test_what_is_finite_is_a_gain_where_it_is_better_or_the_first(higher: bool) 
     assert is_gain(0.4, 0.5, higher_is_better=higher) is not higher
     assert is_gain(0.6, 0.5, higher_is_better=higher) is higher
     assert not is_gain(0.5, 0.5, higher_is_better=higher)
+
+
+def test_a_goal_is_that_of_the_mean_of_the_last() -> None:
+    assert goal_is_met([9.0, 0.1, 0.3], 0.21, 2)
+    assert not goal_is_met([9.0, 0.1, 0.3], 0.2, 2)
+    assert not goal_is_met([0.1], 1.0, 2)
+    assert not goal_is_met([], 1.0, 1)
+    assert not goal_is_met([0.1, math.nan], 1.0, 2)
 
 
 def test_the_text_names_scores_and_the_first_step() -> None:

@@ -144,6 +144,48 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert again.step == result.step
 
 
+GOAL: dict[str, Any] = {
+    "early_stopping__goal": "loss", "early_stopping__goal_validations": 3,
+    "early_stopping__goal_below": 0.165, "eval__every_steps": 10, "train__duration_steps": 3000,
+    "checkpoint__every_steps": 10,
+}  # fmt: skip
+
+
+def test_a_run_ends_at_its_goal(tmp_path: Path) -> None:
+    result = run(small_config(**GOAL), runs_dir=tmp_path)
+    assert (result.status, result.reason) == (
+        "completed", f"early stopping after step {result.step}"
+    )  # fmt: skip
+    steps, losses = load_run(result.path).curve("valid", "loss")
+    means = [sum(losses[n - 3 : n]) / 3 for n in range(3, len(losses) + 1)]
+    assert len(means) > 1
+    assert [mean < 0.165 for mean in means] == [False] * (len(means) - 1) + [True]
+    assert result.step == steps[-1] < 3000
+
+
+def test_a_resumed_run_knows_the_validations_before(tmp_path: Path) -> None:
+    config = small_config(**GOAL)
+    whole = run(config, runs_dir=tmp_path / "whole")
+    plan = make_plan(config, data_dir=None, chunk_steps=2)
+    session = RunSession(plan, RunLog(tmp_path / "run"), Observer())
+    state = session.begin()
+    for n, value in enumerate((0.1, 0.1)):
+        state = state._replace(step=jnp.asarray(10 * (n + 1), jnp.int32))
+        session.advance_to(10 * (n + 1))
+        session.evaluated({"loss": value}, state)
+    assert not session.ended
+    session.save_last(state)
+    session.close()
+    again = RunSession(plan, RunLog(tmp_path / "run"), Observer())
+    state = again.begin()
+    assert not again.ended
+    again.advance_to(30)
+    again.evaluated({"loss": 0.2}, state._replace(step=jnp.asarray(30, jnp.int32)))
+    assert again.ended
+    again.close()
+    assert whole.step > 30
+
+
 LENGTHS: dict[str, Any] = {
     "eval__lengths": (12, 20), "model__num_layers": 1, "train__duration_steps": 4,
     "optimizer__warmup_steps": 0, "record__every_steps": 4,

@@ -40,6 +40,13 @@ def test_what_the_base_sets_holds_where_the_key_exists(caplog: pytest.LogCapture
     assert logged(caplog) == ["config.cell.forget_bias is no key of rnn: 3 is not used there"]
 
 
+def test_options_of_the_head_that_the_base_names() -> None:
+    given = ("head.name=logistic", "head.tolerance=0.04")
+    (found,) = points(given=given)
+    assert found.config == as_run("adding/rnn", *given)
+    assert found.config.head.tolerance == 0.04
+
+
 def test_a_task_keeps_its_own_defaults_but_for_what_the_base_sets() -> None:
     sweep = "task=char_lm,adding,digits"
     kept = points(sweep, name="char_lm/rnn")

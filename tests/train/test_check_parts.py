@@ -82,3 +82,11 @@ def test_a_loss_must_fit_its_task() -> None:
     assert "are bits; known for those: default" in refused("ntm_copy", "label_smoothing")
     assert "the head or the cell of this run scores itself" in refused("adding", itself=True)
     assert "leave it at 'default'" in refused("cycle_or_path", "label_smoothing")
+
+
+def test_a_goal_that_validations_do_not_have() -> None:
+    with pytest.raises(UsageError, match=r"config.early_stopping.goal 'wrong'.*known: loss"):
+        make_plan(
+            configured("adding/rnn", early_stopping__goal="wrong"), data_dir=None, chunk_steps=1
+        )
+    make_plan(configured("adding/rnn", early_stopping__goal="loss"), data_dir=None, chunk_steps=1)
