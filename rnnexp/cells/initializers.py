@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rnnexp.core.linalg import alone
+from rnnexp.core.linalg import alone, radius_by_squaring
 from rnnexp.core.types import Array, Key
 
 glorot_uniform = jax.nn.initializers.glorot_uniform()
@@ -31,6 +31,19 @@ def per_gate(
     """A (rows, gates * columns) kernel with one block a gate, drawn independently."""
     drawn = jax.vmap(lambda k: initializer(k, (rows, columns)))(jax.random.split(key, gates))
     return jnp.moveaxis(drawn, 0, 1).reshape(rows, gates * columns)
+
+
+def sparse(key: Key, shape: tuple[int, int], *, entries: int, radius: float) -> Array:
+    """A square matrix with so many normal numbers in a row, scaled to a spectral radius.
+
+    Their places are drawn anew in every row; all else is 0. The matrix multiplies a row from the
+    right (h @ W), so that a unit has so many connections *to* others, as in the code of Pascanu,
+    Mikolov & Bengio 2013 (`trainingRNNs`).
+    """
+    key_place, key_value = jax.random.split(key)
+    order = jnp.argsort(jax.random.uniform(key_place, shape), axis=1)
+    values = jnp.where(order < entries, jax.random.normal(key_value, shape), 0.0)
+    return values * (radius / radius_by_squaring(values))
 
 
 def chrono_biases(key: Key, hidden_size: int, longest_steps: int) -> Array:

@@ -74,6 +74,16 @@ MODEL = {
         NOT_NEGATIVE,
     ),
     "model.noisy_evaluation": Key(False, "evaluations have the weight noise too"),
+    "model.start": Key("cell", "first weights: cell, uniform, gaussian; cell: its own start"),
+    "model.start_scale": Key(
+        0.1, "of uniform: the largest weight; of gaussian: the standard deviation", POSITIVE
+    ),
+    "model.start_recurrent": Key(
+        "weights", "first recurrent matrices: weights, cell, orthogonal, sparse; weights: as those"
+    ),
+    "model.start_biases": Key("cell", "first biases: cell, weights, zero; weights: as those"),
+    "model.start_entries": Key(15, "of sparse: numbers in a row that are not 0", POSITIVE),
+    "model.start_radius": Key(0.95, "of sparse: the spectral radius", POSITIVE),
     "model.zoneout": Key(0.0, "fraction of every state that keeps its old value"),
     "model.learned_state": Key(False, "the initial state is a parameter"),
     "model.pooling": Key("last", "input of a sequence_to_one readout: last, mean, max"),
@@ -94,7 +104,7 @@ MODEL = {
     "model.cut_steps": Key(0, "truncated backpropagation through so many steps; 0: full"),
     "model.remat_steps": Key(0, "keep one state in so many and recompute the others; 0: keep all"),
 }
-"""See `rnnexp.models.structure`."""
+"""See `rnnexp.models.structure` and `rnnexp.models.start`."""
 TRAINING = {
     "train.batch_size": Key(64, "examples in a batch, over all devices", POSITIVE),
     "train.budget_minutes": Key(
@@ -221,6 +231,12 @@ LATER: dict[str, Any] = {
     "laboratory.each_lag": False,
     "model.weight_noise": 0.0,
     "model.noisy_evaluation": False,
+    "model.start": "cell",
+    "model.start_scale": 0.1,
+    "model.start_recurrent": "weights",
+    "model.start_biases": "cell",
+    "model.start_entries": 15,
+    "model.start_radius": 0.95,
     "optimizer.rms_decay": 0.9,
     "optimizer.rms_floor": 0.0,
     "optimizer.rate_floor": 0.0,

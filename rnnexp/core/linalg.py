@@ -1,4 +1,4 @@
-"""Factorisations by LAPACK, one matrix at a time, and Gram-Schmidt of rows.
+"""Factorisations by LAPACK, one matrix at a time, a spectral radius, and Gram-Schmidt of rows.
 
 On CPUs jaxlib 0.10.0 to 0.11.0 deadlock if LAPACK gets a batch of matrices: they divide it over
 XLA's thread pool, and the calling thread, which may belong to the pool, waits for the others. As
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 
+from rnnexp.core.tree import stable_norm
 from rnnexp.core.types import Array
 
 P = ParamSpec("P")
@@ -86,6 +87,24 @@ def _backward(matrix: Array, cotangent: Array) -> tuple[Array]:
 
 
 expm.defvjp(_forward, _backward)
+
+
+def radius_by_squaring(matrix: Array, squarings: int = 24) -> Array:
+    """The spectral radius of a square matrix W, the limit of ||W^k||^(1/k), at k = 2^squarings.
+
+    A program on any device can compute it, without LAPACK. What is left of the norm's constant,
+    ln(c) / k, lies below rounding.
+    """
+
+    def square(carry: tuple[Array, Array], halves: Array) -> tuple[tuple[Array, Array], None]:
+        power, log_radius = carry
+        norm = stable_norm(power)
+        power = power / jnp.where(norm > 0, norm, 1.0)
+        return (power @ power, log_radius + jnp.log(norm) * halves), None
+
+    halves = 0.5 ** jnp.arange(squarings + 1, dtype=matrix.dtype)
+    start = matrix, jnp.zeros((), matrix.dtype)
+    return jnp.exp(jax.lax.scan(square, start, halves)[0][1])
 
 
 def orthonormalise(vectors_KxS: Array) -> Basis:

@@ -22,6 +22,7 @@ from rnnexp.models.heads import HEADS
 from rnnexp.models.recurrent import Recurrent
 from rnnexp.models.sequence import MakeHead, SequenceModel
 from rnnexp.models.stack import MakeCell
+from rnnexp.models.start import Start, restart, started
 from rnnexp.models.structure import Structure
 from rnnexp.models.transduction import Transducer
 from rnnexp.runtime.compilation_cache import quickly
@@ -57,6 +58,13 @@ def build_structure(config: FrozenConfigDict) -> Structure:
     return Structure(time_loop=time_loop_of(config), **chosen)
 
 
+def build_start(config: FrozenConfigDict) -> Start:
+    """The initial weights that `config.model` describes; `UsageError` for a bad value."""
+    names = [field.name for field in dataclasses.fields(Start) if field.name != "weights"]
+    chosen = {name: config.model[f"start_{name}"] for name in names}
+    return Start(weights=config.model.start, **chosen)
+
+
 def build_model(config: FrozenConfigDict, task: Task, key: Key) -> SequenceModel | Transducer:
     """The stack of cells, or encoder and decoder, of a configuration.
 
@@ -76,16 +84,20 @@ def _model(
     require_interventions(config, structure, first)
     require_room_for_states(config, first, task)
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
+    model: SequenceModel | Transducer
     if task.mode == "asynchronous":
-        return Transducer(make_cell, structure=structure, key=key, **sizes)
-    return SequenceModel(
-        make_cell,
-        structure=structure,
-        mode=task.mode,
-        key=key,
-        make_head=head_maker(config),
-        **sizes,
-    )
+        model = Transducer(make_cell, structure=structure, key=key, **sizes)
+    else:
+        model = SequenceModel(
+            make_cell,
+            structure=structure,
+            mode=task.mode,
+            key=key,
+            make_head=head_maker(config),
+            **sizes,
+        )
+    restart(model, build_start(config), key)
+    return model
 
 
 def head_maker(config: FrozenConfigDict) -> MakeHead:
@@ -119,7 +131,7 @@ def cell_maker(config: FrozenConfigDict, task: Task) -> MakeCell:
         context = example_context(task.train) if reads else None
         built = check_cell(name, made, input_size, context)
         check_network(name, built, task.name, task.output_size)
-        return built
+        return started(built, build_start(config))
 
     return make_cell
 

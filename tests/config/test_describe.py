@@ -13,6 +13,7 @@ from rnnexp.config.overrides import from_command_line
 from rnnexp.config.schema import defaults, experiment, finish, flat, pairs
 from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
+from rnnexp.models.start import BIASES, RECURRENT, WEIGHTS
 from rnnexp.models.structure import ATTENTIONS, POOLINGS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS
 from rnnexp.scan.newton.solve import MOST_ITERATIONS
@@ -27,6 +28,7 @@ CHOICES = {
     "clip.name": CLIPS, "loss.name": LOSSES.builtin, "loss.reduction": REDUCTIONS,
     "model.pooling": POOLINGS, "model.attention": ATTENTIONS, "model.kernel": KERNELS,
     "model.precision": PRECISIONS, "model.newton": ("none", *MOST_ITERATIONS),
+    "model.start": WEIGHTS, "model.start_recurrent": RECURRENT, "model.start_biases": BIASES,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm as scipy_expm  # type: ignore[import-untyped]
 
-from rnnexp.core.linalg import expm, qr, svd
+from rnnexp.core.linalg import expm, qr, radius_by_squaring, svd
 from rnnexp.core.types import Array, Key
 from rnnexp.scan.unroll import unroll
 from tests.helpers.variants import all_but_slow, build
@@ -80,3 +80,18 @@ def test_nothing_else_calls_lapack(root: Path) -> None:
     calls = re.compile(r"(jnp|jax\.numpy|jax\.scipy|lax)\.linalg\b|initializers\.orthogonal\(")
     users = {p.name for p in (root / "rnnexp").rglob("*.py") if calls.search(p.read_text())}
     assert users == {"linalg.py", "initializers.py"}
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_the_radius_by_squaring_is_the_largest_eigenvalue(scale: float) -> None:
+    drawn = jax.random.normal(jax.random.key(5), (6, 40, 40))
+    found = jax.jit(jax.vmap(radius_by_squaring))(scale * drawn)
+    exact = np.abs(np.linalg.eigvals(np.asarray(drawn, np.float64))).max(axis=1)
+    np.testing.assert_allclose(found / scale, exact, rtol=2e-5)
+
+
+def test_the_radius_of_a_rotation_a_jordan_block_and_a_nilpotent_matrix() -> None:
+    turn = jnp.array([[0.6, -0.8], [0.8, 0.6]])
+    jordan = jnp.array([[0.5, 1.0], [0.0, 0.5]])
+    for matrix, radius in ((0.3 * turn, 0.3), (jordan, 0.5), (jnp.eye(3, k=1), 0.0)):
+        np.testing.assert_allclose(radius_by_squaring(matrix), radius, rtol=1e-5)
