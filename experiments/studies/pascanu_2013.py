@@ -54,7 +54,7 @@ def trainings(name: str, steps: int, updates: int, seeds: int, **changes: object
         "train.batch_size": 20, "train.duration_steps": updates,
         "optimizer.name": "sgd", "optimizer.learning_rate": 0.01, "clip.threshold": 1.0,
         "eval.every_steps": 5000, "eval.examples": 10_000,
-        "checkpoint.every_steps": updates, "record.every_steps": 1000,
+        "checkpoint.every_steps": 5000, "record.every_steps": 1000,
     }  # fmt: skip
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     return Runs(name, "temporal_order/rnn", settings | dotted, seeds)
