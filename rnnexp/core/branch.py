@@ -21,7 +21,7 @@ def compute_if(due: Array, compute: Callable[..., Tree], *arguments: Tree) -> Tr
     """
     branch: Callable[..., Tree] = custom_vmap(lambda due, *args: _either(due, compute, *args))
 
-    @branch.def_vmap  # type: ignore[attr-defined]
+    @branch.def_vmap  # type: ignore[attr-defined, untyped-decorator]
     def lanes(size: int, batched: list[Any], due_L: Array, *args: Tree) -> tuple[Tree, Tree]:
         axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, batched[1:])
         of_all = jax.vmap(compute, axes, axis_size=size)

@@ -87,7 +87,8 @@ def test_the_gradient_of_gram_schmidt_equals_differences(vanishes: bool, x64: No
     def value(rows: Array) -> Array:
         basis = orthonormalise(vectors.at[moved].set(rows))
         growth = jnp.where(jnp.isfinite(basis.growth_K), basis.growth_K, 0.0)
-        return jnp.sum(weights * basis.rows_KxS) + weights[:, 0] @ growth
+        result: Array = jnp.sum(weights * basis.rows_KxS) + weights[:, 0] @ growth
+        return result
 
     at = vectors[moved]
     assert bool(jnp.isinf(orthonormalise(vectors).growth_K[2])) == vanishes

@@ -49,7 +49,7 @@ def test_without_memory_chance_is_the_best(delay: int, bits: int) -> None:
     all_TxN = np.array([*itertools.product([0, 1], repeat=steps)]).T
     y_N = np.asarray(answers(jnp.asarray(all_TxN, jnp.int32), delay, bits))[-1]
     for last in itertools.product([0, 1], repeat=delay):
-        same_N = (last == all_TxN[steps - delay :].T).all(1)
+        same_N = np.all(np.array(last) == all_TxN[steps - delay :].T, axis=1)
         assert same_N.any()
         assert y_N[same_N].mean() == 0.5
     task = build_task("streaming_xor", delay_steps=delay, bits=bits, length_steps=steps)
