@@ -138,8 +138,13 @@ class RunSession:
         """Whether all steps are made, validation has stopped improving, or the goal is met."""
         stopping = self.plan.config.early_stopping
         stale = 0 < stopping.patience <= self.progress.stale_evaluations
-        met = goal_is_met(self.goal_values, stopping.goal_below, stopping.goal_validations)
-        return self.step >= self.schedule.total or stale or met
+        return self.step >= self.schedule.total or stale or self.goal_met
+
+    @property
+    def goal_met(self) -> bool:
+        """Whether the last validations meet `early_stopping.goal`."""
+        stopping = self.plan.config.early_stopping
+        return goal_is_met(self.goal_values, stopping.goal_below, stopping.goal_validations)
 
     def due(self) -> frozenset[Action]:
         """What is due after the step just made; a step that has been measured is not due again."""
@@ -183,7 +188,8 @@ class RunSession:
         return rows
 
     def evaluated(self, scores: dict[str, float], state: TrainState) -> None:
-        """Log the scores of a validation; if they are the best so far, keep a checkpoint.
+        """Log the scores of a validation; if they are the best so far, or meet the goal that ends
+        the run, keep a checkpoint.
 
         Those with a headline that is not finite are never the best: they count as no gain.
         """
@@ -193,7 +199,7 @@ class RunSession:
         self._warn_of_nonfinite("validation", scores)
         self._take_goal([scores])
         best, higher = self.progress.best_value, self.task.higher_is_better
-        if is_gain(value, best, higher_is_better=higher):
+        if is_gain(value, None if self.goal_met else best, higher_is_better=higher):
             self.progress = Progress(self.step, value, self.step, 0)
             self.checkpoints.save("best", state, self.progress)
         else:

@@ -163,6 +163,20 @@ def test_a_run_ends_at_its_goal(tmp_path: Path) -> None:
     assert result.step == steps[-1] < 3000
 
 
+def test_the_weights_that_meet_the_goal_are_tested(tmp_path: Path) -> None:
+    """Though another score, that of the headline, was better before."""
+    plan = make_plan(small_config(**GOAL), data_dir=None, chunk_steps=2)
+    session = RunSession(plan, RunLog(tmp_path / "run"), Observer())
+    state = session.begin()
+    for n, value in enumerate((0.2, 0.01, 0.02, 0.03)):
+        step = 10 * (n + 1)
+        session.advance_to(step)
+        session.evaluated({"loss": value}, state._replace(step=jnp.asarray(step, jnp.int32)))
+        assert session.ended == (step >= 30)
+        assert session.progress.best_step == (10, 20, 30, 40)[n]
+    session.close()
+
+
 def test_a_resumed_run_knows_the_validations_before(tmp_path: Path) -> None:
     config = small_config(**GOAL)
     whole = run(config, runs_dir=tmp_path / "whole")
