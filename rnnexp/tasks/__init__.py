@@ -110,6 +110,12 @@ ROWS = {
         "in every step, the exclusive or of the bits one and two delays ago", SYNCHRONOUS, CONSTANT
     ),
     "parity": Row("whether a sequence of bits has an odd number of ones", TO_ONE, CONSTANT),
+    "formal_language": Row(
+        "regular languages, and reversed strings, learned from short strings and tested on long",
+        TO_ONE,
+        {"train.batch_size": 128},
+        other_modes=(SYNCHRONOUS,),
+    ),
     "associative_recall": Row("the value that was stored under a key", TO_ONE, CONSTANT),
     "selective_copy": Row(
         "recall symbols that came at unknown moments, in their order", SYNCHRONOUS, CONSTANT
