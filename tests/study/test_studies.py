@@ -36,6 +36,13 @@ def test_stored_verdicts_follow_from_the_stored_values(file: Path) -> None:
         assert (kept["word"], kept["detail"]) == (row.verdict.word, row.verdict.detail)
 
 
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_the_table_beside_the_values_is_that_of_the_study(file: Path) -> None:
+    study, stored = load_study(file.with_suffix(".py")), read_results(file)
+    found = assess(study, stored.measured, hours=stored.hours, runs=stored.runs)
+    assert file.with_suffix(".md").read_text() == tables.markdown(found)
+
+
 def test_the_guide_has_the_table_of_the_results() -> None:
     table = tables.markdown_table(tables.summary([read_results(file) for file in RESULTS]))
     assert table in (ROOT / "README.md").read_text()
