@@ -16,10 +16,10 @@ from rnnexp.study.claims import (
     Study,
     Updates,
 )
-from rnnexp.study.measures import mean_of_last, over_lengths, steps_until
+from rnnexp.study.measures import mean_of_last, over_lengths, score_of, steps_until
 
 __all__ = [
     "Beyond", "Bound", "Comparable", "Computation", "Constant", "Margin", "NotComparable",
     "Number", "Ordering", "Rate", "Reference", "Runs", "Study", "Updates", "mean_of_last",
-    "over_lengths", "steps_until",
+    "over_lengths", "score_of", "steps_until",
 ]  # fmt: skip

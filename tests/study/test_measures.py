@@ -1,4 +1,4 @@
-"""Measures of a training that are read from its log."""
+"""Measures of a training that are read from its log, or computed from its checkpoint."""
 
 import math
 import statistics
@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnnexp.config.schema import from_saved
 from rnnexp.core.errors import UsageError
-from rnnexp.results.load import Run
-from rnnexp.study import Beyond, mean_of_last, over_lengths, steps_until
+from rnnexp.results.load import Run, load_run
+from rnnexp.run.sample import best_state
+from rnnexp.study import Beyond, mean_of_last, over_lengths, score_of, steps_until
+from rnnexp.train.compiled import Programs, initial_state
+from rnnexp.train.plan import make_plan
+from tests.helpers.exported import write_checkpoints
+from tests.helpers.logged_runs import write_logged_run
 
 
 def run(losses: list[float], status: str = "completed") -> Run:
@@ -61,3 +67,18 @@ def test_scores_over_lengths() -> None:
     assert math.isnan(float(over_lengths("accuracy")(tested)))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no other lengths"):
         over_lengths("accuracy")(run([0.5]))
+
+
+def test_scores_are_those_of_the_best_checkpoint_with_noise_or_without(tmp_path: Path) -> None:
+    path = write_logged_run(
+        tmp_path, "adding/rnn", {"cell.hidden_size": 3, "model.weight_noise": 0.3}
+    )
+    write_checkpoints(path, {"best": 2, "last": 4})
+    plan = make_plan(from_saved(load_run(path).config), data_dir=None, chunk_steps=1)
+    state = best_state(path, initial_state(plan))
+    plain = score_of("test", "loss")
+    assert plain(load_run(path)) == pytest.approx(Programs(plan).scores("test", state)["loss"])
+    noisy = float(score_of("test", "loss", noise=True)(load_run(path)))  # type: ignore[arg-type]
+    assert noisy != pytest.approx(plain(load_run(path)))
+    assert float(score_of("train", "loss")(load_run(path))) > 0  # type: ignore[arg-type]
+    assert math.isnan(float(plain(run([math.nan]))))  # type: ignore[arg-type]
