@@ -149,7 +149,7 @@ REGULARIZER = {
     ),
     "regularizer.omega_form": Key(
         "norms",
-        "omega of ratios of norms, summed over steps, or of squares, their mean: norms, squares",
+        "of omega: norms, squares; norms: sum of (ratio - 1)^2; squares: mean of (ratio^2 - 1)^2",
     ),
     "regularizer.orthogonality": Key(
         0.0, "weight of ||W^T W - I||^2 of recurrent kernels; 0: off", NOT_NEGATIVE

@@ -12,6 +12,7 @@ from rnnexp.config.describe import as_yaml, key_rows, meanings
 from rnnexp.config.overrides import from_command_line
 from rnnexp.config.schema import defaults, experiment, finish, flat, pairs
 from rnnexp.config.validate_interventions import FLOSSING_OPTIMIZERS
+from rnnexp.gradflow.regularizers import OMEGA_FORMS
 from rnnexp.learning import LOSSES, OPTIMIZERS, SCHEDULES
 from rnnexp.models.heads import HEADS
 from rnnexp.models.start import BIASES, RECURRENT, WEIGHTS
@@ -31,6 +32,7 @@ CHOICES = {
     "model.pooling": POOLINGS, "model.attention": ATTENTIONS, "model.kernel": KERNELS,
     "model.precision": PRECISIONS, "model.newton": ("none", *MOST_ITERATIONS),
     "model.start": WEIGHTS, "model.start_recurrent": RECURRENT, "model.start_biases": BIASES,
+    "regularizer.omega_form": OMEGA_FORMS,
 }  # fmt: skip
 
 
