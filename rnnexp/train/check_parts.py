@@ -1,5 +1,7 @@
-"""Checks that optimiser, schedule and loss keep the contracts of `rnnexp.learning`, on shapes, and
-that evaluations have the score that ends a run."""
+"""Checks that optimiser, schedule and loss keep the contracts of `rnnexp.learning`, on shapes.
+
+And that validations have the score whose goal ends a run.
+"""
 
 import jax
 import jax.numpy as jnp
