@@ -1,6 +1,6 @@
 """Gated units on polyphonic music: LSTM, GRU and tanh; Chung, Gulcehre, Cho & Bengio 2014.
 
-    RNNEXP_DATA=DATA rnnexp study experiments/studies/chung_2014.py
+    RNNEXP_DATA=DATA rnnexp study experiments/studies/planned/chung_2014.py
 
 Table 1 has the sizes of three networks with equally many parameters, Table 2 their negative
 log-likelihoods a frame. The paper leaves open how they start and how the loss of a sequence is

@@ -1,6 +1,6 @@
 """Gradient flossing in Engelken 2023: does it help a tanh network to learn the delayed XOR?
 
-    rnnexp study experiments/studies/engelken_2023.py
+    rnnexp study experiments/studies/planned/engelken_2023.py
 
 Flossing drives the leading Lyapunov exponents of a network to 0, in updates of its own: before
 training (500), or also in its course (500 before the 100th and before the 200th update by the

@@ -1,6 +1,6 @@
 """Formal languages in Delétang et al. 2022: who generalises from short strings to long ones.
 
-    rnnexp study experiments/studies/deletang_2022.py
+    rnnexp study experiments/studies/planned/deletang_2022.py
 
 Table 2 has the accuracy on strings of 41 to 500 symbols after training on 1 to 40. RNN and LSTM
 solve regular languages. To reverse a string needs a stack: there they do little better than chance,

@@ -1,6 +1,6 @@
 """Temporal order in Pascanu, Mikolov & Bengio 2013: what clipping and Omega are good for.
 
-    rnnexp study experiments/studies/pascanu_2013.py
+    rnnexp study experiments/studies/planned/pascanu_2013.py
 
 Section 4.1.1 and Figure 7: networks of 50 tanh units have to tell in which order two symbols came,
 trained by plain SGD, with clipping (MSGD-C), and with clipping and the penalty Omega (MSGD-CR).
