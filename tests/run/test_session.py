@@ -138,7 +138,7 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert result.status == "completed"
     assert result.reason == f"early stopping after step {result.step}"
     steps, losses = load_run(result.path).curve("valid", "loss")
-    assert result.step == steps[-1] < 3000
+    assert result.step == steps[-1] < 500
     assert steps[losses.argmin()] == result.step - 20
     again = run(config, runs_dir=tmp_path)
     assert again.step == result.step
@@ -146,8 +146,8 @@ def test_early_stopping(tmp_path: Path) -> None:
 
 GOAL: dict[str, Any] = {
     "early_stopping__goal": "loss", "early_stopping__goal_validations": 3,
-    "early_stopping__goal_below": 0.165, "eval__every_steps": 10, "train__duration_steps": 3000,
-    "checkpoint__every_steps": 10,
+    "early_stopping__goal_below": 0.16, "eval__every_steps": 10, "train__duration_steps": 500,
+    "checkpoint__every_steps": 250, "model__num_layers": 1, "optimizer__learning_rate": 0.02,
 }  # fmt: skip
 
 
@@ -159,8 +159,8 @@ def test_a_run_ends_at_its_goal(tmp_path: Path) -> None:
     steps, losses = load_run(result.path).curve("valid", "loss")
     means = [sum(losses[n - 3 : n]) / 3 for n in range(3, len(losses) + 1)]
     assert len(means) > 1
-    assert [mean < 0.165 for mean in means] == [False] * (len(means) - 1) + [True]
-    assert result.step == steps[-1] < 3000
+    assert [mean < 0.16 for mean in means] == [False] * (len(means) - 1) + [True]
+    assert result.step == steps[-1] < 500
 
 
 def test_the_weights_that_meet_the_goal_are_tested(tmp_path: Path) -> None:
@@ -178,9 +178,7 @@ def test_the_weights_that_meet_the_goal_are_tested(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_knows_the_validations_before(tmp_path: Path) -> None:
-    config = small_config(**GOAL)
-    whole = run(config, runs_dir=tmp_path / "whole")
-    plan = make_plan(config, data_dir=None, chunk_steps=2)
+    plan = make_plan(small_config(**GOAL), data_dir=None, chunk_steps=2)
     session = RunSession(plan, RunLog(tmp_path / "run"), Observer())
     state = session.begin()
     for n, value in enumerate((0.1, 0.1)):
@@ -197,7 +195,6 @@ def test_a_resumed_run_knows_the_validations_before(tmp_path: Path) -> None:
     again.evaluated({"loss": 0.2}, state._replace(step=jnp.asarray(30, jnp.int32)))
     assert again.ended
     again.close()
-    assert whole.step > 30
 
 
 LENGTHS: dict[str, Any] = {
