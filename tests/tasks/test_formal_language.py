@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ LANGUAGES: dict[str, tuple[int, int, Callable[[list[int]], int]]] = {
 """The number of symbols, which is the end's, and of answers; a string's answer."""
 
 
-def language(name: str, **options: int) -> Task:
+def language(name: str, **options: Any) -> Task:
     return build_task("formal_language", language=name, **options)
 
 
