@@ -194,6 +194,6 @@ def test_batches_differ_by_key() -> None:
         ({"length_steps": 3, "shortest_steps": 4}, "length_steps must be at least"),
     ],
 )
-def test_options_that_make_no_strings_are_refused(options: dict[str, object], message: str) -> None:
+def test_options_that_make_no_strings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_task("formal_language", **options)
