@@ -86,7 +86,8 @@ class Automaton(NamedTuple):
             for symbol in alphabet:
                 np.add.at(after, self.table[:, symbol], state / len(alphabet))
             states.append(state := after)
-        return np.stack(states) @ np.eye(self.answers.max() + 1)[self.answers]
+        chances: np.ndarray = np.stack(states) @ np.eye(self.answers.max() + 1)[self.answers]
+        return chances
 
     def strings(self, shortest: int, longest: int) -> list[int]:
         """The symbols of a string of each length: all, or as many as end with the first turn."""

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ LANGUAGES: dict[str, tuple[int, int, Callable[[list[int]], int]]] = {
 """The number of symbols, which is the end's, and of answers; a string's answer."""
 
 
-def language(name: str, **options: int) -> Task:
+def language(name: str, **options: Any) -> Task:
     return build_task("formal_language", language=name, **options)
 
 
@@ -193,6 +194,6 @@ def test_batches_differ_by_key() -> None:
         ({"length_steps": 3, "shortest_steps": 4}, "length_steps must be at least"),
     ],
 )
-def test_options_that_make_no_strings_are_refused(options: dict[str, object], message: str) -> None:
+def test_options_that_make_no_strings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_task("formal_language", **options)
