@@ -258,9 +258,9 @@ def get_study() -> Study:
             "4, T = 100: all trainings store both numbers, and after 300,000 sequences 1.7 to 4.8 "
             "% are wrong; in three that were looked at half way, nearly all of these had targets "
             "below 0.1 or above 0.9, where the slope of a logistic unit is small",
-            "6a, and which experiments were left out: settled after first trainings, when it was seen "
-            "that the best validation of accuracy was tested, long before the goal was met, and "
-            "what the others would cost; 6a was then trained anew",
+            "6a, and which experiments were left out: settled after first trainings, when it was "
+            "seen that the best validation of accuracy was tested, long before the goal was met, "
+            "and what the others would cost; 6a was then trained anew",
             "the LSTM of today ends at chance, half of the target's variance: its forget gates "
             "start at 0.73 and keep 1e-7 of a number over 50 steps, with this start and rate",
         ],

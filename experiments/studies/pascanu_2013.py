@@ -167,9 +167,9 @@ def get_study() -> Study:
             "solved of 8: at 20 steps 7 by SGD, 7 by clipping, 8 by clipping and Omega; at 40 0, 5 "
             "and 8. That clipping matters more the longer the sequences are is seen in this; "
             "no claim here tests it as one",
-            "lengths 20 to 50: four of five have no error in 10,000, one has one; at 1250 steps all "
-            "are at chance, so that a training of 40,000 updates stores the symbols no longer than "
-            "it has to, where the paper's had up to 5 million",
+            "lengths 20 to 50: four of five have no error in 10,000, one has one; at 1250 steps "
+            "all are at chance, so that a training of 40,000 updates stores the symbols no longer "
+            "than it has to, where the paper's had up to 5 million",
             "Omega alone solves 40 steps in 8 of 8: its gradients, at most 34 in norm where they "
             "were recorded, do not explode as those of longer sequences may; the paper's footnote "
             "names no length",

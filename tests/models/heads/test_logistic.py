@@ -26,7 +26,9 @@ def test_start_is_uniform() -> None:
     head = logistic(60, 70, jax.random.key(0), start=0.2)
     assert_uniform(head.linear.kernel[...], -0.2, 0.2)
     assert head.linear.bias is not None
-    assert_uniform(logistic(1, 4000, jax.random.key(1)).linear.bias[...], -0.1, 0.1)
+    biases = logistic(1, 4000, jax.random.key(1)).linear.bias
+    assert biases is not None
+    assert_uniform(biases[...], -0.1, 0.1)
 
 
 @pytest.mark.parametrize("classes", [True, False])
