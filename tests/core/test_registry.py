@@ -31,12 +31,13 @@ def test_every_entry_is_a_callable_with_defaults(table: Table, name: str) -> Non
 
 
 def test_modes_are_known_and_a_task_has_one() -> None:
-    """Or several, of which its options choose one: bAbI's graphs ask for a node, or as a whole, and
-    a series for an answer at its end, or at every step."""
+    """Or several, of which its options choose one: bAbI's graphs ask for a node, or as a whole, a
+    series and a formal language for an answer at the end, or at every step."""
     assert all(set(CELLS.entry(name).modes) <= set(MODES) for name in CELLS.builtin)
     modes = {name: TASKS.entry(name).modes for name in TASKS.builtin}
     assert modes.pop("babi_graph") == ("graph_to_node", "graph_to_one")
-    assert modes.pop("series") == ("sequence_to_one", "synchronous")
+    for name in ("series", "formal_language"):
+        assert modes.pop(name) == ("sequence_to_one", "synchronous")
     assert all(len(of_task) == 1 and of_task[0] in MODES for of_task in modes.values())
 
 

@@ -85,7 +85,7 @@ def test_a_loss_must_fit_its_task() -> None:
 
 
 def test_a_goal_that_validations_do_not_have() -> None:
-    with pytest.raises(UsageError, match=r"config.early_stopping.goal 'wrong'.*known: loss"):
+    with pytest.raises(UsageError, match=r"config.early_stopping.goal 'wrong'.*Known: loss"):
         make_plan(
             configured("adding/rnn", early_stopping__goal="wrong"), data_dir=None, chunk_steps=1
         )
