@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from rnnexp.core.errors import require_at_least, require_choice
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Endless, Score, Task, one_length
+from rnnexp.tasks.bit_vectors import draw_counts
 from rnnexp.tasks.scores import once
 
 FORMS = ("2015", "1997")
@@ -97,7 +98,7 @@ def draw_1997(key: Key, batch_size: int, T: int, product: bool = False) -> Batch
     longest = T + T // 10
     low = 0.0 if product else -1.0
     value_TxB = jax.random.uniform(key_value, (longest, batch_size), minval=low)
-    lengths_B = jax.random.randint(key_length, (batch_size,), T, longest + 1, dtype=jnp.int32)
+    lengths_B = draw_counts(key_length, batch_size, T, longest)
     first_B = jax.random.randint(key_first, (batch_size,), 0, FIRST)
     other_B = jax.random.randint(key_second, (batch_size,), 0, T // 2 - 1)
     second_B = jnp.where(other_B < first_B, other_B, other_B + 1)

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from rnnexp.core.errors import UsageError, require_at_least, require_choice
 from rnnexp.core.types import Array, Batch, Key
 from rnnexp.tasks.base import Lengths, Task
+from rnnexp.tasks.bit_vectors import draw_counts
 from rnnexp.tasks.classification import drawn_classes
 
 DISTRACTORS = 4
@@ -104,9 +105,7 @@ def draw_ended(key: Key, batch_size: int, length_steps: int, symbols: int) -> Ba
     """The same in the form of 1997, (1.1 T, B, 8), with lengths."""
     key_symbols, key_length = jax.random.split(key)
     longest = longest_of_1997(length_steps)
-    lengths_B = jax.random.randint(
-        key_length, (batch_size,), length_steps, longest + 1, dtype=jnp.int32
-    )
+    lengths_B = draw_counts(key_length, batch_size, length_steps, longest)
     sequence_TxB, targets_B = draw_symbols(key_symbols, batch_size, longest, length_steps, symbols)
     t_Tx1 = jnp.arange(longest, dtype=jnp.int32)[:, None]
     sequence_TxB = jnp.where(t_Tx1 == 0, E, sequence_TxB)
