@@ -2,12 +2,12 @@
 
     rnnexp study experiments/studies/planned/rusch_2022.py
 
-The authors' log of their own recipe (128 units, batch 50, Adam with a rate of 0.0026, a longest time
-step of 0.0242) has the squared error of a validation first below 0.01 after 1,900 updates, and below
-0.001 after 3,100. No memory has 1/6.
+The authors' log of their own recipe (128 units, batch 50, Adam with a rate of 0.0026, a longest
+time step of 0.0242) has the squared error of a validation first below 0.01 after 1,900 updates, and
+below 0.001 after 3,100. Without memory it is 1/6.
 
-A training of 128 units over 2,000 steps is the better part of an hour of one core. Ours have 32, and
-end when two validations are below 0.001.
+A training of 128 units over 2,000 steps is the better part of an hour of one core. Ours have 32,
+and end when two validations are below 0.001.
 """
 
 from rnnexp.study import Bound, Margin, Reference, Runs, Study, Updates, steps_until
