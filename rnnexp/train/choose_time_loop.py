@@ -31,7 +31,13 @@ from rnnexp.scan.kernels.gpu.layout import PRECISIONS
 from rnnexp.scan.unroll import TimeLoop, reading_context
 
 KERNELS = ("auto", "compiled", "scan")
-NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
+CUT = "model.cut_steps"
+"""The key of truncated backpropagation, which a processor's kernel does, but not in segments."""
+NO_KERNEL = (
+    "model.associative",
+    *(key for key in SINGLE_STEPS if key != CUT),
+    "regularizer.omega",
+)
 """Keys that, unless 0 or False, act between two steps or store what is between them."""
 LARGE_WEIGHTS = 1 << 20
 """Bytes of a cell's weights that exceed a core's own cache. A scan divides every product over all
@@ -161,7 +167,9 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
     backend = jax.default_backend()
     if backend not in ("cpu", "gpu"):
         return f"there are no compiled kernels for {backend}"
-    unfit = (*NO_KERNEL, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    unfit = (*NO_KERNEL, CUT, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    if backend == "cpu" and config.model.remat_steps:
+        unfit = (*NO_KERNEL, CUT)
     if (key := first_set(config, unfit)) is not None:
         return f"config.{key} needs single steps"
     dtype = jnp.zeros(()).dtype

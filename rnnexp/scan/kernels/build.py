@@ -29,15 +29,8 @@ from rnnexp.core.errors import first_line
 from rnnexp.core.files import file_sha256, scratch_folder
 from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
+from rnnexp.scan.kernels.cells import CELLS
 
-CELLS = {
-    "lstm": "LstmCell",
-    "gru": "GruCell",
-    "tanh": "TanhCell",
-    "relu": "ReluCell",
-    "linear": "LinearCell",
-}
-"""The kernels and their names in C++."""
 REALS = {"float32": "float", "float64": "double"}
 SOURCES = Path(__file__).parent / "native"
 MARCH = "RNNEXP_MARCH"
@@ -60,7 +53,7 @@ class BuildError(Exception):
 
 @lru_cache(maxsize=32)
 def load(cell: str, dtype: str) -> Library:
-    """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if necessary.
+    """The kernel of a cell (of `cells.CELLS`) for a float type (of `REALS`), built if necessary.
 
     Raises `BuildError` if there is no compiler, if it fails, or if the system refuses the result.
     """
@@ -92,7 +85,7 @@ def _built(cell: str, dtype: str) -> ctypes.CDLL:
     the folder has no part in which numbers come out.
     """
     compiler = _compiler()
-    options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
+    options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell].native}", f"-DRNNEXP_REAL={REALS[dtype]}"]
     facts = "\0".join([*options, *_surroundings(compiler)])
     stem = f"{cell}-{dtype}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     try:

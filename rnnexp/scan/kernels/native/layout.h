@@ -1,7 +1,8 @@
 // How weights stand in memory for the products of a step, and how gradients come back.
 #pragma once
 
-#include "cells.h"
+#include "diagonal_cells.h"
+#include "two_stages.h"
 
 namespace rnnexp {
 
@@ -11,18 +12,20 @@ struct Layout {
   static constexpr int units = Cell::panel_units * n;  // of a panel
   static constexpr int width = kVectors * n;           // columns of a panel
   explicit Layout(const Problem& p)
-      : I(p.I), H(p.H), x_end(1 + I), h_end(1 + I + H), depth(h_end + (Cell::has_hn ? 1 : 0)),
+      : I(p.I), H(p.H), x_end(1 + I), h_end(x_end + (Cell::mask_h ? H : 0)),
+        depth(h_end + (Cell::has_hn ? 1 : Cell::stages == 2 ? H : 0)),
         panels((H + units - 1) / units), padded(panels * units), columns(panels * width),
         kept(panels * Cell::saved * n), row((depth + n - 1) / n * n + n) {}
   int64_t I, H;
-  int64_t x_end, h_end, depth;  // the row [1, x, h, 1]: where x and h end, and its length
+  int64_t x_end, h_end, depth;  // the row [1, x, h, 1 or q]: where x and h end, and its length
   int64_t panels, padded;       // of units
   int64_t columns;              // of all panels
   int64_t kept;                 // values saved for the backward pass, of one example and step
   int64_t row;                  // memory of one row
 };
 
-// Calls f(index in the packed weights, where: 0 b, 1 w_x, 2 w_h, 3 b_hn, index there).
+// Calls f(index in the packed weights, where: 0 b, 1 w_x, 2 w_h, 3 b_hn, index there). Of two stages the
+// rows of q are those of w_h, in the blocks on which h does not act.
 template <class T, class Cell, class F>
 void for_each_weight(const Layout<T, Cell>& at, F&& f) {
   constexpr int n = Lanes<T>::n;
@@ -33,15 +36,15 @@ void for_each_weight(const Layout<T, Cell>& at, F&& f) {
       const int mask = of_x ? Cell::mask_x : last ? Cell::mask_last : Cell::mask_h;
       for (int v = 0; v < kVectors; ++v) {
         if (!(mask >> v & 1)) continue;
-        const int64_t first = p * at.units + (Cell::panel_units > 1 ? v * n : 0);
+        const int64_t first = p * at.units + Cell::unit(v) * n;
         const int64_t block = (of_x ? Cell::gate_x(v) : Cell::gate_h(v)) * at.H;
         const int64_t here = (p * at.depth + k) * at.width + v * n;
         for (int64_t u = first; u < std::min<int64_t>(first + n, at.H); ++u) {
           const int64_t to = here + u - first;
           if (k == 0) f(to, 0, block + u);
           else if (of_x) f(to, 1, (k - 1) * line + block + u);
-          else if (last) f(to, 3, u);
-          else f(to, 2, (k - at.x_end) * line + block + u);
+          else if (last && Cell::has_hn) f(to, 3, u);
+          else f(to, 2, (k - (last ? at.h_end : at.x_end)) * line + block + u);
         }
       }
     }
@@ -67,15 +70,40 @@ Buffer<T> pack(const Problem& p, const Layout<T, Cell>& at) {
   return packed;
 }
 
+// Calls f(index in the packed weights that act unit by unit, index in the matrix of them).
+template <class T, class Cell, class F>
+void for_each_own(const Layout<T, Cell>& at, F&& f) {
+  for (int64_t own = 0; own < Cell::own; ++own)
+    for (int64_t u = 0; u < at.H; ++u)
+      f((u / at.units * Cell::own + own) * at.units + u % at.units, own * at.H + u);
+}
+
+// Weights that act unit by unit as [panel][own][unit of the panel], zeros where there is no unit.
+template <class T, class Cell>
+Buffer<T> pack_own(const Problem& p, const Layout<T, Cell>& at) {
+  Buffer<T> packed(at.panels * Cell::own * at.units);
+  for_each_own(at, [&](int64_t to, int64_t i) { packed.data()[to] = static_cast<const T*>(p.own)[i]; });
+  return packed;
+}
+
+// A block's gradients, of the packed weights and of those that act unit by unit.
+template <class T>
+struct Gradients {
+  Buffer<T> weights, own;
+};
+
 // Sums the blocks' gradients, in their order, and puts them where they belong.
 template <class T, class Cell>
-void unpack(const Problem& p, const Layout<T, Cell>& at, std::vector<Buffer<T>>& blocks) {
-  T* total = blocks[0].data();
-  for (size_t block = 1; block < blocks.size(); ++block)
-    for (int64_t i = 0; i < at.panels * at.depth * at.width; ++i) total[i] += blocks[block].data()[i];
+void unpack(const Problem& p, const Layout<T, Cell>& at, std::vector<Gradients<T>>& blocks) {
+  T *total = blocks[0].weights.data(), *own = blocks[0].own.data();
+  for (size_t block = 1; block < blocks.size(); ++block) {
+    for (int64_t i = 0; i < at.panels * at.depth * at.width; ++i) total[i] += blocks[block].weights.data()[i];
+    for (int64_t i = 0; i < at.panels * Cell::own * at.units; ++i) own[i] += blocks[block].own.data()[i];
+  }
   T* to[] = {static_cast<T*>(p.db), static_cast<T*>(p.dw_x), static_cast<T*>(p.dw_h),
              static_cast<T*>(p.db_hn)};
   for_each_weight(at, [&](int64_t from, int where, int64_t i) { to[where][i] = total[from]; });
+  for_each_own(at, [&](int64_t from, int64_t i) { static_cast<T*>(p.d_own)[i] = own[from]; });
 }
 
 // Rows `first` to `first + count` of the packed weights as columns, for the way back:
