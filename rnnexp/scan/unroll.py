@@ -221,9 +221,7 @@ def _kernel_run(
     def run(state: State, rows: Row) -> tuple[State, Array]:
         x_TxBxI, t_T, slots = rows
         left_B = None if lengths_B is None else lengths_B - t_T[0].astype(lengths_B.dtype)
-        outputs_TxBxH, state = call(
-            name, weights, x_TxBxI, state, lengths_B=left_B, slots=slots
-        )
+        outputs_TxBxH, state = call(name, weights, x_TxBxI, state, lengths_B=left_B, slots=slots)
         return state, outputs_TxBxH
 
     return run

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cells import CELLS
 
 DRIVER = Path(__file__).with_name("native_driver.cc")
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
@@ -49,7 +50,7 @@ def built(
     program = folder / f"{cell}-{dtype}"
     command = [build._compiler(), *build._options(), "-O1", "-g", *sanitize, *options]
     command = [option for option in command if option not in ("-O3", "-shared")]
-    command += [f"-DRNNEXP_CELL={build.CELLS[cell]}", f"-DRNNEXP_REAL={build.REALS[dtype]}"]
+    command += [f"-DRNNEXP_CELL={CELLS[cell].native}", f"-DRNNEXP_REAL={build.REALS[dtype]}"]
     command += ["-isystem", jax.ffi.include_dir(), "-I", str(build.SOURCES), str(DRIVER)]
     done = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -100,10 +101,11 @@ class Driver:
         threads: int = 1,
         has_lengths: bool = False,
         norms: bool = False,
+        cut_steps: int = 0,
         offset: int = 0,
     ) -> str | list[np.ndarray]:
         """The results of a call, or the handler's error. Buffers lie `offset` bytes off."""
-        self._send(kind, threads, has_lengths, norms, offset, len(arguments))
+        self._send(kind, threads, has_lengths, norms, cut_steps, offset, len(arguments))
         for array in arguments:
             content = b"" if isinstance(array, Like) else array.tobytes()
             self._send(TYPES[np.dtype(array.dtype).name], len(array.shape), *array.shape)

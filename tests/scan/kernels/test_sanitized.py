@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from rnnexp.scan.kernels.cells import CELLS
 from tests.helpers import native_calls
 from tests.helpers.kernel_cells import needs_compiler
 from tests.helpers.kernels_by_numpy import GATES, Operands, backward, forward
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     taps: bool = True
     with_dx: bool = True
     with_dh: bool = True
+    cut_steps: int = 0
     threads: int = 1
     numbers_off: int = 0
 
@@ -73,6 +75,7 @@ def cases(lanes: int) -> Iterator[Case]:
         "taps": (False, True),
         "with_dx": (False, True),
         "with_dh": (False, True),
+        "cut_steps": (0, 1, 2),
         "threads": (0, 1, 2, 5),
         "numbers_off": (0, 1, 3),
     }
@@ -95,15 +98,16 @@ def drawn(cell: str, dtype: str, case: Case, rng: np.random.Generator) -> Operan
     def normal(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(dtype)
 
-    columns = GATES[cell] * H
+    columns, known = GATES[cell] * H, CELLS[cell]
     weights = {
         "w_x": normal(I, columns) / np.sqrt(I + 1, dtype=dtype),
-        "w_h": normal(H, columns) / np.sqrt(H + 1, dtype=dtype),
+        "w_h": normal(H if known.recurrent else 0, columns) / np.sqrt(H + 1, dtype=dtype),
         "b": normal(columns),
-        "b_hn": normal(H if cell == "gru" else 0),
+        "b_hn": normal(H if known.has_hn else 0),
+        "p": normal(known.own, H),
     }
     lengths = rng.integers(-1, T + 2, B).astype(np.int32) if case.padded else None
-    c0 = normal(B if cell == "lstm" else 0, H)
+    c0 = normal(B if known.has_c else 0, H)
     return Operands(weights, normal(T, B, I), normal(B, H), c0, lengths)
 
 
@@ -121,7 +125,7 @@ def operands(given: Operands) -> list[np.ndarray | Like]:
 
 def compare(name: str, got: np.ndarray, wanted: np.ndarray, dtype: str, case: Case) -> None:
     scale = max(1.0, float(np.max(np.abs(wanted), initial=0)))
-    if name in ("w_x", "w_h", "b", "b_hn"):  # sums over the batch
+    if name in ("w_x", "w_h", "b", "b_hn", "p"):  # sums over the batch
         scale *= 1 + case.B / 10_000
     assert got.shape == wanted.shape, (name, case)
     np.testing.assert_allclose(
@@ -151,18 +155,31 @@ def check(driver: Driver, cell: str, dtype: str, case: Case, rng: np.random.Gene
     dh, dc = (rng.normal(size=a.shape).astype(dtype) for a in (given.h0, given.c0))
     args = [run[0], saved, np.zeros(0, dtype) if dh_every is None else dh_every, dh, dc]
     wanted = backward(
-        cell, wide(given), tape, dh_every, dh.astype(np.float64), dc.astype(np.float64)
+        cell,
+        wide(given),
+        tape,
+        dh_every,
+        dh.astype(np.float64),
+        dc.astype(np.float64),
+        case.cut_steps,
     )
     for leaf in ("h", "c"):
-        if not case.taps or (leaf == "c" and cell != "lstm"):
+        if not case.taps or (leaf == "c" and not CELLS[cell].has_c):
             wanted[f"tap_{leaf}"] = np.zeros(0)
         elif case.norms:
             wanted[f"tap_{leaf}"] = np.linalg.norm(wanted[f"tap_{leaf}"], axis=2)
     if not case.with_dx:
         wanted["dx"] = np.zeros(0)
-    names = ("dx", "w_x", "w_h", "b", "b_hn", "dh0", "dc0", "tap_h", "tap_c")
+    names = ("dx", "w_x", "w_h", "b", "b_hn", "p", "dh0", "dc0", "tap_h", "tap_c")
     like = [Like(dtype, wanted[name].shape) for name in names]
-    grads = driver.call(BACKWARD, [*operands(given), *args], like, norms=case.norms, **options)
+    grads = driver.call(
+        BACKWARD,
+        [*operands(given), *args],
+        like,
+        norms=case.norms,
+        cut_steps=case.cut_steps,
+        **options,
+    )
     assert not isinstance(grads, str), (grads, case)
     for name, got in zip(names, grads, strict=True):
         compare(name, got, wanted[name], dtype, case)
@@ -227,15 +244,15 @@ def fitting(driver: Driver, cell: str, dtype: str, kind: int) -> tuple[list[Any]
         return operands(given), [Like(dtype, shape) for shape in ((T, B, H), start, saved)]
     ahead = [np.zeros(s, dtype) for s in ((T, B, H), saved, (T, B, H), (B, H), start)]
     weights = [w.shape for w in given.weights.values()]
-    taps: list[tuple[int, ...]] = [(T, B, H), (T, B, H) if cell == "lstm" else (0,)]
+    taps: list[tuple[int, ...]] = [(T, B, H), (T, B, H) if CELLS[cell].has_c else (0,)]
     shapes = [(T, B, I), *weights, (B, H), start, *taps]
     return [*operands(given), *ahead], [Like(dtype, shape) for shape in shapes]
 
 
 NAMES = {
-    FORWARD: "x w_x w_h b b_hn h0 c0 lengths h c_last saved",
-    BACKWARD: "x w_x w_h b b_hn h0 c0 lengths h saved dh dh_last dc_last "
-    "dx dw_x dw_h db db_hn dh0 dc0 tap_h tap_c",
+    FORWARD: "x w_x w_h b b_hn own h0 c0 lengths h c_last saved",
+    BACKWARD: "x w_x w_h b b_hn own h0 c0 lengths h saved dh dh_last dc_last "
+    "dx dw_x dw_h db db_hn d_own dh0 dc0 tap_h tap_c",
 }
 
 
