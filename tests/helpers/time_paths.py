@@ -21,6 +21,7 @@ WAYS: dict[str, TimeLoop] = {
     "remat": TimeLoop(remat_steps=2),
     "kernel": TimeLoop(kernel=True),
     "kernel_remat": TimeLoop(kernel=True, remat_steps=2),
+    "kernel_cut": TimeLoop(kernel=True, cut_steps=2),
     "associative": TimeLoop(associative=True),
     "full": TimeLoop(newton="full"),
     "diagonal": TimeLoop(newton="diagonal"),
@@ -36,7 +37,7 @@ QUICK = {
 def has(cell: Cell, way: str) -> bool:
     """Whether a cell can go through time in this way."""
     if "kernel" in way:
-        return cell.kernel is not None and kernels.problem(cell.kernel, "float32") == ""
+        return cell.kernel is not None and kernels.problem("lstm", "float32") == ""
     return way != "associative" or cell.states is not None
 
 

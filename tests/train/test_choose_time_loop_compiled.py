@@ -18,9 +18,12 @@ def test_the_choice_follows_the_configuration() -> None:
     assert use_kernel(config_with(), lstm)
     assert not use_kernel(config_with(kernel="scan"), lstm)
     assert not use_kernel(config_with(zoneout=0.1), lstm)
-    assert not use_kernel(config_with(), build_cell(("lstm", {"peepholes": True}), 2, 4))
-    with pytest.raises(UsageError, match=r"compiled.*config\.model\.cut_steps needs single steps"):
-        use_kernel(config_with(kernel="compiled", cut_steps=5), lstm)
+    assert use_kernel(config_with(cut_steps=5), lstm)
+    assert not use_kernel(config_with(cut_steps=5, remat_steps=5), lstm)
+    assert use_kernel(config_with(), build_cell(("lstm", {"peepholes": True}), 2, 4))
+    assert not use_kernel(config_with(), build_cell(("lstm", {"without": "forget_gate"}), 2, 4))
+    with pytest.raises(UsageError, match=r"compiled.*config\.model\.zoneout needs single steps"):
+        use_kernel(config_with(kernel="compiled", zoneout=0.1), lstm)
     with pytest.raises(UsageError, match=r"Did you mean 'scan'"):
         use_kernel(config_with(kernel="scann"), lstm)
 

@@ -19,7 +19,13 @@ pytestmark = needs_compiler
 
 
 def everything(
-    cell: Cell, batch_size: int, *, kernel: bool, lengths_B: Array | None, remat_steps: int = 0
+    cell: Cell,
+    batch_size: int,
+    *,
+    kernel: bool,
+    lengths_B: Array | None,
+    remat_steps: int = 0,
+    cut_steps: int = 0,
 ) -> Any:
     """The compiled function of parameters, inputs, state and slots: a loss of all that comes
     out, its gradients, and what comes out."""
@@ -28,7 +34,7 @@ def everything(
         (probe,) = probes(tap, [slot])
         run = unroll(
             cell, params, x, lengths_B=lengths_B, state=state, probe=probe,
-            time_loop=TimeLoop(kernel=kernel, remat_steps=remat_steps),
+            time_loop=TimeLoop(kernel=kernel, remat_steps=remat_steps, cut_steps=cut_steps),
         )  # fmt: skip
         weights = jnp.sin(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
         total = jnp.sum(weights.reshape(run.outputs_TxBxH.shape) * run.outputs_TxBxH)
@@ -40,18 +46,24 @@ def everything(
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize(
-    ("hidden_size", "batch_size", "padded", "remat_steps"),
-    [(5, 1, False, 0), (70, 37, True, 0), (5, T, True, 2)],
+    ("hidden_size", "batch_size", "padded", "remat_steps", "cut_steps"),
+    [(5, 1, False, 0, 0), (70, 37, True, 0, 0), (5, T, True, 2, 0), (21, T, True, 0, 4)],
 )
 def test_the_kernel_is_the_scan(
-    name: str, hidden_size: int, batch_size: int, padded: bool, remat_steps: int, x64: None
+    name: str,
+    hidden_size: int,
+    batch_size: int,
+    padded: bool,
+    remat_steps: int,
+    cut_steps: int,
+    x64: None,
 ) -> None:
     """Hidden sizes that fill no vector, batches of one block and of several; in segments, which
-    T is no multiple of, and within and before which sequences end."""
+    T is no multiple of, and within and before which sequences end; with a gradient that is cut."""
     cell, params = made(name, hidden_size)
     lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1 if padded else None
     given = arguments(cell, params, batch_size)
-    ways = partial(everything, cell, batch_size, lengths_B=lengths)
+    ways = partial(everything, cell, batch_size, lengths_B=lengths, cut_steps=cut_steps)
     by_kernel, by_scan = ways(kernel=True, remat_steps=remat_steps), ways(kernel=False)
     assert "rnnexp_" in by_kernel.lower(*given).as_text()
     assert "rnnexp_" not in by_scan.lower(*given).as_text()
