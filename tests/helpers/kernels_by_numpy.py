@@ -173,7 +173,7 @@ def _candidate(cell: str, a: np.ndarray) -> np.ndarray:
 def _slopes(
     cell: str, w: Arrays, unit: Unit, dh: np.ndarray, dc: np.ndarray
 ) -> dict[str, list[np.ndarray]]:
-    """The derivatives of dh h + dc c, and of the gated state times its adjoint, by what a unit reads."""
+    """The derivatives of dh h + dc c, and of the gated state times its adjoint, by what it reads."""
 
     def of_state(u: Unit) -> np.ndarray:
         new_h, new_c = _new_state(cell, u)

@@ -21,7 +21,6 @@ WAYS: dict[str, TimeLoop] = {
     "remat": TimeLoop(remat_steps=2),
     "kernel": TimeLoop(kernel=True),
     "kernel_remat": TimeLoop(kernel=True, remat_steps=2),
-    "kernel_cut": TimeLoop(kernel=True, cut_steps=2),
     "associative": TimeLoop(associative=True),
     "full": TimeLoop(newton="full"),
     "diagonal": TimeLoop(newton="diagonal"),
