@@ -31,8 +31,8 @@ class Operands(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """All that a unit reads in a step, (B, H) each: the shares of x and of h (or the gated state) in
-    its blocks, its own states, and the weights on these."""
+    """All that a unit reads in a step, (B, H) each: the shares of x and of h, or of the gated state,
+    in its blocks, its own states, and the weights on these."""
 
     z_x: list[np.ndarray]
     z_h: list[np.ndarray]
@@ -173,7 +173,7 @@ def _candidate(cell: str, a: np.ndarray) -> np.ndarray:
 def _slopes(
     cell: str, w: Arrays, unit: Unit, dh: np.ndarray, dc: np.ndarray
 ) -> dict[str, list[np.ndarray]]:
-    """The derivatives of dh h + dc c, and of the gated state times its adjoint, by what it reads."""
+    """The derivatives of dh h + dc c and of the gated state times its adjoint, by what it reads."""
 
     def of_state(u: Unit) -> np.ndarray:
         new_h, new_c = _new_state(cell, u)
