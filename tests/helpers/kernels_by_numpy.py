@@ -31,7 +31,7 @@ class Operands(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """All that a unit reads in a step, (B, H) each: the shares of x and of h, or of the gated state,
+    """All that a unit reads in a step, (B, H) each: shares of x and of h, or of the gated state,
     in its blocks, its own states, and the weights on these."""
 
     z_x: list[np.ndarray]
