@@ -143,7 +143,12 @@ def _new_state(cell: str, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
         return (f * h + i * _candidate(cell, z[2])) / (f + i), c
     if cell == "indrnn":
         return _relu(z[0] + p[0] * h), c
-    return {"tanh": np.tanh, "relu": _relu, "linear": lambda a: a}[cell](z[0]), c
+    activations: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "tanh": np.tanh,
+        "relu": _relu,
+        "linear": lambda a: a,
+    }
+    return activations[cell](z[0]), c
 
 
 def _lstm(
@@ -197,7 +202,8 @@ def _by_complex_steps(f: Callable[[Unit], np.ndarray], unit: Unit) -> dict[str, 
         found[name] = []
         for place, array in enumerate(arrays):
             moved = [*arrays[:place], array + 1j * TINY, *arrays[place + 1 :]]
-            changed = unit._replace(**{name: moved if isinstance(value, list) else moved[0]})
+            replacement: Any = moved if isinstance(value, list) else moved[0]
+            changed = unit._replace(**{name: replacement})
             found[name].append(np.imag(f(changed)) / TINY)
     return found
 

@@ -65,8 +65,10 @@ def amiss(array: Array) -> list[Array]:
 @pytest.mark.parametrize("kernel", VARIANTS)
 @pytest.mark.parametrize("recurrence", [cpu.recurrence, fused], ids=["cpu", "gpu"])
 def test_an_operand_that_does_not_fit_is_named(recurrence: Recurrence, kernel: str) -> None:
-    """With what came and what was expected. (Of x and w_h the sizes are held against others.)"""
+    """With what came and what was expected. (Of x and w_h, or h where there is none, the sizes are
+    held against others.)"""
     operands = given(kernel)
+    sized = "w_h" if CELLS[kernel].recurrent else "the state h"
     for name, array in operands.items():
         for wrong in amiss(array):
             if "slot" in name and wrong.shape == (T, B):  # that is a slot of norms
@@ -76,7 +78,7 @@ def test_an_operand_that_does_not_fit_is_named(recurrence: Recurrence, kernel: s
             text = str(error.value)
             assert text.startswith(f"the kernel of {kernel} cannot take ")
             assert "expected" in text
-            if name not in ("the input", "w_h"):
+            if name not in ("the input", sized):
                 others = ["the input"] if name == "w_x" else []
                 assert any(f"cannot take {known}:" in text for known in (name, *others)), text
 

@@ -95,7 +95,7 @@ ffi::Error Forward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
   p.saved = operands.result<Real>("saved", {p.T, p.B, Layout<Real, Cell>(p).kept}, {p.T, p.B, 0});
   operands.finish();
   if (operands.failed()) return operands.error();
-  return computed([&] { forward<Real, Cell>(p, on_pool(pool, threads)); });
+  return computed([&] { forward<Real, Cell>(p, on_pool(pool, threads), threads); });
 }
 
 ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms, int64_t cut_steps,
@@ -127,7 +127,7 @@ ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, boo
   p.cut_steps = cut_steps;
   operands.finish();
   if (operands.failed()) return operands.error();
-  return computed([&] { backward<Real, Cell>(p, on_pool(pool, threads)); });
+  return computed([&] { backward<Real, Cell>(p, on_pool(pool, threads), threads); });
 }
 
 auto Binding() {

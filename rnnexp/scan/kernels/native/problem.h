@@ -25,12 +25,4 @@ struct Problem {
 // Runs tasks 0 ... n - 1, in any order, on any threads.
 using Parallel = std::function<void(int n, const std::function<void(int)>& task)>;
 
-// Examples are divided into the same blocks on every machine, whatever the number of
-// threads, so that sums over the batch have one order.
-inline int block_count(int64_t B) {
-  if (B < 16) return 1;
-  int64_t n = B / 32;
-  return static_cast<int>(n < 2 ? 2 : n > 16 ? 16 : n);
-}
-
 }  // namespace rnnexp

@@ -1,6 +1,6 @@
 """The layout says which weights a fused kernel holds, and which cells are too wide."""
 
-from rnnexp.scan.kernels.build import CELLS as OF_PROCESSORS
+from rnnexp.scan.kernels.cells import CELLS as OF_PROCESSORS
 from rnnexp.scan.kernels.gpu.cells import CELLS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
 
