@@ -216,7 +216,7 @@ def _gather(
     grads["w_x"] += x.T @ by["z_x"]
     grads["b"] += by["z_x"].sum(0)
     if "p" in by:
-        grads["p"] += by["p"].sum(0).reshape(-1, size)
+        grads["p"] += by["p"].sum(0).reshape(grads["p"].shape)
     if not len(w["w_h"]):
         return np.zeros_like(h)
     if cell == "gru":
