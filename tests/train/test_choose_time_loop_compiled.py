@@ -7,6 +7,7 @@ import pytest
 
 from rnnexp.core.errors import UsageError
 from rnnexp.scan.kernels import build
+from rnnexp.train.choose_time_loop import drawback
 from tests.helpers.kernel_cells import config_with, needs_compiler, use_kernel
 from tests.helpers.variants import build as build_cell
 
@@ -28,17 +29,19 @@ def test_the_choice_follows_the_configuration() -> None:
         use_kernel(config_with(kernel="scann"), lstm)
 
 
-def test_wide_cells_are_scanned_where_the_kernel_brings_nothing(
+def test_wide_cells_are_scanned_where_the_kernel_leaves_cores_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Those whose batch it divides; of the widest, and for few examples, it divides the units."""
     wide, widest = (build_cell(("lstm", {}), 256, size) for size in (512, 1024))
     for threads, chosen in ((2, True), (3, False)):
         monkeypatch.setattr(
             "rnnexp.train.choose_time_loop.threads_of_a_device", lambda n=threads: n
         )
         assert use_kernel(config_with(), wide) == chosen
-        assert not use_kernel(config_with(), widest)
-        assert use_kernel(config_with(kernel="compiled"), widest)
+        assert use_kernel(config_with(kernel="compiled"), wide)
+        assert use_kernel(config_with(), widest)
+        assert drawback(wide, 8) == ""
 
 
 def test_without_a_compiler_the_scan_is_taken_and_a_line_says_so(

@@ -53,7 +53,6 @@ def everything(
         (5, T, True, 2, 0),
         (21, T, True, 0, 4),
         (200, 9, True, 0, 0),
-        (264, 20, True, 0, 4),
     ],
 )
 def test_the_kernel_is_the_scan(
@@ -67,7 +66,7 @@ def test_the_kernel_is_the_scan(
 ) -> None:
     """Hidden sizes that fill no vector, batches of one block and of several; in segments, which
     T is no multiple of, and within and before which sequences end; with a gradient that is cut;
-    with units divided over threads, for few examples and for large weights."""
+    with units divided over threads, which few examples do."""
     cell, params = made(name, hidden_size)
     lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1 if padded else None
     given = arguments(cell, params, batch_size)
@@ -125,7 +124,7 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
 
 @pytest.mark.as_users
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_before", "tanh"])
-@pytest.mark.parametrize(("hidden_size", "batch_size"), [(16, 64), (200, 12), (368, 20)])
+@pytest.mark.parametrize(("hidden_size", "batch_size"), [(16, 64), (200, 12), (768, 20)])
 def test_threads_and_side_by_side_change_no_bit(
     name: str, hidden_size: int, batch_size: int
 ) -> None:

@@ -156,7 +156,7 @@ class Transposed {
   }
 
  private:
-  static constexpr int64_t kPiece = 1 << 17;  // bytes
+  static constexpr int64_t kPiece = 1 << 16;  // bytes
 
   int64_t group_vectors(int64_t group) const {
     return std::min<int64_t>(kVectors, vectors_ - group * kVectors);

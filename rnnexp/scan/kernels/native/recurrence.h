@@ -12,7 +12,7 @@
 #include "forward.h"
 
 #ifndef RNNEXP_WIDE
-#define RNNEXP_WIDE (1 << 21)  // bytes of weights, from which on units are divided
+#define RNNEXP_WIDE (1 << 23)  // bytes of weights, from which on units are divided
 #endif
 #ifndef RNNEXP_SHARE
 #define RNNEXP_SHARE (1 << 17)  // multiplications of a step that are worth a member of a team
