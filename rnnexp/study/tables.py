@@ -102,8 +102,11 @@ def legend(found: Assessment) -> list[str]:
             f"{found.claims_hash} now"
         )
     lines += [f"deviation from the paper: {text}" for text in study.deviations]
+    of_claims: dict[str, list[str]] = {}
     for claim in study.claims:
-        lines += [f"deviation of {claim.name}: {text}" for text in claim.deviations]
+        for text in claim.deviations:
+            of_claims.setdefault(text, []).append(claim.name)
+    lines += [f"deviation of {_some(names)}: {text}" for text, names in of_claims.items()]
     lines += list(study.notes)
     lines += reasons(study)
     if found.runs:
