@@ -28,12 +28,12 @@ class Like(NamedTuple):
     empty: bool = False
 
 
-def sanitizers_missing(folder: Path) -> str:
+def sanitizers_missing(folder: Path, sanitize: Sequence[str] = SANITIZE) -> str:
     """Why nothing can be built with sanitizers here; empty if it can."""
     source = folder / "empty.cc"
     source.write_text("int main() { return 0; }\n")
     try:
-        command = [build._compiler(), *SANITIZE, str(source), "-o", str(folder / "empty")]
+        command = [build._compiler(), *sanitize, str(source), "-o", str(folder / "empty")]
     except build.BuildError as error:
         return str(error)
     for step in (command, [str(folder / "empty")]):

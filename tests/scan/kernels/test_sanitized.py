@@ -24,7 +24,10 @@ pytestmark = [needs_compiler, pytest.mark.slow]
 KERNELS = [
     *((cell, dtype, "native") for cell, dtype in itertools.product(GATES, ("float32", "float64"))),
     *((cell, "float32", march) for cell in ("lstm", "tanh") for march in ("x86-64", "x86-64-v3")),
+    *((cell, "float32", "teams") for cell in ("lstm_peephole", "gru", "gru_before", "tanh")),
 ]
+TEAMS = ("-DRNNEXP_WIDE=0", "-DRNNEXP_SHARE=1")
+"""Has threads divide the units whatever the sizes are."""
 TOLERANCES = {"float32": 2e-5, "float64": 1e-12}
 
 
@@ -57,9 +60,9 @@ def driven(
 ) -> tuple[str, str, Path]:
     """A kernel, its float type and its program."""
     cell, dtype, march = request.param
-    if march != "native" and platform.machine() != "x86_64":
+    if march.startswith("x86") and platform.machine() != "x86_64":
         pytest.skip("instruction sets of x86")
-    options = () if march == "native" else (f"-march={march}",)
+    options = {"native": (), "teams": TEAMS}.get(march, (f"-march={march}",))
     return cell, dtype, built(tmp_path_factory.mktemp("native"), cell, dtype, *options)
 
 
@@ -191,6 +194,24 @@ def test_every_kernel_at_every_edge(driven: tuple[str, str, Path]) -> None:
     with Driver(program) as driver:
         for case in cases(driver.facts(1)[0]):
             check(driver, cell, dtype, case, rng)
+    assert driver.process.returncode == 0
+
+
+@pytest.mark.parametrize("cell", ["lstm_peephole", "gru", "gru_before", "indrnn"])
+def test_members_of_a_team_wait_for_each_other(cell: str, tmp_path: Path) -> None:
+    """No two of them are at the same memory, one of them writing; the thread sanitizer looks."""
+    sanitize = ["-fsanitize=thread"]
+    if missing := native_calls.sanitizers_missing(tmp_path, sanitize):
+        pytest.skip(missing)
+    rng = np.random.default_rng(5)
+    with Driver(built(tmp_path, cell, "float32", *TEAMS, sanitize=sanitize)) as driver:
+        wide = 9 * driver.facts(1)[0]
+        for case in (
+            Case(30, 9, 5, wide, threads=3),
+            Case(30, 9, 5, wide, padded=True, norms=True, cut_steps=2, threads=3),
+            Case(5, 140, 40, wide, with_dh=False, threads=2),
+        ):
+            check(driver, cell, "float32", case, rng)
     assert driver.process.returncode == 0
 
 
