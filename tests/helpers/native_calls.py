@@ -68,7 +68,11 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ
-            | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
+            | {
+                "ASAN_OPTIONS": "detect_leaks=0",
+                "UBSAN_OPTIONS": "print_stacktrace=1",
+                "TSAN_OPTIONS": "halt_on_error=1",  # its reports would fill the pipe
+            },
         )
 
     def __enter__(self) -> Self:
