@@ -6,7 +6,7 @@ from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
 
 
 def test_what_is_held_is_what_the_layout_says() -> None:
-    assert set(CELLS) == set(OF_PROCESSORS)
+    assert set(CELLS) < set(OF_PROCESSORS)
     held = {
         (cell, size, precision): layout(cell, size, precision).held
         for cell in ("lstm", "gru", "tanh")
