@@ -48,10 +48,16 @@ def jax_step(logits: Any, params: Tree, drawn: Drawn, *, train: bool = True) -> 
 
 def torch_step(work: Workload, cell: str, device: str) -> Callable[[], None]:
     """A step of `torch.nn.LSTM`, `GRU` or `RNN` on a device, time-major, with `torch.optim.SGD`; of
-    a workload without training, the forward pass."""
+    a workload without training, the forward pass.
+
+    On a processor subnormal numbers are flushed to zero, as XLA does: a gradient that vanishes
+    over time consists of them, and each takes many times as long.
+    """
     import torch as pt
 
     pt.manual_seed(0)
+    if device == "cpu":
+        pt.set_flush_denormal(True)
     kinds = {"lstm": pt.nn.LSTM, "gru": pt.nn.GRU, "rnn": pt.nn.RNN}
     options = {"num_layers": work.layers, "bidirectional": work.both_ways}
     layer = kinds[cell](work.input_size, work.hidden_size, **options).to(device)

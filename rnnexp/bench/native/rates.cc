@@ -11,15 +11,11 @@
 
 namespace {
 
+using rnnexp::Clock;
 using rnnexp::Member;
+using rnnexp::seconds_since;
 using V = rnnexp::Vec<float>;
-using Clock = std::chrono::steady_clock;
-
 constexpr double kRound = 0.02;  // seconds at least, beside which the start of a round is short
-
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
-}
 
 // Units of work a second, of all threads together, in the best round. work(number of a thread, n) does n.
 template <class F>

@@ -228,7 +228,7 @@ struct BackwardPass {
 template <class T, class Cell>
 Gradients<T> backward_block(const Block<T, Cell>& block, const Back<T, Cell>& back, const T* own, int members) {
   BackwardPass<T, Cell> pass(block, back, own);
-  as_team(members, [&](const Member& member) { pass.run(member); });
+  as_worthy_team(members, [&](const Member& member) { pass.run(member); });
   block.write(pass.dh.data(), block.p.dh0);
   if (Cell::has_c) block.write(pass.dc.data(), block.p.dc0);
   return std::move(pass.gradient);

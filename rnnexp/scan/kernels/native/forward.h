@@ -126,7 +126,7 @@ struct ForwardPass {
 template <class T, class Cell>
 void forward_block(const Block<T, Cell>& block, const T* packed, const T* own, int members) {
   const ForwardPass<T, Cell> pass(block, packed, own);
-  as_team(members, [&](const Member& member) { pass.run(member); });
+  as_worthy_team(members, [&](const Member& member) { pass.run(member); });
   if (Cell::has_c) block.write(pass.c.data(), block.p.c_last);
 }
 
