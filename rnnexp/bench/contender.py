@@ -1,7 +1,7 @@
 """The contenders, and the process of each of them.
 
 `python -m rnnexp.bench.contender NAME` reads commands from its input, one JSON line each, such as
-{"workload": "W1", "cell": "lstm", "seconds": 2.0}. It answers each with a JSON line: the
+{"workload": [...], "cell": "lstm", "seconds": 2.0}. It answers each with a JSON line: the
 milliseconds of a step, or an error. Only one contender works at a time.
 """
 
@@ -14,10 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from rnnexp.bench import ours, peers
-from rnnexp.bench.floor import matrix_rate
+from rnnexp.bench.floor import Rates, machine_rates, matrix_rate
 from rnnexp.bench.ours import TimedLoop
-from rnnexp.bench.workloads import WORKLOADS, Workload
+from rnnexp.bench.workloads import Workload
 from rnnexp.runtime.allocator import keep_memory
+from rnnexp.scan.kernels.build import BuildError
+
+log = logging.getLogger("rnnexp")
 
 CONTENDERS: dict[str, Callable[[Workload, str], TimedLoop]] = {
     "rnnexp": ours.training_loop,
@@ -38,16 +41,25 @@ def missing(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _made(name: str, workload: str, cell: str) -> TimedLoop:
+def _made(name: str, work: Workload, cell: str) -> TimedLoop:
     """The contender for one workload; the previous one is dropped to free its memory."""
-    return CONTENDERS[name](WORKLOADS[workload], cell)
+    return CONTENDERS[name](work, cell)
+
+
+def _machine(seconds: float) -> Rates | None:
+    try:
+        return machine_rates(seconds)
+    except BuildError as error:
+        log.warning("what the processor can do at most is not measured: %s", error)
+        return None
 
 
 def answer(name: str, command: dict[str, Any]) -> dict[str, Any]:
     """A contender's answer to a command."""
-    work, cell, seconds = command["workload"], command["cell"], command["seconds"]
+    work, cell, seconds = Workload(*command["workload"]), command["cell"], command["seconds"]
     if name == FLOOR:
-        return {"flops": matrix_rate(WORKLOADS[work], cell, seconds)}
+        rates = _machine(seconds / 4)
+        return {"xla": matrix_rate(work, cell, seconds / 2), "machine": rates}
     steps, spent = _made(name, work, cell)(seconds)
     return {"ms": 1e3 * spent / steps, "steps": steps}
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnexp.bench.update import sgd_step, torch_step
+from rnnexp.bench.update import jax_step, torch_step
 from rnnexp.bench.workloads import CLASSES, Workload, draw
 from rnnexp.cells import CELLS
 from rnnexp.core.types import Array, Params, Tree
@@ -25,14 +25,14 @@ TimedStep = Callable[[], Any]
 
 def in_jax(outputs: Callable[[Tree, Array], Array], params: Tree, work: Workload) -> TimedStep:
     """A step from a function that returns the last hidden states, (B, H)."""
-    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    drawn = jax.tree.map(jnp.asarray, draw(work))
     head = 0.01 * jax.random.normal(jax.random.key(1), (work.hidden_size, CLASSES))
 
-    def logits(both: Tree, x_TxBxI: Array) -> Array:
+    def logits(both: Tree, x_TxBxI: Array, _: None) -> Array:
         read_BxC: Array = outputs(both["layer"], x_TxBxI) @ both["head"]
         return read_BxC
 
-    return sgd_step(logits, {"layer": params, "head": head}, x_TxBxI, class_B)
+    return jax_step(logits, {"layer": params, "head": head}, drawn)
 
 
 def ours(work: Workload, kind: str, how: TimeLoop, *, exact: bool = True) -> TimedStep:

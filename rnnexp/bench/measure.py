@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import statistics
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from rnnexp.bench.contender import CONTENDERS, FLOOR, PEERS, missing
-from rnnexp.bench.workloads import Workload, step_flops
+from rnnexp.bench.floor import Rates
+from rnnexp.bench.workloads import Workload, step_bytes, step_flops
 from rnnexp.core.errors import RunError
 
 log = logging.getLogger("rnnexp")
@@ -24,14 +26,16 @@ class TimedRow(NamedTuple):
     Attributes:
       times: by contender, the milliseconds of a training step in each round.
       failed: the contenders that failed, and their errors.
-      rate: operations a second of matrix products at this size.
+      xla_rate: operations a second of XLA's matrix products at this size.
+      machine: what the processor and its memory can do; None if it was not measured.
     """
 
     work: Workload
     cell: str
     times: dict[str, list[float]]
     failed: dict[str, str]
-    rate: float
+    xla_rate: float
+    machine: Rates | None = None
 
     def median(self, name: str) -> float:
         """Milliseconds of a contender's step, the median over the rounds."""
@@ -42,9 +46,21 @@ class TimedRow(NamedTuple):
         pairs = zip(self.times[name], self.times[MAIN], strict=True)
         return statistics.median(other / mine for other, mine in pairs)
 
+    def floor_ms(self) -> float:
+        """The milliseconds that a step takes at least: those of its multiply-adds at the rate of
+        the processor, or of its bytes at that of memory; NaN if these were not measured."""
+        if self.machine is None:
+            return math.nan
+        of_products = step_flops(self.work, self.cell) / self.machine.flops
+        return 1e3 * max(of_products, step_bytes(self.work, self.cell) / self.machine.bytes)
+
     def share(self, name: str) -> float:
-        """The fraction of the matrix rate that a contender reaches."""
-        return step_flops(self.work, self.cell) / (self.median(name) * 1e-3) / self.rate
+        """The floor as a fraction of a contender's time."""
+        return self.floor_ms() / self.median(name)
+
+    def share_of_xla(self, name: str) -> float:
+        """The fraction of the rate of XLA's matrix products that a contender reaches."""
+        return step_flops(self.work, self.cell) / (self.median(name) * 1e-3) / self.xla_rate
 
     def loop_cost(self) -> float | None:
         """The fraction by which a step in the training loop takes longer than a bare step.
@@ -82,7 +98,7 @@ class Contender:
         """The process's answer; `RunError` if it has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        command = {"workload": work.name, "cell": cell, "seconds": seconds}
+        command = {"workload": work, "cell": cell, "seconds": seconds}
         try:
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
@@ -99,17 +115,19 @@ def measure(
     rounds: int,
     seconds: float,
     on_row: Callable[[TimedRow], None],
+    contenders: Sequence[str] = tuple(CONTENDERS),
 ) -> list[TimedRow]:
     """Time every cell at every workload: all contenders in turn, `rounds` times.
 
     Args:
       seconds: the least time that a contender trains in a round.
       on_row: receives every row when it is measured.
+      contenders: of `CONTENDERS`; those whose package is not installed are left out.
 
     Raises `RunError` if rnnexp itself failed.
     """
-    names = [name for name in CONTENDERS if not missing(name)]
-    for name in set(CONTENDERS) - set(names):
+    names = [name for name in contenders if not missing(name)]
+    for name in set(contenders) - set(names):
         log.warning("%s is left out: the package %r is not installed", name, PEERS[name])
     rows = []
     with ExitStack() as stack:
@@ -132,7 +150,7 @@ def _row(
 ) -> TimedRow:
     times: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
-    rate = 0.0
+    xla_rate, machine = 0.0, Rates(0.0, 0.0)
     for number in range(rounds + 1):
         for name in names:
             if name in failed:
@@ -146,7 +164,9 @@ def _row(
         floor = processes[FLOOR].ask(work, cell, min(seconds, 1.0))
         if "error" in floor:
             raise RunError(f"the matrix rate cannot be measured: {floor['error']}")
-        rate = max(rate, floor["flops"])
+        xla_rate = max(xla_rate, floor["xla"])
+        machine = Rates(*map(max, machine, floor["machine"] or (0.0, 0.0)))
     if MAIN in failed:
         raise RunError(f"{MAIN} failed at {work.name} with {cell}: {failed[MAIN]}")
-    return TimedRow(work, cell, {n: t for n, t in times.items() if n not in failed}, failed, rate)
+    there = {n: t for n, t in times.items() if n not in failed}
+    return TimedRow(work, cell, there, failed, xla_rate, machine if machine.flops else None)

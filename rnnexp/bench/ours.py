@@ -28,6 +28,7 @@ from rnnexp.tasks.base import Finite, Score, Task
 from rnnexp.tasks.batches import Keys, epoch_order, source_arrays, stream_keys
 from rnnexp.tasks.scores import once
 from rnnexp.train.compiled import Programs, initial_state
+from rnnexp.train.evaluate import evaluate_function
 from rnnexp.train.plan import make_plan
 from rnnexp.train.program import TrainState
 from rnnexp.train.step import Lane, take_step
@@ -36,14 +37,18 @@ TimedLoop = Callable[[float], tuple[int, float]]
 """`seconds -> (steps, seconds)`: trains for at least `seconds`; the steps made and their time."""
 FOREVER = 1_000_000_000
 EPOCH_BATCHES = 1000
+EVALUATED_BATCHES = 10
 BARE_STEPS = 10
 
 
 def training_loop(work: Workload, cell: str, *, kernel: str = "auto") -> TimedLoop:
     """The loop of `rnnexp run` at the default recording period: data, metrics, gradients.
 
-    Evaluations and checkpoints, which are not part of a training step, are off.
+    Evaluations and checkpoints, which are not part of a training step, are off. Of a workload
+    without training: the program with which it evaluates.
     """
+    if not work.train:
+        return _evaluation(work, cell, kernel)
     import_storage()  # a run does so at its second chunk
     going = _training(configure(work, cell, kernel))
     trainer, session = next(going)
@@ -70,6 +75,25 @@ def _training(config: FrozenConfigDict) -> Iterator[tuple[Trainer, RunSession]]:
         yield trainer, session
         for _ in trainer.rounds(StopRequest()):
             yield trainer, session
+
+
+def _evaluation(work: Workload, cell: str, kernel: str) -> TimedLoop:
+    """Evaluations of a few batches at a time; a step is a batch."""
+    plan = make_plan(configure(work, cell, kernel), data_dir=None, chunk_steps=CHUNK_STEPS)
+    source, key = plan.recipe.task.valid, stream_keys(0)["valid"]
+    examples = EVALUATED_BATCHES * work.batch_size
+    evaluate = jax.jit(evaluate_function(plan.recipe, "valid", work.batch_size, examples))
+    params, arrays = initial_state(plan).params, source_arrays(source)
+    jax.block_until_ready(evaluate(params, key, arrays))
+
+    def run(seconds: float) -> tuple[int, float]:
+        count, began, spent = 0, time.monotonic(), 0.0
+        while spent < seconds:
+            jax.block_until_ready(evaluate(params, key, arrays))
+            count, spent = count + EVALUATED_BATCHES, time.monotonic() - began
+        return count, spent
+
+    return run
 
 
 def scan_loop(work: Workload, cell: str) -> TimedLoop:
@@ -133,6 +157,9 @@ def configure(
             "clip.name": "none",
             "train.batch_size": work.batch_size,
             "train.duration_steps": FOREVER,
+            "model.num_layers": work.layers,
+            "model.bidirectional": work.both_ways,
+            **({} if work.record else {"record.every_steps": FOREVER}),
             "eval.every_steps": FOREVER,
             "checkpoint.every_steps": FOREVER,
             **(changes or {}),
@@ -143,14 +170,16 @@ def configure(
 
 def _task(work: Workload) -> Task:
     """A task whose epoch repeats one batch of noise `EPOCH_BATCHES` times."""
-    x_TxBxI, class_B = (jnp.asarray(array) for array in draw(work))
+    drawn = jax.tree.map(jnp.asarray, draw(work))
     examples = work.batch_size
 
     def take(arrays: Tree, index_B: Array) -> Batch:
-        x_TxBxI, class_B = arrays
-        return Batch(x_TxBxI[:, index_B % examples], class_B[index_B % examples])
+        x_TxBxI, class_B, lengths_B = arrays
+        index_B = index_B % examples
+        lengths_B = None if lengths_B is None else lengths_B[index_B]
+        return Batch(x_TxBxI[:, index_B], class_B[index_B], lengths_B)
 
-    source = Finite((x_TxBxI, class_B), examples * EPOCH_BATCHES, take)
+    source = Finite(tuple(drawn), examples * EPOCH_BATCHES, take)
     return Task(
         name=f"bench_{work.name}",
         mode="sequence_to_one",

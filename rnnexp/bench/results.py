@@ -1,4 +1,4 @@
-"""The results of a benchmark as tables, data and a figure."""
+"""The results of a benchmark as tables and data."""
 
 import importlib.metadata
 import os
@@ -9,36 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.bench.measure import MAIN, TimedRow
-from rnnexp.bench.workloads import step_flops
+from rnnexp.bench.workloads import step_bytes, step_flops
 
 PACKAGES = ("rnnexp", "jax", "jaxlib", "flax", "torch", "numpy")
 
 
 def table(row: TimedRow) -> list[dict[str, object]]:
-    """A line for each contender: time, fraction of the matrix rate, and time over rnnexp's."""
+    """A line for each contender: time, what it reaches of what the machine can do, of XLA's matrix
+    rate, and time over rnnexp's."""
     lines: list[dict[str, object]] = [
         {
             "contender": name,
             "ms a step": row.median(name),
-            "of the matrix rate": f"{100 * row.share(name):.0f} %",
+            "of the machine": "" if row.machine is None else f"{100 * row.share(name):.0f} %",
+            "of XLA's products": f"{100 * row.share_of_xla(name):.0f} %",
             f"times {MAIN}": f"{row.ratio(name):.2f}",
         }
         for name in row.times
     ]
-    return lines + [
-        {"contender": name, "ms a step": "failed", "of the matrix rate": "", f"times {MAIN}": ""}
-        for name in row.failed
-    ]
+    for name in row.failed:
+        lines.append({**dict.fromkeys(lines[0], ""), "contender": name, "ms a step": "failed"})
+    return lines
 
 
 def title(row: TimedRow) -> str:
-    """The workload in words, with the time of its matrix products."""
+    """The workload in words, what the machine can do, and the time that a step takes at least."""
     work = row.work
-    floor_ms = 1e3 * step_flops(work, row.cell) / row.rate
-    return (
+    sizes = (
         f"{work.name} {work.title}, {row.cell}: T {work.steps}, batch {work.batch_size}, input "
-        f"{work.input_size}, hidden {work.hidden_size}; matrix rate {row.rate / 1e9:.0f} "
-        f"Gflop/s, so the products alone take {floor_ms:.3g} ms"
+        f"{work.input_size}, hidden {work.hidden_size}; XLA's products "
+        f"{row.xla_rate / 1e9:.0f} Gflop/s"
+    )
+    if row.machine is None:
+        return sizes
+    return (
+        f"{sizes}, the processor {row.machine.flops / 1e9:.0f} Gflop/s and "
+        f"{row.machine.bytes / 1e9:.0f} GB/s, so a step takes at least {row.floor_ms():.3g} ms"
     )
 
 
@@ -82,7 +88,9 @@ def as_data(rows: Sequence[TimedRow], *, rounds: int, seconds: float) -> dict[st
                 **row.work._asdict(),
                 "cell": row.cell,
                 "flops_a_step": step_flops(row.work, row.cell),
-                "matrix_rate": row.rate,
+                "bytes_a_step": step_bytes(row.work, row.cell),
+                "xla_matrix_rate": row.xla_rate,
+                "machine": None if row.machine is None else row.machine._asdict(),
                 "ms": row.times,
                 "times_rnnexp": {name: row.ratio(name) for name in row.times},
                 "loop_cost": row.loop_cost(),
@@ -91,29 +99,6 @@ def as_data(rows: Sequence[TimedRow], *, rounds: int, seconds: float) -> dict[st
             for row in rows
         ],
     }
-
-
-def draw(rows: Sequence[TimedRow], file: Path) -> None:
-    """Draw each contender's time over rnnexp's, with a panel for each workload."""
-    from rnnexp.report.figures import COLOURS, new_figure, save
-
-    works = list(dict.fromkeys(row.work for row in rows))
-    names = [name for name in dict.fromkeys(n for row in rows for n in row.times) if name != MAIN]
-    figure = new_figure((3.2 * len(works) + 1.5, 3.2))
-    panels = figure.subplots(1, len(works), squeeze=False, sharey=True)[0]
-    for axes, work in zip(panels, works, strict=True):
-        here = [row for row in rows if row.work == work]
-        for number, name in enumerate(names):
-            there = [(place, row) for place, row in enumerate(here) if name in row.times]
-            places = [p + (number - len(names) / 2 + 0.5) * 0.8 / len(names) for p, _ in there]
-            ratios, colour = [row.ratio(name) for _, row in there], COLOURS[number % len(COLOURS)]
-            axes.bar(places, ratios, 0.8 / len(names), color=colour, label=name)
-        axes.axhline(1, color="0.3", linewidth=1)
-        axes.set_xticks(range(len(here)), [row.cell for row in here])
-        axes.set_title(f"{work.name} {work.title}")
-    panels[0].set_ylabel(f"time, times that of {MAIN}")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    save(figure, file)
 
 
 def processor() -> str:

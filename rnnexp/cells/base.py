@@ -102,8 +102,9 @@ class Cell:
       delay_steps: how many steps back its delay lines reach; 0 without delay lines.
       feedback: the leaf, (O + 1,), into which a teacher may put the true output of the
         step before, followed by a 1. None: the network does not read its own output.
-      kernel: which of `rnnexp.scan.kernels` computes the same over a whole sequence, with the
-        parameters `w_x`, `w_h`, `b` (and `b_hn`), and the hidden state as output; or None.
+      kernel: which of `rnnexp.scan.kernels.cells` computes the same over a whole sequence, with the
+        hidden state as output; or None.
+      kernel_weights: `prepared params -> weights` of that kernel, by its names.
       is_network: the output is the network's own; no readout follows.
       axis: what a step is: `time` for a step of a sequence, else a word such as `hop`.
       steps: how many steps it makes on an axis of its own, on which it reads no input; 0: one
@@ -155,6 +156,7 @@ class Cell:
     delay_steps: int = 0
     feedback: str | None = None
     kernel: str | None = None
+    kernel_weights: Callable[[Params], Params] = as_they_are
     is_network: bool = False
     axis: str = "time"
     steps: int = 0

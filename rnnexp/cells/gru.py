@@ -77,7 +77,7 @@ def gru(input_size: int, hidden_size: int, *, reset: str = "after") -> Cell:
         transition=transition,
         gates=gates,
         kept_fraction=lambda gates: gates["update"],
-        kernel="gru" if reset == "after" else None,
+        kernel="gru" if reset == "after" else "gru_before",
         recurrent_matrices=gate_blocks(w_h=("r", "z", "n")),
         parameter_count=3 * (input_size + H + 1) * H + (H if reset == "after" else 0),
     )

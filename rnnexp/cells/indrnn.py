@@ -61,12 +61,19 @@ def indrnn(
             "b": jnp.zeros(hidden_size),
         }
 
+    def bounded(params: Params) -> Array:
+        """u as it is used, (H,)."""
+        return jnp.clip(params["u"], -bound, bound)
+
     def transition(params: Params, state: State, x_I: Array) -> State:
-        u = jnp.clip(params["u"], -bound, bound)
-        return {"h": jax.nn.relu(x_I @ params["w_x"] + u * state["h"] + params["b"])}
+        h = bounded(params) * state["h"]
+        return {"h": jax.nn.relu(x_I @ params["w_x"] + h + params["b"])}
 
     def recurrent_matrices(params: Params) -> dict[str, Array]:
-        return {"u": jnp.diag(jnp.clip(params["u"], -bound, bound))}
+        return {"u": jnp.diag(bounded(params))}
+
+    def kernel_weights(params: Params) -> Params:
+        return {"w_x": params["w_x"], "b": params["b"], "p": bounded(params)[None]}
 
     return Cell(
         name="indrnn",
@@ -75,6 +82,8 @@ def indrnn(
         init=init,
         init_state=zero_state(hidden_size, "h"),
         transition=transition,
+        kernel="indrnn",
+        kernel_weights=kernel_weights,
         recurrent_matrices=recurrent_matrices,
         parameter_count=(input_size + 2) * hidden_size,
     )

@@ -130,7 +130,9 @@ def lstm(
         gates=gates,
         kept_fraction=None if without == "forget_gate" else lambda gates: gates["forget"],
         probed=("h", "c"),
-        kernel=None if peepholes or coupled or without != "nothing" else "lstm",
+        kernel=f"lstm{'_coupled' * coupled}{'_peephole' * peepholes}"
+        if without == "nothing"
+        else None,
         recurrent_matrices=gate_blocks(w_h=blocks),
         parameter_count=(len(blocks) * (input_size + H + 1) + len(peeking) * peepholes) * H,
     )

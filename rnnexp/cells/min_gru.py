@@ -76,6 +76,7 @@ def min_gru(input_size: int, hidden_size: int, *, candidate: str = "linear") -> 
         states=states,
         gates=gates,
         kept_fraction=lambda gates: 1.0 - gates["update"],
+        kernel="min_gru" if candidate == "linear" else "min_gru_positive",
         recurrent_matrices=no_matrices,  # the state's factor depends on the input
         parameter_count=2 * (input_size + 1) * hidden_size,
     )

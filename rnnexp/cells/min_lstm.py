@@ -74,6 +74,7 @@ def min_lstm(
         states=states,
         gates=gates,
         kept_fraction=lambda gates: gates["forget"],
+        kernel="min_lstm" if candidate == "linear" else "min_lstm_positive",
         recurrent_matrices=no_matrices,  # the state's factor depends on the input
         parameter_count=3 * (input_size + 1) * hidden_size,
     )

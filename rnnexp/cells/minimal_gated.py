@@ -64,6 +64,7 @@ def minimal_gated(input_size: int, hidden_size: int, *, forget_bias: float = 0.0
         transition=transition,
         gates=gates,
         kept_fraction=lambda gates: 1.0 - gates["forget"],
+        kernel="minimal_gated",
         recurrent_matrices=gate_blocks(w_h=("f", "n")),
         parameter_count=2 * (input_size + H + 1) * H,
     )

@@ -53,8 +53,8 @@ class TimeLoop(NamedTuple):
       remat_steps: keep one state in so many steps and recompute the others in the backward
         pass; 0: keep all. sqrt(T) needs least memory.
       kernel: use the cell's compiled kernel where nothing needs single steps: no hooks, no
-        kept states, no probe but a silent one. A CPU's also takes `remat_steps` and a
-        probe of norms.
+        kept states, no probe but a silent one. A CPU's also takes `remat_steps` or
+        `cut_steps`, and a probe of norms.
       fused: use the kernel of GPUs, with products in this precision (see
         `rnnexp.scan.kernels.gpu.layout`); empty: that of CPUs.
       newton: `full` or `diagonal`: all steps at once by Newton's iteration, if there is
@@ -177,7 +177,7 @@ def unroll(
         and not keep_states
         and fits_kernel(cell, time_loop, probe, hooks)
     ):
-        run_kernel = _kernel_run(cell.kernel, params, lengths_B, time_loop)
+        run_kernel = _kernel_run(cell, params, lengths_B, time_loop)
         final_state, outputs_TxBxH = in_segments(run_kernel, state, rows, time_loop.remat_steps)
         return Unrolled(final_state, final_state["h"], outputs_TxBxH)
     body = _make_body(cell, params, lengths_B, probe, hooks, time_loop.cut_steps, keep_states)
@@ -192,8 +192,11 @@ def fits_kernel(
     cell: Cell, time_loop: TimeLoop, probe: Probe | None = None, hooks: tuple[Hook, ...] = ()
 ) -> bool:
     """Whether the cell has a kernel that supports all of these options."""
-    others = time_loop.associative or time_loop.newton or time_loop.cut_steps or hooks
-    if cell.kernel is None or others or (time_loop.fused and time_loop.remat_steps):
+    if cell.kernel is None or time_loop.associative or time_loop.newton or hooks:
+        return False
+    if time_loop.cut_steps and (time_loop.remat_steps or time_loop.fused):
+        return False
+    if time_loop.fused and time_loop.remat_steps:
         return False
     return probe is None or probe.silent or (probe.norms and not time_loop.fused)
 
@@ -202,9 +205,10 @@ Row = tuple[Array, Array, Tree]
 
 
 def _kernel_run(
-    name: str, params: Params, lengths_B: Array | None, time_loop: TimeLoop
+    cell: Cell, params: Params, lengths_B: Array | None, time_loop: TimeLoop
 ) -> SegmentRun:
     """`(state, rows) -> (state, outputs)`: some steps in one call of the compiled kernel."""
+    name, weights = str(cell.kernel), cell.kernel_weights(params)
     if time_loop.fused:
         from rnnexp.scan.kernels.gpu.recurrence import (
             recurrence as fused,
@@ -212,12 +216,12 @@ def _kernel_run(
 
         call: Callable[..., tuple[Array, State]] = partial(fused, precision=time_loop.fused)
     else:
-        call = recurrence
+        call = partial(recurrence, cut_steps=time_loop.cut_steps)
 
     def run(state: State, rows: Row) -> tuple[State, Array]:
         x_TxBxI, t_T, slots = rows
         left_B = None if lengths_B is None else lengths_B - t_T[0].astype(lengths_B.dtype)
-        outputs_TxBxH, state = call(name, params, x_TxBxI, state, lengths_B=left_B, slots=slots)
+        outputs_TxBxH, state = call(name, weights, x_TxBxI, state, lengths_B=left_B, slots=slots)
         return state, outputs_TxBxH
 
     return run

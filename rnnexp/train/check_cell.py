@@ -11,7 +11,7 @@ from typing import Any
 from rnnexp.cells.base import CONTEXT, Cell, as_they_are, hidden_output, no_gates
 from rnnexp.core.tree import tree_size
 from rnnexp.core.types import Params, State, Tree
-from rnnexp.scan.kernels.build import CELLS as KERNELS
+from rnnexp.scan.kernels.cells import CELLS as KERNELS
 from rnnexp.train.abstract_call import Entry, array, described, is_count, is_real, key_shape
 
 STEPS = 3

@@ -31,15 +31,22 @@ from rnnexp.scan.kernels.gpu.layout import PRECISIONS
 from rnnexp.scan.unroll import TimeLoop, reading_context
 
 KERNELS = ("auto", "compiled", "scan")
-NO_KERNEL = ("model.associative", *SINGLE_STEPS, "regularizer.omega")
+CUT = "model.cut_steps"
+"""The key of truncated backpropagation, which a processor's kernel does, but not in segments."""
+NO_KERNEL = (
+    "model.associative",
+    *(key for key in SINGLE_STEPS if key != CUT),
+    "regularizer.omega",
+)
 """Keys that, unless 0 or False, act between two steps or store what is between them."""
 LARGE_WEIGHTS = 1 << 20
 """Bytes of a cell's weights that exceed a core's own cache. A scan divides every product over all
 cores, and is then faster unless the kernel uses all cores."""
-HUGE_WEIGHTS = 1 << 23
-"""Bytes from which on a scan is always as fast: each thread reads all weights at every step."""
-BLOCK = 32
-"""Examples of a large batch for one thread of the kernel: `block_count` of problem.h."""
+WIDE_WEIGHTS = 1 << 23
+"""Bytes from which on the kernel's threads divide a cell's units, and not the batch: `divided` of
+recurrence.h."""
+BLOCK, MOST_BLOCKS = 32, 16
+"""Examples of a large batch for one thread of the kernel, and most of such blocks."""
 EXAMPLES = 8  # trajectories for the exponents, the longest of the first batch
 log = logging.getLogger("rnnexp")
 
@@ -161,7 +168,9 @@ def obstacle(config: FrozenConfigDict, cell: Cell) -> str:
     backend = jax.default_backend()
     if backend not in ("cpu", "gpu"):
         return f"there are no compiled kernels for {backend}"
-    unfit = (*NO_KERNEL, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    unfit = (*NO_KERNEL, CUT, "model.remat_steps") if backend == "gpu" else NO_KERNEL
+    if backend == "cpu" and config.model.remat_steps:
+        unfit = (*NO_KERNEL, CUT)
     if (key := first_set(config, unfit)) is not None:
         return f"config.{key} needs single steps"
     dtype = jnp.zeros(()).dtype
@@ -176,11 +185,16 @@ def drawback(cell: Cell, batch_size: int) -> str:
     """Why a scan is as fast as the compiled kernel on a CPU; empty if it is not."""
     if jax.default_backend() != "cpu":
         return ""
-    idle = threads_of_a_device() > max(2, batch_size // BLOCK)
+    blocks = min(max(2, batch_size // BLOCK), MOST_BLOCKS)
     size = cell.parameter_count * jnp.zeros(()).dtype.itemsize
-    if size <= (LARGE_WEIGHTS if idle else HUGE_WEIGHTS):
+    if batch_size < BLOCK // 2 or threads_of_a_device() <= blocks:
         return ""
-    return f"with {cell.parameter_count:,} weights a scan is as fast"
+    if size <= LARGE_WEIGHTS or size >= WIDE_WEIGHTS:
+        return ""
+    return (
+        f"with {cell.parameter_count:,} weights a scan is as fast on more cores than there are "
+        f"blocks of {BLOCK} examples, {blocks} here"
+    )
 
 
 def fused_precision(config: FrozenConfigDict) -> str:

@@ -4,15 +4,25 @@ import jax
 import pytest
 
 from rnnexp.bench import contender
+from rnnexp.bench.workloads import Workload
+from tests.helpers.bench_rows import TINY
+
+WHOLE = TINY._replace(name="whole", layers=2, both_ways=True, lengths=True, record=False)
+PAIRS = [
+    *((name, TINY) for name in ("rnnexp", "rnnexp, bare step", "flax.linen.RNN")),
+    *((name, WHOLE) for name in ("rnnexp", "flax.linen.RNN", "flax.nnx.RNN")),
+    *((name, TINY._replace(name="forward", train=False)) for name in ("rnnexp", "flax.nnx.RNN")),
+]
 
 
-@pytest.mark.parametrize("name", ["rnnexp", "rnnexp, bare step", "flax.linen.RNN"])
-def test_contenders_train(name: str) -> None:
+@pytest.mark.parametrize(("name", "work"), PAIRS)
+def test_contenders_train_and_evaluate(name: str, work: Workload) -> None:
+    command = {"workload": list(work), "cell": "gru", "seconds": 0.01}
     if name.startswith("flax"):  # mixes integer types, which the tests forbid
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            answer = contender.answer(name, {"workload": "tiny", "cell": "gru", "seconds": 0.01})
+            answer = contender.answer(name, command)
     else:
-        answer = contender.answer(name, {"workload": "tiny", "cell": "gru", "seconds": 0.01})
+        answer = contender.answer(name, command)
     assert answer["steps"] >= 1
     assert answer["ms"] > 0
 

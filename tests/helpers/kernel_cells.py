@@ -16,11 +16,22 @@ from tests.helpers.variants import build as build_cell
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", {}),
+    "lstm_peephole": ("lstm", {"peepholes": True}),
+    "lstm_coupled": ("lstm", {"coupled": True}),
+    "lstm_coupled_peephole": ("lstm", {"coupled": True, "peepholes": True}),
     "gru": ("gru", {}),
+    "gru_before": ("gru", {"reset": "before"}),
+    "minimal_gated": ("minimal_gated", {}),
     "tanh": ("rnn", {"recurrent_scale": 0.9}),
     "relu": ("rnn", {"activation": "relu", "recurrent_scale": 0.9}),
     "linear": ("rnn", {"activation": "linear", "recurrent_scale": 0.9}),
+    "indrnn": ("indrnn", {}),
+    "min_gru": ("min_gru", {}),
+    "min_gru_positive": ("min_gru", {"candidate": "positive"}),
+    "min_lstm": ("min_lstm", {}),
+    "min_lstm_positive": ("min_lstm", {"candidate": "positive"}),
 }
+"""Of every kernel the cell that names it, with its options."""
 T, I = 9, 3  # noqa: E741
 needs_compiler = pytest.mark.skipif(
     build.problem("lstm", "float32") != "", reason="no C++ compiler to build the kernels"

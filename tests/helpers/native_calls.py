@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cells import CELLS
 
 DRIVER = Path(__file__).with_name("native_driver.cc")
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
@@ -27,12 +28,12 @@ class Like(NamedTuple):
     empty: bool = False
 
 
-def sanitizers_missing(folder: Path) -> str:
+def sanitizers_missing(folder: Path, sanitize: Sequence[str] = SANITIZE) -> str:
     """Why nothing can be built with sanitizers here; empty if it can."""
     source = folder / "empty.cc"
     source.write_text("int main() { return 0; }\n")
     try:
-        command = [build._compiler(), *SANITIZE, str(source), "-o", str(folder / "empty")]
+        command = [build._compiler(), *sanitize, str(source), "-o", str(folder / "empty")]
     except build.BuildError as error:
         return str(error)
     for step in (command, [str(folder / "empty")]):
@@ -49,7 +50,7 @@ def built(
     program = folder / f"{cell}-{dtype}"
     command = [build._compiler(), *build._options(), "-O1", "-g", *sanitize, *options]
     command = [option for option in command if option not in ("-O3", "-shared")]
-    command += [f"-DRNNEXP_CELL={build.CELLS[cell]}", f"-DRNNEXP_REAL={build.REALS[dtype]}"]
+    command += [f"-DRNNEXP_CELL={CELLS[cell].native}", f"-DRNNEXP_REAL={build.REALS[dtype]}"]
     command += ["-isystem", jax.ffi.include_dir(), "-I", str(build.SOURCES), str(DRIVER)]
     done = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -67,7 +68,11 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ
-            | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"},
+            | {
+                "ASAN_OPTIONS": "detect_leaks=0",
+                "UBSAN_OPTIONS": "print_stacktrace=1",
+                "TSAN_OPTIONS": "halt_on_error=1",  # its reports would fill the pipe
+            },
         )
 
     def __enter__(self) -> Self:
@@ -100,10 +105,11 @@ class Driver:
         threads: int = 1,
         has_lengths: bool = False,
         norms: bool = False,
+        cut_steps: int = 0,
         offset: int = 0,
     ) -> str | list[np.ndarray]:
         """The results of a call, or the handler's error. Buffers lie `offset` bytes off."""
-        self._send(kind, threads, has_lengths, norms, offset, len(arguments))
+        self._send(kind, threads, has_lengths, norms, cut_steps, offset, len(arguments))
         for array in arguments:
             content = b"" if isinstance(array, Like) else array.tobytes()
             self._send(TYPES[np.dtype(array.dtype).name], len(array.shape), *array.shape)

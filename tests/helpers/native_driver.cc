@@ -79,6 +79,7 @@ XLA_FFI_Error* schedule(XLA_FFI_ThreadPool_Schedule_Args* args) {
 void call(XLA_FFI_Handler* handler, bool backward) {
   int64_t most_threads = number();
   bool has_lengths = number() != 0, norms = number() != 0;
+  int64_t cut_steps = number();
   const int64_t offset = number();
   const Buffers arguments = buffers(offset, true), results = buffers(offset, false);
 
@@ -87,14 +88,15 @@ void call(XLA_FFI_Handler* handler, bool backward) {
   api.XLA_FFI_Error_Create = create_error;
   api.XLA_FFI_ThreadPool_Schedule = schedule;
 
-  XLA_FFI_Scalar scalars[] = {{XLA_FFI_DataType_PRED, &has_lengths},
+  XLA_FFI_Scalar scalars[] = {{XLA_FFI_DataType_S64, &cut_steps},
+                              {XLA_FFI_DataType_PRED, &has_lengths},
                               {XLA_FFI_DataType_PRED, &norms},
                               {XLA_FFI_DataType_S64, &most_threads}};
-  XLA_FFI_ByteSpan names[] = {{"has_lengths", 11}, {"norms", 5}, {"threads", 7}};
+  XLA_FFI_ByteSpan names[] = {{"cut_steps", 9}, {"has_lengths", 11}, {"norms", 5}, {"threads", 7}};
   std::vector<void*> values;
   std::vector<XLA_FFI_ByteSpan*> spans;
-  for (int i = 0; i < 3; ++i)
-    if (backward || i != 1) values.push_back(&scalars[i]), spans.push_back(&names[i]);
+  for (int i = 0; i < 4; ++i)
+    if (backward || i % 2 == 1) values.push_back(&scalars[i]), spans.push_back(&names[i]);
   std::vector<XLA_FFI_AttrType> kinds(values.size(), XLA_FFI_AttrType_SCALAR);
   std::vector<XLA_FFI_ArgType> given(arguments.size(), XLA_FFI_ArgType_BUFFER);
   std::vector<XLA_FFI_RetType> wanted(results.size(), XLA_FFI_RetType_BUFFER);

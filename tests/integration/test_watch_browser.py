@@ -23,11 +23,11 @@ HELP = """
 const plot = document.getElementById("plot-loss");
 const boxes = [...document.querySelectorAll("input[data-run]")];
 const box = (label) => boxes.find((one) => one.closest("label").textContent.includes(label));
-const curves = (label) => (plot.data ?? []).filter(({ meta }) => meta.startsWith(label));
+const curves = (label) => (plot?.data ?? []).filter(({ meta }) => meta.startsWith(label));
 const points = (label) => Math.max(0, ...curves(label).map(({ x }) => x.at(-1)));
 const summary = () => document.getElementById("summary").textContent;
 const killed = () => document.body.innerText.split("killed (the same command resumes)").length - 1;
-const names = () => [...new Set((plot.data ?? []).map((t) => t.meta.split(",")[0]))];
+const names = () => [...new Set((plot?.data ?? []).map((t) => t.meta.split(",")[0]))];
 """
 
 

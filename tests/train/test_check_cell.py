@@ -290,7 +290,10 @@ FAULTS: dict[str, tuple[Any, str]] = {
         ),
         "init_state gives w as float32 (1, 3), expected shape (heads, 4): memory_weights names it",
     ),
-    "kernel": (cell(kernel="tanhh"), "kernel is 'tanhh', expected None or one of lstm, gru, tanh"),
+    "kernel": (
+        cell(kernel="tanhh"),
+        "kernel is 'tanhh', expected None or one of lstm, lstm_peephole",
+    ),
 }
 
 

@@ -1,6 +1,6 @@
-"""Compiles a kernel for this processor when it is first needed, and caches the result.
+"""Compiles native code for this processor when it is first needed, and caches the result.
 
-A library holds one cell in one float type; the first run of a cell on a machine waits some
+A kernel's library holds one cell in one float type; the first run of a cell on a machine waits some
 seconds for it. Its name in the user's cache folder has two hashes: one of all that determines
 its content (the sources, the compiler, JAX's headers, the processor), and one of that content,
 which is compared before it is loaded.
@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -29,15 +29,8 @@ from rnnexp.core.errors import first_line
 from rnnexp.core.files import file_sha256, scratch_folder
 from rnnexp.runtime.cache_folder import CacheFolderError, code_folder
 from rnnexp.runtime.cpu import processor
+from rnnexp.scan.kernels.cells import CELLS
 
-CELLS = {
-    "lstm": "LstmCell",
-    "gru": "GruCell",
-    "tanh": "TanhCell",
-    "relu": "ReluCell",
-    "linear": "LinearCell",
-}
-"""The kernels and their names in C++."""
 REALS = {"float32": "float", "float64": "double"}
 SOURCES = Path(__file__).parent / "native"
 MARCH = "RNNEXP_MARCH"
@@ -60,7 +53,7 @@ class BuildError(Exception):
 
 @lru_cache(maxsize=32)
 def load(cell: str, dtype: str) -> Library:
-    """The kernel of a cell (of `CELLS`) for a float type (of `REALS`), built if necessary.
+    """The kernel of a cell (of `cells.CELLS`) for a float type (of `REALS`), built if necessary.
 
     Raises `BuildError` if there is no compiler, if it fails, or if the system refuses the result.
     """
@@ -86,22 +79,37 @@ def problem(cell: str, dtype: str) -> str:
 
 
 def _built(cell: str, dtype: str) -> ctypes.CDLL:
-    """The library, from the cache or from the compiler.
+    options = (f"-DRNNEXP_CELL={CELLS[cell].native}", f"-DRNNEXP_REAL={REALS[dtype]}")
+    return native_library(f"{cell}-{dtype}", SOURCES / "kernel.cc", options)
+
+
+def native_library(name: str, source: Path, options: Sequence[str] = ()) -> ctypes.CDLL:
+    """A library of C++ by its source, from the cache or from the compiler.
 
     Without a cache folder that can be trusted it is compiled for this process alone, so that
-    the folder has no part in which numbers come out.
+    the folder has no part in which numbers come out. It may include what lies beside it and the
+    kernels' sources. Raises `BuildError`, as `load` does.
     """
     compiler = _compiler()
-    options = [*_options(), f"-DRNNEXP_CELL={CELLS[cell]}", f"-DRNNEXP_REAL={REALS[dtype]}"]
-    facts = "\0".join([*options, *_surroundings(compiler)])
-    stem = f"{cell}-{dtype}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    options = [*_options(), *options]
+    facts = "\0".join([*options, *_surroundings(compiler, source.parent)])
+    stem = f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    command = [
+        compiler,
+        *options,
+        "-isystem",
+        jax.ffi.include_dir(),
+        "-I",
+        str(SOURCES),
+        str(source),
+    ]
     try:
         try:
-            return _opened(_kept(code_folder("kernels"), stem, [compiler, *options]))
+            return _opened(_kept(code_folder("kernels"), stem, command))
         except (OSError, CacheFolderError) as error:
             why = f"for this process alone: {_reason(error)}"
             with tempfile.TemporaryDirectory(prefix="rnnexp-kernel-") as private:
-                return _opened(_compiled(Path(private), stem, [compiler, *options], why))
+                return _opened(_compiled(Path(private), stem, command, why))
     except OSError as error:
         raise BuildError(f"it cannot be built: {_reason(error)}") from error
 
@@ -155,7 +163,6 @@ def _whole(folder: Path, stem: str) -> Path | None:
 def _compiled(folder: Path, stem: str, command: list[str], why: str) -> Path:
     log.info("compiling %s %s", stem, why)
     began = time.monotonic()
-    command = [*command, "-isystem", jax.ffi.include_dir(), str(SOURCES / "kernel.cc")]
     with scratch_folder(folder) as scratch:
         part = scratch / f"{stem}.so"
         done = subprocess.run([*command, "-o", str(part)], capture_output=True, text=True)
@@ -183,9 +190,11 @@ def _options() -> list[str]:
     return [*options, "-shared", "-fPIC", "-fvisibility=hidden"]
 
 
-@lru_cache(maxsize=1)
-def _surroundings(compiler: str) -> list[str]:
+@lru_cache(maxsize=4)
+def _surroundings(compiler: str, folder: Path) -> list[str]:
     """All that determines the content of a library besides its options."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
-    texts = [path.read_text() for path in sorted(SOURCES.iterdir())]
+    texts = [
+        path.read_text() for of in dict.fromkeys((SOURCES, folder)) for path in sorted(of.iterdir())
+    ]
     return [version, importlib.metadata.version("jaxlib"), platform.machine(), processor(), *texts]

@@ -18,20 +18,23 @@ import numpy as np
 
 from rnnexp.core.types import Array, Params, State
 from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cells import CELLS
 from rnnexp.scan.kernels.cotangents import dense, is_zero, marked, plain
 from rnnexp.scan.kernels.operands import check_operands
 
-WEIGHTS = ("w_x", "w_h", "b", "b_hn")
+WEIGHTS = ("w_x", "w_h", "b", "b_hn", "p")
+"""The weights of all kernels, in the order in which the native code takes them."""
 
 
 class CompiledCall(NamedTuple):
     """The static arguments of a call: the cell, the most threads, the leaves whose adjoints are
-    computed, and whether only the adjoints' norms are."""
+    computed, whether only the adjoints' norms are, and the steps of truncated backpropagation."""
 
     cell: str
     threads: int
     taps: tuple[str, ...]
     norms: bool
+    cut_steps: int
 
 
 def recurrence(
@@ -43,16 +46,18 @@ def recurrence(
     lengths_B: Array | None = None,
     slots: State | None = None,
     threads: int | None = None,
+    cut_steps: int = 0,
 ) -> tuple[Array, State]:
     """The hidden states after every step, (T, B, H), and the final state.
 
     Args:
-      cell: one of `build.CELLS`; `params` and `state` are those of the cell of that name.
+      cell: one of `cells.CELLS`, which names the weights `params` and the leaves of `state`.
       lengths_B: int32, valid steps; after them a sequence's state is held.
       slots: zeros (T, B, H) for some leaves of the state; the derivative by them is dL/ds_t.
         Of shape (T, B): its norms, example by example.
       threads: the most threads; None: one for each of this device's cores. It changes no
         result.
+      cut_steps: no gradient flows back over steps that it divides; 0: over all.
 
     Raises:
       BuildError: there is no kernel; see `build.load`.
@@ -60,13 +65,28 @@ def recurrence(
     """
     norms = any(slot.ndim == 2 for slot in (slots or {}).values())
     check_operands(cell, params, inputs_TxBxI, state, lengths_B=lengths_B, slots=slots, norms=norms)
-    padded = {"b_hn": jnp.zeros(0, inputs_TxBxI.dtype), **params}
-    weights = {name: padded[name] for name in WEIGHTS}
-    static = CompiledCall(cell, threads or threads_of_a_device(), tuple(slots or ()), norms)
-    start = (state["h"], state["c"] if cell == "lstm" else state["h"][:0])
+    weights = _with_absent(cell, params, state["h"])
+    threads = threads or threads_of_a_device()
+    static = CompiledCall(cell, threads, tuple(slots or ()), norms, cut_steps)
+    has_c = CELLS[cell].has_c
+    start = (state["h"], state["c"] if has_c else state["h"][:0])
     run = _run(static, weights, inputs_TxBxI, start, lengths_B, slots or {})
-    final = {"h": run.h_BxH} | ({"c": run.c_BxH} if cell == "lstm" else {})
+    final = {"h": run.h_BxH} | ({"c": run.c_BxH} if has_c else {})
     return run.h_TxBxH, final
+
+
+def _with_absent(cell: str, params: Params, h_BxH: Array) -> dict[str, Array]:
+    """All of `WEIGHTS`; those that the cell does not have are empty."""
+    hidden_size = h_BxH.shape[1]
+    absent = {
+        "w_h": (0, CELLS[cell].gates * hidden_size),
+        "b_hn": (0,),
+        "p": (0, hidden_size),
+    }
+    return {
+        name: params[name] if name in params else jnp.zeros(absent[name], h_BxH.dtype)
+        for name in WEIGHTS
+    }
 
 
 def threads_of_a_device() -> int:
@@ -131,7 +151,8 @@ def _run_backward(static: CompiledCall, kept: Any, cotangents: Any) -> Any:
     call = _call("backward", shapes, static, lengths_B)
     arguments = _arguments(weights, x_TxBxI, start, lengths_B)
     more = (h_TxBxH, saved, dh_TxBxH, dh_BxH, dc_BxH)
-    dx, *grads, dh0, dc0, tap_h, tap_c = call(*arguments, *more, norms=static.norms)
+    attributes = {"norms": static.norms, "cut_steps": np.int64(static.cut_steps)}
+    dx, *grads, dh0, dc0, tap_h, tap_c = call(*arguments, *more, **attributes)
     taps = {leaf: value for leaf, value in (("h", tap_h), ("c", tap_c)) if leaf in static.taps}
     d_weights = dict(zip(WEIGHTS, grads, strict=True))
     return d_weights, dx if "dx" in with_dx else None, (dh0, dc0), None, taps
@@ -167,7 +188,7 @@ def _forward(
 def _arguments(
     weights: Mapping[str, Array], x_TxBxI: Array, start: Start, lengths_B: Array | None
 ) -> tuple[Array, ...]:
-    """The first eight arguments of both calls."""
+    """The first nine arguments of both calls."""
     lengths = jnp.zeros(0, jnp.int32) if lengths_B is None else lengths_B
     return (x_TxBxI, *(weights[name] for name in WEIGHTS), *start, lengths)
 

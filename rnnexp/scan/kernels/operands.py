@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Params, State
-from rnnexp.scan.kernels.gpu.cells import CELLS
+from rnnexp.scan.kernels.cells import CELLS
 
 FLOATS = ("float32", "float64")
 """The float types that there are kernels for; all operands of a call are of one of them."""
@@ -38,33 +38,38 @@ def check_operands(
     """The sizes of a call of a kernel, none of whose operands is amiss.
 
     Args:
-      kernel: a name of `gpu.cells.CELLS`; the kernels of both devices take the same operands.
+      kernel: a name of `cells.CELLS`; the kernels of both devices take the same operands.
       params, inputs_TxBxI, state, lengths_B, slots: the operands, as in `cpu.recurrence`.
       norms: the slots are (T, B), not (T, B, H).
 
     Raises `UsageError`, which names the operand, what came and what was expected.
     """
     cell = CELLS[kernel]
-    weights = ("w_x", "w_h", "b", *(("b_hn",) if cell.apart else ()))
-    leaves = ("h", "c") if cell.has_c else ("h",)
-    _check_names(kernel, "parameters", params, weights)
+    leaves = cell.leaves
+    _check_names(kernel, "parameters", params, cell.weights)
     _check_names(kernel, "state", state, leaves)
     _check_names(kernel, "slots", slots or {}, leaves, some=True)
     inputs = _axes(kernel, "the input", inputs_TxBxI, "T, B, I")
     rows = _axes(kernel, "w_x", params["w_x"], "I, gates * H")
-    units = _axes(kernel, "w_h", params["w_h"], "H, gates * H")
-    T, B, I, H = inputs[0], inputs[1], rows[0], units[0]  # noqa: E741
-    dtype = params["w_h"].dtype.name
+    last, axes = ("w_h", "H, gates * H") if cell.recurrent else ("the state h", "B, H")
+    sized = params["w_h"] if cell.recurrent else state["h"]
+    H = _axes(kernel, last, sized, axes)[0 if cell.recurrent else 1]
+    T, B, I = inputs[0], inputs[1], rows[0]  # noqa: E741
+    dtype = sized.dtype.name
     if dtype not in FLOATS:
-        raise _refused(kernel, "w_h", params["w_h"], " or ".join(FLOATS))
-    shapes: dict[str, tuple[Any, Shape, str]] = {
-        "w_x": (params["w_x"], (I, cell.gates * H), "I, gates * H"),
-        "w_h": (params["w_h"], (H, cell.gates * H), "H, gates * H"),
-        "b": (params["b"], (cell.gates * H,), "gates * H"),
-        "the input": (inputs_TxBxI, (T, B, I), "T, B, I: the input size of the cell and its task"),
+        raise _refused(kernel, last, sized, " or ".join(FLOATS))
+    known: dict[str, tuple[Shape, str]] = {
+        "w_x": ((I, cell.gates * H), "I, gates * H"),
+        "w_h": ((H, cell.gates * H), "H, gates * H"),
+        "b": ((cell.gates * H,), "gates * H"),
+        "b_hn": ((H,), "H"),
+        "p": ((cell.own, H), "weights of a unit's own state, H"),
     }
-    if cell.apart:
-        shapes["b_hn"] = (params["b_hn"], (H,), "H")
+    shapes: dict[str, tuple[Any, Shape, str]] = {
+        name: (params[name], *known[name]) for name in cell.weights
+    }
+    whole = "T, B, I: the input size of the cell and its task"
+    shapes["the input"] = (inputs_TxBxI, (T, B, I), whole)
     for leaf in leaves:
         shapes[f"the state {leaf}"] = (state[leaf], (B, H), "B, H")
     for leaf, slot in (slots or {}).items():

@@ -17,6 +17,7 @@ import pytest
 from rnnexp.cells.base import hidden_output
 from rnnexp.core.files import replace_bytes
 from rnnexp.scan.kernels import build
+from rnnexp.scan.kernels.cells import CELLS
 from rnnexp.train.choose_time_loop import obstacle
 from tests.helpers.kernel_cells import VARIANTS, I, config_with, needs_compiler
 from tests.helpers.variants import VARIANTS as TABLE
@@ -32,7 +33,8 @@ def test_every_kernel_of_the_table_can_be_built(variant: Any) -> None:
     if cell.kernel is not None:
         assert cell.kernel in VARIANTS
         assert cell.output is hidden_output
-        assert set(cell.init(jax.random.key(0))) <= {"w_x", "w_h", "b", "b_hn"}
+        weights = cell.kernel_weights(cell.init(jax.random.key(0)))
+        assert set(weights) == set(CELLS[cell.kernel].weights)
 
 
 def test_a_compiler_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -19,7 +19,13 @@ pytestmark = needs_compiler
 
 
 def everything(
-    cell: Cell, batch_size: int, *, kernel: bool, lengths_B: Array | None, remat_steps: int = 0
+    cell: Cell,
+    batch_size: int,
+    *,
+    kernel: bool,
+    lengths_B: Array | None,
+    remat_steps: int = 0,
+    cut_steps: int = 0,
 ) -> Any:
     """The compiled function of parameters, inputs, state and slots: a loss of all that comes
     out, its gradients, and what comes out."""
@@ -28,7 +34,7 @@ def everything(
         (probe,) = probes(tap, [slot])
         run = unroll(
             cell, params, x, lengths_B=lengths_B, state=state, probe=probe,
-            time_loop=TimeLoop(kernel=kernel, remat_steps=remat_steps),
+            time_loop=TimeLoop(kernel=kernel, remat_steps=remat_steps, cut_steps=cut_steps),
         )  # fmt: skip
         weights = jnp.sin(jnp.arange(run.outputs_TxBxH.size, dtype=x.dtype))
         total = jnp.sum(weights.reshape(run.outputs_TxBxH.shape) * run.outputs_TxBxH)
@@ -40,18 +46,31 @@ def everything(
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize(
-    ("hidden_size", "batch_size", "padded", "remat_steps"),
-    [(5, 1, False, 0), (70, 37, True, 0), (5, T, True, 2)],
+    ("hidden_size", "batch_size", "padded", "remat_steps", "cut_steps"),
+    [
+        (5, 1, False, 0, 0),
+        (70, 37, True, 0, 0),
+        (5, T, True, 2, 0),
+        (21, T, True, 0, 4),
+        (200, 9, True, 0, 0),
+    ],
 )
 def test_the_kernel_is_the_scan(
-    name: str, hidden_size: int, batch_size: int, padded: bool, remat_steps: int, x64: None
+    name: str,
+    hidden_size: int,
+    batch_size: int,
+    padded: bool,
+    remat_steps: int,
+    cut_steps: int,
+    x64: None,
 ) -> None:
     """Hidden sizes that fill no vector, batches of one block and of several; in segments, which
-    T is no multiple of, and within and before which sequences end."""
+    T is no multiple of, and within and before which sequences end; with a gradient that is cut;
+    with units divided over threads, which few examples do."""
     cell, params = made(name, hidden_size)
     lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1 if padded else None
     given = arguments(cell, params, batch_size)
-    ways = partial(everything, cell, batch_size, lengths_B=lengths)
+    ways = partial(everything, cell, batch_size, lengths_B=lengths, cut_steps=cut_steps)
     by_kernel, by_scan = ways(kernel=True, remat_steps=remat_steps), ways(kernel=False)
     assert "rnnexp_" in by_kernel.lower(*given).as_text()
     assert "rnnexp_" not in by_scan.lower(*given).as_text()
@@ -104,25 +123,33 @@ def test_the_adjoint_of_one_leaf_alone() -> None:
 
 
 @pytest.mark.as_users
-@pytest.mark.parametrize("name", ["lstm", "gru", "tanh"])
-def test_threads_and_side_by_side_change_no_bit(name: str) -> None:
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru_before", "tanh"])
+@pytest.mark.parametrize(("hidden_size", "batch_size"), [(16, 64), (200, 12), (768, 20)])
+def test_threads_and_side_by_side_change_no_bit(
+    name: str, hidden_size: int, batch_size: int
+) -> None:
+    """Threads that divide the batch, and those that divide the units of few examples, or of large
+    weights (of which the Elman cell has none here)."""
     from rnnexp.scan.kernels.cpu import recurrence
 
-    cell, params = made(name, 16)
-    _, x, start, slot = arguments(cell, params, 64)
+    cell, params = made(name, hidden_size)
+    _, x, start, slot = arguments(cell, params, batch_size)
 
     def grads(params: Params, x: Array, threads: int) -> Any:
         def loss(params: Params, slot: State) -> Array:
-            h, _ = recurrence(name, params, x, start, slots=slot, threads=threads)
+            h, _ = recurrence(
+                name, cell.kernel_weights(params), x, start, slots=slot, threads=threads
+            )
             return jnp.sum(jnp.sin(h))
 
         return jax.grad(loss, argnums=(0, 1))(params, slot)
 
     one = jax.jit(grads, static_argnums=2)(params, x, 1)
-    two = jax.jit(grads, static_argnums=2)(params, x, 2)
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), (params, x))
     beside = jax.jit(jax.vmap(lambda p, x: grads(p, x, 1)))(*stacked)
-    jax.tree.map(np.testing.assert_array_equal, one, two)
+    for threads in (2, 3):
+        more = jax.jit(grads, static_argnums=2)(params, x, threads)
+        jax.tree.map(np.testing.assert_array_equal, one, more)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[0]), one, beside)
 
 
@@ -135,12 +162,17 @@ def test_a_divergence_stays_one() -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("size", [1.0, 1e-200])
-def test_norms_of_adjoints_come_from_the_kernel(name: str, size: float, x64: None) -> None:
-    """Of those whose square underflows, too; they are 0 after the end of a sequence."""
-    cell, params = made(name, 21)
-    _, x, start, whole = arguments(cell, params, 37)
-    lengths = jnp.arange(37, dtype=jnp.int32) % T + 1
+@pytest.mark.parametrize(
+    ("size", "hidden_size", "batch_size"), [(1.0, 21, 37), (1e-200, 21, 37), (1.0, 200, 9)]
+)
+def test_norms_of_adjoints_come_from_the_kernel(
+    name: str, size: float, hidden_size: int, batch_size: int, x64: None
+) -> None:
+    """Of those whose square underflows, too; they are 0 after the end of a sequence. Where threads
+    divide the units, a norm is made of what several of them made."""
+    cell, params = made(name, hidden_size)
+    _, x, start, whole = arguments(cell, params, batch_size)
+    lengths = jnp.arange(batch_size, dtype=jnp.int32) % T + 1
     slots = {leaf: jnp.zeros(slot.shape[:2]) for leaf, slot in whole.items()}
 
     def loss(kernel: bool, slots: State) -> Array:

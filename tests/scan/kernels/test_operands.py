@@ -14,6 +14,7 @@ from rnnexp.cli.main import main
 from rnnexp.core.errors import UsageError
 from rnnexp.core.types import Array, Batch
 from rnnexp.scan.kernels import build, cpu
+from rnnexp.scan.kernels.cells import CELLS
 from rnnexp.scan.kernels.gpu.recurrence import recurrence as fused
 from rnnexp.scan.kernels.operands import FLOATS
 from rnnexp.tasks.base import Endless, Score, Task
@@ -26,11 +27,14 @@ Recurrence = Callable[..., Any]
 
 def given(kernel: str) -> dict[str, Any]:
     """Operands that fit, all by name."""
-    gates = {"lstm": 4, "gru": 3}.get(kernel, 1)
-    leaves = ("h", "c") if kernel == "lstm" else ("h",)
-    return {
+    cell = CELLS[kernel]
+    gates, leaves = cell.gates, cell.leaves
+    weights = {
         "w_x": jnp.ones((I, gates * H)), "w_h": jnp.ones((H, gates * H)), "b": jnp.ones(gates * H),
-        **({"b_hn": jnp.ones(H)} if kernel == "gru" else {}),
+        "b_hn": jnp.ones(H), "p": jnp.ones((cell.own, H)),
+    }  # fmt: skip
+    return {
+        **{name: weights[name] for name in cell.weights},
         "the input": jnp.ones((T, B, I)),
         **{f"the state {leaf}": jnp.ones((B, H)) for leaf in leaves},
         **{f"the slot of {leaf}": jnp.zeros((T, B, H)) for leaf in leaves},
@@ -61,8 +65,10 @@ def amiss(array: Array) -> list[Array]:
 @pytest.mark.parametrize("kernel", VARIANTS)
 @pytest.mark.parametrize("recurrence", [cpu.recurrence, fused], ids=["cpu", "gpu"])
 def test_an_operand_that_does_not_fit_is_named(recurrence: Recurrence, kernel: str) -> None:
-    """With what came and what was expected. (Of x and w_h the sizes are held against others.)"""
+    """With what came and what was expected. (Of x and w_h, or h where there is none, the sizes are
+    held against others.)"""
     operands = given(kernel)
+    sized = "w_h" if CELLS[kernel].recurrent else "the state h"
     for name, array in operands.items():
         for wrong in amiss(array):
             if "slot" in name and wrong.shape == (T, B):  # that is a slot of norms
@@ -72,7 +78,7 @@ def test_an_operand_that_does_not_fit_is_named(recurrence: Recurrence, kernel: s
             text = str(error.value)
             assert text.startswith(f"the kernel of {kernel} cannot take ")
             assert "expected" in text
-            if name not in ("the input", "w_h"):
+            if name not in ("the input", sized):
                 others = ["the input"] if name == "w_x" else []
                 assert any(f"cannot take {known}:" in text for known in (name, *others)), text
 
@@ -134,7 +140,7 @@ def test_no_steps_or_no_examples_are_an_empty_sum(name: str, steps: int, batch_s
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "forward": {
         "x": (T, B, I), "w_x": (I, 4 * H), "w_h": (H, 4 * H), "b": (4 * H,), "b_hn": (0,),
-        "h0": (B, H), "c0": (B, H), "lengths": (0,),
+        "own": (0, H), "h0": (B, H), "c0": (B, H), "lengths": (0,),
     },
     "backward": {
         "h": (T, B, H), "saved": (T, B, 0), "dh": (T, B, H), "dh_last": (B, H), "dc_last": (B, H),
@@ -144,7 +150,7 @@ RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
     "forward": {"h": (T, B, H), "c_last": (B, H), "saved": (T, B, 0)},
     "backward": {
         "dx": (T, B, I), "dw_x": (I, 4 * H), "dw_h": (H, 4 * H), "db": (4 * H,), "db_hn": (0,),
-        "dh0": (B, H), "dc0": (B, H), "tap_h": (T, B, H), "tap_c": (T, B, H),
+        "d_own": (0, H), "dh0": (B, H), "dc0": (B, H), "tap_h": (T, B, H), "tap_c": (T, B, H),
     },
 }  # fmt: skip
 
@@ -165,7 +171,7 @@ def test_the_call_itself_refuses_what_python_let_through(kind: str) -> None:
             for name, shape in changed.items()
         ]
         like = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in wanted.values()]
-        more = {"norms": False} if kind == "backward" else {}
+        more = {"norms": False, "cut_steps": np.int64(0)} if kind == "backward" else {}
         run = jax.ffi.ffi_call(getattr(kernel, kind), like)
         try:
             jax.block_until_ready(run(*arguments, threads=np.int64(1), has_lengths=False, **more))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from rnnexp.scan.kernels.cells import CELLS
 from tests.helpers import native_calls
 from tests.helpers.kernel_cells import needs_compiler
 from tests.helpers.kernels_by_numpy import GATES, Operands, backward, forward
@@ -23,7 +24,10 @@ pytestmark = [needs_compiler, pytest.mark.slow]
 KERNELS = [
     *((cell, dtype, "native") for cell, dtype in itertools.product(GATES, ("float32", "float64"))),
     *((cell, "float32", march) for cell in ("lstm", "tanh") for march in ("x86-64", "x86-64-v3")),
+    *((cell, "float32", "teams") for cell in ("lstm_peephole", "gru", "gru_before", "tanh")),
 ]
+TEAMS = ("-DRNNEXP_WIDE=0", "-DRNNEXP_SHARE=1")
+"""Has threads divide the units whatever the sizes are."""
 TOLERANCES = {"float32": 2e-5, "float64": 1e-12}
 
 
@@ -39,6 +43,7 @@ class Case(NamedTuple):
     taps: bool = True
     with_dx: bool = True
     with_dh: bool = True
+    cut_steps: int = 0
     threads: int = 1
     numbers_off: int = 0
 
@@ -55,9 +60,9 @@ def driven(
 ) -> tuple[str, str, Path]:
     """A kernel, its float type and its program."""
     cell, dtype, march = request.param
-    if march != "native" and platform.machine() != "x86_64":
+    if march.startswith("x86") and platform.machine() != "x86_64":
         pytest.skip("instruction sets of x86")
-    options = () if march == "native" else (f"-march={march}",)
+    options = {"native": (), "teams": TEAMS}.get(march, (f"-march={march}",))
     return cell, dtype, built(tmp_path_factory.mktemp("native"), cell, dtype, *options)
 
 
@@ -73,6 +78,7 @@ def cases(lanes: int) -> Iterator[Case]:
         "taps": (False, True),
         "with_dx": (False, True),
         "with_dh": (False, True),
+        "cut_steps": (0, 1, 2),
         "threads": (0, 1, 2, 5),
         "numbers_off": (0, 1, 3),
     }
@@ -95,15 +101,16 @@ def drawn(cell: str, dtype: str, case: Case, rng: np.random.Generator) -> Operan
     def normal(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(dtype)
 
-    columns = GATES[cell] * H
+    columns, known = GATES[cell] * H, CELLS[cell]
     weights = {
         "w_x": normal(I, columns) / np.sqrt(I + 1, dtype=dtype),
-        "w_h": normal(H, columns) / np.sqrt(H + 1, dtype=dtype),
+        "w_h": normal(H if known.recurrent else 0, columns) / np.sqrt(H + 1, dtype=dtype),
         "b": normal(columns),
-        "b_hn": normal(H if cell == "gru" else 0),
+        "b_hn": normal(H if known.has_hn else 0),
+        "p": normal(known.own, H),
     }
     lengths = rng.integers(-1, T + 2, B).astype(np.int32) if case.padded else None
-    c0 = normal(B if cell == "lstm" else 0, H)
+    c0 = normal(B if known.has_c else 0, H)
     return Operands(weights, normal(T, B, I), normal(B, H), c0, lengths)
 
 
@@ -121,7 +128,7 @@ def operands(given: Operands) -> list[np.ndarray | Like]:
 
 def compare(name: str, got: np.ndarray, wanted: np.ndarray, dtype: str, case: Case) -> None:
     scale = max(1.0, float(np.max(np.abs(wanted), initial=0)))
-    if name in ("w_x", "w_h", "b", "b_hn"):  # sums over the batch
+    if name in ("w_x", "w_h", "b", "b_hn", "p"):  # sums over the batch
         scale *= 1 + case.B / 10_000
     assert got.shape == wanted.shape, (name, case)
     np.testing.assert_allclose(
@@ -151,18 +158,31 @@ def check(driver: Driver, cell: str, dtype: str, case: Case, rng: np.random.Gene
     dh, dc = (rng.normal(size=a.shape).astype(dtype) for a in (given.h0, given.c0))
     args = [run[0], saved, np.zeros(0, dtype) if dh_every is None else dh_every, dh, dc]
     wanted = backward(
-        cell, wide(given), tape, dh_every, dh.astype(np.float64), dc.astype(np.float64)
+        cell,
+        wide(given),
+        tape,
+        dh_every,
+        dh.astype(np.float64),
+        dc.astype(np.float64),
+        case.cut_steps,
     )
     for leaf in ("h", "c"):
-        if not case.taps or (leaf == "c" and cell != "lstm"):
+        if not case.taps or (leaf == "c" and not CELLS[cell].has_c):
             wanted[f"tap_{leaf}"] = np.zeros(0)
         elif case.norms:
             wanted[f"tap_{leaf}"] = np.linalg.norm(wanted[f"tap_{leaf}"], axis=2)
     if not case.with_dx:
         wanted["dx"] = np.zeros(0)
-    names = ("dx", "w_x", "w_h", "b", "b_hn", "dh0", "dc0", "tap_h", "tap_c")
+    names = ("dx", "w_x", "w_h", "b", "b_hn", "p", "dh0", "dc0", "tap_h", "tap_c")
     like = [Like(dtype, wanted[name].shape) for name in names]
-    grads = driver.call(BACKWARD, [*operands(given), *args], like, norms=case.norms, **options)
+    grads = driver.call(
+        BACKWARD,
+        [*operands(given), *args],
+        like,
+        norms=case.norms,
+        cut_steps=case.cut_steps,
+        **options,
+    )
     assert not isinstance(grads, str), (grads, case)
     for name, got in zip(names, grads, strict=True):
         compare(name, got, wanted[name], dtype, case)
@@ -174,6 +194,24 @@ def test_every_kernel_at_every_edge(driven: tuple[str, str, Path]) -> None:
     with Driver(program) as driver:
         for case in cases(driver.facts(1)[0]):
             check(driver, cell, dtype, case, rng)
+    assert driver.process.returncode == 0
+
+
+@pytest.mark.parametrize("cell", ["lstm_peephole", "gru", "gru_before", "indrnn"])
+def test_members_of_a_team_wait_for_each_other(cell: str, tmp_path: Path) -> None:
+    """No two of them are at the same memory, one of them writing; the thread sanitizer looks."""
+    sanitize = ["-fsanitize=thread"]
+    if missing := native_calls.sanitizers_missing(tmp_path, sanitize):
+        pytest.skip(missing)
+    rng = np.random.default_rng(5)
+    with Driver(built(tmp_path, cell, "float32", *TEAMS, sanitize=sanitize)) as driver:
+        wide = 9 * driver.facts(1)[0]
+        for case in (
+            Case(30, 9, 5, wide, threads=3),
+            Case(30, 9, 5, wide, padded=True, norms=True, cut_steps=2, threads=3),
+            Case(5, 140, 40, wide, with_dh=False, threads=2),
+        ):
+            check(driver, cell, "float32", case, rng)
     assert driver.process.returncode == 0
 
 
@@ -227,15 +265,15 @@ def fitting(driver: Driver, cell: str, dtype: str, kind: int) -> tuple[list[Any]
         return operands(given), [Like(dtype, shape) for shape in ((T, B, H), start, saved)]
     ahead = [np.zeros(s, dtype) for s in ((T, B, H), saved, (T, B, H), (B, H), start)]
     weights = [w.shape for w in given.weights.values()]
-    taps: list[tuple[int, ...]] = [(T, B, H), (T, B, H) if cell == "lstm" else (0,)]
+    taps: list[tuple[int, ...]] = [(T, B, H), (T, B, H) if CELLS[cell].has_c else (0,)]
     shapes = [(T, B, I), *weights, (B, H), start, *taps]
     return [*operands(given), *ahead], [Like(dtype, shape) for shape in shapes]
 
 
 NAMES = {
-    FORWARD: "x w_x w_h b b_hn h0 c0 lengths h c_last saved",
-    BACKWARD: "x w_x w_h b b_hn h0 c0 lengths h saved dh dh_last dc_last "
-    "dx dw_x dw_h db db_hn dh0 dc0 tap_h tap_c",
+    FORWARD: "x w_x w_h b b_hn own h0 c0 lengths h c_last saved",
+    BACKWARD: "x w_x w_h b b_hn own h0 c0 lengths h saved dh dh_last dc_last "
+    "dx dw_x dw_h db db_hn d_own dh0 dc0 tap_h tap_c",
 }
 
 

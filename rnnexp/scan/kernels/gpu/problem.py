@@ -15,11 +15,13 @@ from rnnexp.scan.kernels.gpu.recurrence import recurrence
 
 @lru_cache(maxsize=64)
 def problem(cell: str, hidden_size: int, dtype: str, precision: str) -> str:
-    """Why a cell (of `cells.CELLS`) of that size has no kernel here; empty if it has one.
+    """Why a cell of that size has no kernel here; empty if it has one.
 
     It compiles what a run compiles, for two steps of one program's batch, so that an
     unsuitable device or version of JAX is known before the run starts.
     """
+    if cell not in CELLS:
+        return f"{cell} has a kernel for processors only"
     if dtype != "float32":
         return f"the kernels of graphics processors are for float32, not for {dtype}"
     if too_wide(cell, hidden_size, precision):

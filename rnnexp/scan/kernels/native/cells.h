@@ -3,7 +3,8 @@
 // A step multiplies the row [1, x, h, 1] by weights that stand in panels of four vectors, whose
 // meaning is the cell's. Its masks say on which of them 1 and x act (`mask_x`), and h
 // (`mask_h`), and the last 1 (`mask_last`); `gate_x` and `gate_h` say which block of the
-// matrices a vector is.
+// matrices a vector is, `unit` which of a panel's vectors of units. Weights of the number `own` act
+// on a unit's own state alone. Cells of two stages are in two_stages.h.
 #pragma once
 
 #include "matrix.h"
@@ -11,53 +12,102 @@
 
 namespace rnnexp {
 
-struct LstmCell {
-  static constexpr int gates = 4, saved = 5;
+// What the backward pass of a panel and row finds: what the forward pass kept, the states, and the
+// weights that act unit by unit, [own][unit].
+template <class T>
+struct Before {
+  const T *kept, *c_old, *h_old, *h_new, *own;
+};
+
+// What it makes. dh is what reaches h from above and after, dc what reaches c from after; they become
+// what reaches the states before, but for the part through the products with dz. d_own is added to.
+template <class T>
+struct Adjoints {
+  T *dh, *dc, *dz, *d_own;
+};
+
+template <class T>
+inline void add(T* to, Vec<T> v) { store(to, load(to) + v); }
+
+// Vectors: the gates i, f, g, o; coupled, f, g, o, and i = 1 - f. Peepholes: of i, f, o, or of f, o.
+template <bool Coupled, bool Peepholes>
+struct AnyLstmCell {
+  static constexpr int gates = Coupled ? 3 : 4, saved = gates + 1, own = Peepholes ? gates - 1 : 0;
   static constexpr bool has_c = true, has_hn = false;
-  static constexpr int mask_x = 15, mask_h = 15, mask_last = 0;
+  static constexpr int stages = 1;
+  static constexpr int mask_x = (1 << gates) - 1, mask_h = mask_x, mask_last = 0;
   static constexpr int panel_units = 1;  // vectors of units in a panel
   static constexpr int gate_x(int v) { return v; }
   static constexpr int gate_h(int v) { return v; }
+  static constexpr int unit(int) { return 0; }
+  static constexpr int f_at = Coupled ? 0 : 1, g_at = f_at + 1, o_at = f_at + 2;
 
   template <class T>
-  static void forward(Vec<T> (&z)[kVectors], T* h, T* c, T* kept) {
+  static void forward(Vec<T> (&z)[kVectors], const T* own_, T* h, T* c, T* kept) {
     constexpr int n = Lanes<T>::n;
-    Vec<T> i = sigmoid(z[0]), f = sigmoid(z[1]), g = tanh(z[2]), o = sigmoid(z[3]);
-    Vec<T> c_new = f * load(c) + i * g;
+    const Vec<T> c_old = load(c);
+    if constexpr (Peepholes) {
+      if (!Coupled) z[0] += load(own_) * c_old;
+      z[f_at] += load(own_ + f_at * n) * c_old;
+    }
+    const Vec<T> f = sigmoid(z[f_at]), g = tanh(z[g_at]);
+    const Vec<T> i = Coupled ? T(1) - f : sigmoid(z[0]);
+    const Vec<T> c_new = f * c_old + i * g;
+    if constexpr (Peepholes) z[o_at] += load(own_ + g_at * n) * c_new;
+    const Vec<T> o = sigmoid(z[o_at]);
     store(c, c_new);
     store(h, o * tanh(c_new));
     if (kept == nullptr) return;
-    store(kept, i), store(kept + n, f), store(kept + 2 * n, g), store(kept + 3 * n, o);
-    store(kept + 4 * n, c_new);
+    if (!Coupled) store(kept, i);
+    store(kept + f_at * n, f), store(kept + g_at * n, g), store(kept + o_at * n, o);
+    store(kept + gates * n, c_new);
   }
 
-  // dh is what reaches h from above and after; dc what reaches c from after.
   template <class T>
-  static void backward(const T* kept, const T* c_old, const T*, const T*, T* dh, T* dc, T* dz) {
+  static void backward(const Before<T>& was, const Adjoints<T>& d) {
     constexpr int n = Lanes<T>::n;
-    Vec<T> i = load(kept), f = load(kept + n), g = load(kept + 2 * n), o = load(kept + 3 * n);
-    Vec<T> t = tanh(load(kept + 4 * n)), d = load(dh);
-    Vec<T> both = load(dc) + d * o * (T(1) - t * t);
-    store(dz, both * g * i * (T(1) - i));
-    store(dz + n, both * load(c_old) * f * (T(1) - f));
-    store(dz + 2 * n, both * i * (T(1) - g * g));
-    store(dz + 3 * n, d * t * o * (T(1) - o));
-    store(dc, both * f);
-    store(dh, Vec<T>{});
+    const T* kept = was.kept;
+    const Vec<T> f = load(kept + f_at * n), g = load(kept + g_at * n), o = load(kept + o_at * n);
+    const Vec<T> i = Coupled ? T(1) - f : load(kept);
+    const Vec<T> c_new = load(kept + gates * n), c_old = load(was.c_old), t = tanh(c_new);
+    const Vec<T> dh = load(d.dh), d_o = dh * t * o * (T(1) - o);
+    Vec<T> both = load(d.dc) + dh * o * (T(1) - t * t);
+    if constexpr (Peepholes) both += d_o * load(was.own + g_at * n);
+    const Vec<T> d_i = both * g * i * (T(1) - i);
+    const Vec<T> d_f = both * (Coupled ? c_old - g : c_old) * f * (T(1) - f);
+    if (!Coupled) store(d.dz, d_i);
+    store(d.dz + f_at * n, d_f);
+    store(d.dz + g_at * n, both * i * (T(1) - g * g));
+    store(d.dz + o_at * n, d_o);
+    Vec<T> dc = both * f;
+    if constexpr (Peepholes) {
+      if (!Coupled) dc += d_i * load(was.own), add(d.d_own, d_i * c_old);
+      dc += d_f * load(was.own + f_at * n), add(d.d_own + f_at * n, d_f * c_old);
+      add(d.d_own + g_at * n, d_o * c_new);
+    }
+    store(d.dc, dc);
+    store(d.dh, Vec<T>{});
   }
 };
 
+using LstmCell = AnyLstmCell<false, false>;
+using PeepholeLstmCell = AnyLstmCell<false, true>;
+using CoupledLstmCell = AnyLstmCell<true, false>;
+using CoupledPeepholeLstmCell = AnyLstmCell<true, true>;
+
 // Vectors: reset, update, the candidate's share of x, its share of h.
 struct GruCell {
-  static constexpr int gates = 3, saved = 4;
+  static constexpr int gates = 3, saved = 4, own = 0;
   static constexpr bool has_c = false, has_hn = true;
+  static constexpr int stages = 1;
   static constexpr int mask_x = 7, mask_h = 11, mask_last = 8;
   static constexpr int panel_units = 1;
   static constexpr int gate_x(int v) { return v; }
   static constexpr int gate_h(int v) { return v == 3 ? 2 : v; }
+  static constexpr int unit(int) { return 0; }
 
   template <class T>
-  static void forward(Vec<T> (&v)[kVectors], T* h, T*, T* kept) {
+  static void forward(Vec<T> (&v)[kVectors], const T*, T* h, T*, T* kept) {
     constexpr int n = Lanes<T>::n;
     Vec<T> r = sigmoid(v[0]), z = sigmoid(v[1]), candidate = tanh(v[2] + r * v[3]);
     store(h, (T(1) - z) * candidate + z * load(h));
@@ -66,15 +116,15 @@ struct GruCell {
   }
 
   template <class T>
-  static void backward(const T* kept, const T*, const T* h_old, const T*, T* dh, T*, T* dz) {
+  static void backward(const Before<T>& was, const Adjoints<T>& d) {
     constexpr int n = Lanes<T>::n;
-    Vec<T> r = load(kept), z = load(kept + n), candidate = load(kept + 2 * n), d = load(dh);
-    Vec<T> dx = d * (T(1) - z) * (T(1) - candidate * candidate);
-    store(dz, dx * load(kept + 3 * n) * r * (T(1) - r));
-    store(dz + n, d * (load(h_old) - candidate) * z * (T(1) - z));
-    store(dz + 2 * n, dx);
-    store(dz + 3 * n, dx * r);
-    store(dh, d * z);
+    Vec<T> r = load(was.kept), z = load(was.kept + n), candidate = load(was.kept + 2 * n), dh = load(d.dh);
+    Vec<T> dx = dh * (T(1) - z) * (T(1) - candidate * candidate);
+    store(d.dz, dx * load(was.kept + 3 * n) * r * (T(1) - r));
+    store(d.dz + n, dh * (load(was.h_old) - candidate) * z * (T(1) - z));
+    store(d.dz + 2 * n, dx);
+    store(d.dz + 3 * n, dx * r);
+    store(d.dh, dh * z);
   }
 };
 
@@ -82,15 +132,17 @@ enum Activation { kTanh, kRelu, kLinear };
 
 template <Activation A>
 struct ElmanCell {
-  static constexpr int gates = 1, saved = 0;
+  static constexpr int gates = 1, saved = 0, own = 0;
   static constexpr bool has_c = false, has_hn = false;
+  static constexpr int stages = 1;
   static constexpr int mask_x = 15, mask_h = 15, mask_last = 0;
   static constexpr int panel_units = kVectors;
   static constexpr int gate_x(int) { return 0; }
   static constexpr int gate_h(int) { return 0; }
+  static constexpr int unit(int v) { return v; }
 
   template <class T>
-  static void forward(Vec<T> (&z)[kVectors], T* h, T*, T*) {
+  static void forward(Vec<T> (&z)[kVectors], const T*, T* h, T*, T*) {
     for (int v = 0; v < kVectors; ++v) {
       Vec<T> a = z[v];
       if (A == kTanh) a = tanh(a);
@@ -100,14 +152,14 @@ struct ElmanCell {
   }
 
   template <class T>
-  static void backward(const T*, const T*, const T*, const T* h_new, T* dh, T*, T* dz) {
+  static void backward(const Before<T>& was, const Adjoints<T>& d) {
     for (int v = 0; v < kVectors; ++v) {
       int at = v * Lanes<T>::n;
-      Vec<T> d = load(dh + at), h = load(h_new + at);
-      if (A == kTanh) d = d * (T(1) - h * h);
-      if (A == kRelu) d = h > T(0) ? d : Vec<T>{};
-      store(dz + at, d);
-      store(dh + at, Vec<T>{});
+      Vec<T> dh = load(d.dh + at), h = load(was.h_new + at);
+      if (A == kTanh) dh = dh * (T(1) - h * h);
+      if (A == kRelu) dh = h > T(0) ? dh : Vec<T>{};
+      store(d.dz + at, dh);
+      store(d.dh + at, Vec<T>{});
     }
   }
 };

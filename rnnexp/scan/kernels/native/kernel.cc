@@ -57,16 +57,17 @@ Parallel on_pool(ffi::ThreadPool pool, int64_t threads) {
   };
 }
 
-// The first eight arguments, those of both calls; their sizes are those of all others.
+// The first nine arguments, those of both calls; their sizes are those of all others.
 void read(Problem& p, Operands& operands, bool has_lengths) {
   operands.read_sizes(p);
   if (operands.failed()) return;
   const int64_t columns = Cell::gates * p.H;
   p.x = operands.argument<Real>("x", {p.T, p.B, p.I});
   p.w_x = operands.argument<Real>("w_x", {p.I, columns});
-  p.w_h = operands.argument<Real>("w_h", {p.H, columns});
+  p.w_h = operands.argument<Real>("w_h", {Cell::mask_h ? p.H : 0, columns});
   p.b = operands.argument<Real>("b", {columns});
   p.b_hn = operands.argument<Real>("b_hn", {Cell::has_hn ? p.H : 0});
+  p.own = operands.argument<Real>("own", {Cell::own, p.H});
   p.h0 = operands.argument<Real>("h0", {p.B, p.H});
   p.c0 = operands.argument<Real>("c0", {Cell::has_c ? p.B : 0, p.H});
   p.lengths = operands.argument<int32_t>("lengths", {has_lengths ? p.B : 0});
@@ -94,10 +95,10 @@ ffi::Error Forward(ffi::ThreadPool pool, int64_t threads, bool has_lengths,
   p.saved = operands.result<Real>("saved", {p.T, p.B, Layout<Real, Cell>(p).kept}, {p.T, p.B, 0});
   operands.finish();
   if (operands.failed()) return operands.error();
-  return computed([&] { forward<Real, Cell>(p, on_pool(pool, threads)); });
+  return computed([&] { forward<Real, Cell>(p, on_pool(pool, threads), threads); });
 }
 
-ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms,
+ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, bool norms, int64_t cut_steps,
                     ffi::RemainingArgs args, ffi::RemainingRets rets) {
   Problem p{};
   Operands operands("rnnexp's backward pass", args, rets);
@@ -111,9 +112,10 @@ ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, boo
   p.dc_last = operands.argument<Real>("dc_last", {with_c, p.H});
   p.dx = operands.result<Real>("dx", {p.T, p.B, p.I}, {0});
   p.dw_x = operands.result<Real>("dw_x", {p.I, columns});
-  p.dw_h = operands.result<Real>("dw_h", {p.H, columns});
+  p.dw_h = operands.result<Real>("dw_h", {Cell::mask_h ? p.H : 0, columns});
   p.db = operands.result<Real>("db", {columns});
   p.db_hn = operands.result<Real>("db_hn", {Cell::has_hn ? p.H : 0});
+  p.d_own = operands.result<Real>("d_own", {Cell::own, p.H});
   p.dh0 = operands.result<Real>("dh0", {p.B, p.H});
   p.dc0 = operands.result<Real>("dc0", {with_c, p.H});
   auto tap = [&](const char* name, bool exists) {
@@ -122,9 +124,10 @@ ffi::Error Backward(ffi::ThreadPool pool, int64_t threads, bool has_lengths, boo
     return operands.result<Real>(name, {p.T, p.B, p.H}, {0});
   };
   p.tap_h = tap("tap_h", true), p.tap_c = tap("tap_c", Cell::has_c), p.norms = norms;
+  p.cut_steps = cut_steps;
   operands.finish();
   if (operands.failed()) return operands.error();
-  return computed([&] { backward<Real, Cell>(p, on_pool(pool, threads)); });
+  return computed([&] { backward<Real, Cell>(p, on_pool(pool, threads), threads); });
 }
 
 auto Binding() {
@@ -141,7 +144,7 @@ auto Binding() {
 XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_forward, rnnexp::Forward,
                               rnnexp::Binding().RemainingArgs().RemainingRets());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnexp_backward, rnnexp::Backward,
-                              rnnexp::Binding().Attr<bool>("norms").RemainingArgs().RemainingRets());
+                              rnnexp::Binding().Attr<bool>("norms").Attr<int64_t>("cut_steps").RemainingArgs().RemainingRets());
 
 // Values that the forward pass keeps of one example and step.
 extern "C" int64_t rnnexp_saved_size(int64_t hidden_size) {

@@ -57,9 +57,9 @@ class Operands {
   Operands(const char* call, const ffi::RemainingArgs& args, const ffi::RemainingRets& rets)
       : call_(call), args_(args), rets_(rets) {}
 
-  // Sizes from the first argument, x, and the sixth, h0.
+  // Sizes from the first argument, x, and the seventh, h0.
   void read_sizes(Problem& p) {
-    const Shape x = shape("x", 0, 3), h0 = shape("h0", 5, 2);
+    const Shape x = shape("x", 0, 3), h0 = shape("h0", 6, 2);
     if (failed()) return;
     p.T = x[0], p.B = x[1], p.I = x[2], p.H = h0[1];
     if (!sizes_fit(p)) refuse("the sizes of x" + described(x) + " and h0" + described(h0) + " overflow");

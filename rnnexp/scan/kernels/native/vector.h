@@ -83,6 +83,10 @@ inline Vec<float> tanh(Vec<float> x) {
   Vec<float> near = (p * s - 0.33333329f) * (s * x) + x;
   return size < 0.625f ? near : (x < 0.0f ? -far : far);
 }
+inline Vec<double> exponential(Vec<double> x) {
+  for (int i = 0; i < Lanes<double>::n; ++i) x[i] = std::exp(x[i]);
+  return x;
+}
 inline Vec<double> sigmoid(Vec<double> x) {
   for (int i = 0; i < Lanes<double>::n; ++i) x[i] = 1.0 / (1.0 + std::exp(-x[i]));
   return x;

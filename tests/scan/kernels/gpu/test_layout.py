@@ -1,12 +1,12 @@
 """The layout says which weights a fused kernel holds, and which cells are too wide."""
 
-from rnnexp.scan.kernels.build import CELLS as OF_PROCESSORS
+from rnnexp.scan.kernels.cells import CELLS as OF_PROCESSORS
 from rnnexp.scan.kernels.gpu.cells import CELLS
 from rnnexp.scan.kernels.gpu.layout import PRECISIONS, layout, too_wide
 
 
 def test_what_is_held_is_what_the_layout_says() -> None:
-    assert set(CELLS) == set(OF_PROCESSORS)
+    assert set(CELLS) < set(OF_PROCESSORS)
     held = {
         (cell, size, precision): layout(cell, size, precision).held
         for cell in ("lstm", "gru", "tanh")
