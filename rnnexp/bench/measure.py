@@ -150,7 +150,7 @@ def _row(
 ) -> TimedRow:
     times: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
-    xla_rate, machine = 0.0, Rates(0.0, 0.0)
+    xla_rate, machine = 0.0, None
     for number in range(rounds + 1):
         for name in names:
             if name in failed:
@@ -165,8 +165,8 @@ def _row(
         if "error" in floor:
             raise RunError(f"the matrix rate cannot be measured: {floor['error']}")
         xla_rate = max(xla_rate, floor["xla"])
-        machine = Rates(*map(max, machine, floor["machine"] or (0.0, 0.0)))
+        machine = floor["machine"] and Rates(*floor["machine"])
     if MAIN in failed:
         raise RunError(f"{MAIN} failed at {work.name} with {cell}: {failed[MAIN]}")
     there = {n: t for n, t in times.items() if n not in failed}
-    return TimedRow(work, cell, there, failed, xla_rate, machine if machine.flops else None)
+    return TimedRow(work, cell, there, failed, xla_rate, machine)

@@ -3,7 +3,6 @@
 // Each function has threads work in rounds that all begin together, and returns the rate of the best round: a
 // bound, and not an average.
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "team.h"

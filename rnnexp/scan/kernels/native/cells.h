@@ -29,17 +29,35 @@ struct Adjoints {
 template <class T>
 inline void add(T* to, Vec<T> v) { store(to, load(to) + v); }
 
-// Vectors: the gates i, f, g, o; coupled, f, g, o, and i = 1 - f. Peepholes: of i, f, o, or of f, o.
-template <bool Coupled, bool Peepholes>
-struct AnyLstmCell {
-  static constexpr int gates = Coupled ? 3 : 4, saved = gates + 1, own = Peepholes ? gates - 1 : 0;
-  static constexpr bool has_c = true, has_hn = false;
-  static constexpr int stages = 1;
-  static constexpr int mask_x = (1 << gates) - 1, mask_h = mask_x, mask_last = 0;
-  static constexpr int panel_units = 1;  // vectors of units in a panel
+// What cells are unless they say otherwise.
+struct CellFacts {
+  static constexpr int own = 0, stages = 1, mask_last = 0;
+  static constexpr bool has_c = false, has_hn = false;
+};
+
+// A panel is of one vector of units, each of whose vectors is a gate.
+struct VectorPerGate : CellFacts {
+  static constexpr int panel_units = 1;
   static constexpr int gate_x(int v) { return v; }
   static constexpr int gate_h(int v) { return v; }
   static constexpr int unit(int) { return 0; }
+};
+
+// A panel is of four vectors of units, of a cell's only block.
+struct OneGate : CellFacts {
+  static constexpr int gates = 1, mask_x = 15;
+  static constexpr int panel_units = kVectors;
+  static constexpr int gate_x(int) { return 0; }
+  static constexpr int gate_h(int) { return 0; }
+  static constexpr int unit(int v) { return v; }
+};
+
+// Vectors: the gates i, f, g, o; coupled, f, g, o, and i = 1 - f. Peepholes: of i, f, o, or of f, o.
+template <bool Coupled, bool Peepholes>
+struct AnyLstmCell : VectorPerGate {
+  static constexpr int gates = Coupled ? 3 : 4, saved = gates + 1, own = Peepholes ? gates - 1 : 0;
+  static constexpr bool has_c = true;
+  static constexpr int mask_x = (1 << gates) - 1, mask_h = mask_x;
   static constexpr int f_at = Coupled ? 0 : 1, g_at = f_at + 1, o_at = f_at + 2;
 
   template <class T>
@@ -96,15 +114,11 @@ using CoupledLstmCell = AnyLstmCell<true, false>;
 using CoupledPeepholeLstmCell = AnyLstmCell<true, true>;
 
 // Vectors: reset, update, the candidate's share of x, its share of h.
-struct GruCell {
-  static constexpr int gates = 3, saved = 4, own = 0;
-  static constexpr bool has_c = false, has_hn = true;
-  static constexpr int stages = 1;
+struct GruCell : VectorPerGate {
+  static constexpr int gates = 3, saved = 4;
+  static constexpr bool has_hn = true;
   static constexpr int mask_x = 7, mask_h = 11, mask_last = 8;
-  static constexpr int panel_units = 1;
-  static constexpr int gate_x(int v) { return v; }
   static constexpr int gate_h(int v) { return v == 3 ? 2 : v; }
-  static constexpr int unit(int) { return 0; }
 
   template <class T>
   static void forward(Vec<T> (&v)[kVectors], const T*, T* h, T*, T* kept) {
@@ -131,15 +145,8 @@ struct GruCell {
 enum Activation { kTanh, kRelu, kLinear };
 
 template <Activation A>
-struct ElmanCell {
-  static constexpr int gates = 1, saved = 0, own = 0;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 1;
-  static constexpr int mask_x = 15, mask_h = 15, mask_last = 0;
-  static constexpr int panel_units = kVectors;
-  static constexpr int gate_x(int) { return 0; }
-  static constexpr int gate_h(int) { return 0; }
-  static constexpr int unit(int v) { return v; }
+struct ElmanCell : OneGate {
+  static constexpr int saved = 0, mask_h = 15;
 
   template <class T>
   static void forward(Vec<T> (&z)[kVectors], const T*, T* h, T*, T*) {

@@ -6,15 +6,8 @@
 namespace rnnexp {
 
 // h = relu(z + u h), u the weights that act unit by unit.
-struct IndRnnCell {
-  static constexpr int gates = 1, saved = 0, own = 1;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 1;
-  static constexpr int mask_x = 15, mask_h = 0, mask_last = 0;
-  static constexpr int panel_units = kVectors;
-  static constexpr int gate_x(int) { return 0; }
-  static constexpr int gate_h(int) { return 0; }
-  static constexpr int unit(int v) { return v; }
+struct IndRnnCell : OneGate {
+  static constexpr int saved = 0, own = 1, mask_h = 0;
 
   template <class T>
   static void forward(Vec<T> (&z)[kVectors], const T* u, T* h, T*, T*) {
@@ -53,11 +46,8 @@ inline Vec<T> candidate_slope(Vec<T> value) {
 
 // h = (1 - z) h + z g(n). Vectors: z and n of two vectors of units.
 template <bool Positive>
-struct AnyMinGruCell {
-  static constexpr int gates = 2, saved = 4, own = 0;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 1;
-  static constexpr int mask_x = 15, mask_h = 0, mask_last = 0;
+struct AnyMinGruCell : CellFacts {
+  static constexpr int gates = 2, saved = 4, mask_x = 15, mask_h = 0;
   static constexpr int panel_units = 2;
   static constexpr int gate_x(int v) { return v / 2; }
   static constexpr int gate_h(int v) { return v / 2; }
@@ -87,15 +77,8 @@ struct AnyMinGruCell {
 
 // h = p h + (1 - p) g(n), p = s(f) / (s(f) + s(i)).
 template <bool Positive>
-struct AnyMinLstmCell {
-  static constexpr int gates = 3, saved = 4, own = 0;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 1;
-  static constexpr int mask_x = 7, mask_h = 0, mask_last = 0;
-  static constexpr int panel_units = 1;
-  static constexpr int gate_x(int v) { return v; }
-  static constexpr int gate_h(int v) { return v; }
-  static constexpr int unit(int) { return 0; }
+struct AnyMinLstmCell : VectorPerGate {
+  static constexpr int gates = 3, saved = 4, mask_x = 7, mask_h = 0;
 
   template <class T>
   static Vec<T> larger(Vec<T> a, Vec<T> b) { return a > b ? a : b; }

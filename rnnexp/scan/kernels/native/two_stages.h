@@ -9,15 +9,9 @@
 namespace rnnexp {
 
 // GRU with the reset before the product. Vectors: reset, update, candidate.
-struct ResetBeforeGruCell {
-  static constexpr int gates = 3, saved = 3, own = 0;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 2, candidate_at = 2;
+struct ResetBeforeGruCell : VectorPerGate {
+  static constexpr int gates = 3, saved = 3, stages = 2, candidate_at = 2;
   static constexpr int mask_x = 7, mask_h = 3, mask_last = 4;
-  static constexpr int panel_units = 1;
-  static constexpr int gate_x(int v) { return v; }
-  static constexpr int gate_h(int v) { return v; }
-  static constexpr int unit(int) { return 0; }
 
   template <class T>
   static void open(Vec<T> (&v)[kVectors], const T* h, T* q, T* kept) {
@@ -54,15 +48,9 @@ struct ResetBeforeGruCell {
 };
 
 // Minimal gated unit. Vectors: forget gate, candidate.
-struct MinimalGatedCell {
-  static constexpr int gates = 2, saved = 2, own = 0;
-  static constexpr bool has_c = false, has_hn = false;
-  static constexpr int stages = 2, candidate_at = 1;
+struct MinimalGatedCell : VectorPerGate {
+  static constexpr int gates = 2, saved = 2, stages = 2, candidate_at = 1;
   static constexpr int mask_x = 3, mask_h = 1, mask_last = 2;
-  static constexpr int panel_units = 1;
-  static constexpr int gate_x(int v) { return v; }
-  static constexpr int gate_h(int v) { return v; }
-  static constexpr int unit(int) { return 0; }
 
   template <class T>
   static void open(Vec<T> (&v)[kVectors], const T* h, T* q, T* kept) {
